@@ -1,0 +1,11 @@
+# MGCA with ResNet-50: tokens of stage 3 (1024 x 19 x 19), global feature of stage 4, from 299 x 299 (PROTOCOL §1.2).
+_base_ = './mgca_vit.py'
+model = dict(
+    image_encoder=dict(
+        resize_to=299,
+        backbone=dict(
+            _delete_=True,
+            type='mmpretrain.ResNet',
+            depth=50,
+            out_indices=(2, 3),
+            init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50'))))

@@ -1,0 +1,12 @@
+# The released code with ResNet-50; unlike the ViT it normalises the contexts of both modalities.
+_base_ = './released_mgca_vit.py'
+model = dict(
+    image_encoder=dict(
+        resize_to=299,
+        backbone=dict(
+            _delete_=True,
+            type='mmpretrain.ResNet',
+            depth=50,
+            out_indices=(2, 3),
+            init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50'))),
+    alignments=dict(cta=dict(normalize_contexts=('image', 'text'))))

@@ -1,0 +1,14 @@
+# The released code where it differs from the paper (PROTOCOL §1.2, §1.3, column "released").
+_base_ = './mgca_vit.py'
+model = dict(
+    text_encoder=dict(num_hidden_layers=6, word_merging=dict(type='ReleasedWordMerging')),
+    project_padding=True,
+    alignments=dict(
+        ita=dict(loss=dict(temperature=0.07, reduction='sum'), gather=False),
+        cta=dict(
+            attention=dict(_delete_=True, type='SimilarityAttention', temperature=0.1),
+            loss=dict(temperature=0.1),
+            mask_padding=False,
+            normalize_contexts=('text',),
+            reduction='sum'),
+        cpa=dict(gather=False)))

@@ -1,0 +1,26 @@
+from .alignments import InstanceAlignment, PrototypeAlignment, TokenAlignment
+from .attention import CrossModalAttention, SimilarityAttention
+from .data_preprocessor import ImageReportDataPreprocessor
+from .image_encoders import ImageEncoder
+from .losses import InfoNCELoss, SwappedPredictionLoss, TokenInfoNCELoss
+from .pretrainer import ImageReportPretrainer
+from .projectors import Projector
+from .text_encoders import ReleasedWordMerging, TextEncoder, WordMerging
+
+__all__ = [
+    "CrossModalAttention",
+    "ImageEncoder",
+    "ImageReportDataPreprocessor",
+    "ImageReportPretrainer",
+    "InfoNCELoss",
+    "InstanceAlignment",
+    "Projector",
+    "PrototypeAlignment",
+    "ReleasedWordMerging",
+    "SimilarityAttention",
+    "SwappedPredictionLoss",
+    "TextEncoder",
+    "TokenAlignment",
+    "TokenInfoNCELoss",
+    "WordMerging",
+]

@@ -1,0 +1,7 @@
+"""A pretraining method is a dict of alignments; each maps the features of both modalities to losses."""
+
+from .instance import InstanceAlignment
+from .prototype import PrototypeAlignment
+from .token import TokenAlignment
+
+__all__ = ["InstanceAlignment", "PrototypeAlignment", "TokenAlignment"]

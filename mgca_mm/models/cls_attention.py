@@ -1,0 +1,82 @@
+"""The last layer's attention of [CLS] to every token, as one row instead of a full map."""
+
+import torch
+from torch import Tensor, nn
+
+
+class ClsAttention:
+    """Computes softmax(q_cls · Kᵀ / √d), averaged over heads, of one self-attention module.
+
+    A forward pre-hook keeps the module's input; :meth:`pop` projects the one query and all keys from it. The full
+    (H, T, T) map never exists and the module itself is free to use scaled_dot_product_attention. No gradient.
+
+    Two layouts are known: a fused ``qkv`` linear layer with ``num_heads`` and optional ``q_norm``/``k_norm``
+    (mmpretrain and timm), and ``query``/``key`` linear layers with ``num_attention_heads`` (transformers' BERT family).
+
+    Args:
+        attention: The last layer's self-attention module.
+    """
+
+    def __init__(self, attention: nn.Module):
+        if not self.supports(attention):
+            raise TypeError(f"no [CLS] attention row can be computed from a {type(attention).__name__}")
+        self.attention = attention
+        self.hidden_states: Tensor | None = None
+        attention.register_forward_pre_hook(self._keep_input, with_kwargs=True)
+
+    @staticmethod
+    def supports(attention: nn.Module) -> bool:
+        """Whether the module has one of the two known layouts."""
+        fused = isinstance(getattr(attention, "qkv", None), nn.Linear) and hasattr(attention, "num_heads")
+        separate = all(isinstance(getattr(attention, name, None), nn.Linear) for name in ("query", "key"))
+        # BEiT's and Swin's attention add a position bias or a window that one row of q · Kᵀ does not show.
+        plain = not any(
+            getattr(attention, name, None) is not None
+            for name in ("relative_position_bias_table", "rel_pos_bias", "q_bias", "window_size")
+        )
+        return plain and (fused or (separate and hasattr(attention, "num_attention_heads")))
+
+    def _keep_input(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
+        self.hidden_states = args[0] if args else kwargs["hidden_states"]
+
+    @torch.no_grad()
+    def pop(self, key_mask: Tensor | None = None) -> Tensor:
+        """Attention row of the forward pass that has just run; the kept input is released.
+
+        Args:
+            key_mask: (B, T) True = real token, others get no attention.
+
+        Returns:
+            (B, T) probabilities in fp32 (fp64 for fp64 input), their sum is 1.
+
+        Raises:
+            RuntimeError: If the encoder has not run since the last call.
+        """
+        if self.hidden_states is None:
+            raise RuntimeError("the encoder has not run since the last [CLS] attention was taken")
+        hidden_states, self.hidden_states = self.hidden_states, None
+        query, key = self._project(hidden_states)  # (B, H, 1, d), (B, H, T, d)
+        logits = (query @ key.transpose(2, 3)).squeeze(2) * query.shape[-1] ** -0.5  # (B, H, T)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        if key_mask is not None:
+            logits = logits.masked_fill(~key_mask[:, None, :], -torch.inf)
+        return logits.softmax(dim=-1).mean(dim=1)
+
+    def _project(self, hidden_states: Tensor) -> tuple[Tensor, Tensor]:
+        attention = self.attention
+        cls_state = hidden_states[:, :1]
+        if hasattr(attention, "qkv"):
+            heads = attention.num_heads
+            query_weight, key_weight, _ = attention.qkv.weight.chunk(3)
+            biases = (None, None) if attention.qkv.bias is None else attention.qkv.bias.chunk(3)[:2]
+            query = _split_heads(nn.functional.linear(cls_state, query_weight, biases[0]), heads)
+            key = _split_heads(nn.functional.linear(hidden_states, key_weight, biases[1]), heads)
+            query_norm, key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
+            return query_norm(query) if query_norm else query, key_norm(key) if key_norm else key
+        heads = attention.num_attention_heads
+        return _split_heads(attention.query(cls_state), heads), _split_heads(attention.key(hidden_states), heads)
+
+
+def _split_heads(x: Tensor, num_heads: int) -> Tensor:
+    """(B, T, H · d) → (B, H, T, d)."""
+    return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)

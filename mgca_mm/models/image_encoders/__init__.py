@@ -1,0 +1,3 @@
+from .image_encoder import ImageEncoder
+
+__all__ = ["ImageEncoder"]

@@ -1,0 +1,128 @@
+"""Image encoder: any backbone of mmpretrain or timm, seen as one global feature and a set of tokens."""
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mgca_mm.models.cls_attention import ClsAttention
+from mgca_mm.registry import MODELS
+from mgca_mm.structures import ImageFeatures
+
+
+@MODELS.register_module()
+class ImageEncoder(BaseModule):
+    """Radiograph → global feature, region tokens and their weights (PROTOCOL §1.2).
+
+    The backbone is the library's own class, so its weights load elsewhere without conversion. What it returns decides:
+
+    * tokens (B, 1 + S, C), a ViT with ``out_type='raw'`` or a timm ViT: global = [CLS] (the mean of the tokens where
+      there is none), tokens = patches;
+    * one or more maps (B, C, H, W): global = average pool of the last, tokens = the pixels of the last but one (of the
+      last where there is only one). ResNet-50 with ``out_indices=(2, 3)``: tokens of stage 3, global of stage 4.
+
+    Args:
+        backbone: Config of the backbone, such as ``dict(type='mmpretrain.VisionTransformer', …, out_type='raw')``,
+            ``dict(type='mmpretrain.ResNet', …, out_indices=(2, 3))`` or ``dict(type='mmpretrain.TIMMBackbone', …)``.
+        resize_to: Upsample the input bilinearly (align_corners) to this side length before the backbone (ResNet-50 of
+            the paper: 299).
+        token_weight: ``'cls_attention'``: last layer's attention of [CLS] to each patch, averaged over heads;
+            ``'uniform'``; None: the former where the backbone has [CLS] and tokens, else the latter.
+        input_size: Side length (H, W alike) of the images; only used once, to find the numbers of channels.
+        init_cfg: MMEngine initialisation.
+
+    Attributes:
+        global_channels: C of the global feature.
+        token_channels: C of the tokens.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        resize_to: int | None = None,
+        token_weight: str | None = None,
+        input_size: int = 224,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(init_cfg)
+        if token_weight not in (None, "cls_attention", "uniform"):
+            raise ValueError(f"token_weight must be 'cls_attention', 'uniform' or None, got {token_weight!r}")
+        self.backbone = MODELS.build(backbone)
+        self.resize_to = resize_to
+        self.num_prefix_tokens = _num_prefix_tokens(self.backbone)
+        self.cls_attention = self._watch_cls_attention(token_weight)
+        self.global_channels, self.token_channels = self._find_channels(input_size)
+
+    def forward(self, images: Tensor) -> ImageFeatures:
+        """Encode.
+
+        Args:
+            images: (B, 3, H, W) normalised.
+
+        Returns:
+            Features with ``global_feature`` (B, C), ``tokens`` (B, S, C') and ``token_weight`` (B, S), detached.
+        """
+        if self.resize_to is not None:
+            images = F.interpolate(images, size=(self.resize_to,) * 2, mode="bilinear", align_corners=True)
+        outputs = self.backbone(images)
+        if not isinstance(outputs, tuple | list):
+            outputs = (outputs,)
+        if outputs[-1].dim() == 3:
+            return self._from_sequence(outputs[-1])
+        return self._from_maps(outputs)
+
+    def _from_sequence(self, sequence: Tensor) -> ImageFeatures:
+        prefix = self.num_prefix_tokens
+        tokens = sequence[:, prefix:]
+        global_feature = sequence[:, 0] if prefix else tokens.mean(dim=1)
+        if self.cls_attention is None:
+            return ImageFeatures(global_feature, tokens, _uniform_weight(tokens))
+        return ImageFeatures(global_feature, tokens, self.cls_attention.pop()[:, prefix:])
+
+    def _from_maps(self, maps: tuple[Tensor, ...]) -> ImageFeatures:
+        if _is_channels_last(self.backbone):
+            maps = tuple(m.permute(0, 3, 1, 2) for m in maps)
+        global_feature = maps[-1].mean(dim=(2, 3))
+        tokens = maps[-2 if len(maps) > 1 else -1].flatten(2).transpose(1, 2)
+        return ImageFeatures(global_feature, tokens, _uniform_weight(tokens))
+
+    def _watch_cls_attention(self, token_weight: str | None) -> ClsAttention | None:
+        if token_weight == "uniform" or (token_weight is None and self.num_prefix_tokens == 0):
+            return None
+        attention = _last_attention(self.backbone)
+        if attention is None or not ClsAttention.supports(attention) or self.num_prefix_tokens == 0:
+            raise TypeError(
+                f"{type(self.backbone).__name__} has no [CLS] attention that could weight its tokens; "
+                "set image_encoder.token_weight='uniform'"
+            )
+        return ClsAttention(attention)
+
+    @torch.no_grad()
+    def _find_channels(self, input_size: int) -> tuple[int, int]:
+        was_training = self.training
+        features = self.eval()(torch.zeros(1, 3, input_size, input_size))
+        self.train(was_training)
+        return features.global_feature.shape[1], features.tokens.shape[2]
+
+
+def _uniform_weight(tokens: Tensor) -> Tensor:
+    return tokens.new_full(tokens.shape[:2], 1 / tokens.shape[1], requires_grad=False)
+
+
+def _num_prefix_tokens(backbone: nn.Module) -> int:
+    """Tokens before the patches ([CLS], distillation, registers) of an mmpretrain or timm transformer; 0 otherwise."""
+    model = getattr(backbone, "timm_model", backbone)
+    count = getattr(model, "num_prefix_tokens", getattr(model, "num_extra_tokens", 0))
+    return int(count)
+
+
+def _is_channels_last(backbone: nn.Module) -> bool:
+    """Some timm models (Swin) return maps as (B, H, W, C)."""
+    return str(getattr(getattr(backbone, "timm_model", backbone), "output_fmt", "NCHW")).endswith("NHWC")
+
+
+def _last_attention(backbone: nn.Module) -> nn.Module | None:
+    """Self-attention of the last layer: ``layers`` in mmpretrain, ``blocks`` in timm."""
+    model = getattr(backbone, "timm_model", backbone)
+    blocks = getattr(model, "layers", getattr(model, "blocks", None))
+    return getattr(blocks[-1], "attn", None) if blocks is not None else None

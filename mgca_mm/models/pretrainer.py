@@ -1,0 +1,131 @@
+"""The pretraining model: two encoders, projectors, and a dict of alignments."""
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from mgca_mm.registry import MODELS
+from mgca_mm.structures import ImageFeatures, ImageReportSample, TextFeatures
+
+
+@MODELS.register_module()
+class ImageReportPretrainer(BaseModel):
+    """Encodes radiographs and reports and aligns them; which method it is, the alignments decide.
+
+    MGCA is ``{ita, cta, cpa}``; an ablation leaves one out. Token projectors exist only if an alignment uses tokens.
+
+    Args:
+        image_encoder: Config of the image encoder.
+        text_encoder: Config of the text encoder.
+        projector: Config of a projector without ``in_channels``; built separately for the global features and the
+            tokens of each modality.
+        alignments: Name → config of an alignment. Their losses add up.
+        project_padding: Let padding words take part in the projector's batch statistics (released code).
+        data_preprocessor: Config of the data preprocessor.
+        init_cfg: MMEngine initialisation.
+    """
+
+    def __init__(
+        self,
+        image_encoder: dict,
+        text_encoder: dict,
+        projector: dict,
+        alignments: dict[str, dict],
+        project_padding: bool = False,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(data_preprocessor or dict(type="mgca_mm.ImageReportDataPreprocessor"), init_cfg)
+        if not alignments:
+            raise ValueError("alignments is empty: name at least one, such as dict(ita=dict(type='InstanceAlignment'))")
+        self.image_encoder = MODELS.build(image_encoder)
+        self.text_encoder = MODELS.build(text_encoder)
+        self.alignments = nn.ModuleDict({name: MODELS.build(cfg) for name, cfg in alignments.items()})
+        self.uses_tokens = any(alignment.uses_tokens for alignment in self.alignments.values())
+        self.project_padding = project_padding
+
+        self.image_projector = _build_projector(projector, self.image_encoder.global_channels)
+        self.text_projector = _build_projector(projector, self.text_encoder.global_channels)
+        if self.uses_tokens:
+            self.image_token_projector = _build_projector(projector, self.image_encoder.token_channels)
+            self.text_token_projector = _build_projector(projector, self.text_encoder.token_channels)
+
+    def forward(
+        self, inputs: dict[str, Tensor], data_samples: list[ImageReportSample] | None = None, mode: str = "tensor"
+    ) -> tuple[ImageFeatures, TextFeatures] | dict[str, Tensor] | list[ImageReportSample]:
+        """Run the model.
+
+        Args:
+            inputs: ``image`` (B, 3, H, W) normalised; ``input_ids``, ``attention_mask``, ``is_continuation`` (B, T).
+            data_samples: Identities of the pairs; needed for ``mode='predict'`` only.
+            mode: ``'tensor'``: projected, L2-normalised embeddings of both modalities; ``'loss'``: dict of losses and
+                of values to log; ``'predict'``: ``data_samples`` with embeddings and the batch's losses filled in.
+
+        Returns:
+            As ``mode`` says.
+        """
+        if mode not in ("tensor", "loss", "predict"):
+            raise ValueError(f"mode must be 'tensor', 'loss' or 'predict', got {mode!r}")
+        image, text = self.embed_images(inputs), self.embed_reports(inputs)
+        if mode == "tensor":
+            return image, text
+        losses = self._align(image, text)
+        return losses if mode == "loss" else _fill_samples(data_samples, image, text, losses)
+
+    def embed_images(self, inputs: dict[str, Tensor]) -> ImageFeatures:
+        """Projected, L2-normalised embeddings of ``inputs['image']``."""
+        features = self.image_encoder(inputs["image"])
+        global_embedding = F.normalize(self.image_projector(features.global_feature), dim=-1)
+        if not self.uses_tokens:
+            return ImageFeatures(global_embedding)
+        tokens = F.normalize(self.image_token_projector(features.tokens), dim=-1)
+        return ImageFeatures(global_embedding, tokens, features.token_weight)
+
+    def embed_reports(self, inputs: dict[str, Tensor]) -> TextFeatures:
+        """Projected, L2-normalised embeddings of the tokenised reports."""
+        features = self.text_encoder(inputs["input_ids"], inputs["attention_mask"], inputs["is_continuation"])
+        global_embedding = F.normalize(self.text_projector(features.global_feature), dim=-1)
+        if not self.uses_tokens:
+            return TextFeatures(global_embedding)
+        mask = None if self.project_padding else features.token_mask
+        tokens = F.normalize(self.text_token_projector(features.tokens, mask), dim=-1)
+        return TextFeatures(global_embedding, tokens, features.token_weight, features.token_mask)
+
+    def _align(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
+        # Losses in fp32: exponentials of similarities over small temperatures do not survive half precision.
+        with torch.autocast(image.global_feature.device.type, enabled=False):
+            image, text = _at_least_fp32(image), _at_least_fp32(text)
+            results: dict[str, Tensor] = {}
+            for name, alignment in self.alignments.items():
+                for key, value in alignment(image, text).items():
+                    if key in results:
+                        raise ValueError(f"alignment '{name}' returns '{key}', which another alignment returns too")
+                    results[key] = value
+        return results
+
+
+def _build_projector(config: dict, in_channels: int) -> nn.Module:
+    return MODELS.build({**config, "in_channels": in_channels})
+
+
+def _at_least_fp32(features):
+    return type(features)(
+        *(
+            x.to(torch.promote_types(x.dtype, torch.float32)) if x is not None and x.is_floating_point() else x
+            for x in features
+        )
+    )
+
+
+def _fill_samples(
+    data_samples: list[ImageReportSample], image: ImageFeatures, text: TextFeatures, losses: dict[str, Tensor]
+) -> list[ImageReportSample]:
+    losses = {name: value for name, value in losses.items() if "loss" in name}
+    for sample, image_embedding, report_embedding in zip(
+        data_samples, image.global_feature, text.global_feature, strict=True
+    ):
+        sample.image_embedding = image_embedding
+        sample.report_embedding = report_embedding
+        sample.losses = losses
+    return data_samples

@@ -1,0 +1,110 @@
+"""Text encoder: any encoder of transformers, seen as one global feature and a set of words."""
+
+from pathlib import Path
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
+
+from mgca_mm.errors import UserError
+from mgca_mm.models.cls_attention import ClsAttention
+from mgca_mm.registry import MODELS
+from mgca_mm.structures import TextFeatures
+
+
+@MODELS.register_module()
+class TextEncoder(BaseModule):
+    """Report → global feature ([CLS]), words and their weights (PROTOCOL §1.2).
+
+    Exactly one of ``pretrained`` and ``config`` is given.
+
+    Args:
+        pretrained: Folder of a model saved by transformers, or a hub name (downloaded by transformers).
+        config: Arguments of a randomly initialised model, ``model_type`` among them, such as
+            ``dict(model_type='bert', vocab_size=2000, hidden_size=192)``.
+        num_hidden_layers: Keep the first layers only (released code: 6). None: all.
+        max_length: T, pieces of a report with [CLS] and [SEP]; longer input is refused, the tokenizer truncates.
+        word_merging: Config of the merging of pieces into words.
+        init_cfg: MMEngine initialisation.
+
+    Attributes:
+        global_channels: C of the global feature.
+        token_channels: C of the words.
+
+    Raises:
+        UserError: If ``pretrained`` is no readable folder and cannot be had from the hub either.
+    """
+
+    def __init__(
+        self,
+        pretrained: str | None = None,
+        config: dict | None = None,
+        num_hidden_layers: int | None = None,
+        max_length: int = 112,
+        word_merging: dict | None = None,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(init_cfg)
+        if (pretrained is None) == (config is None):
+            raise ValueError("give either pretrained (a folder or hub name) or config (a dict with model_type)")
+        overrides = {} if num_hidden_layers is None else dict(num_hidden_layers=num_hidden_layers)
+        if pretrained is not None:
+            self.model = _load(pretrained, overrides)
+        else:
+            self.model = AutoModel.from_config(AutoConfig.for_model(**{**config, **overrides}))
+        if getattr(self.model, "pooler", None) is not None:
+            self.model.pooler = None  # unused here; its parameters would never get a gradient
+        self.max_length = max_length
+        self.global_channels = self.token_channels = self.model.config.hidden_size
+        self.word_merging = MODELS.build(word_merging or dict(type="mgca_mm.WordMerging"))
+        self.cls_attention = self._watch_cls_attention()
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, is_continuation: Tensor) -> TextFeatures:
+        """Encode.
+
+        Args:
+            input_ids: (B, T) piece ids, [CLS] first.
+            attention_mask: (B, T) 1 or True = real piece.
+            is_continuation: (B, T) True = continues the word of the piece before.
+
+        Returns:
+            Features with ``global_feature`` (B, C), ``tokens`` (B, T - 1, C), ``token_weight`` (B, T - 1), detached,
+            and ``token_mask`` (B, T - 1).
+
+        Raises:
+            ValueError: If T exceeds ``max_length``.
+        """
+        if input_ids.shape[1] > self.max_length:
+            raise ValueError(f"{input_ids.shape[1]} pieces a report, but max_length is {self.max_length}")
+        output = self.model(input_ids=input_ids, attention_mask=attention_mask)
+        pieces = output.last_hidden_state  # (B, T, C)
+        if self.cls_attention is None:
+            piece_attention = output.attentions[-1][:, :, 0].mean(dim=1).detach()
+        else:
+            piece_attention = self.cls_attention.pop(attention_mask.bool())
+        words, word_attention, word_mask = self.word_merging(pieces, piece_attention, attention_mask, is_continuation)
+        return TextFeatures(pieces[:, 0], words, word_attention, word_mask)
+
+    def _watch_cls_attention(self) -> ClsAttention | None:
+        """Watch the last layer; for architectures with another layout let the model return its full maps instead."""
+        candidates = [m for m in self.model.modules() if ClsAttention.supports(m)]
+        if candidates and getattr(candidates[-1], "position_embedding_type", "absolute") == "absolute":
+            return ClsAttention(candidates[-1])
+        # 'eager' is the only implementation that returns attentions for every architecture.
+        self.model.set_attn_implementation("eager")
+        self.model.config.output_attentions = True
+        return None
+
+
+def _load(pretrained: str, overrides: dict) -> nn.Module:
+    try:
+        return AutoModel.from_pretrained(pretrained, **overrides)
+    except (OSError, ValueError) as error:
+        is_folder = Path(pretrained).is_dir()
+        reason = str(error).strip().splitlines()[0]
+        remedy = (
+            "it needs config.json and the weights as transformers saves them"
+            if is_folder
+            else "download it on a machine with access and set model.text_encoder.pretrained to the local folder"
+        )
+        raise UserError(f"Text encoder '{pretrained}' could not be loaded: {reason}\n{remedy}") from error

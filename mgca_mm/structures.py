@@ -1,0 +1,49 @@
+"""What travels between the parts: features of the two modalities, and one image-report pair.
+
+Letters used everywhere: B batch, S visual tokens, L words, C channels, D embedding, K prototypes.
+"""
+
+from typing import NamedTuple
+
+from mmengine.structures import BaseDataElement
+from torch import Tensor
+
+
+class ImageFeatures(NamedTuple):
+    """Features or, after projection, embeddings of a batch of radiographs.
+
+    Attributes:
+        global_feature: (B, C) one vector an image.
+        tokens: (B, S, C) one vector a region; C may differ from that of ``global_feature``. None where no
+            alignment asks for tokens.
+        token_weight: (B, S) importance of each region, detached and not yet normalised. None as above.
+    """
+
+    global_feature: Tensor
+    tokens: Tensor | None = None
+    token_weight: Tensor | None = None
+
+
+class TextFeatures(NamedTuple):
+    """Features or, after projection, embeddings of a batch of reports.
+
+    Attributes:
+        global_feature: (B, C) one vector a report.
+        tokens: (B, L, C) one vector a word. None where no alignment asks for tokens.
+        token_weight: (B, L) importance of each word, detached and not yet normalised. None as above.
+        token_mask: (B, L) True where a slot holds a real word. None as above.
+    """
+
+    global_feature: Tensor
+    tokens: Tensor | None = None
+    token_weight: Tensor | None = None
+    token_mask: Tensor | None = None
+
+
+class ImageReportSample(BaseDataElement):
+    """Identity of one image-report pair and, after prediction, its embeddings.
+
+    Meta information (from the dataset): ``image_id``, ``patient_id``, ``study_id``.
+    Data (from ``mode='predict'``): ``image_embedding`` (D,), ``report_embedding`` (D,), ``losses`` (dict of scalars:
+    the batch's losses, for averaging over the validation set).
+    """
