@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
-from mgca_mm.engine.distributed import sum_over_ranks
+from mgca_mm.distributed import sum_over_ranks
 
 
 class TokenBatchNorm(nn.BatchNorm1d):

@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
 
 from mgca_mm.registry import MODELS
@@ -41,7 +41,7 @@ class ImageReportPretrainer(BaseModel):
             raise ValueError("alignments is empty: name at least one, such as dict(ita=dict(type='InstanceAlignment'))")
         self.image_encoder = MODELS.build(image_encoder)
         self.text_encoder = MODELS.build(text_encoder)
-        self.alignments = nn.ModuleDict({name: MODELS.build(cfg) for name, cfg in alignments.items()})
+        self.alignments = ModuleDict({name: MODELS.build(cfg) for name, cfg in alignments.items()})
         self.uses_tokens = any(alignment.uses_tokens for alignment in self.alignments.values())
         self.project_padding = project_padding
 

@@ -1,5 +1,6 @@
 # MGCA with ResNet-50: tokens of stage 3 (1024 x 19 x 19), global feature of stage 4, from 299 x 299 (PROTOCOL §1.2).
 _base_ = './mgca_vit.py'
+image_init = 'torchvision://resnet50'
 model = dict(
     image_encoder=dict(
         resize_to=299,
@@ -8,4 +9,4 @@ model = dict(
             type='mmpretrain.ResNet',
             depth=50,
             out_indices=(2, 3),
-            init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50'))))
+            init_cfg=dict(type='Pretrained', checkpoint=image_init))))

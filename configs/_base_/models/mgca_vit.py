@@ -1,4 +1,7 @@
 # MGCA with ViT-B/16 and BioClinicalBERT (PROTOCOL §1.2, column "paper").
+text_model = 'emilyalsentzer/Bio_ClinicalBERT'
+image_init = (
+    'https://download.openmmlab.com/mmclassification/v0/deit/deit-base_pt-16xb64_in1k_20220216-db63c16c.pth')
 embed_dims = 128
 model = dict(
     type='ImageReportPretrainer',
@@ -11,12 +14,8 @@ model = dict(
             img_size=224,
             patch_size=16,
             out_type='raw',
-            init_cfg=dict(
-                type='Pretrained',
-                checkpoint='https://download.openmmlab.com/mmclassification/v0/deit/'
-                'deit-base_pt-16xb64_in1k_20220216-db63c16c.pth',
-                prefix='backbone.'))),
-    text_encoder=dict(type='TextEncoder', pretrained='emilyalsentzer/Bio_ClinicalBERT', max_length=112),
+            init_cfg=dict(type='Pretrained', checkpoint=image_init, prefix='backbone.'))),
+    text_encoder=dict(type='TextEncoder', pretrained=text_model, max_length=112),
     projector=dict(type='Projector', hidden_channels=2048, out_channels=embed_dims),
     alignments=dict(
         ita=dict(

@@ -1,5 +1,6 @@
 # The released code with ResNet-50; unlike the ViT it normalises the contexts of both modalities.
 _base_ = './released_mgca_vit.py'
+image_init = 'torchvision://resnet50'
 model = dict(
     image_encoder=dict(
         resize_to=299,
@@ -8,5 +9,5 @@ model = dict(
             type='mmpretrain.ResNet',
             depth=50,
             out_indices=(2, 3),
-            init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50'))),
+            init_cfg=dict(type='Pretrained', checkpoint=image_init))),
     alignments=dict(cta=dict(normalize_contexts=('image', 'text'))))

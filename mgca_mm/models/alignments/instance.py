@@ -4,7 +4,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mgca_mm.engine.distributed import gather, own_slice
+from mgca_mm.distributed import gather, own_slice
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, TextFeatures
 

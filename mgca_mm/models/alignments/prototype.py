@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mgca_mm.engine.distributed import gather, own_slice
+from mgca_mm.distributed import gather, own_slice
 from mgca_mm.models.losses import sinkhorn_codes
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, TextFeatures

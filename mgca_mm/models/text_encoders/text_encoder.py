@@ -85,6 +85,9 @@ class TextEncoder(BaseModule):
         words, word_attention, word_mask = self.word_merging(pieces, piece_attention, attention_mask, is_continuation)
         return TextFeatures(pieces[:, 0], words, word_attention, word_mask)
 
+    def init_weights(self) -> None:
+        """Nothing to do: transformers has initialised or loaded the model, and doing it again would undo that."""
+
     def _watch_cls_attention(self) -> ClsAttention | None:
         """Watch the last layer; for architectures with another layout let the model return its full maps instead."""
         candidates = [m for m in self.model.modules() if ClsAttention.supports(m)]

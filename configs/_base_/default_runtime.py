@@ -1,0 +1,20 @@
+default_scope = 'mgca_mm'
+custom_hooks = [dict(type='FreezePrototypesHook', num_epochs=1), dict(type='ThroughputHook')]
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, save_best='loss', rule='less'),
+    sampler_seed=dict(type='DistSamplerSeedHook'))
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'))
+# TensorBoard and W&B by one line:
+# visualizer = dict(type='Visualizer', vis_backends=[dict(type='TensorboardVisBackend'), dict(type='WandbVisBackend')])
+visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
+log_processor = dict(window_size=50)
+log_level = 'INFO'
+randomness = dict(seed=42)
+load_from = None
+resume = False

@@ -1,0 +1,33 @@
+"""Packing of a sample for the model."""
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+
+from mgca_mm.registry import TRANSFORMS
+from mgca_mm.structures import ImageReportSample
+
+
+@TRANSFORMS.register_module()
+class PackImageReportInputs(BaseTransform):
+    """Packs a pair for :class:`mgca_mm.models.ImageReportPretrainer`.
+
+    Required keys: ``img`` (H, W) uint8; ``input_ids``, ``attention_mask``, ``is_continuation`` (T,) where there is a
+    report.
+    Result: ``inputs`` with ``image`` (1, H, W) uint8 and the report's tensors, and ``data_samples`` with the identity.
+
+    Args:
+        meta_keys: What of the sample's identity to keep.
+    """
+
+    def __init__(self, meta_keys: tuple[str, ...] = ("image_id", "patient_id", "study_id", "labels")):
+        self.meta_keys = tuple(meta_keys)
+
+    def transform(self, results: dict) -> dict:
+        """Pack one pair."""
+        inputs = {"image": torch.from_numpy(np.ascontiguousarray(results["img"]))[None]}
+        for key in ("input_ids", "attention_mask", "is_continuation"):
+            if key in results:
+                inputs[key] = torch.from_numpy(results[key])
+        metainfo = {key: results[key] for key in self.meta_keys if key in results}
+        return {"inputs": inputs, "data_samples": ImageReportSample(metainfo=metainfo)}

@@ -1,0 +1,31 @@
+"""Geometry of radiographs."""
+
+from mmcv.transforms import BaseTransform
+
+from mgca_mm.datasets.radiograph import resize_and_pad
+from mgca_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class ResizeAndPad(BaseTransform):
+    """Long side to ``size`` by area interpolation, zero padding to a centred square (PROTOCOL §1.1).
+
+    The prepared image store has been through it already; this is for images read from files.
+
+    Required and modified keys: ``img`` (H, W) uint8, ``img_shape``.
+
+    Args:
+        size: Side length of the square.
+    """
+
+    def __init__(self, size: int = 256):
+        if size < 1:
+            raise ValueError(f"size must be positive, got {size}")
+        self.size = size
+
+    def transform(self, results: dict) -> dict:
+        """Resize and pad one radiograph; it stays as it is where it has the size already."""
+        if results["img"].shape != (self.size, self.size):
+            results["img"] = resize_and_pad(results["img"], self.size)
+        results["img_shape"] = results["img"].shape[:2]
+        return results

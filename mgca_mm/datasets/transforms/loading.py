@@ -1,0 +1,51 @@
+"""Loading of radiographs."""
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mgca_mm.datasets.radiograph import read_radiograph
+from mgca_mm.errors import UserError
+from mgca_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadRadiograph(BaseTransform):
+    """Loads a grey radiograph from a row of the prepared image store or from an image file.
+
+    Required keys: ``image_store`` and ``image_index``, or ``img_path``.
+    Added keys: ``img`` (H, W) uint8, ``img_shape``, ``ori_shape``.
+    """
+
+    def __init__(self):
+        self._stores: dict[str, np.ndarray] = {}
+
+    def transform(self, results: dict) -> dict:
+        """Load one radiograph.
+
+        Raises:
+            UserError: If the store or the file cannot be read.
+        """
+        if "image_store" in results:
+            # A copy, so that no later transform writes to or keeps a page of the shared map.
+            image = np.array(self._open(results["image_store"])[results["image_index"]])
+        else:
+            image = read_radiograph(results["img_path"])
+        results["img"] = image
+        results["img_shape"] = results["ori_shape"] = image.shape[:2]
+        return results
+
+    def _open(self, path: str) -> np.ndarray:
+        """Memory map of a store, opened once in each worker."""
+        if path not in self._stores:
+            try:
+                self._stores[path] = np.load(path, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError) as error:
+                raise UserError(
+                    f"Image store '{path}' cannot be read: {error}.\nPrepare the data set again with "
+                    "tools/prepare_data.py."
+                ) from error
+        return self._stores[path]
+
+    def __getstate__(self) -> dict:
+        """Leave the maps behind when the pipeline is sent to a worker."""
+        return {"_stores": {}}

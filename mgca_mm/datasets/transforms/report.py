@@ -1,0 +1,77 @@
+"""Tokenisation of reports."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from mgca_mm.errors import UserError
+from mgca_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class TokenizeReport(BaseTransform):
+    """Joins the sentences of a report and cuts them into word pieces, ``[CLS] … [SEP]`` with padding.
+
+    Required keys: ``report`` (list of sentences or a string); ``data_root`` where ``tokenizer`` is None.
+    Added keys, each of length T = ``max_length``: ``input_ids`` int64, ``attention_mask`` int64 (1 = real piece),
+    ``is_continuation`` bool (True = continues the word of the piece before).
+
+    Args:
+        tokenizer: Folder or hub name of a fast transformers tokenizer. None: the folder ``tokenizer`` of the prepared
+            data set.
+        max_length: T, with the special tokens; longer reports are cut.
+    """
+
+    def __init__(self, tokenizer: str | None = None, max_length: int = 112):
+        if max_length < 3:
+            raise ValueError(f"max_length must leave room for a word between [CLS] and [SEP], got {max_length}")
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self._loaded: PreTrainedTokenizerBase | None = None
+
+    def transform(self, results: dict) -> dict:
+        """Tokenise one report.
+
+        Raises:
+            UserError: If the tokenizer cannot be loaded or is not a fast one.
+        """
+        if self._loaded is None:
+            self._loaded = load_tokenizer(self.tokenizer or Path(results["data_root"]) / "tokenizer")
+        report = results["report"]
+        encoding = self._loaded(
+            report if isinstance(report, str) else " ".join(report),
+            max_length=self.max_length,
+            truncation=True,
+            padding="max_length",
+        )
+        results["input_ids"] = np.asarray(encoding["input_ids"], dtype=np.int64)
+        results["attention_mask"] = np.asarray(encoding["attention_mask"], dtype=np.int64)
+        word_ids = encoding.word_ids()
+        results["is_continuation"] = np.asarray(
+            [False] + [word is not None and word == previous for previous, word in itertools.pairwise(word_ids)]
+        )
+        return results
+
+
+def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
+    """Load a fast tokenizer from a folder, or from the hub where ``name`` is a hub name.
+
+    Raises:
+        UserError: If that fails or the tokenizer is a slow one, which cannot tell the words of its pieces.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(name), use_fast=True)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"Tokenizer '{name}' could not be loaded: {str(error).strip().splitlines()[0]}\n"
+            "Give a local folder: TokenizeReport(tokenizer=DIR), or let tools/prepare_data.py train one."
+        ) from error
+    if not tokenizer.is_fast:
+        raise UserError(
+            f"Tokenizer '{name}' is a slow one, which cannot tell which pieces make a word.\n"
+            "Save its fast version with transformers and give that folder."
+        )
+    return tokenizer

@@ -1,0 +1,60 @@
+"""Reading a config with the command line's changes."""
+
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+from mgca_mm.datasets import require_prepared
+from mgca_mm.errors import UserError
+
+# Variables on top of our configs. Python substitutes them when a config file is read, too early for --cfg-options.
+VARIABLES = ("data_root", "text_model", "image_init")
+
+
+def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
+    """Read a config file and apply ``--cfg-options``.
+
+    An option that names one of :data:`VARIABLES` changes it wherever the config has used it.
+
+    Args:
+        filename: Config file.
+        options: Dotted key → value.
+
+    Returns:
+        The config.
+
+    Raises:
+        UserError: If the file does not exist.
+    """
+    try:
+        cfg = Config.fromfile(filename)
+    except FileNotFoundError as error:
+        raise UserError(f"Config '{filename}' does not exist; the configs stand in configs/.") from error
+    options = dict(options or {})
+    for name in VARIABLES:
+        if name in options and name in cfg:
+            _replace(cfg._cfg_dict, cfg[name], options[name])
+    cfg.merge_from_dict(options)
+    return cfg
+
+
+def require_data(cfg: Config) -> None:
+    """Check that the annotation files of every data loader exist, before a model is built.
+
+    Raises:
+        UserError: If one does not, with the command that makes it.
+    """
+    for split in ("train", "val", "test"):
+        dataset = (cfg.get(f"{split}_dataloader") or {}).get("dataset", {})
+        if dataset.get("type", "").endswith("ImageReportDataset"):
+            require_prepared(f"{dataset['data_root']}/{dataset['ann_file']}")
+
+
+def _replace(node: Any, old: str, new: Any) -> None:
+    """Replace a string wherever it is a whole value of a nested config."""
+    items = node.items() if isinstance(node, ConfigDict | dict) else enumerate(node)
+    for key, value in list(items):
+        if isinstance(value, dict | list):
+            _replace(value, old, new)
+        elif value == old and isinstance(value, str):
+            node[key] = new

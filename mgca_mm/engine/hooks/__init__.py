@@ -1,0 +1,4 @@
+from .freeze_prototypes import FreezePrototypesHook
+from .throughput import ThroughputHook
+
+__all__ = ["FreezePrototypesHook", "ThroughputHook"]

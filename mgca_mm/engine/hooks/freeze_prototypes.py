@@ -1,0 +1,28 @@
+"""Prototypes without gradient at the start of training."""
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from mgca_mm.models.alignments import PrototypeAlignment
+from mgca_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class FreezePrototypesHook(Hook):
+    """Keeps the gradient from every :class:`PrototypeAlignment` during the first epochs (PROTOCOL §1.3).
+
+    Args:
+        num_epochs: How many epochs; a resumed run counts from its own beginning.
+    """
+
+    def __init__(self, num_epochs: int = 1):
+        if num_epochs < 0:
+            raise ValueError(f"num_epochs must not be negative, got {num_epochs}")
+        self.num_epochs = num_epochs
+
+    def before_train_epoch(self, runner) -> None:
+        """Set ``frozen`` for the epoch that begins."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        for module in model.modules():
+            if isinstance(module, PrototypeAlignment):
+                module.frozen = runner.epoch < self.num_epochs

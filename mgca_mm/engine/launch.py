@@ -1,0 +1,57 @@
+"""Starting a run: command-line options into the config, and ranks without GPUs."""
+
+from pathlib import Path
+
+import torch
+import torch.distributed
+from mmengine.config import Config
+
+from mgca_mm.errors import UserError
+
+from .config import load_config, require_data
+
+
+def configure_run(
+    config: str,
+    cfg_options: dict | None = None,
+    work_dir: str | None = None,
+    launcher: str = "none",
+    amp: bool = False,
+) -> Config:
+    """Config of a run from the options of ``tools/train.py`` and ``tools/test.py``.
+
+    Args:
+        config: Config file.
+        cfg_options: Changes, dotted key → value.
+        work_dir: Folder of logs and checkpoints. None: the config's, or ``work_dirs/<config's name>``.
+        launcher: ``'none'``, ``'pytorch'`` or ``'slurm'``.
+        amp: Train under bfloat16 autocast.
+
+    Returns:
+        Config ready for :meth:`mmengine.runner.Runner.from_cfg`.
+
+    Raises:
+        UserError: If the config or the data it asks for is missing, or ``amp`` cannot be combined with its optimiser.
+    """
+    cfg = load_config(config, cfg_options)
+    require_data(cfg)
+    cfg.launcher = launcher
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = str(Path("work_dirs") / Path(config).stem)
+    if amp:
+        wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
+        if wrapper not in ("OptimWrapper", "BFloat16OptimWrapper"):
+            raise UserError(f"--amp replaces OptimWrapper, but this config has its own optim_wrapper: {wrapper}.")
+        cfg.optim_wrapper.type = "BFloat16OptimWrapper"
+    if launcher != "none" and not torch.cuda.is_available():
+        _use_cpu_ranks(cfg)
+    return cfg
+
+
+def _use_cpu_ranks(cfg: Config) -> None:
+    """Let ranks meet over gloo; MMEngine's own set-up asks for a CUDA device for each."""
+    cfg.model_wrapper_cfg = dict(type="MMDistributedDataParallel", broadcast_buffers=False)
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group(backend="gloo")

@@ -1,0 +1,25 @@
+"""Validation loss of pretraining."""
+
+from collections.abc import Sequence
+
+from mmengine.evaluator import BaseMetric
+
+from mgca_mm.registry import METRICS
+
+
+@METRICS.register_module()
+class AlignmentLoss(BaseMetric):
+    """Mean over the pairs of the batch losses that ``mode='predict'`` leaves in each sample.
+
+    Results: every ``loss_*`` of the alignments, and ``loss``, their sum, by which the best checkpoint is chosen.
+    """
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep the losses of a batch, once for each of its pairs."""
+        for sample in data_samples:
+            self.results.append({name: float(value) for name, value in sample["losses"].items()})
+
+    def compute_metrics(self, results: list[dict[str, float]]) -> dict[str, float]:
+        """Average."""
+        means = {name: sum(result[name] for result in results) / len(results) for name in results[0]}
+        return {"loss": sum(means.values()), **means}

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Evaluate on several GPUs: dist_test.sh CONFIG CHECKPOINT GPUS [test.py's options]
+# Several machines: set NNODES, NODE_RANK and MASTER_ADDR on each, and the same PORT.
+set -euo pipefail
+if [ $# -lt 3 ]; then
+    sed -n '2,3s/^# //p' "$0" >&2
+    exit 2
+fi
+here=$(cd "$(dirname "$0")" && pwd)
+PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}" exec python -m torch.distributed.run \
+    --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$3" \
+    --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
+    "$here/test.py" "$1" "$2" --launcher pytorch "${@:4}"

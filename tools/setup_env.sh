@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Make .venv from requirements/lock.txt and install this package into it, editable. Nothing is done twice.
+# usage: bash tools/setup_env.sh      PYTHON=python3.12 chooses the interpreter (3.10 to 3.12)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+stamp=.venv/.installed
+wanted=$(cat requirements/*.txt setup.py | sha256sum | cut -d' ' -f1)
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
+    exit 0
+fi
+
+python=${PYTHON:-python3}
+if ! "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'; then
+    echo "error: $python is $("$python" --version 2>&1); Python 3.10 to 3.12 is needed." >&2
+    echo "Name another interpreter: PYTHON=python3.12 bash $0" >&2
+    exit 2
+fi
+
+echo "Setting up .venv (about 3 GB, of which PyTorch is most) …"
+"$python" -m venv .venv
+.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==0.13.9"
+uv=(.venv/bin/uv --no-python-downloads)
+# mmcv's source package compiles its operators if it finds torch; built apart from it, it is pure Python.
+export MMCV_WITH_OPS=0 UV_LINK_MODE=${UV_LINK_MODE:-copy}
+"${uv[@]}" pip install --python .venv/bin/python --override requirements/overrides.txt -r requirements/lock.txt
+"${uv[@]}" pip install --python .venv/bin/python --quiet --no-deps --editable .
+echo "$wanted" > "$stamp"

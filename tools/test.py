@@ -1,0 +1,44 @@
+#!/usr/bin/env python
+"""Evaluate a checkpoint on the test split of a config."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from mmengine.config import DictAction
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from mgca_mm.engine.launch import configure_run
+from mgca_mm.errors import UserError, exit_on_user_error
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", help="config file the checkpoint was trained with")
+    parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_argument("--work-dir", help="folder of logs (default: work_dirs/<config's name>)")
+    parser.add_argument("--out", help="write the metrics to this json file")
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    with exit_on_user_error():
+        if not Path(args.checkpoint).is_file():
+            raise UserError(f"Checkpoint '{args.checkpoint}' does not exist.")
+        cfg = configure_run(args.config, args.cfg_options, args.work_dir, args.launcher)
+        cfg.load_from = args.checkpoint
+        metrics = Runner.from_cfg(cfg).test()
+        if args.out and is_main_process():
+            Path(args.out).write_text(json.dumps(metrics, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

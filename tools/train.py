@@ -1,0 +1,50 @@
+#!/usr/bin/env python
+"""Train a model from a config: pretraining or a downstream task."""
+
+import argparse
+import os
+
+from mmengine.config import DictAction
+from mmengine.runner import Runner
+
+from mgca_mm.engine.launch import configure_run
+from mgca_mm.errors import exit_on_user_error
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", help="config file, such as configs/mgca/pretrain_vit.py")
+    parser.add_argument("--work-dir", help="folder of logs and checkpoints (default: work_dirs/<config's name>)")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        help="resume from the latest checkpoint of the work dir, or from the given one",
+    )
+    parser.add_argument("--amp", action="store_true", help="bfloat16 autocast where the device has it")
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="change the config, such as data_root=DIR train_cfg.max_epochs=10",
+    )
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    with exit_on_user_error():
+        cfg = configure_run(args.config, args.cfg_options, args.work_dir, args.launcher, args.amp)
+        if args.resume is not None:
+            cfg.resume = True
+            cfg.load_from = None if args.resume == "auto" else args.resume
+        Runner.from_cfg(cfg).train()
+
+
+if __name__ == "__main__":
+    main()
