@@ -29,7 +29,7 @@ def normalise_token_weight(weight: Tensor, mask: Tensor, quantiles: tuple[float,
 
 def _quantile_of_sorted(ordered: Tensor, last: Tensor, q: float) -> Tensor:
     """Quantile of the first ``last + 1`` entries of each ascending row: (B, T), (B, 1) → (B, 1)."""
-    position = last * q
+    position = last.to(ordered.dtype) * q
     below = position.floor().long()
     above = torch.minimum(below + 1, last)
-    return torch.lerp(ordered.gather(1, below), ordered.gather(1, above), (position - below).to(ordered.dtype))
+    return torch.lerp(ordered.gather(1, below), ordered.gather(1, above), position - below)

@@ -50,6 +50,7 @@ class ImageEncoder(BaseModule):
         self.backbone = MODELS.build(backbone)
         self.resize_to = resize_to
         self.num_prefix_tokens = _num_prefix_tokens(self.backbone)
+        self._pools = False
         self.cls_attention = self._watch_cls_attention(token_weight)
         self.global_channels, self.token_channels = self._find_channels(input_size)
 
@@ -64,12 +65,13 @@ class ImageEncoder(BaseModule):
         """
         if self.resize_to is not None:
             images = F.interpolate(images, size=(self.resize_to,) * 2, mode="bilinear", align_corners=True)
-        outputs = self.backbone(images)
-        if not isinstance(outputs, tuple | list):
-            outputs = (outputs,)
-        if outputs[-1].dim() == 3:
-            return self._from_sequence(outputs[-1])
-        return self._from_maps(outputs)
+        outputs = self._run_backbone(images)
+        return self._from_sequence(outputs[-1]) if outputs[-1].dim() == 3 else self._from_maps(outputs)
+
+    def _run_backbone(self, images: Tensor) -> tuple[Tensor, ...]:
+        # timm's distilled transformers pool in forward() whatever they are told.
+        outputs = self.backbone.timm_model.forward_features(images) if self._pools else self.backbone(images)
+        return tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
 
     def _from_sequence(self, sequence: Tensor) -> ImageFeatures:
         prefix = self.num_prefix_tokens
@@ -100,7 +102,16 @@ class ImageEncoder(BaseModule):
     @torch.no_grad()
     def _find_channels(self, input_size: int) -> tuple[int, int]:
         was_training = self.training
-        features = self.eval()(torch.zeros(1, 3, input_size, input_size))
+        images = torch.zeros(1, 3, input_size, input_size)
+        self.eval()
+        if self._run_backbone(images)[-1].dim() == 2:
+            if not hasattr(self.backbone, "timm_model"):
+                raise TypeError(
+                    f"{type(self.backbone).__name__} returns one vector an image and no tokens; set out_type='raw' or "
+                    "out_type='featmap', or out_indices and no global pooling, in image_encoder.backbone"
+                )
+            self._pools = True
+        features = self(images)
         self.train(was_training)
         return features.global_feature.shape[1], features.tokens.shape[2]
 

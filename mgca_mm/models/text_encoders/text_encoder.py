@@ -48,16 +48,17 @@ class TextEncoder(BaseModule):
         if (pretrained is None) == (config is None):
             raise ValueError("give either pretrained (a folder or hub name) or config (a dict with model_type)")
         overrides = {} if num_hidden_layers is None else dict(num_hidden_layers=num_hidden_layers)
-        if pretrained is not None:
-            self.model = _load(pretrained, overrides)
-        else:
-            self.model = AutoModel.from_config(AutoConfig.for_model(**{**config, **overrides}))
+        self.model = _build(pretrained, config, overrides)
+        attention = _last_attention(self.model)
+        if attention is None:
+            # Another layout: let the model return its full maps, which only the eager implementation always does.
+            self.model = _build(pretrained, config, overrides, attn_implementation="eager")
+        self.cls_attention = None if attention is None else ClsAttention(attention)
         if getattr(self.model, "pooler", None) is not None:
             self.model.pooler = None  # unused here; its parameters would never get a gradient
         self.max_length = max_length
         self.global_channels = self.token_channels = self.model.config.hidden_size
         self.word_merging = MODELS.build(word_merging or dict(type="mgca_mm.WordMerging"))
-        self.cls_attention = self._watch_cls_attention()
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, is_continuation: Tensor) -> TextFeatures:
         """Encode.
@@ -76,9 +77,10 @@ class TextEncoder(BaseModule):
         """
         if input_ids.shape[1] > self.max_length:
             raise ValueError(f"{input_ids.shape[1]} pieces a report, but max_length is {self.max_length}")
-        output = self.model(input_ids=input_ids, attention_mask=attention_mask)
+        maps_needed = self.cls_attention is None
+        output = self.model(input_ids=input_ids, attention_mask=attention_mask, output_attentions=maps_needed)
         pieces = output.last_hidden_state  # (B, T, C)
-        if self.cls_attention is None:
+        if maps_needed:
             piece_attention = output.attentions[-1][:, :, 0].mean(dim=1).detach()
         else:
             piece_attention = self.cls_attention.pop(attention_mask.bool())
@@ -88,15 +90,19 @@ class TextEncoder(BaseModule):
     def init_weights(self) -> None:
         """Nothing to do: transformers has initialised or loaded the model, and doing it again would undo that."""
 
-    def _watch_cls_attention(self) -> ClsAttention | None:
-        """Watch the last layer; for architectures with another layout let the model return its full maps instead."""
-        candidates = [m for m in self.model.modules() if ClsAttention.supports(m)]
-        if candidates and getattr(candidates[-1], "position_embedding_type", "absolute") == "absolute":
-            return ClsAttention(candidates[-1])
-        # 'eager' is the only implementation that returns attentions for every architecture.
-        self.model.set_attn_implementation("eager")
-        self.model.config.output_attentions = True
+
+def _build(pretrained: str | None, config: dict | None, overrides: dict, **kwargs) -> nn.Module:
+    if pretrained is None:
+        return AutoModel.from_config(AutoConfig.for_model(**{**config, **overrides}), **kwargs)
+    return _load(pretrained, {**overrides, **kwargs})
+
+
+def _last_attention(model: nn.Module) -> nn.Module | None:
+    """Last layer's self-attention, if one row of q · Kᵀ is all there is to it."""
+    candidates = [module for module in model.modules() if ClsAttention.supports(module)]
+    if not candidates or getattr(candidates[-1], "position_embedding_type", "absolute") != "absolute":
         return None
+    return candidates[-1]
 
 
 def _load(pretrained: str, overrides: dict) -> nn.Module:

@@ -1,0 +1,113 @@
+"""Linear probe: how much a frozen image encoder knows of the labels."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+
+class LabelledFeatures(NamedTuple):
+    """Features of a data split.
+
+    Attributes:
+        image_ids: N ids.
+        features: (N, C) global features of the frozen encoder, before projection.
+        labels: (N, classes) 1 present, 0 absent or not mentioned, NaN uncertain.
+    """
+
+    image_ids: list[str]
+    features: np.ndarray
+    labels: np.ndarray
+
+
+class ProbeResult(NamedTuple):
+    """Outcome of a linear probe.
+
+    Attributes:
+        per_class: Class → AUROC in percent.
+        left_out: Classes of which the training or the test labels hold one value only.
+    """
+
+    per_class: dict[str, float]
+    left_out: list[str]
+
+    @property
+    def macro(self) -> float:
+        """Mean AUROC of the classes, in percent; NaN where all are left out."""
+        return float(np.mean(list(self.per_class.values()))) if self.per_class else float("nan")
+
+
+@torch.no_grad()
+def extract_features(
+    model: nn.Module, dataset: Dataset, batch_size: int = 64, num_workers: int = 1, title: str = "features"
+) -> LabelledFeatures:
+    """Encode every image of a prepared split once, in evaluation mode.
+
+    Args:
+        model: :class:`mgca_mm.models.ImageReportPretrainer`.
+        dataset: Split whose samples carry ``labels``, with a pipeline without randomness.
+        batch_size: Images a batch.
+        num_workers: Loader processes.
+        title: Of the progress bar.
+
+    Raises:
+        ValueError: If the split carries no labels.
+    """
+    model.eval()
+    loader = DataLoader(dataset, batch_size, num_workers=num_workers, collate_fn=pseudo_collate)
+    image_ids: list[str] = []
+    features: list[Tensor] = []
+    labels: list[list] = []
+    for batch in tqdm(loader, desc=title, unit="batch", leave=False):
+        images = model.data_preprocessor({"inputs": {"image": torch.stack(batch["inputs"]["image"])}})
+        features.append(model.image_encoder(images["inputs"]["image"]).global_feature.float().cpu())
+        for sample in batch["data_samples"]:
+            if "labels" not in sample:
+                raise ValueError(f"image {sample.image_id} carries no labels; the probe needs a labelled data set")
+            image_ids.append(sample.image_id)
+            labels.append(sample.labels)
+    return LabelledFeatures(image_ids, torch.cat(features).numpy(), _label_matrix(labels))
+
+
+def _label_matrix(labels: list[list]) -> np.ndarray:
+    matrix = np.array([[0 if value is None else value for value in row] for row in labels], dtype=float)
+    matrix[matrix == -1] = np.nan
+    return matrix
+
+
+def linear_probe(
+    train: LabelledFeatures, test: LabelledFeatures, classes: list[str], inverse_regularisation: float = 0.01
+) -> ProbeResult:
+    """Fit one logistic regression a class on standardised features and score it by AUROC.
+
+    Args:
+        train: Features to fit on.
+        test: Features to score.
+        classes: Names of the label columns.
+        inverse_regularisation: C of :class:`sklearn.linear_model.LogisticRegression`.
+    """
+    per_class, left_out = {}, []
+    for column, name in enumerate(classes):
+        fit, score = ~np.isnan(train.labels[:, column]), ~np.isnan(test.labels[:, column])
+        fit_labels, score_labels = train.labels[fit, column], test.labels[score, column]
+        if len(np.unique(fit_labels)) < 2 or len(np.unique(score_labels)) < 2:
+            left_out.append(name)
+            continue
+        probe = make_pipeline(StandardScaler(), LogisticRegression(C=inverse_regularisation, max_iter=1000))
+        probe.fit(train.features[fit], fit_labels)
+        per_class[name] = roc_auc_score(score_labels, probe.decision_function(test.features[score])) * 100
+    return ProbeResult(per_class, left_out)
+
+
+def select(features: LabelledFeatures, image_ids: set[str]) -> LabelledFeatures:
+    """Rows of the given images, such as those of a subset list."""
+    rows = [row for row, image_id in enumerate(features.image_ids) if image_id in image_ids]
+    return LabelledFeatures([features.image_ids[row] for row in rows], features.features[rows], features.labels[rows])

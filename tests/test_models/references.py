@@ -1,0 +1,112 @@
+"""The paper's equations written as slow loops, to hold the vectorised code against."""
+
+import math
+
+import torch
+
+
+def info_nce(images, texts, temperature, reduction="mean"):
+    """Eq. 1-3 over one batch."""
+    n = len(images)
+    total = {"i2t": 0.0, "t2i": 0.0}
+    for i in range(n):
+        for name, queries, keys in (("i2t", images, texts), ("t2i", texts, images)):
+            terms = [torch.exp(torch.dot(queries[i], keys[j]) / temperature) for j in range(n)]
+            total[name] = total[name] - torch.log(terms[i] / sum(terms)) / n
+    both = total["i2t"] + total["t2i"]
+    return both / 2 if reduction == "mean" else both
+
+
+def attention(tokens, context, mask, query, key, value, output):
+    """Eq. 4 for one sample; the weights as torch.nn.Linear stores them."""
+    out = []
+    for j in range(len(tokens)):
+        q = query @ tokens[j]
+        logits = {k: torch.dot(q, key @ context[k]) / math.sqrt(len(q)) for k in range(len(context)) if mask[k]}
+        denominator = sum(torch.exp(v) for v in logits.values())
+        mixed = sum(torch.exp(v) / denominator * (value @ context[k]) for k, v in logits.items())
+        out.append(output @ mixed)
+    return torch.stack(out)
+
+
+def similarity_attention(tokens, context, mask, temperature):
+    out = []
+    for token in tokens:
+        weights = [torch.exp(torch.dot(token, context[k]) / temperature) if mask[k] else 0 for k in range(len(context))]
+        out.append(sum(w * context[k] for k, w in enumerate(weights)) / sum(weights))
+    return torch.stack(out)
+
+
+def normalise_weight(weight, mask, low=0.1, high=0.9):
+    """Clip to own quantiles over the real tokens of one sample, sum to 1."""
+    real = [w for w, m in zip(weight, mask, strict=True) if m]
+    ordered = sorted(float(w) for w in real)
+
+    def quantile(q):
+        position = q * (len(ordered) - 1)
+        below = math.floor(position)
+        above = min(below + 1, len(ordered) - 1)
+        return ordered[below] + (position - below) * (ordered[above] - ordered[below])
+
+    clipped = [
+        min(max(float(w), quantile(low)), quantile(high)) if m else 0.0 for w, m in zip(weight, mask, strict=True)
+    ]
+    return torch.tensor(clipped, dtype=weight.dtype) / sum(clipped)
+
+
+def token_info_nce(tokens, contexts, weight, mask, temperature):
+    """Eq. 5 over a batch; denominators over real tokens only."""
+    total = 0.0
+    for x, c, w, m in zip(tokens, contexts, weight, mask, strict=True):
+        real = [j for j in range(len(x)) if m[j]]
+        for j in real:
+            positive = torch.exp(torch.dot(x[j], c[j]) / temperature)
+            rows = sum(torch.exp(torch.dot(x[j], c[k]) / temperature) for k in real)
+            columns = sum(torch.exp(torch.dot(x[k], c[j]) / temperature) for k in real)
+            total = total - w[j] * (torch.log(positive / rows) + torch.log(positive / columns)) / 2
+    return total / len(tokens)
+
+
+def sinkhorn(scores, epsilon=0.05, iterations=3):
+    """Algorithm 1 of SwAV, entry by entry."""
+    n, k = scores.shape
+    q = [[math.exp(float(scores[i][j]) / epsilon) for j in range(k)] for i in range(n)]
+    total = sum(map(sum, q))
+    q = [[v / total for v in row] for row in q]
+    for _ in range(iterations):
+        columns = [sum(q[i][j] for i in range(n)) for j in range(k)]
+        q = [[q[i][j] / columns[j] / k for j in range(k)] for i in range(n)]
+        rows = [sum(row) for row in q]
+        q = [[v / rows[i] / n for v in q[i]] for i in range(n)]
+    return torch.tensor([[v / sum(row) for v in row] for row in q], dtype=scores.dtype)
+
+
+def swapped_prediction(image_scores, text_scores, image_codes, text_codes, temperature):
+    """Eq. 7-9."""
+    n, k = image_scores.shape
+    total = 0.0
+    for scores, codes in ((image_scores, text_codes), (text_scores, image_codes)):
+        for i in range(n):
+            denominator = sum(torch.exp(scores[i, j] / temperature) for j in range(k))
+            for j in range(k):
+                total = total - codes[i, j] * torch.log(torch.exp(scores[i, j] / temperature) / denominator) / n / 2
+    return total
+
+
+def merge_word_pieces(pieces, piece_attention, attention_mask, is_continuation):
+    """Words, attention and mask of one report, piece by piece."""
+    length, channels = pieces.shape
+    words = torch.zeros(length - 1, channels, dtype=pieces.dtype)
+    weights = torch.zeros(length - 1, dtype=piece_attention.dtype)
+    mask = torch.zeros(length - 1, dtype=torch.bool)
+    slot = -1  # [CLS]
+    for t in range(1, length):
+        if not attention_mask[t]:
+            continue
+        if not is_continuation[t]:
+            slot += 1
+        if slot >= 0:
+            words[slot] += pieces[t]
+            weights[slot] += piece_attention[t]
+            mask[slot] = True
+    return words, weights, mask

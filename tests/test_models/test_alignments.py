@@ -1,0 +1,160 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mgca_mm.models import InstanceAlignment, PrototypeAlignment, TokenAlignment
+from mgca_mm.models.losses import sinkhorn_codes
+
+from . import references
+
+
+def test_instance_alignment(pair):
+    image, text = pair()
+    out = InstanceAlignment(loss_weight=2.0)(image, text)
+    expected = references.info_nce(image.global_feature, text.global_feature, 0.1)
+    torch.testing.assert_close(out["loss_ita"], 2 * expected, rtol=1e-10, atol=0)
+    similarity = image.global_feature @ text.global_feature.T
+    assert out["acc_i2t"] == sum(int(similarity[i].argmax() == i) for i in range(4)) * 25
+    assert out["acc_t2i"] == sum(int(similarity[:, i].argmax() == i) for i in range(4)) * 25
+
+
+@pytest.mark.parametrize("released", [False, True])
+def test_token_alignment(pair, released):
+    """Eq. 4-6 from projected tokens to the loss, both columns of the protocol."""
+    image, text = pair()
+    if released:
+        alignment = TokenAlignment(
+            attention=dict(type="mgca_mm.SimilarityAttention", temperature=0.1),
+            loss=dict(type="mgca_mm.TokenInfoNCELoss", temperature=0.1),
+            mask_padding=False,
+            normalize_contexts=("text",),
+            reduction="sum",
+        )
+    else:
+        alignment = TokenAlignment(attention=dict(type="mgca_mm.CrossModalAttention", embed_dims=6)).double()
+    temperature = 0.1 if released else 0.07
+    every = torch.ones(4, 7, dtype=torch.bool)
+    losses = []
+    for tokens, context, context_mask, weight, mask, seen, attention, normalize in (
+        (image.tokens, text.tokens, text.token_mask, image.token_weight, every[:, :5], every[:, :5],
+         alignment.image_attention, not released),
+        (text.tokens, image.tokens, every[:, :5], text.token_weight, text.token_mask,
+         every if released else text.token_mask, alignment.text_attention, True),
+    ):  # fmt: skip
+        contexts, weights = [], []
+        for i in range(4):
+            if released:
+                out = references.similarity_attention(tokens[i], context[i], context_mask[i], 0.1)
+            else:
+                parameters = [getattr(attention, name).weight for name in ("query", "key", "value", "output")]
+                out = references.attention(tokens[i], context[i], context_mask[i], *parameters)
+            contexts.append(F.normalize(out, dim=-1) if normalize else out)
+            weights.append(references.normalise_weight(weight[i], mask[i]))
+        losses.append(references.token_info_nce(tokens, contexts, weights, seen, temperature))
+    expected = sum(losses) if released else sum(losses) / 2
+    out = alignment(image, text)
+    torch.testing.assert_close(out["loss_cta"], expected, rtol=1e-10, atol=0)
+    torch.testing.assert_close(out["lia"], losses[0], rtol=1e-10, atol=0)
+    torch.testing.assert_close(out["lta"], losses[1], rtol=1e-10, atol=0)
+
+
+def test_padding_words_have_no_influence(pair):
+    image, text = pair()
+    alignment = TokenAlignment(attention=dict(type="mgca_mm.CrossModalAttention", embed_dims=6)).double()
+    changed = text._replace(
+        tokens=text.tokens.masked_fill(~text.token_mask[..., None], 0.5),
+        token_weight=text.token_weight.masked_fill(~text.token_mask, 9.0),
+    )
+    torch.testing.assert_close(alignment(image, changed)["loss_cta"], alignment(image, text)["loss_cta"])
+
+
+def test_prototype_alignment(pair):
+    image, text = pair()
+    alignment = PrototypeAlignment(num_prototypes=5, embed_dims=6).double()
+    out = alignment(image, text)
+    prototypes = F.normalize(alignment.prototypes.detach(), dim=1)
+    scores = [image.global_feature @ prototypes.T, text.global_feature @ prototypes.T]
+    codes = [references.sinkhorn(s) for s in scores]
+    expected = references.swapped_prediction(*scores, *codes, 0.2)
+    torch.testing.assert_close(out["loss_cpa"].detach(), expected, rtol=1e-10, atol=0)
+    assert 0 < out["prototype_usage"] <= 1
+
+
+def test_prototypes_stay_on_the_sphere(pair):
+    alignment = PrototypeAlignment(num_prototypes=5, embed_dims=6).double()
+    alignment(*pair())
+    torch.testing.assert_close(alignment.prototypes.norm(dim=1), torch.ones(5, dtype=torch.float64))
+    before = alignment.prototypes.detach().clone().mul_(3)
+    alignment.prototypes.data.copy_(before)
+    alignment.eval()(*pair())
+    torch.testing.assert_close(alignment.prototypes, before)  # evaluation changes nothing
+
+
+def test_frozen_prototypes_get_a_gradient_of_zero(pair):
+    alignment = PrototypeAlignment(num_prototypes=5, embed_dims=6).double()
+    image, text = pair()
+    alignment.frozen = True
+    frozen = alignment(image, text)["loss_cpa"]
+    frozen.backward()
+    assert (alignment.prototypes.grad == 0).all()
+    alignment.frozen = False
+    alignment(image, text)["loss_cpa"].backward()
+    assert (alignment.prototypes.grad != 0).any()
+
+
+def test_prototype_usage_is_1_when_all_are_used_alike():
+    alignment = PrototypeAlignment(num_prototypes=4, embed_dims=4).eval()
+    alignment.prototypes.data.copy_(torch.eye(4))
+    from mgca_mm.structures import ImageFeatures, TextFeatures
+
+    out = alignment(ImageFeatures(torch.eye(4)), TextFeatures(torch.eye(4)))
+    torch.testing.assert_close(out["prototype_usage"], torch.tensor(1.0))
+
+
+def test_gradcheck_of_every_alignment(pair):
+    image, text = pair(batch=2)
+    inputs = (image.global_feature, text.global_feature, image.tokens, text.tokens)
+    for alignment in (
+        InstanceAlignment(),
+        TokenAlignment(attention=dict(type="mgca_mm.CrossModalAttention", embed_dims=6)).double(),
+    ):
+
+        def loss(image_global, text_global, image_tokens, text_tokens, alignment=alignment):
+            out = alignment(
+                image._replace(global_feature=image_global, tokens=image_tokens),
+                text._replace(global_feature=text_global, tokens=text_tokens),
+            )
+            return sum(value for name, value in out.items() if "loss" in name)
+
+        assert torch.autograd.gradcheck(loss, tuple(x.detach().clone().requires_grad_() for x in inputs))
+
+
+def test_gradcheck_of_the_prototypes(pair):
+    """Codes are targets without gradient: they are held fixed, as the derivation of the loss does."""
+    image, text = pair()
+    alignment = PrototypeAlignment(num_prototypes=3, embed_dims=6).double()
+    alignment(image, text)
+    prototypes = alignment.prototypes.detach().clone()
+    codes = [sinkhorn_codes(x.global_feature @ prototypes.T) for x in (image, text)]
+
+    def loss(prototypes):
+        return alignment.loss(image.global_feature @ prototypes.T, text.global_feature @ prototypes.T, *codes)
+
+    assert torch.autograd.gradcheck(loss, (prototypes.clone().requires_grad_(),))
+    alignment(image, text)["loss_cpa"].backward()
+    fixed = prototypes.clone().requires_grad_()
+    loss(fixed).backward()
+    torch.testing.assert_close(alignment.prototypes.grad, fixed.grad, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: TokenAlignment(reduction="avg"),
+        lambda: TokenAlignment(normalize_contexts=("word",)),
+        lambda: PrototypeAlignment(num_prototypes=1),
+    ],
+)
+def test_impossible_options(make):
+    with pytest.raises(ValueError):
+        make()

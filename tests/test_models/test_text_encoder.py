@@ -1,0 +1,164 @@
+import pytest
+import torch
+from transformers import AutoConfig, AutoModel
+
+from mgca_mm.errors import UserError
+from mgca_mm.models import ReleasedWordMerging, TextEncoder, WordMerging
+
+from . import references
+
+SMALL = dict(vocab_size=50, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64)
+CONFIGS = {
+    "bert": dict(model_type="bert", **SMALL),
+    "roberta": dict(model_type="roberta", max_position_embeddings=64, **SMALL),
+    "electra": dict(model_type="electra", embedding_size=16, **SMALL),
+    "distilbert": dict(model_type="distilbert", vocab_size=50, dim=32, n_layers=3, n_heads=4, hidden_dim=64),
+    "mpnet": dict(model_type="mpnet", max_position_embeddings=64, **SMALL),
+    "deberta-v2": dict(model_type="deberta-v2", relative_attention=True, pos_att_type=["p2c", "c2p"], **SMALL),
+    "modernbert": dict(model_type="modernbert", pad_token_id=0, reference_compile=False, **SMALL),
+}
+
+
+def batch(lengths=(12, 5, 3), size=12):
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.arange(size) < torch.tensor(lengths)[:, None]
+    ids = torch.randint(4, 50, mask.shape, generator=generator).masked_fill(~mask, 0)
+    continuation = (torch.rand(mask.shape, generator=generator) < 0.4) & mask
+    continuation[:, :2] = False  # [CLS] and the first piece of the first word
+    for row, length in enumerate(lengths):
+        continuation[row, length - 1] = False  # [SEP]
+    return ids, mask.long(), continuation
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_any_text_encoder(name):
+    encoder = TextEncoder(config=CONFIGS[name]).eval()
+    ids, mask, continuation = batch()
+    features = encoder(ids, mask, continuation)
+    channels = encoder.global_channels
+    assert features.global_feature.shape == (3, channels)
+    assert features.tokens.shape == (3, 11, channels)
+    num_words = [int(((~continuation) & mask.bool())[row].sum()) - 1 for row in range(3)]
+    assert features.token_mask.sum(1).tolist() == num_words
+    assert (features.token_weight[~features.token_mask] == 0).all()
+    assert (features.token_weight[features.token_mask] > 0).all()
+    assert not features.token_weight.requires_grad
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "electra"])
+def test_cls_row_equals_the_full_map(name):
+    encoder = TextEncoder(config=CONFIGS[name]).eval()
+    assert encoder.cls_attention is not None
+    ids, mask, continuation = batch()
+    encoder(ids, mask, continuation)  # the hook has kept its input
+    encoder.model(input_ids=ids, attention_mask=mask)
+    row = encoder.cls_attention.pop(mask.bool())
+    encoder.model.set_attn_implementation("eager")
+    full = encoder.model(input_ids=ids, attention_mask=mask, output_attentions=True).attentions[-1]
+    assert (row - full[:, :, 0].mean(1)).abs().max() < 1e-6
+
+
+def test_released_text_encoder_keeps_the_first_layers_only():
+    encoder = TextEncoder(config=CONFIGS["bert"], num_hidden_layers=2)
+    assert len(encoder.model.encoder.layer) == 2
+
+
+def test_pretrained_folder(tmp_path):
+    model = AutoModel.from_config(AutoConfig.for_model(**CONFIGS["bert"]))
+    model.save_pretrained(tmp_path)
+    encoder = TextEncoder(pretrained=str(tmp_path), num_hidden_layers=2)
+    encoder.init_weights()  # as the runner does: must not draw the weights anew
+    assert len(encoder.model.encoder.layer) == 2
+    torch.testing.assert_close(
+        encoder.model.encoder.layer[1].output.dense.weight, model.encoder.layer[1].output.dense.weight
+    )
+
+
+def test_missing_model_names_the_local_alternative(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # no waiting for a network
+    monkeypatch.setattr("transformers.utils.hub._is_offline_mode", True)
+    with pytest.raises(UserError, match=r"model\.text_encoder\.pretrained"):
+        TextEncoder(pretrained="nobody/no-such-model")
+    with pytest.raises(UserError, match=r"config\.json"):
+        TextEncoder(pretrained=str(tmp_path))
+
+
+def test_pretrained_or_config():
+    with pytest.raises(ValueError, match="either"):
+        TextEncoder()
+
+
+def test_too_long_input_is_refused():
+    with pytest.raises(ValueError, match="max_length"):
+        TextEncoder(config=CONFIGS["bert"], max_length=8)(*batch())
+
+
+def test_every_parameter_gets_a_gradient():
+    encoder = TextEncoder(config=CONFIGS["bert"])
+    features = encoder(*batch())
+    (features.global_feature.sum() + features.tokens.square().sum()).backward()
+    assert [name for name, parameter in encoder.named_parameters() if parameter.grad is None] == []
+
+
+def random_reports(count, size, seed):
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(3, size + 1, (count,), generator=generator)
+    mask = torch.arange(size) < lengths[:, None]
+    continuation = (torch.rand(count, size, generator=generator) < 0.35) & mask
+    continuation[:, :2] = False
+    continuation[torch.arange(count), lengths - 1] = False
+    pieces = torch.randn(count, size, 3, generator=generator, dtype=torch.float64)
+    attention = torch.rand(count, size, generator=generator, dtype=torch.float64).masked_fill(~mask, 0)
+    return pieces, attention, mask, continuation
+
+
+def test_word_merging_equals_the_loop_on_10000_reports():
+    reports = random_reports(10_000, 24, seed=1)
+    words, weights, mask = WordMerging()(*reports)
+    for row in range(10_000):
+        expected = references.merge_word_pieces(*(x[row] for x in reports))
+        torch.testing.assert_close(words[row], expected[0], rtol=1e-10, atol=1e-13)
+        torch.testing.assert_close(weights[row], expected[1], rtol=1e-10, atol=1e-13)
+        assert torch.equal(mask[row], expected[2])
+
+
+def released_loop(pieces, attention, mask, continuation):
+    """The released aggregation as its README tells it, piece by piece."""
+    length = len(pieces)
+    separator = int(mask.sum()) - 1
+    slots, current, current_weight = [], pieces[0], attention[1]
+    for t in range(1, length - 1):  # the last position is never visited
+        if not mask[t]:
+            break
+        following = attention[t + 1]
+        if t == separator:
+            slots += [(current, current_weight), (pieces[t], following)]
+            break
+        if continuation[t]:
+            current, current_weight = current + pieces[t], current_weight + following
+        else:
+            slots.append((current, current_weight))
+            current, current_weight = pieces[t], following
+    words = torch.zeros(length - 1, pieces.shape[1], dtype=pieces.dtype)
+    weights = torch.zeros(length - 1, dtype=pieces.dtype)
+    for slot, (word, weight) in enumerate(slots[1:]):  # slot 0 is [CLS]
+        words[slot], weights[slot] = word, weight
+    return words, weights, torch.arange(length - 1) < len(slots) - 1
+
+
+def test_released_word_merging_equals_the_loop():
+    reports = random_reports(2_000, 12, seed=2)
+    words, weights, mask = ReleasedWordMerging()(*reports)
+    assert (reports[2].sum(1) == 12).any(), "some reports must fill all positions"
+    for row in range(2_000):
+        expected = released_loop(*(x[row] for x in reports))
+        torch.testing.assert_close(words[row], expected[0], rtol=1e-10, atol=1e-13)
+        torch.testing.assert_close(weights[row], expected[1], rtol=1e-10, atol=1e-13)
+        assert torch.equal(mask[row], expected[2])
+
+
+def test_report_without_words_has_sep_only():
+    encoder = TextEncoder(config=CONFIGS["bert"]).eval()
+    ids, mask = torch.tensor([[1, 2, 0, 0]]), torch.tensor([[1, 1, 0, 0]])
+    features = encoder(ids, mask, torch.zeros(1, 4, dtype=torch.bool))
+    assert features.token_mask.tolist() == [[True, False, False]]

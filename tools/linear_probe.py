@@ -1,0 +1,123 @@
+#!/usr/bin/env python
+"""Compare a pretrained image encoder with its random initialisation by a linear probe, and test retrieval."""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner, load_checkpoint, set_random_seed
+from torch import nn
+
+from mgca_mm.engine.config import load_config, require_data
+from mgca_mm.errors import UserError, exit_on_user_error
+from mgca_mm.evaluation.linear_probe import LabelledFeatures, ProbeResult, extract_features, linear_probe, select
+from mgca_mm.registry import DATASETS, METRICS, MODELS
+from mgca_mm.visualization.curves import plot_probe, plot_training
+
+FRACTIONS = (1, 10, 100)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", help="config of the pretraining")
+    parser.add_argument("checkpoint", help="checkpoint of the pretraining")
+    parser.add_argument("--out", required=True, help="folder of the table (md, json) and the pictures")
+    parser.add_argument("--seed", type=int, default=42, help="seed of the random initialisation and the subset lists")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    with exit_on_user_error():
+        if not Path(args.checkpoint).is_file():
+            raise UserError(f"Checkpoint '{args.checkpoint}' does not exist.")
+        cfg = load_config(args.config, args.cfg_options)
+        require_data(cfg)
+        init_default_scope("mgca_mm")
+        results, retrieval = compare(cfg, args.checkpoint, args.seed)
+        report(results, retrieval, args.checkpoint, Path(args.out))
+
+
+def compare(cfg: Config, checkpoint: str, seed: int) -> tuple[dict[str, dict[int, ProbeResult]], dict[str, float]]:
+    """Probe both encoders; returns initialisation → percent of labels → result, and the retrieval metrics."""
+    train = DATASETS.build({**cfg.train_dataloader.dataset, "pipeline": cfg.test_dataloader.dataset.pipeline})
+    test = DATASETS.build(cfg.test_dataloader.dataset)
+    results = {}
+    for name in ("random", "pretrained"):
+        set_random_seed(seed)
+        model = MODELS.build(cfg.model)
+        if name == "pretrained":
+            load_checkpoint(model, checkpoint, map_location="cpu", strict=True)
+        features = [extract_features(model, split, title=f"{name} encoder") for split in (train, test)]
+        results[name] = {
+            percent: linear_probe(
+                subset(features[0], cfg.data_root, percent, seed), features[1], test.metainfo["classes"]
+            )
+            for percent in FRACTIONS
+        }
+    return results, retrieve(cfg, model)
+
+
+def subset(train: LabelledFeatures, data_root: str, percent: int, seed: int) -> LabelledFeatures:
+    """Training features of a prepared subset list."""
+    if percent == 100:
+        return train
+    path = Path(data_root) / "subsets" / f"train_{percent}pct_seed{seed}.txt"
+    if not path.is_file():
+        raise UserError(f"Subset list '{path}' does not exist; prepare_data.py writes lists for seeds 42, 43 and 44.")
+    return select(train, set(path.read_text().split("\n")))
+
+
+@torch.no_grad()
+def retrieve(cfg: Config, model: nn.Module) -> dict[str, float]:
+    """Image-report retrieval on the test pairs, with the number of reports that chance has to choose from."""
+    metric = METRICS.build(dict(type="ImageReportRetrieval", topk=(1, 5, 10)))
+    loader = Runner.build_dataloader(cfg.test_dataloader, seed=0)
+    model.eval()
+    studies = set()
+    for batch in loader:
+        samples = [sample.to_dict() for sample in model.test_step(batch)]
+        studies.update(sample["study_id"] for sample in samples)
+        metric.process(batch, samples)
+    return {**metric.compute_metrics(metric.results), "num_reports": len(studies)}
+
+
+def report(results: dict, retrieval: dict[str, float], checkpoint: str, out: Path) -> None:
+    """Print the tables and write them beside the pictures."""
+    out.mkdir(parents=True, exist_ok=True)
+    lines = ["| linear probe, macro AUROC | " + " | ".join(f"{p} % of labels" for p in FRACTIONS) + " |"]
+    lines.append("|---|" + "---|" * len(FRACTIONS))
+    for name, probes in results.items():
+        lines.append(f"| {name} encoder | " + " | ".join(f"{probes[p].macro:.1f}" for p in FRACTIONS) + " |")
+    gains = [results["pretrained"][p].macro - results["random"][p].macro for p in FRACTIONS]
+    lines.append("| gain | " + " | ".join(f"{gain:+.1f}" for gain in gains) + " |")
+    chance = 500 / retrieval["num_reports"]
+    lines += [
+        "",
+        f"Image → report recall@5 among {retrieval['num_reports']} held-out reports: {retrieval['i2t_R@5']:.1f} % "
+        f"(chance {chance:.2f} %, {retrieval['i2t_R@5'] / chance:.0f} times chance); "
+        f"report → image: {retrieval['t2i_R@5']:.1f} %.",
+    ]
+    left_out = {p: results["pretrained"][p].left_out for p in FRACTIONS if results["pretrained"][p].left_out}
+    lines += [f"Left out at {p} % (one label value only): {', '.join(names)}." for p, names in left_out.items()]
+    text = "\n".join(lines)
+    print(text)
+    (out / "probe.md").write_text(text + "\n")
+    numbers = {
+        "probe": {
+            name: {str(p): {"macro": probes[p].macro, "per_class": probes[p].per_class} for p in FRACTIONS}
+            for name, probes in results.items()
+        },
+        "retrieval": retrieval,
+    }
+    (out / "probe.json").write_text(json.dumps(numbers, indent=2) + "\n")
+    pictures = [plot_probe(results, out / "probe.png"), *plot_training(Path(checkpoint).parent, out / "training.png")]
+    print("\nWritten:", *(str(path) for path in (out / "probe.md", out / "probe.json", *pictures)), sep="\n  ")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Write the phantom: procedural chest radiographs with reports in the layout of a public data set.
+
+Example: ``python tools/make_phantom.py --layout mimic_cxr --out data/raw/phantom --patients 1000 --workers 2``.
+"""
+
+import argparse
+import sys
+
+from mgca_mm.datasets.phantom.layouts import LAYOUTS, Options
+from mgca_mm.errors import UserError
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--layout", choices=sorted(LAYOUTS), default="mimic_cxr", help="directory layout to write")
+    parser.add_argument("--out", required=True, help="directory to write, new or empty")
+    parser.add_argument("--patients", type=int, required=True, help="number of patients, one to four studies each")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes (default: 0)")
+    parser.add_argument(
+        "--size",
+        type=int,
+        default=256,
+        help="shortest long side in pixels; it varies up to a quarter above (default: 256)",
+    )
+    parser.add_argument(
+        "--split",
+        type=float,
+        nargs=3,
+        default=(0.7, 0.1, 0.2),
+        metavar=("TRAIN", "VALIDATE", "TEST"),
+        help="fractions of the patients (default: 0.7 0.1 0.2)",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processes; the output does not depend on it (default: 1)"
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the phantom; 0 if it is there in the end, 2 for an impossible request."""
+    args = parse_args(argv)
+    options = Options(patients=args.patients, seed=args.seed, size=args.size, split=tuple(args.split))
+    try:
+        summary = LAYOUTS[args.layout](args.out, options, workers=args.workers, progress=sys.stderr.isatty())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    counts = f"{summary['patients']} patients, {summary['studies']} studies, {summary['images']} images"
+    print(f"{args.out}: {counts} {'written' if summary['written'] else 'are there already, nothing to do'}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

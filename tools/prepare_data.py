@@ -1,0 +1,60 @@
+"""Prepare a raw data set for training: ``python tools/prepare_data.py mimic_cxr --raw DIR --out data/mimic_cxr``.
+
+Exit codes: 0 done, 1 the check found faults, 2 the user has to mend something, 130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from mgca_mm.datasets.preparation import DATASETS, Options, check, prepare
+from mgca_mm.errors import UserError
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description="Prepare a raw data set for training, or check a prepared one.")
+    parser.add_argument("dataset", choices=DATASETS)
+    parser.add_argument("--raw", type=Path, help="folder of the raw data set (not needed with --check)")
+    parser.add_argument("--out", type=Path, required=True, help="folder to make, such as data/mimic_cxr")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="decoding processes (default: one a core)",
+    )
+    parser.add_argument("--image-size", type=int, default=256, help="side of the stored images (default: 256)")
+    parser.add_argument("--tokenizer", help="folder or hub name of a tokenizer to copy (default: train one)")
+    parser.add_argument("--vocab-size", type=int, default=8000, help="tokens of a trained tokenizer (default: 8000)")
+    parser.add_argument("--skip-broken", action="store_true", help="leave out missing and broken images")
+    parser.add_argument("--check", action="store_true", help="verify the prepared folder --out and exit")
+    args = parser.parse_args()
+    if args.check:
+        faults = check(args.dataset, args.out)
+        for fault in faults:
+            print(fault)
+        print(f"{args.out}: {f'{len(faults)} faults' if faults else 'sound'}")
+        return int(bool(faults))
+    if args.raw is None:
+        parser.error("--raw is required")
+    try:
+        options = Options(
+            image_size=args.image_size,
+            tokenizer=args.tokenizer,
+            vocab_size=args.vocab_size,
+            skip_broken=args.skip_broken,
+            workers=args.workers,
+        )
+        prepare(args.dataset, args.raw, args.out, options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
