@@ -1,0 +1,130 @@
+"""From thickness maps to grey values: Beer-Lambert attenuation, scatter, noise, film curve, collimation, markers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .geometry import Frame, Scene, blur
+
+_HEADROOM = 0.33  # by which soft tissue is denser than middle grey
+_DEPTH = 2.2  # optical depth of the reference thickness of soft tissue at chest X-ray energies
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How one image was taken and developed: nuisance that says nothing about the patient.
+
+    Attributes:
+        angle: In-plane rotation in radians.
+        zoom: Magnification.
+        shift: Displacement (x, y) in body units.
+        dose: Photons per pixel behind nothing, in thousands; sets the noise.
+        scatter: Fraction of scattered radiation.
+        blur: Focal blur in body units.
+        level: Error of the automatic exposure, in thickness of soft tissue.
+        contrast: Slope of the film curve.
+        gamma: Exponent of the display.
+        collimation: Unexposed border (left, top, right, bottom) as fractions of the image.
+        marker: Text of the side marker.
+        marker_at: Its relative position (x, y) in the image.
+        tilt: Random background gradient (x, y), for instance the heel effect.
+    """
+
+    angle: float
+    zoom: float
+    shift: tuple[float, float]
+    dose: float
+    scatter: float
+    blur: float
+    level: float
+    contrast: float
+    gamma: float
+    collimation: tuple[float, float, float, float]
+    marker: str
+    marker_at: tuple[float, float]
+    tilt: tuple[float, float]
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, view: str) -> Exposure:
+        """Draw the exposure of one image; bedside (AP) images vary more."""
+        bedside = view == "AP"
+        collimation = rng.uniform(0.0, 0.045, 4) * (rng.random(4) < 0.3)
+        left_marker = rng.random() < 0.6
+        x = (0.72 if view == "LATERAL" else rng.uniform(0.80, 0.88)) if left_marker else rng.uniform(0.05, 0.12)
+        return cls(
+            angle=float(np.deg2rad(np.clip(rng.normal(0, 2.6 if bedside else 1.8), -5, 5))),
+            zoom=float(rng.uniform(0.86, 1.06)),
+            shift=(float(rng.normal(0, 0.045)), float(rng.normal(0.02, 0.04))),
+            dose=float(rng.uniform(1.2, 4.0) if bedside else rng.uniform(3.0, 9.0)),
+            scatter=float(rng.uniform(0.15, 0.40) if bedside else rng.uniform(0.08, 0.25)),
+            blur=float(rng.uniform(0.002, 0.007)),
+            level=float(rng.normal(0.0, 0.07)),
+            contrast=float(rng.uniform(2.9, 5.4)),
+            gamma=float(np.exp(rng.normal(0, 0.16))),
+            collimation=tuple(float(c) for c in collimation),
+            marker=("L" if left_marker else "R") if view != "LATERAL" else "L LAT" if left_marker else "LAT",
+            marker_at=(float(x), float(rng.uniform(0.06, 0.16))),
+            tilt=(float(rng.normal(0, 0.05)), float(rng.normal(0, 0.05))),
+        )
+
+
+def expose(scene: Scene, exposure: Exposure, rng: np.random.Generator) -> np.ndarray:
+    """Take the image.
+
+    The rays' attenuation is A = sum of thicknesses, the detected intensity I = exp(-A) + s G(exp(-A)) with scatter
+    fraction s and a wide blur G, plus quantum noise of variance proportional to I. The displayed grey is a sigmoid film
+    curve of -log I, dense structures bright.
+
+    Args:
+        scene: Thickness maps, with findings.
+        exposure: How to take it.
+        rng: For the noise only.
+
+    Returns:
+        Pixels, uint8 (H, W).
+    """
+    frame = scene.frame
+    attenuation = np.maximum(scene.body - scene.air, 0.0) + scene.parenchyma + scene.bone + scene.metal
+    intensity = cv2.exp(-_DEPTH * attenuation)
+    intensity = cv2.GaussianBlur(intensity, (0, 0), max(exposure.blur * frame.scale, 0.35))
+    intensity += exposure.scatter * blur(frame, intensity, 0.22)
+    noise = rng.standard_normal(intensity.shape, dtype=np.float32)
+    noise *= np.float32(1 / np.sqrt(1000 * exposure.dose))
+    intensity += noise * cv2.sqrt(intensity)
+    density = cv2.log(np.maximum(intensity, 1e-3)) * np.float32(-1 / _DEPTH)
+
+    # Automatic exposure: the level follows the soft tissue in the middle of the image. The lungs would not do: what
+    # fills them would darken the rest of the image.
+    h, w = frame.height, frame.width
+    tissue = np.quantile(density[h // 6 : -h // 6 : 4, w // 6 : -w // 6 : 4], 0.8)
+    x = np.linspace(-exposure.tilt[0], exposure.tilt[0], w, dtype=np.float32)
+    y = np.linspace(-exposure.tilt[1], exposure.tilt[1], h, dtype=np.float32)
+    density += (x[None, :] + y[:, None]) - np.float32(tissue - _HEADROOM + exposure.level)
+    grey = 1 / (1 + cv2.exp(-exposure.contrast * density))
+    pixels = (255 * cv2.pow(grey, exposure.gamma)).astype(np.uint8)
+    _collimate(pixels, exposure)
+    _mark(pixels, frame, exposure)
+    return pixels
+
+
+def _collimate(pixels: np.ndarray, exposure: Exposure) -> None:
+    height, width = pixels.shape
+    left, top, right, bottom = exposure.collimation
+    pixels[: round(top * height)] = 0
+    pixels[height - round(bottom * height) :] = 0
+    pixels[:, : round(left * width)] = 0
+    pixels[:, width - round(right * width) :] = 0
+
+
+def _mark(pixels: np.ndarray, frame: Frame, exposure: Exposure) -> None:
+    size = min(frame.height, frame.width) / 256
+    origin = (
+        round(exposure.marker_at[0] * frame.width),
+        round(exposure.marker_at[1] * frame.height) + round(10 * size),
+    )
+    cv2.putText(
+        pixels, exposure.marker, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.5 * size, 245, max(1, round(size)), cv2.LINE_AA
+    )

@@ -1,0 +1,213 @@
+"""Body coordinates, splines and the few drawing primitives every structure of the phantom is made of.
+
+Body coordinates are in units of about half a chest width: x grows to the image's right (the patient's *left* in a
+frontal view, *posterior* in a lateral one), y grows downwards, and the origin lies on the midline near the carina.
+Shapes are drawn at the resolution of the image, with sub-pixel vertices, on uint8 canvases, because that is where
+OpenCV anti-aliases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+import cv2
+import numpy as np
+
+_SHIFT = 4  # fractional bits of the vertices handed to OpenCV
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The similarity transform from body coordinates to the pixels of one image.
+
+    Attributes:
+        height: Image height in pixels.
+        width: Image width in pixels.
+        scale: Pixels per body unit.
+        angle: In-plane rotation in radians.
+        shift: Displacement (x, y) of the body's centre from the image's centre, in body units.
+    """
+
+    height: int
+    width: int
+    scale: float
+    angle: float = 0.0
+    shift: tuple[float, float] = (0.0, 0.0)
+
+    @cached_property
+    def _affine(self) -> tuple[np.ndarray, np.ndarray]:
+        cos, sin = np.cos(self.angle) * self.scale, np.sin(self.angle) * self.scale
+        centre = np.array([self.width / 2 + self.shift[0] * self.scale, self.height / 2 + self.shift[1] * self.scale])
+        return np.array([[cos, sin], [-sin, cos]]), centre
+
+    def to_pixels(self, points: np.ndarray) -> np.ndarray:
+        """Map body coordinates (..., 2) to pixel coordinates (..., 2)."""
+        rotation, centre = self._affine
+        return points @ rotation + centre
+
+    def vertices(self, points: np.ndarray) -> np.ndarray:
+        """Map body coordinates to the fixed-point int32 vertices that OpenCV draws."""
+        return np.rint(self.to_pixels(points) * (1 << _SHIFT)).astype(np.int32)
+
+    def canvas(self) -> np.ndarray:
+        """An empty uint8 (H, W) drawing."""
+        return np.zeros((self.height, self.width), np.uint8)
+
+
+@dataclass
+class Scene:
+    """The maps (H, W) float32 whose weighted sum is the attenuation of one view; findings change them in place.
+
+    Thicknesses are relative to the deepest soft tissue path of an average chest (1.0).
+
+    Attributes:
+        frame: Where the body lies in the image.
+        view: ``'frontal'`` or ``'lateral'``.
+        body: Thickness of the body along the ray.
+        air: The part of it which is aerated lung (or pleural air, bowel gas, airway).
+        parenchyma: Soft tissue inside the lung: vessels, interstitium, pleural lines.
+        bone: Bone thickness.
+        metal: Thickness of implanted or foreign dense material.
+        heart: The heart's silhouette (bool).
+        outlines: For each side the lung's contour (N, 2) in body coordinates; one and the same in a lateral view.
+        lungs: For each side the drawn outline, float32 in [0, 1].
+        hila: For each side the root of the lung in body coordinates.
+        place: ``place(side, across, down, depth)`` maps relative lung coordinates in [0, 1] (medial to lateral, apex to
+            diaphragm, anterior to posterior) to body coordinates; a view uses two of the three.
+    """
+
+    frame: Frame
+    view: str
+    body: np.ndarray
+    air: np.ndarray
+    parenchyma: np.ndarray
+    bone: np.ndarray
+    metal: np.ndarray
+    heart: np.ndarray
+    outlines: dict[str, np.ndarray] = field(default_factory=dict)
+    lungs: dict[str, np.ndarray] = field(default_factory=dict)
+    hila: dict[str, tuple[float, float]] = field(default_factory=dict)
+    place: Callable[[str, float, float, float], tuple[float, float]] | None = None
+
+
+@lru_cache(maxsize=64)
+def _spline_basis(count: int, samples: int) -> np.ndarray:
+    """Matrix (count * samples, count) of a closed Catmull-Rom spline through ``count`` control points."""
+    t = np.arange(samples) / samples
+    weights = (-t / 2 + t**2 - t**3 / 2, 1 - 2.5 * t**2 + 1.5 * t**3, t / 2 + 2 * t**2 - 1.5 * t**3, (t**3 - t**2) / 2)
+    basis = np.zeros((count * samples, count))
+    for segment in range(count):
+        for offset, weight in enumerate(weights):
+            basis[segment * samples : (segment + 1) * samples, (segment + offset - 1) % count] += weight
+    return basis
+
+
+def closed_spline(points: list[tuple[float, float]] | np.ndarray, samples: int = 6) -> np.ndarray:
+    """Smooth closed contour through control points; a doubled point makes a corner.
+
+    Args:
+        points: (N, 2) control points.
+        samples: Samples per segment.
+
+    Returns:
+        (N * samples, 2) contour.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    return _spline_basis(len(points), samples) @ points
+
+
+def disc(centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0) -> np.ndarray:
+    """Contour (32, 2) of an ellipse in body coordinates."""
+    t = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+    x, y = radii[0] * np.cos(t), radii[1] * np.sin(t)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.stack([centre[0] + cos * x - sin * y, centre[1] + sin * x + cos * y], axis=1)
+
+
+def moved(points: np.ndarray, dx: float, dy: float = 0.0) -> np.ndarray:
+    """Translate points (N, 2)."""
+    return points + np.array([dx, dy])
+
+
+def fill(frame: Frame, *contours: np.ndarray) -> np.ndarray:
+    """Draw filled contours; float32 (H, W) in [0, 1]."""
+    canvas = frame.canvas()
+    for contour in contours:  # one by one: in a single call overlapping contours would cancel (even-odd rule)
+        cv2.fillPoly(canvas, [frame.vertices(contour)], 255, cv2.LINE_AA, _SHIFT)
+    return canvas.astype(np.float32) * np.float32(1 / 255)
+
+
+def stroke(
+    frame: Frame, lines: list[np.ndarray] | np.ndarray, width: float, canvas: np.ndarray | None = None, level: float = 1
+) -> np.ndarray:
+    """Draw open polylines of one width on a uint8 canvas (later strokes overwrite earlier ones).
+
+    Args:
+        frame: The image's frame.
+        lines: Polylines (N, 2) in body coordinates.
+        width: Line width in body units. Below one pixel the line is drawn fainter instead of thinner.
+        canvas: Drawing to continue; a new one by default.
+        level: Value in [0, 1] to draw.
+
+    Returns:
+        The uint8 (H, W) canvas.
+    """
+    canvas = frame.canvas() if canvas is None else canvas
+    pixels = width * frame.scale
+    value = 255 * level * min(1.0, pixels)
+    # One transformation for all lines: there are hundreds of them in an image.
+    ends = np.cumsum([len(line) for line in lines])[:-1]
+    vertices = np.split(frame.vertices(np.concatenate(list(lines))), ends)
+    cv2.polylines(canvas, vertices, False, value, max(1, round(pixels)), cv2.LINE_AA, _SHIFT)
+    return canvas
+
+
+def as_map(canvas: np.ndarray) -> np.ndarray:
+    """A uint8 drawing as a float32 map in [0, 1]."""
+    return canvas.astype(np.float32) * np.float32(1 / 255)
+
+
+def rounded(frame: Frame, silhouette: np.ndarray, radius: float, reduce: int = 2) -> np.ndarray:
+    """Thickness of a body with the given silhouette whose edges are rounded like a circle's.
+
+    With d the distance to the edge in units of ``radius``, the relative chord is sqrt(d (2 - d)), 1 for d > 1.
+
+    Args:
+        frame: The image's frame.
+        silhouette: float32 (H, W) in [0, 1].
+        radius: Distance from the edge at which the full thickness is reached, in body units.
+        reduce: Factor by which the slowly varying map is computed smaller.
+
+    Returns:
+        float32 (H, W) in [0, 1], zero outside.
+    """
+    # Linear, not area interpolation: ten times faster for sizes that are no multiples, and what follows is smooth.
+    small = cv2.resize(silhouette, (frame.width // reduce, frame.height // reduce), interpolation=cv2.INTER_LINEAR)
+    # Beyond the image's border the body goes on: distances count to its own edge only, so replicate the border.
+    inside = cv2.copyMakeBorder((small > 0.5).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    distance = np.minimum(distance * np.float32(reduce / (radius * frame.scale)), 1)
+    chord = cv2.resize(np.sqrt(distance * (2 - distance)), (frame.width, frame.height), interpolation=cv2.INTER_LINEAR)
+    return chord * silhouette
+
+
+def blur(frame: Frame, image: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian blur by ``sigma`` body units; wide blurs are computed on a reduced image."""
+    pixels = sigma * frame.scale
+    reduce = 4 if pixels > 8 else 2 if pixels > 3 else 1
+    if reduce > 1:
+        size = (frame.width // reduce, frame.height // reduce)
+        small = cv2.GaussianBlur(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), (0, 0), pixels / reduce)
+        return cv2.resize(small, (frame.width, frame.height), interpolation=cv2.INTER_LINEAR)
+    return cv2.GaussianBlur(image, (0, 0), max(pixels, 0.3))
+
+
+def smooth_noise(frame: Frame, rng: np.random.Generator, grain: float) -> np.ndarray:
+    """Unit-variance random field float32 (H, W) with grains of about ``grain`` body units."""
+    cell = max(grain * frame.scale, 1.0)
+    shape = (int(frame.height / cell) + 4, int(frame.width / cell) + 4)
+    coarse = rng.standard_normal(shape, dtype=np.float32)
+    field_ = cv2.resize(coarse, (round(shape[1] * cell), round(shape[0] * cell)), interpolation=cv2.INTER_CUBIC)
+    return np.ascontiguousarray(field_[: frame.height, : frame.width])

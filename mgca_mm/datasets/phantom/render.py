@@ -1,0 +1,82 @@
+"""From a study to the pixels, masks and boxes of one of its images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .anatomy import CARDIOTHORACIC_RATIO
+from .detector import Exposure, expose
+from .findings import paint
+from .frontal import frontal_scene
+from .geometry import Frame
+from .lateral import lateral_scene
+from .study import PhantomStudy
+
+VIEWS = ("PA", "AP", "LATERAL")
+_IMAGE = 2  # stream of random numbers; study.py uses 0 and 1
+
+
+@dataclass(frozen=True)
+class PhantomImage:
+    """One rendered image with its exact annotation.
+
+    Attributes:
+        pixels: uint8 (H, W).
+        masks: For each of the study's findings, in their order, bool (H, W).
+        boxes: For each finding the tight box (x, y, width, height) around its mask in pixels; None when the finding
+            leaves no trace in this view.
+    """
+
+    pixels: np.ndarray
+    masks: tuple[np.ndarray, ...]
+    boxes: tuple[tuple[int, int, int, int] | None, ...]
+
+
+def render(study: PhantomStudy, view: str = "PA", size: int | tuple[int, int] = 256, take: int = 0) -> PhantomImage:
+    """Draw one image of a study, at the asked size directly.
+
+    The image depends on the arguments only. Two studies that differ in their findings alone are drawn with the same
+    exposure, posture and noise.
+
+    Args:
+        study: What to draw.
+        view: ``'PA'``, ``'AP'`` or ``'LATERAL'``; any study can be drawn in any view.
+        size: Side of a square image, or (height, width), in pixels.
+        take: Number of the exposure among the study's images of this view.
+
+    Returns:
+        The image and its masks and boxes.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    rng = np.random.default_rng([study.seed, study.patient_index, _IMAGE, study.study_index, VIEWS.index(view), take])
+    exposure = Exposure.sample(rng, view)
+    scale = exposure.zoom * min(width / 2.25, height / 2.12)
+    frame = Frame(height, width, scale, exposure.angle, exposure.shift)
+
+    ratio = heart_ratio(study)
+    if view == "LATERAL":
+        scene = lateral_scene(study.anatomy, ratio, frame)
+    else:
+        # The heart is farther from the detector in an AP view and therefore a little magnified.
+        scene = frontal_scene(study.anatomy, ratio * (1.05 if view == "AP" else 1.0), frame, view == "AP")
+    masks = tuple(paint(scene, finding) for finding in study.findings)
+    return PhantomImage(expose(scene, exposure, rng), masks, tuple(tight_box(mask) for mask in masks))
+
+
+def heart_ratio(study: PhantomStudy) -> float:
+    """The cardiothoracic ratio: the patient's own, or one around that of the grade of cardiomegaly."""
+    for finding in study.findings:
+        if finding.kind == "cardiomegaly":
+            spread = np.random.default_rng(finding.texture).uniform(-0.02, 0.02)
+            return CARDIOTHORACIC_RATIO[finding.severity] + float(spread)
+    return study.anatomy.heart_ratio
+
+
+def tight_box(mask: np.ndarray) -> tuple[int, int, int, int] | None:
+    """Smallest box (x, y, width, height) around a mask (H, W), or None if it is empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)

@@ -1,0 +1,333 @@
+"""Reports in the text form of MIMIC-CXR, composed of statements that remember what they say.
+
+Sections, negations, hedges, comparison with earlier studies, normal statements and sentences that say nothing are all
+there; a few reports are broken the way real ones are. The statements kept beside the text let tests (and models'
+evaluations) compare words with truth without parsing English.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from . import phrases
+from .anatomy import Anatomy
+from .findings import Finding
+
+HEDGE_PRESENT, HEDGE_ABSENT = 0.07, 0.06
+_NEGATED = {
+    "pleural_effusion": 0.75,
+    "pneumothorax": 0.75,
+    "consolidation": 0.65,
+    "edema": 0.40,
+    "pneumonia": 0.20,
+    "nodule": 0.15,
+    "atelectasis": 0.06,
+}
+_MENTIONED = {"rotated": 0.8, "calcified_aorta": 0.8, "elevated_diaphragm": 0.85}  # abnormal attributes; 0.9 otherwise
+_NORMAL_MENTIONED = 0.35
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One sentence of a report and what it claims.
+
+    Attributes:
+        text: The sentence.
+        topics: The finding kinds or ``Anatomy`` attributes it speaks of; empty if it claims nothing.
+        polarity: ``'present'``, ``'absent'``, ``'uncertain'``, ``'resolved'`` or ``'neutral'``.
+        side: The side it names, if any.
+        zone: The zone it names, if any.
+        severity: The grade it names, if any.
+        device: The device it names, if any.
+        section: ``'findings'`` or ``'impression'``.
+    """
+
+    text: str
+    topics: tuple[str, ...] = ()
+    polarity: str = "neutral"
+    side: str | None = None
+    zone: str | None = None
+    severity: int | None = None
+    device: str | None = None
+    section: str = "findings"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report's text, its statements, and its form.
+
+    ``form`` is ``'full'``, ``'impression'`` or ``'findings'`` (only that section), ``'paragraph'`` (no section
+    headers), ``'no_body'`` (neither section), ``'two_words'`` or ``'empty'``.
+    """
+
+    text: str
+    statements: tuple[Statement, ...]
+    form: str
+
+
+def write_report(
+    findings: tuple[Finding, ...],
+    resolved: tuple[Finding, ...],
+    anatomy: Anatomy,
+    views: tuple[str, ...],
+    follow_up: bool,
+    rng: np.random.Generator,
+) -> Report:
+    """Compose a study's report.
+
+    Args:
+        findings: The truth.
+        resolved: Findings of the previous study that are gone.
+        anatomy: Build and posture.
+        views: The study's views, for the headers.
+        follow_up: Whether there is an earlier study.
+        rng: Random generator; its draws decide every word.
+
+    Returns:
+        The report.
+    """
+    form = str(
+        rng.choice(
+            ("full", "impression", "findings", "paragraph", "no_body", "two_words", "empty"),
+            p=(0.84, 0.05, 0.05, 0.04, 0.007, 0.007, 0.006),
+        )
+    )
+    body = _describe(findings, resolved, anatomy, rng)
+    summary = _summarise(findings, anatomy, rng)
+    if form == "empty":
+        return Report("", (), form)
+    head = _head(anatomy, views, follow_up, rng)
+    if form == "two_words":
+        return Report(f"{head[0]}\n \n {_pick(rng, phrases.TWO_WORDS)}\n", (), form)
+    if form == "no_body":
+        return Report("\n \n".join(head) + "\n", (), form)
+    if form == "paragraph":
+        return Report("\n \n".join([head[0], *head[2:3], _wrap(body)]) + "\n", tuple(body), form)
+    parts, statements = list(head), []
+    if form != "impression":
+        parts += [f" {_header('FINDINGS', rng)}: ", _wrap(body)]
+        statements += body
+    if form != "findings":
+        parts += [f" {_header('IMPRESSION', rng)}: ", _enumerate(summary, rng)]
+        statements += summary
+    return Report("\n \n".join(parts) + "\n", tuple(statements), form)
+
+
+def _describe(
+    findings: tuple[Finding, ...], resolved: tuple[Finding, ...], anatomy: Anatomy, rng: np.random.Generator
+) -> list[Statement]:
+    """The FINDINGS section: posture, lungs and pleura, heart and mediastinum, bones, devices."""
+    kinds = {finding.kind for finding in findings}
+    statements = _attributes(anatomy, ("lung_volume", "rotated"), rng)
+    statements += [
+        _positive(finding, rng, trend=rng.random() < 0.7)
+        for finding in _merge_effusions(findings)
+        if finding.kind not in ("cardiomegaly", "foreign_object") and rng.random() < 0.96
+    ]
+    if not kinds - {"cardiomegaly", "foreign_object"} and rng.random() < 0.5:
+        topics = ("consolidation", "atelectasis", "edema", "nodule", "pneumonia")
+        statements.append(Statement(_pick(rng, phrases.NORMAL_LUNGS), topics, "absent"))
+    statements += _negations(kinds, rng)
+    statements += _one_sided(findings, rng)
+    statements += _hedged_absence(kinds, rng)
+    statements += _resolutions(kinds, resolved, rng)
+    heart = next((finding for finding in findings if finding.kind == "cardiomegaly"), None)
+    if heart is not None and rng.random() < 0.96:
+        statements.append(_positive(heart, rng, trend=rng.random() < 0.3))
+    elif heart is None and rng.random() < 0.85:
+        statements.append(Statement(_pick(rng, phrases.HEART_NORMAL), ("cardiomegaly",), "absent"))
+    statements += _attributes(anatomy, ("tortuous_aorta", "calcified_aorta", "prominent_hila"), rng)
+    statements += _attributes(anatomy, ("elevated_diaphragm", "scoliosis", "gastric_gas"), rng)
+    devices = [finding for finding in findings if finding.kind == "foreign_object" and rng.random() < 0.95]
+    devices = [_positive(finding, rng, trend=rng.random() < 0.3) for finding in devices]
+    # Some readers begin with the devices.
+    statements = devices + statements if rng.random() < 0.4 else statements + devices
+    if rng.random() < 0.35:
+        where = int(rng.integers(len(statements) + 1))
+        statements.insert(where, Statement(_pick(rng, phrases.DISTRACTORS)))
+    return statements
+
+
+def _summarise(findings: tuple[Finding, ...], anatomy: Anatomy, rng: np.random.Generator) -> list[Statement]:
+    """The IMPRESSION section: the findings again, most of them, in other words."""
+    statements = [
+        _positive(finding, rng, trend=rng.random() < 0.5)
+        for finding in _merge_effusions(findings)
+        if rng.random() < (0.6 if finding.kind == "foreign_object" else 0.9)
+    ]
+    if not statements and not {finding.kind for finding in findings} - {"foreign_object"}:
+        statements.append(Statement(_pick(rng, phrases.NORMAL_IMPRESSION)))
+    elif not statements:
+        statements.append(Statement("Findings as described above."))
+    if rng.random() < 0.25:
+        statements += _attributes(anatomy, ("lung_volume", "scoliosis", "tortuous_aorta"), rng, normal=0.0)
+    if rng.random() < 0.15:
+        statements.append(Statement(_pick(rng, phrases.DISTRACTORS)))
+    return [replace(statement, section="impression") for statement in statements]
+
+
+def _merge_effusions(findings: tuple[Finding, ...]) -> list[Finding]:
+    """Two effusions of one size become one bilateral finding, as a reader would say it."""
+    effusions = [finding for finding in findings if finding.kind == "pleural_effusion"]
+    if len(effusions) == 2 and len({(finding.severity, finding.trend) for finding in effusions}) == 1:
+        return [
+            replace(finding, side="bilateral") if finding is effusions[0] else finding
+            for finding in findings
+            if finding is not effusions[1]
+        ]
+    return list(findings)
+
+
+def _noun(finding: Finding, rng: np.random.Generator) -> tuple[str, str]:
+    """A filled-in noun phrase (article, words)."""
+    if finding.kind == "foreign_object":
+        choices = phrases.DEVICES[finding.device]
+    elif finding.kind == "pleural_effusion" and finding.side == "bilateral":
+        choices = phrases.BOTH_EFFUSIONS
+    elif finding.kind == "nodule" and finding.severity == 3:
+        choices = (*phrases.NOUNS["nodule"], phrases.MASS_NOUN)
+    else:
+        choices = phrases.NOUNS[finding.kind]
+    article, words = _pick(rng, choices)
+    fields = {"side": finding.side}
+    if finding.severity:
+        tables = {"size": "SIZE", "grade": "GRADE", "diameter": "DIAMETER", "density": "DENSITY"}
+        fields |= {name: _pick(rng, getattr(phrases, table)[finding.severity]) for name, table in tables.items()}
+    if finding.zone:
+        fields["location"] = _pick(rng, phrases.LOCATION[finding.zone]).format(side=finding.side)
+    return article, words.format(**fields)
+
+
+def _positive(finding: Finding, rng: np.random.Generator, trend: bool) -> Statement:
+    """State a finding: plainly, in comparison with the previous study, or hedged."""
+    frames, polarity = phrases.PRESENT, "present"
+    if finding.kind != "foreign_object" and rng.random() < HEDGE_PRESENT:
+        frames, polarity = phrases.UNCERTAIN, "uncertain"
+    elif finding.trend is not None and trend:
+        frames = phrases.TREND[finding.trend]
+    elif finding.kind == "cardiomegaly" and rng.random() < 0.6:
+        frames = phrases.HEART
+    text = _frame(_pick(rng, frames), *_noun(finding, rng))
+    if frames is phrases.HEART:
+        text = text.format(adverb=_pick(rng, phrases.ADVERB[finding.severity]))
+    severity = finding.severity or None
+    return Statement(text, (finding.kind,), polarity, finding.side, finding.zone, severity, finding.device)
+
+
+def _frame(frame: str, article: str, words: str) -> str:
+    """Put a noun phrase into a sentence frame, with articles, agreement and a capital."""
+    plural = article == "+"
+    phrase = f"{'an' if words[0] in 'aeiouE8' else 'a'} {words}" if article == "a" else words
+    if "new {the}" in frame and article == "a":
+        frame = frame.replace("new {the}", "a new {the}")
+    filled = {"{a}": phrase, "{the}": words, "{is}": "are" if plural else "is", "{has}": "have" if plural else "has"}
+    for key, value in filled.items():
+        frame = frame.replace(key, value)
+    return frame if frame.startswith("{") else frame[0].upper() + frame[1:]
+
+
+def _attributes(
+    anatomy: Anatomy, names: tuple[str, ...], rng: np.random.Generator, normal: float = _NORMAL_MENTIONED
+) -> list[Statement]:
+    statements = []
+    for name in names:
+        value = getattr(anatomy, name)
+        abnormal = bool(value)
+        if rng.random() < (_MENTIONED.get(name, 0.9) if abnormal else normal) and value in phrases.ATTRIBUTES[name]:
+            polarity = "present" if abnormal else "absent"
+            statements.append(Statement(_pick(rng, phrases.ATTRIBUTES[name][value]), (name,), polarity))
+    return statements
+
+
+def _negations(kinds: set[str], rng: np.random.Generator) -> list[Statement]:
+    """One or two sentences that list what is not there."""
+    absent = [kind for kind, p in _NEGATED.items() if kind not in kinds and rng.random() < p]
+    absent = [absent[i] for i in rng.permutation(len(absent))]
+    cut = 3 if len(absent) > 3 or rng.random() < 0.7 else 1
+    statements = []
+    for group in (absent[:cut], absent[cut:]):
+        if group:
+            nouns = [_pick(rng, phrases.ABSENT_NOUN[kind]) for kind in group]
+            listed = nouns[0] if len(nouns) == 1 else f"{', '.join(nouns[:-1])} or {nouns[-1]}"
+            text = _pick(rng, phrases.ABSENT).format(list=listed)
+            statements.append(Statement(text, tuple(group), "absent"))
+    return statements
+
+
+def _one_sided(findings: tuple[Finding, ...], rng: np.random.Generator) -> list[Statement]:
+    """Say that the other side has no effusion."""
+    sides = [finding.side for finding in findings if finding.kind == "pleural_effusion"]
+    if len(sides) != 1 or rng.random() > 0.3:
+        return []
+    other = "left" if sides[0] == "right" else "right"
+    return [Statement(f"No {other} pleural effusion.", ("pleural_effusion",), "absent", other)]
+
+
+def _hedged_absence(kinds: set[str], rng: np.random.Generator) -> list[Statement]:
+    """Now and then a reader does not exclude what is not there."""
+    if rng.random() > HEDGE_ABSENT:
+        return []
+    kind = _pick(rng, tuple(phrases.ABSENT_NOUN))
+    if kind in kinds:
+        return []
+    nouns = {"pleural_effusion": "trace pleural effusion", "pneumothorax": "tiny pneumothorax", "nodule": "nodule"}
+    article = "a" if kind in nouns else ""
+    text = _frame(_pick(rng, phrases.UNCERTAIN), article, nouns.get(kind, kind))
+    return [Statement(text, (kind,), "uncertain")]
+
+
+def _resolutions(kinds: set[str], resolved: tuple[Finding, ...], rng: np.random.Generator) -> list[Statement]:
+    statements = []
+    for finding in resolved:
+        if finding.kind in kinds or finding.kind == "foreign_object" or rng.random() > 0.6:
+            continue
+        side = f"{finding.side} " if finding.side in ("left", "right") else ""
+        text = _pick(rng, phrases.RESOLVED).format(noun=side + finding.kind.replace("_", " "))
+        statements.append(Statement(text, (finding.kind,), "resolved", finding.side))
+    return statements
+
+
+def _head(anatomy: Anatomy, views: tuple[str, ...], follow_up: bool, rng: np.random.Generator) -> list[str]:
+    bedside = "AP" in views
+    exam = "CHEST (PORTABLE AP)" if bedside else "CHEST (PA AND LAT)" if "LATERAL" in views else "CHEST (SINGLE VIEW)"
+    technique = "Portable AP view" if bedside else "PA and lateral views" if "LATERAL" in views else "Single PA view"
+    who = f"___-year-old {'woman' if anatomy.sex == 'F' else 'man'}" if rng.random() < 0.6 else f"___{anatomy.sex}"
+    head = [
+        " " * 33 + "FINAL REPORT",
+        f" EXAMINATION:  {exam}",
+        f" INDICATION:  {who} {_pick(rng, phrases.INDICATIONS)}",
+        f" TECHNIQUE:  {technique} of the chest.",
+        f" COMPARISON:  {'Chest radiograph from ___.' if follow_up else 'None.'}",
+    ]
+    kept = [line for line in head[1:] if rng.random() < 0.85]
+    return [head[0], *kept]
+
+
+def _header(name: str, rng: np.random.Generator) -> str:
+    return _pick(rng, phrases.MISSPELT[name]) if rng.random() < 0.03 else name
+
+
+def _wrap(statements: list[Statement]) -> str:
+    return _fill("  ".join(statement.text for statement in statements))
+
+
+def _fill(text: str) -> str:
+    """Lines of 78 characters, each indented by a space."""
+    return textwrap.fill(text, 78, initial_indent=" ", subsequent_indent=" ", break_on_hyphens=False)
+
+
+def _enumerate(statements: list[Statement], rng: np.random.Generator) -> str:
+    """Number a summary of several statements, on lines of their own or in one paragraph."""
+    if len(statements) < 2 or rng.random() < 0.35:
+        return _wrap(statements)
+    items = [f"{number}.  {statement.text}" for number, statement in enumerate(statements, 1)]
+    if rng.random() < 0.5:
+        return _fill("  ".join(items))
+    return "\n".join(map(_fill, items))
+
+
+def _pick(rng: np.random.Generator, choices):
+    return choices[int(rng.integers(len(choices)))]
