@@ -1,0 +1,200 @@
+"""From the raw text of a radiology report to the sentences a text encoder reads. Pure functions.
+
+1. :func:`decode_report`: bytes to text; UTF-8, or Latin-1 where the bytes are not UTF-8.
+2. :func:`find_sections`: the sections *findings* and *impression* of a report.
+3. :func:`report_texts`: impression, then findings; a report with neither gives its last paragraph.
+4. :func:`clean_text`: a text to sentences of lower-case ASCII words.
+
+Everything is linear in the length of the text: lines are looked at one by one, headers only in their first characters.
+"""
+
+import re
+
+MIN_TOKENS = 3
+_HEADER_LENGTH = 80  # The longest headers of MIMIC-CXR have some 60 characters.
+
+_FINDINGS_NAMES = (
+    *("FINDINGS", "FINDING", "FINDNGS", "FINIDNGS", "FINDIGNS", "FINDINGD", "FINDINDS", "FINDIINGS", "FINDINGSS"),
+    *("FIDINGS", "FIINDINGS", "FINGINGS", "FINGDINGS", "FNDINGS", "FIDNINGS", "CHEST FINDINGS"),
+    # One text under both names is kept once; an IMPRESSION of its own that follows then still adds to it.
+    *("FINDINGS AND IMPRESSION", "FINDINGS AND IMPRESSIONS", "FINDING AND IMPRESSION", "FINDINGS IMPRESSION"),
+    *("IMPRESSION AND FINDINGS", "IMPRESSION FINDINGS"),
+)
+_IMPRESSION_NAMES = (
+    *("IMPRESSION", "IMPRESSIONS", "IMPRESSON", "IMPRESION", "IMPRESSSION", "IMPRESSIN", "IMPRESSIO", "IMPRESSIOM"),
+    *("IMPRESSIOIN", "IMPRESSINO", "IMPRESSIION", "IMPRESSOIN", "IMPRESIION", "IMPRRESSION", "IMPREESSION"),
+    *("IMPPRESSION", "IMPERSSION", "IMPESSION", "IMPRSSION", "IMRESSION", "IMRPESSION", "IPMRESSION", "IMPRESSIONE"),
+    *("INPRESSION", "MPRESSION", "FINAL IMPRESSION", "CONCLUSION", "CONCLUSIONS", "CONCLUSION(S)"),
+)
+# Names that end a section even where they are not written in capitals.
+_OTHER_NAMES = (
+    *("ADDENDUM", "CLINICAL HISTORY", "CLINICAL INDICATION", "CLINICAL INFORMATION", "COMPARISON", "COMPARISONS"),
+    *("COMPARISON STUDY", "EXAM", "EXAMINATION", "HISTORY", "INDICATION", "INDICATIONS", "NOTIFICATION", "PROCEDURE"),
+    *("REASON FOR EXAM", "REASON FOR EXAMINATION", "RECOMMENDATION", "RECOMMENDATIONS", "RECOMMENDATION(S)"),
+    *("STUDY", "TECHNIQUE", "VIEWS", "WET READ"),
+)
+_SECTION_OF_NAME = {
+    **dict.fromkeys(_FINDINGS_NAMES, "findings"),
+    **dict.fromkeys(_IMPRESSION_NAMES, "impression"),
+    **dict.fromkeys(_OTHER_NAMES, "other"),
+}
+_UPPER_CASE_NAME = re.compile(r"[A-Z][A-Z ()/,&'-]*")
+# "IMPRESSION" alone on its line, or with another mark than the colon, or set off by two spaces.
+_HEADER_WITHOUT_COLON = re.compile(
+    "("
+    + "|".join(re.escape(name) for name in sorted(_FINDINGS_NAMES + _IMPRESSION_NAMES, key=len, reverse=True))
+    + r")(?:\s*[;.-]|\s{2}|\s*$)"
+)
+_WORD = re.compile(r"\w+")
+_DIGITS = "0123456789"
+
+
+def decode_report(data: bytes) -> str:
+    """Decode a report; bytes that are not UTF-8 are taken for Latin-1, which accepts every byte."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def find_sections(text: str) -> dict[str, str]:
+    """Find the findings and the impression of a report.
+
+    A header stands at the start of a line, however far indented, and is one of
+
+    * any upper-case ``NAME:``;
+    * a name of the tables above with a colon in any case (``Findings:``), misspellings included;
+    * an upper-case name of the findings or the impression without a colon, alone on its line or set off from the
+      text by two spaces, a full stop, a semicolon or a hyphen.
+
+    A section runs to the next header. Where a name comes twice (a preliminary reading above the final report), the last
+    one that has any words wins. ``FINDINGS AND IMPRESSION`` counts as findings.
+
+    Args:
+        text: The report, with any kind of line ends.
+
+    Returns:
+        Raw text by section name, ``findings`` and ``impression``, those that are there and have words.
+    """
+    sections: dict[str, str] = {}
+    name, lines = "other", []
+    for line in text.splitlines():
+        header = _parse_header(line)
+        if header is None:
+            lines.append(line)
+        else:
+            _close_section(sections, name, lines)
+            name, lines = header[0], [header[1]]
+    _close_section(sections, name, lines)
+    return sections
+
+
+def report_texts(text: str) -> list[str]:
+    """The parts of a report that describe the image: impression, then findings, or else the last paragraph.
+
+    The paper names "impression and findings" and the released code feeds them in that order, which decides what is cut
+    from a report longer than the text encoder's input: the end of the findings, never the impression. Paragraphs are
+    set off by blank lines; headers inside the last one lose their name (``CHEST: Lungs clear.`` is ``Lungs clear.``).
+
+    Args:
+        text: The report.
+
+    Returns:
+        One or two raw texts; empty where the report has no words in them.
+    """
+    sections = find_sections(text)
+    if sections:
+        return [sections[name] for name in ("impression", "findings") if name in sections]
+    paragraph: list[str] = []
+    for line in reversed(text.splitlines()):
+        if line.strip():
+            header = _parse_header(line)
+            paragraph.append(line if header is None else header[1])
+        else:
+            if _has_words(paragraph):
+                break
+            paragraph = []
+    return ["\n".join(reversed(paragraph))] if _has_words(paragraph) else []
+
+
+def clean_text(text: str) -> list[str]:
+    r"""Clean a text into sentences of lower-case ASCII words.
+
+    Sentences end at a full stop, and a number right before it goes with it, for it is nearly always an enumeration
+    (``1. No effusion.``): the split on ``[0-9]+\.`` and ``.`` of the protocol. Its costs are the protocol's too:
+    ``3.5 cm`` becomes ``5 cm``, ``T12.`` becomes ``t``. A number goes also where punctuation stands between it and
+    the full stop (``50%.``); only so does cleaning a cleaned report change nothing. Words are ``\w+``; their
+    non-ASCII characters are dropped. Words of underscores only (``___``, the mark of de-identification) are no words
+    and are dropped, and so are sentences of a single word.
+
+    Args:
+        text: Any string, lone surrogates and NUL included.
+
+    Returns:
+        Sentences of two words or more, each the words joined by single spaces.
+    """
+    sentences = []
+    pieces = text.lower().split(".")
+    for index, piece in enumerate(pieces):
+        words = [word.encode("ascii", "ignore").decode("ascii") for word in _WORD.findall(piece)]
+        words = [word for word in words if word.strip("_")]
+        if index < len(pieces) - 1:
+            _drop_final_number(words)
+        if len(words) > 1:
+            sentences.append(" ".join(words))
+    return sentences
+
+
+def report_sentences(text: str) -> list[str]:
+    """Clean the impression and the findings of a report (see :func:`report_texts` and :func:`clean_text`).
+
+    The two are cleaned apart, so that no sentence reaches across them.
+    """
+    return [sentence for part in report_texts(text) for sentence in clean_text(part)]
+
+
+def count_tokens(sentences: list[str]) -> int:
+    """Number of words in cleaned sentences."""
+    return sum(sentence.count(" ") + 1 for sentence in sentences)
+
+
+def _parse_header(line: str) -> tuple[str, str] | None:
+    """Section and remaining text of a line that starts a section, else None."""
+    line = line.strip()
+    name, colon, rest = line.partition(":")
+    if colon and len(name) <= _HEADER_LENGTH:
+        section = _SECTION_OF_NAME.get(_normalise_name(name))
+        if section is not None:
+            return section, rest
+        if _UPPER_CASE_NAME.fullmatch(name.rstrip()):
+            return "other", rest
+    match = _HEADER_WITHOUT_COLON.match(line)
+    if match:
+        return _SECTION_OF_NAME[match[1]], line[match.end() :]
+    return None
+
+
+def _normalise_name(name: str) -> str:
+    """Upper-case, single spaces, and the word AND for its signs."""
+    return " ".join(name.upper().replace("&", " AND ").replace("/", " AND ").split())
+
+
+def _close_section(sections: dict[str, str], name: str, lines: list[str]) -> None:
+    """Keep a finished section if it is one of the two and has words."""
+    if name != "other" and _has_words(lines):
+        sections[name] = "\n".join(lines)
+
+
+def _has_words(lines: list[str]) -> bool:
+    """Whether any line has a word character other than the underscore."""
+    return any(word.strip("_") for line in lines for word in _WORD.findall(line))
+
+
+def _drop_final_number(words: list[str]) -> None:
+    """Remove, in place, the digits at the end of a sentence, until it ends in another character."""
+    while words:
+        word = words[-1].rstrip(_DIGITS)
+        if word.strip("_"):
+            words[-1] = word
+            return
+        words.pop()
