@@ -1,0 +1,72 @@
+"""Small inputs shared by the tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+SMALL_MODEL = dict(
+    type="mgca_mm.ImageReportPretrainer",
+    image_encoder=dict(
+        type="mgca_mm.ImageEncoder",
+        input_size=32,
+        backbone=dict(
+            type="mmpretrain.VisionTransformer",
+            arch=dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64),
+            img_size=32,
+            patch_size=8,
+            out_type="raw",
+        ),
+    ),
+    text_encoder=dict(
+        type="mgca_mm.TextEncoder",
+        max_length=16,
+        config=dict(
+            model_type="bert",
+            vocab_size=60,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=64,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        ),
+    ),
+    projector=dict(type="mgca_mm.Projector", hidden_channels=32, out_channels=16),
+    alignments=dict(
+        ita=dict(type="mgca_mm.InstanceAlignment"),
+        cta=dict(type="mgca_mm.TokenAlignment", attention=dict(type="mgca_mm.CrossModalAttention", embed_dims=16)),
+        cpa=dict(type="mgca_mm.PrototypeAlignment", num_prototypes=10, embed_dims=16),
+    ),
+)
+
+
+def small_batch(size=4, seed=0, image_size=32, max_length=16, vocab_size=60):
+    """Inputs of the model: images and reports of uneven length."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(4, max_length + 1, (size,), generator=generator)
+    mask = torch.arange(max_length) < lengths[:, None]
+    continuation = (torch.rand(size, max_length, generator=generator) < 0.3) & mask
+    continuation[:, :2] = False
+    continuation[torch.arange(size), lengths - 1] = False
+    ids = torch.randint(5, vocab_size, mask.shape, generator=generator).masked_fill(~mask, 0)
+    return dict(
+        image=torch.randn(size, 3, image_size, image_size, generator=generator),
+        input_ids=ids,
+        attention_mask=mask.long(),
+        is_continuation=continuation,
+    )
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    """Every test starts in our scope and with the same random numbers."""
+    init_default_scope("mgca_mm")
+    torch.manual_seed(0)

@@ -1,0 +1,57 @@
+import pytest
+import torch
+from torch import nn
+
+from mgca_mm.models import Projector
+from mgca_mm.models.batch_norm import TokenBatchNorm
+
+
+def test_projector_is_the_papers_head():
+    """Linear - BN - ReLU - Linear - BN (no affine), token by token."""
+    projector = Projector(6, hidden_channels=8, out_channels=4)
+    plain = nn.Sequential(
+        nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 4), nn.BatchNorm1d(4, affine=False)
+    )
+    plain.load_state_dict(dict(zip(plain.state_dict(), projector.state_dict().values(), strict=True)))
+    tokens = torch.randn(3, 5, 6)
+    for _ in range(2):
+        torch.testing.assert_close(projector(tokens), plain(tokens.flatten(0, 1)).view(3, 5, 4))
+    projector.eval(), plain.eval()
+    torch.testing.assert_close(projector(tokens), plain(tokens.flatten(0, 1)).view(3, 5, 4))
+
+
+def test_masked_statistics_are_those_of_the_real_tokens():
+    norm, plain = TokenBatchNorm(6).double(), nn.BatchNorm1d(6).double()
+    tokens = torch.randn(3, 5, 6, dtype=torch.float64, requires_grad=True)
+    mask = torch.arange(5) < torch.tensor([5, 1, 3])[:, None]
+    out, expected = norm(tokens, mask)[mask], plain(tokens[mask])
+    torch.testing.assert_close(out, expected, rtol=1e-10, atol=1e-12)
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        torch.testing.assert_close(getattr(norm, name), getattr(plain, name), rtol=1e-10, atol=1e-12)
+    weight = torch.randn_like(expected)
+    ours, theirs = (torch.autograd.grad((x * weight).sum(), tokens)[0] for x in (out, expected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_gradcheck():
+    norm = TokenBatchNorm(2).double()
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    tokens = torch.randn(2, 3, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: norm(x, mask)[mask], (tokens,))
+
+
+@pytest.mark.parametrize("mask", [None, torch.tensor([[True]])])
+def test_batch_of_one_is_refused_clearly(mask):
+    x = torch.randn(1, 6) if mask is None else torch.randn(1, 1, 6)
+    with pytest.raises((ValueError, RuntimeError), match="larger batch size"):
+        Projector(6, 8, 4)(x, mask)
+    Projector(6, 8, 4).eval()(x, mask)  # evaluation takes single samples
+
+
+def test_half_precision_statistics_survive():
+    """In bf16 the square of a large mean would swallow the variance."""
+    norm = TokenBatchNorm(1, affine=False)
+    tokens = (torch.randn(4, 16, 1) + 100).to(torch.bfloat16)
+    mask = torch.ones(4, 16, dtype=torch.bool)
+    out = norm(tokens, mask).float()
+    assert abs(out.mean()) < 0.05 and abs(out.std() - 1) < 0.1
