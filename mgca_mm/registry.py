@@ -14,8 +14,10 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
-DATASETS = Registry("dataset", parent=MMENGINE_DATASETS, scope="mgca_mm", locations=["mgca_mm.datasets"])
-TRANSFORMS = Registry("transform", parent=MMENGINE_TRANSFORMS, scope="mgca_mm", locations=["mgca_mm.datasets"])
+DATASETS = Registry("dataset", parent=MMENGINE_DATASETS, scope="mgca_mm", locations=["mgca_mm.datasets.image_report"])
+TRANSFORMS = Registry(
+    "transform", parent=MMENGINE_TRANSFORMS, scope="mgca_mm", locations=["mgca_mm.datasets.transforms"]
+)
 MODELS = Registry("model", parent=MMENGINE_MODELS, scope="mgca_mm", locations=["mgca_mm.models"])
 METRICS = Registry("metric", parent=MMENGINE_METRICS, scope="mgca_mm", locations=["mgca_mm.evaluation"])
 HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="mgca_mm", locations=["mgca_mm.engine"])

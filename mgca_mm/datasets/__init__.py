@@ -1,11 +1,4 @@
-from .image_report import ImageReportDataset, require_prepared
-from .transforms import LoadRadiograph, PackImageReportInputs, ResizeAndPad, TokenizeReport
+"""Data sets: preparation from raw files, the phantom, and what feeds a model.
 
-__all__ = [
-    "ImageReportDataset",
-    "LoadRadiograph",
-    "PackImageReportInputs",
-    "ResizeAndPad",
-    "TokenizeReport",
-    "require_prepared",
-]
+Nothing is imported here, so that ``mgca_mm.datasets.preparation`` and ``.phantom`` start without torch.
+"""

@@ -4,7 +4,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from mgca_mm.datasets import require_prepared
+from mgca_mm.datasets.image_report import require_prepared
 from mgca_mm.errors import UserError
 
 # Variables on top of our configs. Python substitutes them when a config file is read, too early for --cfg-options.

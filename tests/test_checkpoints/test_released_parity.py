@@ -126,7 +126,7 @@ def test_command_line(tmp_path):
 
 
 def test_unknown_and_incomplete_checkpoints():
-    with pytest.raises(UserError, match="first is 'fc.weight'"):
+    with pytest.raises(UserError, match=r"first is 'fc\.weight'"):
         convert_released_mgca({"fc.weight": torch.zeros(1)})
     with pytest.raises(UserError, match="incomplete"):
         convert_released_mgca({"prototype_layer.weight": torch.zeros(5, 4)})

@@ -4,17 +4,20 @@ import hashlib
 import logging
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoTokenizer, BertTokenizerFast, PreTrainedTokenizerFast
 
 from mgca_mm.errors import UserError
+
+if TYPE_CHECKING:  # transformers takes seconds to import: only the functions that need it wait for it.
+    from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # Their order gives [PAD] the id 0.
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json")
 
 
-def train_tokenizer(sentences: Iterable[str], vocab_size: int) -> BertTokenizerFast:
+def train_tokenizer(sentences: Iterable[str], vocab_size: int) -> "BertTokenizerFast":
     """Train a WordPiece tokenizer with BERT's conventions; the same sentences give the same tokenizer.
 
     Args:
@@ -24,6 +27,8 @@ def train_tokenizer(sentences: Iterable[str], vocab_size: int) -> BertTokenizerF
     Returns:
         A fast tokenizer with ``##`` continuations and ``[CLS] … [SEP]`` around a text.
     """
+    from transformers import BertTokenizerFast
+
     sentences = list(sentences)
     characters = sorted(set().union(*sentences) - {" "})
     # The trainer numbers continuation characters in the order of a hash map that differs from process to process, and
@@ -46,7 +51,7 @@ def train_tokenizer(sentences: Iterable[str], vocab_size: int) -> BertTokenizerF
     return BertTokenizerFast(tokenizer_object=tokenizer, do_lower_case=False, model_max_length=512)
 
 
-def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
+def load_tokenizer(name: str) -> "PreTrainedTokenizerFast":
     """Load a tokenizer from a folder, or from the hub where no such folder exists.
 
     Args:
@@ -55,6 +60,8 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
     Raises:
         UserError: It cannot be loaded, has no fast version, or lacks [CLS], [SEP] or padding.
     """
+    from transformers import AutoTokenizer
+
     is_folder = Path(name).is_dir()
     # Out of reach, the hub's client would print a page of retries before the one message that helps.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
@@ -63,13 +70,13 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
         tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=is_folder, trust_remote_code=False)
     except Exception as error:  # transformers, its hub client and its parsers raise dozens of kinds.
         raise UserError(
-            f"--tokenizer {name}: cannot be loaded ({type(error).__name__})\n"
-            "Give a local folder that holds tokenizer.json or vocab.txt, or leave --tokenizer out to train one."
+            f"Tokenizer '{name}' cannot be loaded ({type(error).__name__})\n"
+            "Give a local folder that holds tokenizer.json or vocab.txt, or let tools/prepare_data.py train one."
         ) from error
     if not tokenizer.is_fast:
-        raise UserError(f"--tokenizer {name}: has no fast version, and word pieces must be mapped to words")
+        raise UserError(f"Tokenizer '{name}' has no fast version, and word pieces must be mapped to words")
     if None in (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id):
-        raise UserError(f"--tokenizer {name}: has no [CLS], [SEP] or padding token; use one of the BERT family")
+        raise UserError(f"Tokenizer '{name}' has no [CLS], [SEP] or padding token; use one of the BERT family")
     return tokenizer
 
 

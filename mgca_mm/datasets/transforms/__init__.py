@@ -1,6 +1,6 @@
 from .formatting import PackImageReportInputs
 from .image import ResizeAndPad
 from .loading import LoadRadiograph
-from .report import TokenizeReport, load_tokenizer
+from .report import TokenizeReport
 
-__all__ = ["LoadRadiograph", "PackImageReportInputs", "ResizeAndPad", "TokenizeReport", "load_tokenizer"]
+__all__ = ["LoadRadiograph", "PackImageReportInputs", "ResizeAndPad", "TokenizeReport"]

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 from mmcv.transforms import BaseTransform
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from mgca_mm.errors import UserError
+from mgca_mm.datasets.preparation.tokenizer import load_tokenizer
 from mgca_mm.registry import TRANSFORMS
 
 
@@ -30,7 +29,7 @@ class TokenizeReport(BaseTransform):
             raise ValueError(f"max_length must leave room for a word between [CLS] and [SEP], got {max_length}")
         self.tokenizer = tokenizer
         self.max_length = max_length
-        self._loaded: PreTrainedTokenizerBase | None = None
+        self._loaded = None
 
     def transform(self, results: dict) -> dict:
         """Tokenise one report.
@@ -39,7 +38,7 @@ class TokenizeReport(BaseTransform):
             UserError: If the tokenizer cannot be loaded or is not a fast one.
         """
         if self._loaded is None:
-            self._loaded = load_tokenizer(self.tokenizer or Path(results["data_root"]) / "tokenizer")
+            self._loaded = load_tokenizer(self.tokenizer or str(Path(results["data_root"]) / "tokenizer"))
         report = results["report"]
         encoding = self._loaded(
             report if isinstance(report, str) else " ".join(report),
@@ -54,24 +53,3 @@ class TokenizeReport(BaseTransform):
             [False] + [word is not None and word == previous for previous, word in itertools.pairwise(word_ids)]
         )
         return results
-
-
-def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
-    """Load a fast tokenizer from a folder, or from the hub where ``name`` is a hub name.
-
-    Raises:
-        UserError: If that fails or the tokenizer is a slow one, which cannot tell the words of its pieces.
-    """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(name), use_fast=True)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"Tokenizer '{name}' could not be loaded: {str(error).strip().splitlines()[0]}\n"
-            "Give a local folder: TokenizeReport(tokenizer=DIR), or let tools/prepare_data.py train one."
-        ) from error
-    if not tokenizer.is_fast:
-        raise UserError(
-            f"Tokenizer '{name}' is a slow one, which cannot tell which pieces make a word.\n"
-            "Save its fast version with transformers and give that folder."
-        )
-    return tokenizer

@@ -284,7 +284,7 @@ def test_unusable_tokenizer(mimic, tmp_path, name):
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "tokenizer.json").write_text("{")
-    with pytest.raises(UserError, match=r"--tokenizer .* cannot be loaded(.|\n)*local folder"):
+    with pytest.raises(UserError, match=r"Tokenizer .* cannot be loaded(.|\n)*local folder"):
         prepare("mimic_cxr", mimic.write(), tmp_path / "out", Options(image_size=32, tokenizer=str(tmp_path / name)))
 
 
@@ -293,7 +293,7 @@ def test_hub_out_of_reach(mimic, tmp_path, monkeypatch):
         raise OSError(f"cannot reach {name}")
 
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", fail)
-    with pytest.raises(UserError, match=r"--tokenizer some/name: cannot be loaded \(OSError\)\nGive a local folder"):
+    with pytest.raises(UserError, match=r"Tokenizer 'some/name' cannot be loaded \(OSError\)\nGive a local folder"):
         prepare("mimic_cxr", mimic.write(), tmp_path / "out", Options(image_size=32, tokenizer="some/name"))
 
 

@@ -1,0 +1,146 @@
+import json
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import DefaultSampler, default_collate
+from mmengine.registry import DATASETS as ROOT_DATASETS
+from torch.utils.data import DataLoader
+
+from mgca_mm.datasets.image_report import ImageReportDataset
+from mgca_mm.datasets.preparation.tokenizer import train_tokenizer
+from mgca_mm.datasets.radiograph import resize_and_pad
+from mgca_mm.datasets.transforms import TokenizeReport
+from mgca_mm.errors import UserError
+
+REPORTS = [["heart size is normal", "lungs are clear"], ["large left pleural effusion"], ["pneumonia"], []]
+PIPELINE = [
+    dict(type="mgca_mm.LoadRadiograph"),
+    dict(type="mgca_mm.ResizeAndPad", size=40),
+    dict(type="mmpretrain.RandomCrop", crop_size=32),
+    dict(type="mgca_mm.TokenizeReport", max_length=12),
+    dict(type="mgca_mm.PackImageReportInputs"),
+]
+
+
+def write(root, rows, **metainfo):
+    root.mkdir(exist_ok=True)
+    (root / "train.json").write_text(json.dumps({"metainfo": metainfo, "data_list": rows}))
+    return root
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    store = np.random.default_rng(0).integers(0, 256, (4, 40, 40), dtype=np.uint8)
+    rows = [
+        dict(image_index=i, image_id=f"i{i}", patient_id=f"p{i}", study_id=f"s{i}", report=r)
+        for i, r in enumerate(REPORTS)
+    ]
+    root = write(tmp_path / "data", rows, classes=["a"])
+    np.save(root / "images.npy", store)
+    train_tokenizer([s for r in REPORTS for s in r], 60).save_pretrained(root / "tokenizer")
+    return root
+
+
+def test_sample(prepared):
+    dataset = ImageReportDataset(prepared, "train.json", pipeline=PIPELINE)
+    assert len(dataset) == 4 and dataset.metainfo["classes"] == ["a"]
+    sample = dataset[1]
+    inputs = sample["inputs"]
+    assert inputs["image"].shape == (1, 32, 32) and inputs["image"].dtype == torch.uint8
+    assert inputs["input_ids"].shape == inputs["attention_mask"].shape == inputs["is_continuation"].shape == (12,)
+    assert sample["data_samples"].image_id == "i1" and sample["data_samples"].study_id == "s1"
+
+
+def test_workers_deliver_batches(prepared):
+    dataset = ROOT_DATASETS.build(
+        dict(type="mgca_mm.ImageReportDataset", data_root=str(prepared), ann_file="train.json", pipeline=PIPELINE)
+    )
+    loader = DataLoader(dataset, 2, sampler=DefaultSampler(dataset), num_workers=2, collate_fn=default_collate)
+    batches = list(loader)
+    assert [b["inputs"]["image"].shape for b in batches] == [(2, 1, 32, 32)] * 2
+    assert {s.image_id for b in batches for s in b["data_samples"]} == {"i0", "i1", "i2", "i3"}
+
+
+def test_the_crop_is_a_window_of_the_stored_image(prepared):
+    store = np.load(prepared / "images.npy")
+    dataset = ImageReportDataset(prepared, "train.json", pipeline=PIPELINE)
+    image = dataset[2]["inputs"]["image"][0].numpy()
+    windows = np.lib.stride_tricks.sliding_window_view(store[2], (32, 32))
+    assert (windows == image).all(axis=(2, 3)).any()
+
+
+def test_image_files(tmp_path, prepared):
+    image = np.random.default_rng(0).integers(0, 256, (50, 30), dtype=np.uint8)
+    rows = [dict(img_path="images/x.png", image_id="x", report=["lungs are clear"])]
+    root = write(tmp_path / "files", rows)
+    (root / "images").mkdir()
+    cv2.imwrite(str(root / "images" / "x.png"), image)
+    pipeline = [*PIPELINE[:2], dict(PIPELINE[3], tokenizer=str(prepared / "tokenizer")), PIPELINE[4]]
+    sample = ImageReportDataset(root, "train.json", pipeline=pipeline)[0]
+    assert np.array_equal(sample["inputs"]["image"][0].numpy(), resize_and_pad(image, 40))
+    assert sample["data_samples"].study_id == "x"
+
+
+def test_pieces_and_words(prepared):
+    transform = TokenizeReport(str(prepared / "tokenizer"), max_length=12)
+    out = transform({"report": ["lungs are clear", "zebra"]})
+    tokenizer = transform._loaded
+    pieces = tokenizer.convert_ids_to_tokens(out["input_ids"])
+    real = int(out["attention_mask"].sum())
+    assert pieces[0] == "[CLS]" and pieces[real - 1] == "[SEP]" and set(pieces[real:]) <= {"[PAD]"}
+    assert [piece.startswith("##") for piece in pieces] == out["is_continuation"].tolist()
+    assert out["input_ids"].dtype == np.int64 and out["is_continuation"].dtype == bool
+
+
+def test_long_reports_are_cut_and_empty_ones_survive(prepared):
+    transform = TokenizeReport(str(prepared / "tokenizer"), max_length=12)
+    out = transform({"report": ["lungs are clear"] * 50})
+    assert out["attention_mask"].sum() == 12
+    assert transform._loaded.convert_ids_to_tokens(out["input_ids"])[-1] == "[SEP]"
+    assert transform({"report": []})["attention_mask"].sum() == 2
+
+
+def test_pipeline_can_be_sent_to_a_worker(prepared):
+    dataset = ImageReportDataset(prepared, "train.json", pipeline=PIPELINE)
+    dataset[0]
+    size = len(pickle.dumps(dataset.pipeline.transforms[0]))
+    assert size < 1000, "the memory map must not travel"
+
+
+def test_missing_annotations_name_the_command(tmp_path):
+    with pytest.raises(UserError, match=r"prepare_data\.py mimic_cxr --raw DIR --out") as error:
+        ImageReportDataset(tmp_path / "mimic_cxr", "train.json")
+    assert len(str(error.value).splitlines()) <= 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"data_list": []}, "metainfo"),
+        ([], "metainfo"),
+        ({"metainfo": {}, "data_list": [{"image_id": "a", "report": []}]}, "entry 0"),
+        ({"metainfo": {}, "data_list": [{"image_id": "a", "image_index": 0}]}, "report"),
+    ],
+)
+def test_bad_annotations_name_the_file(tmp_path, content, message):
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=message) as error:
+        ImageReportDataset(tmp_path, "train.json")
+    assert "train.json" in str(error.value)
+
+
+def test_broken_store_and_missing_tokenizer(prepared):
+    dataset = ImageReportDataset(prepared, "train.json", pipeline=PIPELINE)
+    (prepared / "images.npy").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"images\.npy"):
+        dataset[0]
+    with pytest.raises(UserError, match="cannot be loaded"):
+        TokenizeReport(str(prepared / "absent"))({"report": ["x"]})
+
+
+def test_max_length_leaves_room_for_a_word():
+    with pytest.raises(ValueError, match="max_length"):
+        TokenizeReport(max_length=2)
