@@ -1,4 +1,4 @@
-# The same MGCA, small, on the phantom: ResNet-18 at 112 x 112 and a 4-layer BERT, both from random weights.
+# The same MGCA, small, on the phantom: ResNet-18 at 112 x 112 and a 2-layer BERT, both from random weights.
 _base_ = [
     '../_base_/models/mgca_resnet50.py',
     '../_base_/datasets/image_report.py',
@@ -6,13 +6,15 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 data_root = 'data/quickstart'
-max_epochs = 8
-max_length = 112
+max_epochs = 6
+max_length = 80
 model = dict(
     image_encoder=dict(
         resize_to=None,
         input_size=112,
-        backbone=dict(_delete_=True, type='mmpretrain.ResNet', depth=18, out_indices=(2, 3))),
+        channels_last=True,
+        backbone=dict(
+            _delete_=True, type='mmpretrain.ResNet', depth=18, out_indices=(2, 3), zero_init_residual=False)),
     text_encoder=dict(
         _delete_=True,
         type='TextEncoder',
@@ -21,9 +23,11 @@ model = dict(
             model_type='bert',
             vocab_size=2000,
             hidden_size=192,
-            num_hidden_layers=4,
+            num_hidden_layers=2,
             num_attention_heads=4,
-            intermediate_size=768)),
+            intermediate_size=768,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0)),
     projector=dict(hidden_channels=512),
     alignments=dict(cpa=dict(num_prototypes=64)))
 train_pipeline = [
@@ -46,7 +50,7 @@ val_dataloader = dict(
     batch_size=64, num_workers=1, pin_memory=False, dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = dict(
     batch_size=64, num_workers=1, pin_memory=False, dataset=dict(data_root=data_root, pipeline=test_pipeline))
-optim_wrapper = dict(type='BFloat16OptimWrapper', optimizer=dict(lr=5e-4))
+optim_wrapper = dict(type='BFloat16OptimWrapper', optimizer=dict(lr=1e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=1, by_epoch=True, convert_to_iter_based=True),
     dict(

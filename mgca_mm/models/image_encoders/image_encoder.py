@@ -28,6 +28,7 @@ class ImageEncoder(BaseModule):
             the paper: 299).
         token_weight: ``'cls_attention'``: last layer's attention of [CLS] to each patch, averaged over heads;
             ``'uniform'``; None: the former where the backbone has [CLS] and tokens, else the latter.
+        channels_last: Lay maps out as (B, H, W, C) in memory, in which convolutions run faster; the numbers stay.
         input_size: Side length (H, W alike) of the images; only used once, to find the numbers of channels.
         init_cfg: MMEngine initialisation.
 
@@ -41,13 +42,15 @@ class ImageEncoder(BaseModule):
         backbone: dict,
         resize_to: int | None = None,
         token_weight: str | None = None,
+        channels_last: bool = False,
         input_size: int = 224,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
         if token_weight not in (None, "cls_attention", "uniform"):
             raise ValueError(f"token_weight must be 'cls_attention', 'uniform' or None, got {token_weight!r}")
-        self.backbone = MODELS.build(backbone)
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.backbone = MODELS.build(backbone).to(memory_format=self.memory_format)
         self.resize_to = resize_to
         self.num_prefix_tokens = _num_prefix_tokens(self.backbone)
         self._pools = False
@@ -65,7 +68,7 @@ class ImageEncoder(BaseModule):
         """
         if self.resize_to is not None:
             images = F.interpolate(images, size=(self.resize_to,) * 2, mode="bilinear", align_corners=True)
-        outputs = self._run_backbone(images)
+        outputs = self._run_backbone(images.contiguous(memory_format=self.memory_format))
         return self._from_sequence(outputs[-1]) if outputs[-1].dim() == 3 else self._from_maps(outputs)
 
     def _run_backbone(self, images: Tensor) -> tuple[Tensor, ...]:

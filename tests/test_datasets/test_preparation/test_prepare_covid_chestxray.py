@@ -1,14 +1,14 @@
 """The covid-chestxray preparation on rows of every odd kind, and on the real images where they are."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from mgca_mm.datasets.preparation import Options, check, prepare
 from mgca_mm.errors import UserError
+from tests.conftest import SHARED
 
-REAL_RAW = Path("/work/shared/real_cxr")
+REAL_RAW = SHARED / "real_cxr"
 NOTE = "Bilateral opacities are seen."
 CREDIT = "Case courtesy of Dr Nobody."
 

@@ -4,7 +4,6 @@ import re
 import tarfile
 import time
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +17,9 @@ from mgca_mm.datasets.preparation.reports import (
     report_sentences,
     report_texts,
 )
+from tests.conftest import SHARED
 
-REAL_REPORTS = Path("/work/shared/real_reports/NLMCXR_reports.tgz")
+REAL_REPORTS = SHARED / "real_reports" / "NLMCXR_reports.tgz"
 HOSTILE = [
     *"abzABZ019._-:;!?()/\\\"'\n\r\t\0 \x0b\x1c\x85\u2028",
     *"éßİıſK٣²½Ⅷ中אب😀",

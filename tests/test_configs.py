@@ -1,0 +1,100 @@
+"""Every config builds, and every pretraining config trains a step, validates and writes a checkpoint by the runner."""
+
+import math
+
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mgca_mm.engine.config import load_config
+from tests.conftest import ROOT
+
+CONFIGS = sorted((ROOT / "configs").glob("[!_]*/*.py"))
+
+
+def name(path):
+    return str(path.relative_to(ROOT / "configs"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
+def test_leaf_configs_are_short(path):
+    lines = [line for line in path.read_text().splitlines() if line.strip()]
+    limit = 75 if path.parent.name == "quickstart" else 60
+    assert len(lines) < limit, "a leaf config overrides and does not repeat"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
+def test_one_step(path, prepared, tmp_path):
+    options = dict(data_root=str(prepared / "data"), text_model=str(prepared / "text_model"))
+    cfg = load_config(str(path), options)
+    cfg.model.image_encoder.backbone.pop("init_cfg", None)  # no weights here
+    cfg.model.text_encoder.pop("num_hidden_layers", None)
+    cfg.work_dir = str(tmp_path)
+    cfg.train_cfg = dict(by_epoch=False, max_iters=1, val_interval=1)
+    cfg.param_scheduler = None
+    cfg.default_hooks.checkpoint.update(by_epoch=False)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.update(batch_size=4, num_workers=0, persistent_workers=False)
+    runner = Runner.from_cfg(cfg)
+    before = {k: v.clone() for k, v in runner.model.state_dict().items() if v.is_floating_point()}
+    runner.train()
+    after = runner.model.state_dict()
+    unchanged = [k for k, v in before.items() if v.equal(after[k])]
+    for part in ("image_encoder.backbone", "text_encoder.model", "image_projector", "text_projector"):
+        changed = [k for k in before if k.startswith(part) and k not in unchanged]
+        assert changed, f"{part} did not move"
+    assert list(tmp_path.glob("iter_1.pth"))
+    scalars = runner.message_hub.log_scalars
+    assert math.isfinite(scalars["train/loss"].current())
+    assert {"val/loss", "val/i2t_R@1", "val/t2i_R@10"} <= set(scalars)
+
+
+def test_paper_numbers():
+    """PROTOCOL.md §1, column "paper"."""
+    cfg = Config.fromfile(ROOT / "configs/mgca/pretrain_vit.py")
+    alignments = cfg.model.alignments
+    assert alignments.ita.loss.temperature == 0.1
+    assert alignments.cta.loss.temperature == 0.07
+    assert alignments.cpa.loss.temperature == 0.2
+    assert (alignments.cpa.num_prototypes, alignments.cpa.epsilon, alignments.cpa.num_iterations) == (500, 0.05, 3)
+    assert (cfg.model.projector.hidden_channels, cfg.model.projector.out_channels) == (2048, 128)
+    assert cfg.train_dataloader.batch_size == 144 and cfg.train_cfg.max_epochs == 50
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.weight_decay, tuple(optimizer.betas)) == (
+        "AdamW",
+        2e-5,
+        0.05,
+        (0.9, 0.999),
+    )
+    warmup, cosine = cfg.param_scheduler
+    assert warmup.start_factor * optimizer.lr == pytest.approx(1e-8) and warmup.end == 20 and cosine.end == 50
+
+
+def test_released_numbers():
+    """PROTOCOL.md §1, column "released"."""
+    cfg = Config.fromfile(ROOT / "configs/mgca/released_vit.py")
+    alignments = cfg.model.alignments
+    assert (alignments.ita.loss.temperature, alignments.ita.loss.reduction, alignments.ita.gather) == (
+        0.07,
+        "sum",
+        False,
+    )
+    assert (alignments.cta.loss.temperature, alignments.cta.reduction) == (0.1, "sum")
+    assert cfg.model.text_encoder.num_hidden_layers == 6
+    assert cfg.optim_wrapper.paramwise_cfg is None
+    assert any(h.type == "EarlyStoppingHook" and h.patience == 5 for h in cfg.custom_hooks)
+
+
+def test_no_decay_on_biases_norms_and_prototypes():
+    from mmengine.optim import build_optim_wrapper
+
+    from mgca_mm.registry import MODELS
+    from tests.conftest import SMALL_MODEL
+
+    model = MODELS.build(SMALL_MODEL)
+    cfg = Config.fromfile(ROOT / "configs/mgca/pretrain_vit.py").optim_wrapper
+    groups = build_optim_wrapper(model, cfg).param_groups
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    for parameter_name, parameter in model.named_parameters():
+        expected = 0 if parameter.dim() == 1 or "prototypes" in parameter_name else 0.05
+        assert decay[id(parameter)] == expected, parameter_name

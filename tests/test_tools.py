@@ -1,0 +1,144 @@
+"""The command lines, as a user types them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tests.conftest import ROOT
+
+PATH = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
+
+
+def run(*command, cwd=ROOT, **env):
+    return subprocess.run(
+        [str(c) for c in command],
+        cwd=cwd,
+        env={**os.environ, "PATH": PATH, "OMP_NUM_THREADS": "1", **env},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def assert_user_error(done, *words):
+    assert done.returncode == 2, done.stderr
+    message = done.stderr.strip().splitlines()
+    assert "Traceback" not in done.stderr and len([line for line in message if line]) <= 3, done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+
+
+SMALL = [
+    "train_dataloader.batch_size=4",
+    "val_dataloader.batch_size=4",
+    "train_dataloader.num_workers=0",
+    "val_dataloader.num_workers=0",
+    "test_dataloader.num_workers=0",
+    "train_dataloader.persistent_workers=False",
+    "val_dataloader.persistent_workers=False",
+    "test_dataloader.persistent_workers=False",
+]
+QUICKSTART = "configs/quickstart/pretrain_resnet18.py"
+
+
+def test_without_data():
+    done = run(
+        sys.executable, "tools/train.py", "configs/mgca/pretrain_vit.py", "--cfg-options", "data_root=nowhere/mimic_cxr"
+    )
+    assert_user_error(done, "nowhere/mimic_cxr/train.json", "tools/prepare_data.py mimic_cxr")
+
+
+def test_without_hub(prepared, tmp_path):
+    options = [f"data_root={prepared / 'data'}", "text_model=nobody/no-such-model"]
+    command = [sys.executable, "tools/train.py", "configs/mgca/pretrain_vit.py", "--work-dir", tmp_path]
+    done = run(*command, "--cfg-options", *options, HF_HUB_OFFLINE="1")
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr[-2000:]
+    assert "model.text_encoder.pretrained" in done.stderr
+
+
+def test_without_image_weights(prepared, tmp_path):
+    options = [f"data_root={prepared / 'data'}", f"text_model={prepared / 'text_model'}", "image_init=absent.pth"]
+    done = run(
+        sys.executable,
+        "tools/train.py",
+        "configs/mgca/pretrain_vit.py",
+        "--work-dir",
+        tmp_path,
+        "--cfg-options",
+        *options,
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr[-2000:]
+    assert "absent.pth" in done.stderr and "image_init=FILE" in done.stderr
+
+
+def test_unknown_config():
+    assert_user_error(run(sys.executable, "tools/train.py", "configs/mgca/absent.py"), "configs/mgca/absent.py")
+
+
+@pytest.fixture(scope="module")
+def trained(prepared, tmp_path_factory):
+    """Two ranks on CPUs by dist_train.sh, one epoch."""
+    work_dir = tmp_path_factory.mktemp("run")
+    options = [f"data_root={prepared / 'data'}", "train_cfg.max_epochs=1", *SMALL]
+    done = run(
+        "bash", "tools/dist_train.sh", QUICKSTART, 2, "--work-dir", work_dir, "--cfg-options", *options, PORT="29617"
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return work_dir, done
+
+
+def test_dist_train(trained):
+    work_dir, done = trained
+    assert (work_dir / "epoch_1.pth").is_file()
+    for word in ("loss_ita", "loss_cta", "loss_cpa", "acc_i2t", "prototype_usage", "images_per_s", "i2t_R@5", "lr:"):
+        assert word in done.stdout + done.stderr
+
+
+def test_resume(trained, prepared):
+    work_dir, _ = trained
+    options = [f"data_root={prepared / 'data'}", "train_cfg.max_epochs=2", *SMALL]
+    done = run(
+        sys.executable, "tools/train.py", QUICKSTART, "--work-dir", work_dir, "--resume", "--cfg-options", *options
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (work_dir / "epoch_2.pth").is_file() and "resumed epoch: 1" in done.stdout + done.stderr
+
+
+def test_test_and_probe(trained, prepared, tmp_path):
+    work_dir, _ = trained
+    options = ["--cfg-options", f"data_root={prepared / 'data'}", *SMALL]
+    done = run(
+        sys.executable, "tools/test.py", QUICKSTART, work_dir / "epoch_1.pth", "--work-dir", tmp_path, "--out",
+        tmp_path / "metrics.json", *options,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert {"loss", "i2t_R@1", "t2i_R@10"} <= json.loads((tmp_path / "metrics.json").read_text()).keys()
+    done = run(
+        sys.executable, "tools/linear_probe.py", QUICKSTART, work_dir / "epoch_1.pth", "--out", tmp_path / "p", *options
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "random encoder" in done.stdout and (tmp_path / "p" / "probe.png").stat().st_size > 5000
+    numbers = json.loads((tmp_path / "p" / "probe.json").read_text())
+    assert set(numbers["probe"]) == {"random", "pretrained"} and numbers["retrieval"]["num_reports"] > 1
+
+
+def test_backbone_transfers_by_one_line(trained):
+    from mmengine.registry import MODELS
+
+    import mgca_mm.engine  # noqa: F401
+
+    checkpoint = trained[0] / "epoch_1.pth"
+    init_cfg = dict(type="Pretrained", checkpoint=str(checkpoint), prefix="image_encoder.backbone.")
+    backbone = MODELS.build(dict(type="mmpretrain.ResNet", depth=18, out_indices=(1, 2, 3), init_cfg=init_cfg))
+    backbone.init_weights()
+    stored = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+    assert torch.equal(backbone.conv1.weight, stored["image_encoder.backbone.conv1.weight"])
+
+
+@pytest.mark.parametrize("script", ["dist_train.sh", "dist_test.sh", "slurm_train.sh"])
+def test_usage(script):
+    done = run("bash", f"tools/{script}")
+    assert done.returncode == 2 and f"{script} " in done.stderr
