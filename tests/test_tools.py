@@ -60,7 +60,12 @@ def test_without_hub(prepared, tmp_path):
 
 
 def test_without_image_weights(prepared, tmp_path):
-    options = [f"data_root={prepared / 'data'}", f"text_model={prepared / 'text_model'}", "image_init=absent.pth"]
+    options = [
+        f"data_root={prepared / 'data'}",
+        f"text_model={prepared / 'text_model'}",
+        "image_init=absent.pth",
+        *SMALL,
+    ]
     done = run(
         sys.executable,
         "tools/train.py",
@@ -82,7 +87,7 @@ def test_unknown_config():
 def trained(prepared, tmp_path_factory):
     """Two ranks on CPUs by dist_train.sh, one epoch."""
     work_dir = tmp_path_factory.mktemp("run")
-    options = [f"data_root={prepared / 'data'}", "train_cfg.max_epochs=1", *SMALL]
+    options = [f"data_root={prepared / 'data'}", "train_cfg.max_epochs=1", "default_hooks.logger.interval=1", *SMALL]
     done = run(
         "bash", "tools/dist_train.sh", QUICKSTART, 2, "--work-dir", work_dir, "--cfg-options", *options, PORT="29617"
     )

@@ -36,7 +36,8 @@ class ImageReportPretrainer(BaseModel):
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ):
-        super().__init__(data_preprocessor or dict(type="mgca_mm.ImageReportDataPreprocessor"), init_cfg)
+        preprocessor = MODELS.build(data_preprocessor or dict(type="mgca_mm.ImageReportDataPreprocessor"))
+        super().__init__(preprocessor, init_cfg)
         if not alignments:
             raise ValueError("alignments is empty: name at least one, such as dict(ita=dict(type='InstanceAlignment'))")
         self.image_encoder = MODELS.build(image_encoder)

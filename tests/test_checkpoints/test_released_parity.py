@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
 from mgca_mm.checkpoints import convert_released_mgca
 from mgca_mm.errors import UserError
@@ -46,6 +47,7 @@ def released_weights(shapes):
 @pytest.fixture(scope="module", params=ENCODERS)
 def released(request):
     """Reference values, our model with the converted weights, inputs, and our name → their name."""
+    init_default_scope("mgca_mm")
     reference = dict(np.load(REFERENCE / f"{request.param}.npz"))
     shapes = json.loads((REFERENCE / f"{request.param}_state_dict_keys.json").read_text())
     converted = convert_released_mgca(released_weights(shapes))

@@ -88,7 +88,7 @@ def test_it_learns():
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
-        history.append(float(losses["loss_ita"]))
+        history.append(losses["loss_ita"].item())
     assert history[-1] < history[0] / 2
     assert losses["acc_i2t"] == 100
 
