@@ -1,10 +1,12 @@
 """Reading a config with the command line's changes."""
 
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
 from mgca_mm.datasets.image_report import require_prepared
+from mgca_mm.datasets.preparation.tokenizer import load_tokenizer
 from mgca_mm.errors import UserError
 
 # Variables on top of our configs. Python substitutes them when a config file is read, too early for --cfg-options.
@@ -39,15 +41,33 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
 
 
 def require_data(cfg: Config) -> None:
-    """Check that the annotation files of every data loader exist, before a model is built.
+    """Check, before a model is built, that the annotation files exist and that their words have embeddings.
 
     Raises:
-        UserError: If one does not, with the command that makes it.
+        UserError: If an annotation file is missing, or a trained tokenizer has more pieces than the text encoder rows.
     """
     for split in ("train", "val", "test"):
         dataset = (cfg.get(f"{split}_dataloader") or {}).get("dataset", {})
         if dataset.get("type", "").endswith("ImageReportDataset"):
-            require_prepared(f"{dataset['data_root']}/{dataset['ann_file']}")
+            require_prepared(Path(dataset["data_root"]) / dataset["ann_file"])
+            _require_embeddings(cfg, dataset)
+
+
+def _require_embeddings(cfg: Config, dataset: dict) -> None:
+    rows = cfg.get("model", {}).get("text_encoder", {}).get("config", {}).get("vocab_size")
+    tokenizers = [
+        step.get("tokenizer") or str(Path(dataset["data_root"]) / "tokenizer")
+        for step in dataset.get("pipeline", [])
+        if step["type"].endswith("TokenizeReport")
+    ]
+    if rows is None or not tokenizers:
+        return
+    pieces = len(load_tokenizer(tokenizers[0]))
+    if pieces > rows:
+        raise UserError(
+            f"The tokenizer '{tokenizers[0]}' has {pieces} pieces, but the text encoder has {rows} embeddings.\n"
+            f"Set model.text_encoder.config.vocab_size={pieces}, or prepare the data with --vocab-size {rows}."
+        )
 
 
 def _replace(node: Any, old: str, new: Any) -> None:

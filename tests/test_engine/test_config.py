@@ -1,0 +1,38 @@
+import pytest
+
+from mgca_mm.engine.config import load_config, require_data
+from mgca_mm.engine.launch import configure_run
+from mgca_mm.errors import UserError
+from tests.conftest import ROOT
+
+VIT = str(ROOT / "configs" / "mgca" / "pretrain_vit.py")
+QUICKSTART = str(ROOT / "configs" / "quickstart" / "pretrain_resnet18.py")
+
+
+def test_variables_are_changed_wherever_they_are_used():
+    cfg = load_config(VIT, dict(data_root="elsewhere", text_model="folder", image_init="file.pth"))
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        assert loader.dataset.data_root == "elsewhere"
+        assert loader.dataset.pipeline[3].tokenizer == "folder"
+    assert cfg.model.text_encoder.pretrained == "folder"
+    assert cfg.model.image_encoder.backbone.init_cfg.checkpoint == "file.pth"
+
+
+def test_other_options_are_merged():
+    cfg = load_config(VIT, {"train_dataloader.batch_size": 36, "model.alignments.ita.loss_weight": 0.5})
+    assert cfg.train_dataloader.batch_size == 36 and cfg.model.alignments.ita.loss_weight == 0.5
+
+
+def test_amp_and_work_dir(prepared, tmp_path):
+    options = dict(data_root=str(prepared / "data"))
+    cfg = configure_run(QUICKSTART, options, work_dir=str(tmp_path), amp=True)
+    assert cfg.optim_wrapper.type == "BFloat16OptimWrapper" and cfg.work_dir == str(tmp_path)
+    assert configure_run(QUICKSTART, options).work_dir == "work_dirs/pretrain_resnet18"
+    with pytest.raises(UserError, match="--amp"):
+        configure_run(QUICKSTART, {**options, "optim_wrapper.type": "AmpOptimWrapper"}, amp=True)
+
+
+def test_a_vocabulary_larger_than_the_embedding_is_refused(prepared):
+    options = {"data_root": str(prepared / "data"), "model.text_encoder.config.vocab_size": 50}
+    with pytest.raises(UserError, match="but the text encoder has 50 embeddings"):
+        require_data(load_config(QUICKSTART, options))
