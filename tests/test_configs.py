@@ -82,7 +82,8 @@ def test_released_numbers():
     assert (alignments.cta.loss.temperature, alignments.cta.reduction) == (0.1, "sum")
     assert cfg.model.text_encoder.num_hidden_layers == 6
     assert cfg.optim_wrapper.paramwise_cfg is None
-    assert any(h.type == "EarlyStoppingHook" and h.patience == 5 for h in cfg.custom_hooks)
+    assert [d.ann_file for d in cfg.val_dataloader.dataset.datasets] == ["val.json", "test.json"]
+    assert any(h.type == "EarlyStoppingHook" and h.patience == 5 and h.min_delta == 0 for h in cfg.custom_hooks)
 
 
 def test_no_decay_on_biases_norms_and_prototypes():

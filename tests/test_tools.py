@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -79,6 +80,22 @@ def test_without_image_weights(prepared, tmp_path):
     assert "absent.pth" in done.stderr and "image_init=FILE" in done.stderr
 
 
+def test_fewer_pairs_than_a_batch(prepared, tmp_path):
+    options = [f"data_root={prepared / 'data'}", *SMALL, "train_dataloader.batch_size=500"]
+    done = run(sys.executable, "tools/train.py", QUICKSTART, "--work-dir", tmp_path, "--cfg-options", *options)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr[-2000:]
+    assert "train_dataloader.batch_size=N" in done.stderr
+
+
+def test_an_error_in_a_worker_is_as_short_as_any(prepared, tmp_path):
+    data = shutil.copytree(prepared / "data", tmp_path / "data")
+    (data / "images.npy").write_bytes(b"broken")
+    options = [f"data_root={data}", "train_dataloader.batch_size=4", "train_dataloader.num_workers=2"]
+    done = run(sys.executable, "tools/train.py", QUICKSTART, "--work-dir", tmp_path, "--cfg-options", *options)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr[-2000:]
+    assert "error: Image store" in done.stderr
+
+
 def test_unknown_config():
     assert_user_error(run(sys.executable, "tools/train.py", "configs/mgca/absent.py"), "configs/mgca/absent.py")
 
@@ -88,6 +105,7 @@ def trained(prepared, tmp_path_factory):
     """Two ranks on CPUs by dist_train.sh, one epoch."""
     work_dir = tmp_path_factory.mktemp("run")
     options = [f"data_root={prepared / 'data'}", "train_cfg.max_epochs=1", "default_hooks.logger.interval=1", *SMALL]
+    options.append("train_dataloader.batch_size=2")
     done = run(
         "bash", "tools/dist_train.sh", QUICKSTART, 2, "--work-dir", work_dir, "--cfg-options", *options, PORT="29617"
     )

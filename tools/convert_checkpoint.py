@@ -40,6 +40,8 @@ def main() -> None:
     with exit_on_user_error():
         if Path(args.target).resolve() == Path(args.source).resolve():
             raise UserError("The target is the source; give another file.")
+        if not Path(args.target).absolute().parent.is_dir():
+            raise UserError(f"The folder of '{args.target}' does not exist; make it first.")
         from_released_mgca(args.source, args.target)
 
 

@@ -10,7 +10,9 @@ fi
 config=$1
 gpus=$2
 here=$(cd "$(dirname "$0")" && pwd)
-PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}" exec python -m torch.distributed.run \
+python=${PYTHON:-$here/../.venv/bin/python}
+[ -x "$python" ] || python=${PYTHON:-python}
+PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m torch.distributed.run \
     --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$gpus" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
     "$here/train.py" "$config" --launcher pytorch "${@:3}"

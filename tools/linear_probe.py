@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner, load_checkpoint, set_random_seed
+from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
 from mgca_mm.engine.config import load_config, require_data
+from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.evaluation.linear_probe import LabelledFeatures, ProbeResult, extract_features, linear_probe, select
 from mgca_mm.registry import DATASETS, METRICS, MODELS
@@ -33,8 +34,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with exit_on_user_error():
-        if not Path(args.checkpoint).is_file():
-            raise UserError(f"Checkpoint '{args.checkpoint}' does not exist.")
         cfg = load_config(args.config, args.cfg_options)
         require_data(cfg)
         init_default_scope("mgca_mm")
@@ -51,7 +50,7 @@ def compare(cfg: Config, checkpoint: str, seed: int) -> tuple[dict[str, dict[int
         set_random_seed(seed)
         model = MODELS.build(cfg.model)
         if name == "pretrained":
-            load_checkpoint(model, checkpoint, map_location="cpu", strict=True)
+            load_whole_model(model, checkpoint)
         features = [extract_features(model, split, title=f"{name} encoder") for split in (train, test)]
         results[name] = {
             percent: linear_probe(

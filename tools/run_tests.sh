@@ -6,6 +6,5 @@ bash tools/setup_env.sh
 if [ $# -eq 0 ]; then
     .venv/bin/ruff check .
     .venv/bin/ruff format --check .
-    set -- -m "not slow"
 fi
 exec .venv/bin/python -m pytest "$@"

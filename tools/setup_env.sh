@@ -4,13 +4,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+python=${PYTHON:-python3}
 stamp=.venv/.installed
-wanted=$(cat requirements/*.txt setup.py | sha256sum | cut -d' ' -f1)
+wanted=$("$python" --version; cat requirements/*.txt setup.py | sha256sum | cut -d' ' -f1)
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
     exit 0
 fi
 
-python=${PYTHON:-python3}
 if ! "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'; then
     echo "error: $python is $("$python" --version 2>&1); Python 3.10 to 3.12 is needed." >&2
     echo "Name another interpreter: PYTHON=python3.12 bash $0" >&2
@@ -18,7 +18,7 @@ if ! "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (
 fi
 
 echo "Setting up .venv (about 3 GB, of which PyTorch is most) …"
-"$python" -m venv .venv
+"$python" -m venv --clear .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==0.13.9"
 uv=(.venv/bin/uv --no-python-downloads)
 # mmcv's source package compiles its operators if it finds torch; built apart from it, it is pure Python.

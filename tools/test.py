@@ -11,6 +11,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from mgca_mm.engine.launch import configure_run
+from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.errors import UserError, exit_on_user_error
 
 
@@ -31,11 +32,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with exit_on_user_error():
-        if not Path(args.checkpoint).is_file():
-            raise UserError(f"Checkpoint '{args.checkpoint}' does not exist.")
         cfg = configure_run(args.config, args.cfg_options, args.work_dir, args.launcher)
-        cfg.load_from = args.checkpoint
-        metrics = Runner.from_cfg(cfg).test()
+        if args.out and not Path(args.out).absolute().parent.is_dir():
+            raise UserError(f"The folder of --out '{args.out}' does not exist.")
+        runner = Runner.from_cfg(cfg)
+        load_whole_model(runner.model, args.checkpoint)
+        metrics = runner.test()
         if args.out and is_main_process():
             Path(args.out).write_text(json.dumps(metrics, indent=2) + "\n")
 

@@ -3,12 +3,13 @@
 
 import argparse
 import os
+from pathlib import Path
 
 from mmengine.config import DictAction
 from mmengine.runner import Runner
 
 from mgca_mm.engine.launch import configure_run
-from mgca_mm.errors import exit_on_user_error
+from mgca_mm.errors import UserError, exit_on_user_error
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,7 +44,15 @@ def main() -> None:
         if args.resume is not None:
             cfg.resume = True
             cfg.load_from = None if args.resume == "auto" else args.resume
-        Runner.from_cfg(cfg).train()
+            if cfg.load_from is not None and not Path(cfg.load_from).is_file():
+                raise UserError(f"Checkpoint '{cfg.load_from}' of --resume does not exist.")
+        runner = Runner.from_cfg(cfg)
+        if len(runner.train_loop.dataloader) == 0:
+            raise UserError(
+                f"The {len(runner.train_dataloader.dataset)} training samples do not fill one batch of this many.\n"
+                "Lower it: --cfg-options train_dataloader.batch_size=N"
+            )
+        runner.train()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-# The authors' released code, ResNet-50: two GPUs with 72 pairs each, decay on everything, early stopping, fp32.
+# The authors' released code, ResNet-50: two GPUs with 72 pairs each, decay on everything, fp32, early stopping on the
+# validation and test pairs together.
 _base_ = [
     '../_base_/models/released_mgca_resnet50.py',
     '../_base_/datasets/image_report.py',
@@ -6,10 +7,16 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 train_dataloader = dict(batch_size=72)
-val_dataloader = dict(batch_size=72)
+val_dataloader = dict(
+    batch_size=72,
+    dataset=dict(
+        _delete_=True,
+        type='ConcatDataset',
+        ignore_keys=['split'],
+        datasets=[{{_base_.val_dataloader.dataset}}, {{_base_.test_dataloader.dataset}}]))
 optim_wrapper = dict(paramwise_cfg=None)
 custom_hooks = [
     dict(type='FreezePrototypesHook', num_epochs=1),
     dict(type='ThroughputHook'),
-    dict(type='EarlyStoppingHook', monitor='loss', rule='less', patience=5),
+    dict(type='EarlyStoppingHook', monitor='loss', rule='less', patience=5, min_delta=0),
 ]

@@ -5,6 +5,7 @@ from pathlib import Path
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import load
 
+from mgca_mm.datasets.preparation import DATASETS as DATA_SETS
 from mgca_mm.errors import UserError
 from mgca_mm.registry import DATASETS
 
@@ -32,11 +33,11 @@ class ImageReportDataset(BaseDataset):
             UserError: If the file is missing or is not in the prepared format.
         """
         require_prepared(self.ann_file)
-        annotations = load(self.ann_file)
         try:
+            annotations = load(self.ann_file)
             self._metainfo.update(annotations["metainfo"])
             rows = annotations["data_list"]
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"'{self.ann_file}' is not an annotation file: it needs 'metainfo' and 'data_list'.\n"
                 "Make it with tools/prepare_data.py."
@@ -69,8 +70,9 @@ def require_prepared(ann_file: str | Path) -> None:
     ann_file = Path(ann_file)
     if not ann_file.is_file():
         folder = ann_file.parent
+        name = folder.name if folder.name in DATA_SETS else "NAME"
         raise UserError(
             f"Annotation file '{ann_file}' does not exist.\n"
-            f"Make it: python tools/prepare_data.py {folder.name} --raw DIR --out {folder}\n"
+            f"Make it: python tools/prepare_data.py {name} --raw DIR --out {folder}\n"
             "or point to prepared data: --cfg-options data_root=DIR"
         )

@@ -28,10 +28,9 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
     Raises:
         UserError: If the file does not exist.
     """
-    try:
-        cfg = Config.fromfile(filename)
-    except FileNotFoundError as error:
-        raise UserError(f"Config '{filename}' does not exist; the configs stand in configs/.") from error
+    if not Path(filename).is_file():
+        raise UserError(f"Config '{filename}' does not exist; the configs stand in configs/.")
+    cfg = Config.fromfile(filename)
     options = dict(options or {})
     for name in VARIABLES:
         if name in options and name in cfg:
@@ -47,10 +46,11 @@ def require_data(cfg: Config) -> None:
         UserError: If an annotation file is missing, or a trained tokenizer has more pieces than the text encoder rows.
     """
     for split in ("train", "val", "test"):
-        dataset = (cfg.get(f"{split}_dataloader") or {}).get("dataset", {})
-        if dataset.get("type", "").endswith("ImageReportDataset"):
-            require_prepared(Path(dataset["data_root"]) / dataset["ann_file"])
-            _require_embeddings(cfg, dataset)
+        outer = (cfg.get(f"{split}_dataloader") or {}).get("dataset", {})
+        for dataset in outer.get("datasets", [outer]):
+            if dataset.get("type", "").endswith("ImageReportDataset"):
+                require_prepared(Path(dataset["data_root"]) / dataset["ann_file"])
+                _require_embeddings(cfg, dataset)
 
 
 def _require_embeddings(cfg: Config, dataset: dict) -> None:

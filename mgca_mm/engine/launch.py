@@ -52,6 +52,8 @@ def configure_run(
 
 def _use_cpu_ranks(cfg: Config) -> None:
     """Let ranks meet over gloo; MMEngine's own set-up asks for a CUDA device for each."""
-    cfg.model_wrapper_cfg = dict(type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False)
+    wrapper = dict(type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False)
+    wrapper["find_unused_parameters"] = cfg.get("find_unused_parameters", False)
+    cfg.setdefault("model_wrapper_cfg", wrapper)
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group(backend="gloo")

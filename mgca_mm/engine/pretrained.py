@@ -55,12 +55,47 @@ class CompletePretrainedInit(PretrainedInit):
             update_init_info(module, init_info=self._get_init_info())
 
     def _read(self) -> dict:
-        try:
-            checkpoint = _load_checkpoint(self.checkpoint, map_location=self.map_location)
-        except OSError as error:
+        if not self.checkpoint:
             raise UserError(
-                f"Checkpoint '{self.checkpoint}' cannot be read: {error}\n"
-                "Download it on a machine with access and point to the file: --cfg-options image_init=FILE\n"
-                "or train from random weights: --cfg-options model.image_encoder.backbone.init_cfg=None"
-            ) from error
-        return checkpoint.get("state_dict", checkpoint)
+                "init_cfg.checkpoint is empty.\nGive a file, --cfg-options image_init=FILE, or train from random "
+                "weights: --cfg-options model.image_encoder.backbone.init_cfg=None"
+            )
+        return read_state_dict(
+            self.checkpoint,
+            self.map_location,
+            "Download it on a machine with access and point to the file: --cfg-options image_init=FILE\n"
+            "or train from random weights: --cfg-options model.image_encoder.backbone.init_cfg=None",
+        )
+
+
+def read_state_dict(checkpoint: str, map_location: str = "cpu", remedy: str = "Give another file.") -> dict:
+    """Read the weights of a checkpoint.
+
+    Raises:
+        UserError: If it cannot be read or holds none; the message ends with ``remedy``.
+    """
+    try:
+        content = _load_checkpoint(checkpoint, map_location=map_location)
+    except Exception as error:  # torch, pickle, zipfile and urllib raise a dozen kinds for a damaged or absent file
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise UserError(f"Checkpoint '{checkpoint}' cannot be read: {reason}\n{remedy}") from error
+    state_dict = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state_dict, dict):
+        raise UserError(f"Checkpoint '{checkpoint}' holds no weights.\n{remedy}")
+    return state_dict
+
+
+def load_whole_model(model: nn.Module, checkpoint: str) -> None:
+    """Load a checkpoint that fits a model exactly.
+
+    Raises:
+        UserError: If it cannot be read, or a name is missing, unexpected or of another shape.
+    """
+    try:
+        model.load_state_dict(read_state_dict(checkpoint), strict=True)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
+        raise UserError(
+            f"Checkpoint '{checkpoint}' does not fit the model of this config: {first[:200]}\n"
+            "Give the config that it was trained with; convert released checkpoints by tools/convert_checkpoint.py."
+        ) from error

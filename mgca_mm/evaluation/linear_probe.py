@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from mgca_mm.errors import UserError
+
 
 class LabelledFeatures(NamedTuple):
     """Features of a data split.
@@ -59,7 +61,7 @@ def extract_features(
         title: Of the progress bar.
 
     Raises:
-        ValueError: If the split carries no labels.
+        UserError: If the split carries no labels.
     """
     model.eval()
     loader = DataLoader(dataset, batch_size, num_workers=num_workers, collate_fn=pseudo_collate)
@@ -71,7 +73,7 @@ def extract_features(
         features.append(model.image_encoder(images["inputs"]["image"]).global_feature.float().cpu())
         for sample in batch["data_samples"]:
             if "labels" not in sample:
-                raise ValueError(f"image {sample.image_id} carries no labels; the probe needs a labelled data set")
+                raise UserError("The data set carries no labels, and the linear probe needs them: give a labelled one.")
             image_ids.append(sample.image_id)
             labels.append(sample.labels)
     return LabelledFeatures(image_ids, torch.cat(features).numpy(), _label_matrix(labels))

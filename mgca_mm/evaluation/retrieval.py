@@ -60,4 +60,5 @@ def rank_of_best_match(scores: Tensor, match: Tensor) -> Tensor:
         (Q,) number of wrong answers that score at least as high, 0 = found first.
     """
     best = scores.masked_fill(~match, -torch.inf).amax(dim=1, keepdim=True)
-    return ((scores >= best) & ~match).sum(dim=1)
+    # "not lower" instead of "at least": a score that is not a number must not look like a find.
+    return (~(scores < best) & ~match).sum(dim=1)

@@ -1,8 +1,5 @@
 """Attention of one modality's tokens over the other's."""
 
-import math
-
-import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -21,7 +18,6 @@ class CrossModalAttention(BaseModule):
 
     def __init__(self, embed_dims: int = 128, init_cfg: dict | None = None):
         super().__init__(init_cfg)
-        self.embed_dims = embed_dims
         self.query = nn.Linear(embed_dims, embed_dims, bias=False)
         self.key = nn.Linear(embed_dims, embed_dims, bias=False)
         self.value = nn.Linear(embed_dims, embed_dims, bias=False)
@@ -45,11 +41,6 @@ class CrossModalAttention(BaseModule):
         )
         return self.output(attended)
 
-    def attention_map(self, tokens: Tensor, context: Tensor, context_mask: Tensor | None = None) -> Tensor:
-        """Probabilities (B, T, U) behind :meth:`forward`, for looking at them."""
-        logits = self.query(tokens) @ self.key(context).transpose(1, 2) / math.sqrt(self.embed_dims)
-        return _masked_softmax(logits, context_mask)
-
 
 @MODELS.register_module()
 class SimilarityAttention(BaseModule):
@@ -57,11 +48,10 @@ class SimilarityAttention(BaseModule):
 
     Args:
         temperature: τ.
-        embed_dims: Accepted so that both attentions are built alike; nothing depends on it.
         init_cfg: MMEngine initialisation.
     """
 
-    def __init__(self, temperature: float = 0.1, embed_dims: int = 128, init_cfg: dict | None = None):
+    def __init__(self, temperature: float = 0.1, init_cfg: dict | None = None):
         super().__init__(init_cfg)
         if temperature <= 0:
             raise ValueError(f"temperature must be positive, got {temperature}")
@@ -71,13 +61,3 @@ class SimilarityAttention(BaseModule):
         """Attend; arguments and result as in :meth:`CrossModalAttention.forward`, inputs L2-normalised."""
         mask = None if context_mask is None else context_mask[:, None, :]
         return F.scaled_dot_product_attention(tokens, context, context, attn_mask=mask, scale=1 / self.temperature)
-
-    def attention_map(self, tokens: Tensor, context: Tensor, context_mask: Tensor | None = None) -> Tensor:
-        """Probabilities (B, T, U) behind :meth:`forward`, for looking at them."""
-        return _masked_softmax(tokens @ context.transpose(1, 2) / self.temperature, context_mask)
-
-
-def _masked_softmax(logits: Tensor, context_mask: Tensor | None) -> Tensor:
-    if context_mask is not None:
-        logits = logits.masked_fill(~context_mask[:, None, :], torch.finfo(logits.dtype).min)
-    return logits.softmax(dim=-1)

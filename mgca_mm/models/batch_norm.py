@@ -3,17 +3,19 @@
 import torch
 import torch.nn.functional as F
 from mmengine.dist import get_world_size
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.modules.batchnorm import _NormBase
 
 from mgca_mm.distributed import sum_over_ranks
 
 
-class TokenBatchNorm(nn.BatchNorm1d):
+class TokenBatchNorm(_NormBase):
     """Batch norm with channels last, over any leading shape, that can leave padding out of its statistics.
 
     The parameters, buffers and numbers are those of ``torch.nn.BatchNorm1d``. In training with several processes the
     statistics are those of the global batch; unlike ``torch.nn.SyncBatchNorm`` this works on CPUs too. The statistics
-    are computed in two passes and in fp32 at least, so that autocast does not lose the variance.
+    are computed in two passes and in fp32 at least, so that autocast does not lose the variance. It is no
+    ``torch.nn.modules.batchnorm._BatchNorm``, lest MMEngine's ``sync_bn`` turn it into a SyncBatchNorm.
     """
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -43,7 +45,10 @@ class TokenBatchNorm(nn.BatchNorm1d):
         if mask is None and get_world_size() == 1:
             if flat.shape[0] < 2:
                 raise ValueError(_TOO_FEW)
-            return super().forward(flat).view_as(x)
+            self.num_batches_tracked.add_(1)
+            return F.batch_norm(
+                flat, self.running_mean, self.running_var, self.weight, self.bias, True, self.momentum, self.eps
+            ).view_as(x)
         values = flat.to(torch.promote_types(flat.dtype, torch.float32))
         real = torch.ones_like(values[:, :1]) if mask is None else mask.reshape(-1, 1).to(values.dtype)
         count = sum_over_ranks(real.sum())

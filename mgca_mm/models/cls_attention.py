@@ -1,7 +1,16 @@
 """The last layer's attention of [CLS] to every token, as one row instead of a full map."""
 
 import torch
+from mmpretrain.models.utils import MultiheadAttention
+from timm.models.vision_transformer import Attention
 from torch import Tensor, nn
+
+# Names, not classes: transformers has one class for each model, and with or without "Sdpa" depending on its version.
+_BERT_FAMILY = {
+    f"{model}{kind}SelfAttention"
+    for model in ("Bert", "Roberta", "XLMRoberta", "Camembert", "Electra")
+    for kind in ("", "Sdpa")
+}
 
 
 class ClsAttention:
@@ -10,8 +19,9 @@ class ClsAttention:
     A forward pre-hook keeps the module's input; :meth:`pop` projects the one query and all keys from it. The full
     (H, T, T) map never exists and the module itself is free to use scaled_dot_product_attention. No gradient.
 
-    Two layouts are known: a fused ``qkv`` linear layer with ``num_heads`` and optional ``q_norm``/``k_norm``
-    (mmpretrain and timm), and ``query``/``key`` linear layers with ``num_attention_heads`` (transformers' BERT family).
+    Two families are known, by class, since rotary, windowed and biased attentions look alike but are not q · Kᵀ alone:
+    mmpretrain's and timm's plain attention (a fused ``qkv`` linear layer, optional ``q_norm``/``k_norm``), and the
+    attention of transformers' BERT family (``query`` and ``key`` linear layers).
 
     Args:
         attention: The last layer's self-attention module.
@@ -26,15 +36,11 @@ class ClsAttention:
 
     @staticmethod
     def supports(attention: nn.Module) -> bool:
-        """Whether the module has one of the two known layouts."""
-        fused = isinstance(getattr(attention, "qkv", None), nn.Linear) and hasattr(attention, "num_heads")
-        separate = all(isinstance(getattr(attention, name, None), nn.Linear) for name in ("query", "key"))
-        # BEiT's and Swin's attention add a position bias or a window that one row of q · Kᵀ does not show.
-        plain = not any(
-            getattr(attention, name, None) is not None
-            for name in ("relative_position_bias_table", "rel_pos_bias", "q_bias", "window_size")
-        )
-        return plain and (fused or (separate and hasattr(attention, "num_attention_heads")))
+        """Whether the row of this module can be computed."""
+        if type(attention) in (MultiheadAttention, Attention):
+            return True
+        absolute = getattr(attention, "position_embedding_type", "absolute") == "absolute"
+        return type(attention).__name__ in _BERT_FAMILY and absolute
 
     def _keep_input(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
         self.hidden_states = args[0] if args else kwargs["hidden_states"]

@@ -44,7 +44,7 @@ def plot_probe(results: Mapping[str, Mapping[int, object]], path: Path) -> Path:
 
 
 def plot_training(work_dir: Path, path: Path) -> list[Path]:
-    """Draw losses and retrieval from the newest ``scalars.json`` that MMEngine left in a work directory.
+    """Draw losses and retrieval from the ``scalars.json`` files that MMEngine left in a work directory.
 
     Args:
         work_dir: Work directory of a pretraining run.

@@ -23,6 +23,14 @@ def test_other_options_are_merged():
     assert cfg.train_dataloader.batch_size == 36 and cfg.model.alignments.ita.loss_weight == 0.5
 
 
+def test_config_errors_name_the_right_file(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.py"):
+        load_config("absent.py")
+    (tmp_path / "c.py").write_text("_base_ = './missing_base.py'\n")
+    with pytest.raises(FileNotFoundError, match="missing_base"):
+        load_config(str(tmp_path / "c.py"))
+
+
 def test_amp_and_work_dir(prepared, tmp_path):
     options = dict(data_root=str(prepared / "data"))
     cfg = configure_run(QUICKSTART, options, work_dir=str(tmp_path), amp=True)

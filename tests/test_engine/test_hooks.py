@@ -17,7 +17,8 @@ def test_prototypes_are_frozen_in_the_first_epochs(num_epochs, expected):
     hook = FreezePrototypesHook(num_epochs)
     frozen = []
     for epoch in range(3):
-        hook.before_train_epoch(SimpleNamespace(model=model, epoch=epoch))
+        for batch in range(2):
+            hook.before_train_iter(SimpleNamespace(model=model, iter=2 * epoch + batch, train_dataloader=[0, 0]), batch)
         frozen.append(model[0].frozen)
     assert frozen == expected
 

@@ -3,6 +3,7 @@ import torch
 from mmengine.registry import MODELS as ROOT_MODELS
 
 import mgca_mm.engine  # noqa: F401  registers the initialiser
+from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.errors import UserError
 from mgca_mm.models import ImageEncoder
 
@@ -54,6 +55,20 @@ def test_another_architecture(checkpoint):
 def test_missing_file_names_the_option(tmp_path):
     with pytest.raises(UserError, match="image_init=FILE"):
         backbone(tmp_path / "absent.pth")
+
+
+@pytest.mark.parametrize("content", [b"garbage", b"PK\x03\x04 truncated", b""])
+def test_damaged_file(tmp_path, content):
+    (tmp_path / "damaged.pth").write_bytes(content)
+    with pytest.raises(UserError, match=r"damaged\.pth' cannot be read"):
+        backbone(tmp_path / "damaged.pth")
+
+
+def test_load_whole_model_takes_nothing_else(tmp_path):
+    model = torch.nn.Linear(2, 2)
+    torch.save({"state_dict": torch.nn.Linear(2, 3).state_dict()}, tmp_path / "other.pth")
+    with pytest.raises(UserError, match="does not fit"):
+        load_whole_model(model, str(tmp_path / "other.pth"))
 
 
 def test_a_vit_is_resized_as_mmpretrain_does(tmp_path):

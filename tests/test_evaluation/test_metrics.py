@@ -51,6 +51,12 @@ def test_constant_embeddings_find_nothing():
     assert metric.compute_metrics(metric.results) == {"i2t_R@1": 0, "t2i_R@1": 0}
 
 
+def test_not_a_number_finds_nothing():
+    metric = ImageReportRetrieval(topk=(1,))
+    metric.process({}, samples(torch.full((4, 2), torch.nan), torch.ones(4, 2), "abcd"))
+    assert metric.compute_metrics(metric.results) == {"i2t_R@1": 0, "t2i_R@1": 0}
+
+
 def test_alignment_loss_weighs_batches_by_their_size():
     metric = AlignmentLoss()
     metric.process({}, [dict(losses=dict(loss_ita=torch.tensor(1.0), loss_cpa=torch.tensor(2.0)))] * 3)

@@ -36,17 +36,6 @@ def test_learned_attention_is_the_library_algebra(pair):
     torch.testing.assert_close(out, library @ attention.output.weight.T, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("attention", [CrossModalAttention(6).double(), SimilarityAttention(0.1)])
-def test_attention_map_is_what_forward_uses(pair, attention):
-    image, text = pair()
-    probabilities = attention.attention_map(image.tokens, text.tokens, text.token_mask)
-    torch.testing.assert_close(probabilities.sum(-1), torch.ones_like(probabilities[..., 0]))
-    assert (probabilities[~text.token_mask[:, None].expand_as(probabilities)] == 0).all()
-    mixed = probabilities @ (attention.value(text.tokens) if hasattr(attention, "value") else text.tokens)
-    mixed = attention.output(mixed) if hasattr(attention, "output") else mixed
-    torch.testing.assert_close(attention(image.tokens, text.tokens, text.token_mask), mixed)
-
-
 def test_padding_has_no_influence(pair):
     image, text = pair()
     attention = CrossModalAttention(6).double()

@@ -28,6 +28,7 @@ BACKBONES = {
     "timm vit": (dict(type=TIMM, model_name="vit_tiny_patch16_224", img_size=64), 16, 192, 192),
     "timm distilled vit": (dict(type=TIMM, model_name="deit_tiny_distilled_patch16_224", img_size=64), 16, 192, 192),
     "timm vit, registers": (dict(type=TIMM, model_name="vit_small_patch14_reg4_dinov2", img_size=56), 16, 384, 384),
+    "timm vit, qk norm": (dict(type=TIMM, model_name="vit_tiny_patch16_224", img_size=64, qk_norm=True), 16, 192, 192),
     "timm vit without cls": (dict(type=TIMM, model_name="vit_medium_patch16_gap_240", img_size=64), 16, 512, 512),
     "timm resnet, stages": (
         dict(type=TIMM, model_name="resnet18", features_only=True, out_indices=(3, 4)),
@@ -56,27 +57,57 @@ def test_any_backbone(name):
     features.global_feature.sum().backward()
 
 
-def full_map(encoder, images):
-    """[CLS] row of the last layer's full attention map, head mean, computed from the module's input."""
+def library_row(encoder, images):
+    """[CLS] row, head mean, of the probabilities that the library's own attention computes with."""
     attention = _last_attention(encoder.backbone)
     kept = {}
-    handle = attention.register_forward_pre_hook(lambda module, args: kept.update(x=args[0]))
+    if hasattr(encoder.backbone, "timm_model"):
+        attention.fused_attn = False
+        attention.attn_drop.register_forward_pre_hook(lambda module, args: kept.update(maps=args[0]))
+    else:
+        library = attention.scaled_dot_product_attention
+
+        def watched(query, key, value, **kwargs):
+            identity = torch.eye(value.shape[2]).expand(*value.shape[:2], -1, -1)
+            kept["maps"] = library(query, key, identity, **kwargs)  # probabilities times one
+            return library(query, key, value, **kwargs)
+
+        attention.scaled_dot_product_attention = watched
     encoder(images)
-    handle.remove()
-    x = kept["x"]
-    q, k, _ = attention.qkv(x).unflatten(-1, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)
-    maps = (q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5).softmax(-1)  # (B, H, T, T)
-    return maps[:, :, 0].mean(1)
+    return kept["maps"][:, :, 0].mean(1)
 
 
-@pytest.mark.parametrize("name", ["vit", "timm vit", "timm distilled vit", "timm vit, registers"])
+@pytest.mark.parametrize("name", ["vit", "timm vit", "timm distilled vit", "timm vit, registers", "timm vit, qk norm"])
 def test_cls_row_equals_the_full_map(name):
     backbone = BACKBONES[name][0]
     size = backbone["img_size"]
     encoder = ImageEncoder(backbone, input_size=size).eval()
+    torch.nn.init.normal_(_last_attention(encoder.backbone).qkv.weight, std=0.2)  # far from uniform
     images = torch.randn(2, 3, size, size)
-    expected = full_map(encoder, images)[:, encoder.num_prefix_tokens :]
+    expected = library_row(encoder, images)[:, encoder.num_prefix_tokens :]
+    assert expected.max() > 1.01 * expected.min()
     assert (encoder(images).token_weight - expected).abs().max() < 1e-6
+
+
+def test_registers_without_cls_are_no_cls():
+    backbone = dict(type=TIMM, model_name="vit_medium_patch16_reg4_gap_256", img_size=64)
+    encoder = ImageEncoder(backbone, input_size=64).eval()
+    features = encoder(torch.randn(1, 3, 64, 64))
+    torch.testing.assert_close(features.global_feature, features.tokens.mean(1))
+    assert features.tokens.shape[1] == 16
+    torch.testing.assert_close(features.token_weight, torch.full((1, 16), 1 / 16))
+
+
+@pytest.mark.parametrize("model_name", ["vit_small_patch16_dinov3", "beit_base_patch16_224"])
+def test_attention_with_positions_inside_is_refused_not_guessed(model_name):
+    with pytest.raises(TypeError, match="token_weight='uniform'"):
+        ImageEncoder(dict(type=TIMM, model_name=model_name, img_size=64), input_size=64)
+
+
+def test_resize_happens_before_the_channels_are_found():
+    encoder = ImageEncoder(dict(type=TIMM, model_name="vit_tiny_patch16_384"), resize_to=384).eval()
+    with torch.no_grad():
+        assert encoder(torch.randn(1, 3, 224, 224)).tokens.shape == (1, 576, 192)
 
 
 def test_cls_row_carries_no_gradient_and_no_full_map():
@@ -94,8 +125,14 @@ def test_uniform_weights_on_request():
 
 
 def test_a_backbone_without_cls_attention_is_refused_clearly():
-    with pytest.raises(TypeError, match="token_weight='uniform'"):
-        ImageEncoder(dict(type="mmpretrain.ResNet", depth=18), token_weight="cls_attention", input_size=64)
+    for backbone in (dict(type="mmpretrain.ResNet", depth=18), {**TINY_VIT, "out_type": "featmap"}):
+        with pytest.raises(TypeError, match="token_weight='uniform'"):
+            ImageEncoder(backbone, token_weight="cls_attention", input_size=64)
+
+
+def test_a_map_of_a_vit_has_uniform_weights():
+    encoder = ImageEncoder({**TINY_VIT, "out_type": "featmap"}, input_size=64)
+    assert encoder.cls_attention is None and encoder(torch.randn(1, 3, 64, 64)).tokens.shape == (1, 16, 32)
 
 
 def test_paper_resnet_sees_361_tokens():

@@ -48,6 +48,13 @@ def test_batch_of_one_is_refused_clearly(mask):
     Projector(6, 8, 4).eval()(x, mask)  # evaluation takes single samples
 
 
+def test_sync_bn_leaves_it_alone():
+    """It synchronises by itself; MMEngine's conversion would break it."""
+    projector = Projector(6, 8, 4)
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(projector)
+    assert type(converted.norm1) is TokenBatchNorm
+
+
 def test_half_precision_statistics_survive():
     """In bf16 the square of a large mean would swallow the variance."""
     norm = TokenBatchNorm(1, affine=False)

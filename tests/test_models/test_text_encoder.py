@@ -13,6 +13,7 @@ CONFIGS = {
     "roberta": dict(model_type="roberta", max_position_embeddings=64, **SMALL),
     "electra": dict(model_type="electra", embedding_size=16, **SMALL),
     "distilbert": dict(model_type="distilbert", vocab_size=50, dim=32, n_layers=3, n_heads=4, hidden_dim=64),
+    "roformer": dict(model_type="roformer", embedding_size=32, **SMALL),
     "mpnet": dict(model_type="mpnet", max_position_embeddings=64, **SMALL),
     "deberta-v2": dict(model_type="deberta-v2", relative_attention=True, pos_att_type=["p2c", "c2p"], **SMALL),
     "modernbert": dict(model_type="modernbert", pad_token_id=0, reference_compile=False, **SMALL),
@@ -80,6 +81,18 @@ def test_missing_model_names_the_local_alternative(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"model\.text_encoder\.pretrained"):
         TextEncoder(pretrained="nobody/no-such-model")
     with pytest.raises(UserError, match=r"config\.json"):
+        TextEncoder(pretrained=str(tmp_path))
+
+
+def test_incomplete_and_damaged_folders(tmp_path):
+    model = AutoModel.from_config(AutoConfig.for_model(**CONFIGS["bert"]))
+    partial = {k: v for k, v in model.state_dict().items() if "layer.1" not in k}
+    model.save_pretrained(tmp_path, state_dict=partial)
+    with pytest.raises(UserError, match=r"only a part.*encoder\.layer\.1"):
+        TextEncoder(pretrained=str(tmp_path))
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(UserError, match="could not be loaded"):
         TextEncoder(pretrained=str(tmp_path))
 
 

@@ -159,6 +159,9 @@ def _read_labels(raw: Path) -> tuple[list[str] | None, dict[str, list[int | None
     return classes, labels
 
 
+_MAX_REPORT_BYTES = 64 * 1024 * 1024
+
+
 class _ReportReader:
     """Reads the report of a study, loose beside the images, from the unpacked archive, or from the archive."""
 
@@ -190,12 +193,20 @@ class _ReportReader:
         name = f"{_patient_folder(subject)}/s{study}.txt"
         for folder in self._folders:
             if (folder / name).is_file():
+                self._refuse_huge((folder / name).stat().st_size, folder / name)
                 return reports.decode_report((folder / name).read_bytes())
         for member in (name, f"mimic-cxr-reports/{name}"):
             if member in self._members:
+                self._refuse_huge(self._archive.getinfo(member).file_size, f"{self._path}: {member}")
                 try:
                     return reports.decode_report(self._archive.read(member))
                 # RuntimeError: encrypted; NotImplementedError: a compression Python does not know.
                 except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
                     raise UserError(f"{self._path}: {member} cannot be unpacked; copy the archive again") from error
         return None
+
+    @staticmethod
+    def _refuse_huge(size: int, name: object) -> None:
+        """A report of a few kilobytes is long; a zip member of gigabytes is an attack on the memory."""
+        if size > _MAX_REPORT_BYTES:
+            raise UserError(f"{name}: {size} bytes are no report (limit {_MAX_REPORT_BYTES}); copy the file again")

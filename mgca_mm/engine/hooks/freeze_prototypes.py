@@ -12,7 +12,8 @@ class FreezePrototypesHook(Hook):
     """Keeps the gradient from every :class:`PrototypeAlignment` during the first epochs (PROTOCOL §1.3).
 
     Args:
-        num_epochs: How many epochs; a resumed run counts from its own beginning.
+        num_epochs: How many passes over the data, counted from the first iteration of the run, resumed or not, and
+            also where the loop counts iterations instead of epochs.
     """
 
     def __init__(self, num_epochs: int = 1):
@@ -20,9 +21,10 @@ class FreezePrototypesHook(Hook):
             raise ValueError(f"num_epochs must not be negative, got {num_epochs}")
         self.num_epochs = num_epochs
 
-    def before_train_epoch(self, runner) -> None:
-        """Set ``frozen`` for the epoch that begins."""
+    def before_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        """Set ``frozen`` for the iteration that begins."""
+        frozen = runner.iter // len(runner.train_dataloader) < self.num_epochs
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         for module in model.modules():
             if isinstance(module, PrototypeAlignment):
-                module.frozen = runner.epoch < self.num_epochs
+                module.frozen = frozen

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mgca_mm.errors import UserError
 from mgca_mm.models.cls_attention import ClsAttention
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures
@@ -50,12 +51,17 @@ class ImageEncoder(BaseModule):
         if token_weight not in (None, "cls_attention", "uniform"):
             raise ValueError(f"token_weight must be 'cls_attention', 'uniform' or None, got {token_weight!r}")
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.backbone = MODELS.build(backbone).to(memory_format=self.memory_format)
+        self.backbone = _build(backbone).to(memory_format=self.memory_format)
         self.resize_to = resize_to
         self.num_prefix_tokens = _num_prefix_tokens(self.backbone)
+        self.has_cls_token = (
+            self.num_prefix_tokens > 0 and getattr(_timm_or_own(self.backbone), "cls_token", None) is not None
+        )
         self._pools = False
-        self.cls_attention = self._watch_cls_attention(token_weight)
-        self.global_channels, self.token_channels = self._find_channels(input_size)
+        self.cls_attention = None
+        self.global_channels, self.token_channels, has_sequence = self._probe(input_size)
+        if token_weight == "cls_attention" or (token_weight is None and has_sequence and self.has_cls_token):
+            self.cls_attention = self._watch_cls_attention(has_sequence)
 
     def forward(self, images: Tensor) -> ImageFeatures:
         """Encode.
@@ -66,12 +72,13 @@ class ImageEncoder(BaseModule):
         Returns:
             Features with ``global_feature`` (B, C), ``tokens`` (B, S, C') and ``token_weight`` (B, S), detached.
         """
-        if self.resize_to is not None:
-            images = F.interpolate(images, size=(self.resize_to,) * 2, mode="bilinear", align_corners=True)
-        outputs = self._run_backbone(images.contiguous(memory_format=self.memory_format))
+        outputs = self._run_backbone(images)
         return self._from_sequence(outputs[-1]) if outputs[-1].dim() == 3 else self._from_maps(outputs)
 
     def _run_backbone(self, images: Tensor) -> tuple[Tensor, ...]:
+        if self.resize_to is not None:
+            images = F.interpolate(images, size=(self.resize_to,) * 2, mode="bilinear", align_corners=True)
+        images = images.contiguous(memory_format=self.memory_format)
         # timm's distilled transformers pool in forward() whatever they are told.
         outputs = self.backbone.timm_model.forward_features(images) if self._pools else self.backbone(images)
         return tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
@@ -79,7 +86,7 @@ class ImageEncoder(BaseModule):
     def _from_sequence(self, sequence: Tensor) -> ImageFeatures:
         prefix = self.num_prefix_tokens
         tokens = sequence[:, prefix:]
-        global_feature = sequence[:, 0] if prefix else tokens.mean(dim=1)
+        global_feature = sequence[:, 0] if self.has_cls_token else tokens.mean(dim=1)
         if self.cls_attention is None:
             return ImageFeatures(global_feature, tokens, _uniform_weight(tokens))
         return ImageFeatures(global_feature, tokens, self.cls_attention.pop()[:, prefix:])
@@ -91,32 +98,45 @@ class ImageEncoder(BaseModule):
         tokens = maps[-2 if len(maps) > 1 else -1].flatten(2).transpose(1, 2)
         return ImageFeatures(global_feature, tokens, _uniform_weight(tokens))
 
-    def _watch_cls_attention(self, token_weight: str | None) -> ClsAttention | None:
-        if token_weight == "uniform" or (token_weight is None and self.num_prefix_tokens == 0):
-            return None
+    def _watch_cls_attention(self, has_sequence: bool) -> ClsAttention:
         attention = _last_attention(self.backbone)
-        if attention is None or not ClsAttention.supports(attention) or self.num_prefix_tokens == 0:
+        if not has_sequence or not self.has_cls_token or attention is None or not ClsAttention.supports(attention):
             raise TypeError(
-                f"{type(self.backbone).__name__} has no [CLS] attention that could weight its tokens; "
+                f"{type(self.backbone).__name__} gives no [CLS] attention that could weight its tokens; "
                 "set image_encoder.token_weight='uniform'"
             )
         return ClsAttention(attention)
 
     @torch.no_grad()
-    def _find_channels(self, input_size: int) -> tuple[int, int]:
+    def _probe(self, input_size: int) -> tuple[int, int, bool]:
+        """Channels of the global feature and of the tokens, and whether the backbone returns a sequence."""
         was_training = self.training
         images = torch.zeros(1, 3, input_size, input_size)
         self.eval()
-        if self._run_backbone(images)[-1].dim() == 2:
+        outputs = self._run_backbone(images)
+        if outputs[-1].dim() == 2:
             if not hasattr(self.backbone, "timm_model"):
                 raise TypeError(
                     f"{type(self.backbone).__name__} returns one vector an image and no tokens; set out_type='raw' or "
                     "out_type='featmap', or out_indices and no global pooling, in image_encoder.backbone"
                 )
             self._pools = True
-        features = self(images)
+            outputs = self._run_backbone(images)
+        has_sequence = outputs[-1].dim() == 3
+        features = self._from_sequence(outputs[-1]) if has_sequence else self._from_maps(outputs)
         self.train(was_training)
-        return features.global_feature.shape[1], features.tokens.shape[2]
+        return features.global_feature.shape[1], features.tokens.shape[2], has_sequence
+
+
+def _build(backbone: dict) -> nn.Module:
+    try:
+        return MODELS.build(backbone)
+    except OSError as error:  # timm's pretrained=True without access to the hub
+        raise UserError(
+            f"The weights of {backbone.get('model_name', backbone['type'])} cannot be had: "
+            f"{str(error).splitlines()[0]}\nDownload them elsewhere and set image_encoder.backbone.checkpoint_path "
+            "(timm) or init_cfg."
+        ) from error
 
 
 def _uniform_weight(tokens: Tensor) -> Tensor:
@@ -125,18 +145,21 @@ def _uniform_weight(tokens: Tensor) -> Tensor:
 
 def _num_prefix_tokens(backbone: nn.Module) -> int:
     """Tokens before the patches ([CLS], distillation, registers) of an mmpretrain or timm transformer; 0 otherwise."""
-    model = getattr(backbone, "timm_model", backbone)
-    count = getattr(model, "num_prefix_tokens", getattr(model, "num_extra_tokens", 0))
-    return int(count)
+    model = _timm_or_own(backbone)
+    return int(getattr(model, "num_prefix_tokens", getattr(model, "num_extra_tokens", 0)))
+
+
+def _timm_or_own(backbone: nn.Module) -> nn.Module:
+    return getattr(backbone, "timm_model", backbone)
 
 
 def _is_channels_last(backbone: nn.Module) -> bool:
     """Some timm models (Swin) return maps as (B, H, W, C)."""
-    return str(getattr(getattr(backbone, "timm_model", backbone), "output_fmt", "NCHW")).endswith("NHWC")
+    return str(getattr(_timm_or_own(backbone), "output_fmt", "NCHW")).endswith("NHWC")
 
 
 def _last_attention(backbone: nn.Module) -> nn.Module | None:
     """Self-attention of the last layer: ``layers`` in mmpretrain, ``blocks`` in timm."""
-    model = getattr(backbone, "timm_model", backbone)
+    model = _timm_or_own(backbone)
     blocks = getattr(model, "layers", getattr(model, "blocks", None))
     return getattr(blocks[-1], "attn", None) if blocks is not None else None

@@ -55,7 +55,7 @@ class TextEncoder(BaseModule):
             self.model = _build(pretrained, config, overrides, attn_implementation="eager")
         self.cls_attention = None if attention is None else ClsAttention(attention)
         if getattr(self.model, "pooler", None) is not None:
-            self.model.pooler = None  # unused here; its parameters would never get a gradient
+            self.model.pooler = nn.Identity()  # unused here; its parameters would never get a gradient
         self.max_length = max_length
         self.global_channels = self.token_channels = self.model.config.hidden_size
         self.word_merging = MODELS.build(word_merging or dict(type="mgca_mm.WordMerging"))
@@ -100,20 +100,25 @@ def _build(pretrained: str | None, config: dict | None, overrides: dict, **kwarg
 def _last_attention(model: nn.Module) -> nn.Module | None:
     """Last layer's self-attention, if one row of q · Kᵀ is all there is to it."""
     candidates = [module for module in model.modules() if ClsAttention.supports(module)]
-    if not candidates or getattr(candidates[-1], "position_embedding_type", "absolute") != "absolute":
-        return None
-    return candidates[-1]
+    return candidates[-1] if candidates else None
 
 
 def _load(pretrained: str, overrides: dict) -> nn.Module:
     try:
-        return AutoModel.from_pretrained(pretrained, **overrides)
-    except (OSError, ValueError) as error:
+        model, info = AutoModel.from_pretrained(pretrained, **overrides, output_loading_info=True)
+    except Exception as error:  # transformers, its hub client and safetensors raise a dozen kinds
         is_folder = Path(pretrained).is_dir()
-        reason = str(error).strip().splitlines()[0]
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         remedy = (
             "it needs config.json and the weights as transformers saves them"
             if is_folder
             else "download it on a machine with access and set model.text_encoder.pretrained to the local folder"
         )
         raise UserError(f"Text encoder '{pretrained}' could not be loaded: {reason}\n{remedy}") from error
+    missing = [name for name in info["missing_keys"] if "pooler" not in name]
+    if missing:
+        raise UserError(
+            f"Text encoder '{pretrained}' holds only a part of its model; {len(missing)} missing: "
+            f"{', '.join(sorted(missing)[:3])}…\nDownload it again, or lower model.text_encoder.num_hidden_layers."
+        )
+    return model

@@ -9,6 +9,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -95,11 +96,12 @@ def write_mimic_cxr(out: str | os.PathLike, options: Options, workers: int = 1, 
     summary = {"layout": "mimic_cxr", "version": VERSION, **asdict(options), "split": list(options.split)}
     if _is_finished(out, summary):
         return {**json.loads((out / DONE).read_text()), "written": False}
-    out.mkdir(parents=True, exist_ok=True)
-
     tables = {name: [] for name in ("metadata", "split", "chexpert", "truth")}
     split_of = assign_splits(options)
-    jobs = ((str(out), options, index) for index in range(options.patients))
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of an interrupted call
+    partial.mkdir(parents=True)
+    jobs = ((str(partial), options, index) for index in range(options.patients))
     with tqdm(total=options.patients, unit="patient", disable=not progress) as bar:
         for index, rows in enumerate(_map(_write_patient, jobs, workers)):
             for name in ("metadata", "chexpert", "truth"):
@@ -107,14 +109,19 @@ def write_mimic_cxr(out: str | os.PathLike, options: Options, workers: int = 1, 
             tables["split"] += [(row[0], row[2], row[1], split_of[index]) for row in rows["metadata"]]
             bar.update()
 
-    _write_csv(out / "mimic-cxr-2.0.0-metadata.csv.gz", _METADATA, tables["metadata"])
-    _write_csv(out / "mimic-cxr-2.0.0-split.csv.gz", ("dicom_id", "study_id", "subject_id", "split"), tables["split"])
+    _write_csv(partial / "mimic-cxr-2.0.0-metadata.csv.gz", _METADATA, tables["metadata"])
     _write_csv(
-        out / "mimic-cxr-2.0.0-chexpert.csv.gz", ("subject_id", "study_id", *CHEXPERT_LABELS), tables["chexpert"]
+        partial / "mimic-cxr-2.0.0-split.csv.gz", ("dicom_id", "study_id", "subject_id", "split"), tables["split"]
     )
-    _write_gzip(out / "phantom-truth.jsonl.gz", "".join(json.dumps(row) + "\n" for row in tables["truth"]))
+    _write_csv(
+        partial / "mimic-cxr-2.0.0-chexpert.csv.gz", ("subject_id", "study_id", *CHEXPERT_LABELS), tables["chexpert"]
+    )
+    _write_gzip(partial / "phantom-truth.jsonl.gz", "".join(json.dumps(row) + "\n" for row in tables["truth"]))
     summary |= {"studies": len(tables["chexpert"]), "images": len(tables["metadata"])}
-    (out / DONE).write_text(json.dumps(summary, indent=1) + "\n")
+    (partial / DONE).write_text(json.dumps(summary, indent=1) + "\n")
+    if out.exists():
+        out.rmdir()  # empty, as checked above
+    partial.rename(out)
     return {**summary, "written": True}
 
 
