@@ -10,7 +10,7 @@ from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from mgca_mm.engine.launch import configure_run
+from mgca_mm.engine.launch import close_ranks, configure_run
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.errors import UserError, exit_on_user_error
 
@@ -40,6 +40,7 @@ def main() -> None:
         metrics = runner.test()
         if args.out and is_main_process():
             Path(args.out).write_text(json.dumps(metrics, indent=2) + "\n")
+        close_ranks()
 
 
 if __name__ == "__main__":

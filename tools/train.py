@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.config import DictAction
 from mmengine.runner import Runner
 
-from mgca_mm.engine.launch import configure_run
+from mgca_mm.engine.launch import close_ranks, configure_run
 from mgca_mm.errors import UserError, exit_on_user_error
 
 
@@ -53,6 +53,7 @@ def main() -> None:
                 "Lower it: --cfg-options train_dataloader.batch_size=N"
             )
         runner.train()
+        close_ranks()
 
 
 if __name__ == "__main__":

@@ -57,3 +57,10 @@ def _use_cpu_ranks(cfg: Config) -> None:
     cfg.setdefault("model_wrapper_cfg", wrapper)
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group(backend="gloo")
+
+
+def close_ranks() -> None:
+    """Wait for the other ranks and leave the process group, lest one that exits early abort its neighbours."""
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
