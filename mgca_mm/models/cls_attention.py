@@ -1,11 +1,15 @@
 """The last layer's attention of [CLS] to every token, as one row instead of a full map."""
 
 import torch
-from mmpretrain.models.utils import MultiheadAttention
-from timm.models.vision_transformer import Attention
 from torch import Tensor, nn
 
-# Names, not classes: transformers has one class for each model, and with or without "Sdpa" depending on its version.
+# Names, not classes: importing the libraries only to compare would take seconds at every start of a tool.
+_PLAIN = {
+    "mmpretrain.models.utils.attention.MultiheadAttention",
+    "timm.layers.attention.Attention",
+    "timm.models.vision_transformer.Attention",
+}
+# transformers has one class for each model, and with or without "Sdpa" depending on its version.
 _BERT_FAMILY = {
     f"{model}{kind}SelfAttention"
     for model in ("Bert", "Roberta", "XLMRoberta", "Camembert", "Electra")
@@ -37,10 +41,11 @@ class ClsAttention:
     @staticmethod
     def supports(attention: nn.Module) -> bool:
         """Whether the row of this module can be computed."""
-        if type(attention) in (MultiheadAttention, Attention):
+        kind = type(attention)
+        if f"{kind.__module__}.{kind.__name__}" in _PLAIN:
             return True
         absolute = getattr(attention, "position_embedding_type", "absolute") == "absolute"
-        return type(attention).__name__ in _BERT_FAMILY and absolute
+        return kind.__name__ in _BERT_FAMILY and absolute
 
     def _keep_input(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
         self.hidden_states = args[0] if args else kwargs["hidden_states"]
