@@ -1,22 +1,13 @@
-# The authors' released code, ResNet-50: two GPUs with 72 pairs each, decay on everything, fp32, early stopping on the
-# validation and test pairs together.
-_base_ = [
-    '../_base_/models/released_mgca_resnet50.py',
-    '../_base_/datasets/image_report.py',
-    '../_base_/schedules/mgca_50e.py',
-    '../_base_/default_runtime.py',
-]
-train_dataloader = dict(batch_size=72)
-val_dataloader = dict(
-    batch_size=72,
-    dataset=dict(
-        _delete_=True,
-        type='ConcatDataset',
-        ignore_keys=['split'],
-        datasets=[{{_base_.val_dataloader.dataset}}, {{_base_.test_dataloader.dataset}}]))
-optim_wrapper = dict(paramwise_cfg=None)
-custom_hooks = [
-    dict(type='FreezePrototypesHook', num_epochs=1),
-    dict(type='ThroughputHook'),
-    dict(type='EarlyStoppingHook', monitor='loss', rule='less', patience=5, min_delta=0),
-]
+# The authors' released code, ResNet-50; unlike the ViT it normalises the contexts of both modalities.
+_base_ = './released_vit.py'
+image_init = 'torchvision://resnet50'
+model = dict(
+    image_encoder=dict(
+        resize_to=299,
+        backbone=dict(
+            _delete_=True,
+            type='mmpretrain.ResNet',
+            depth=50,
+            out_indices=(2, 3),
+            init_cfg=dict(type='Pretrained', checkpoint=image_init))),
+    alignments=dict(cta=dict(normalize_contexts=('image', 'text'))))
