@@ -8,11 +8,11 @@ import mmengine.registry as mmengine
 from mmengine.registry import Registry
 
 
-def _child(parent: Registry, location: str) -> Registry:
-    return Registry(parent.name, parent=parent, scope="mgca_mm", locations=[f"mgca_mm.{location}"])
+def _child(parent: Registry, *locations: str) -> Registry:
+    return Registry(parent.name, parent=parent, scope="mgca_mm", locations=[f"mgca_mm.{name}" for name in locations])
 
 
-DATASETS = _child(mmengine.DATASETS, "datasets.image_report")
+DATASETS = _child(mmengine.DATASETS, "datasets.image_report", "datasets.classification")
 TRANSFORMS = _child(mmengine.TRANSFORMS, "datasets.transforms")
 MODELS = _child(mmengine.MODELS, "models")
 METRICS = _child(mmengine.METRICS, "evaluation")

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from mgca_mm.datasets.preparation import DATASETS, Options, check, prepare
+from mgca_mm.datasets.preparation import DATASETS, PROTOCOLS, Options, check, prepare
 from mgca_mm.errors import UserError
 
 
@@ -27,7 +27,21 @@ def main() -> int:
     parser.add_argument("--image-size", type=int, default=256, help="side of the stored images (default: 256)")
     parser.add_argument("--tokenizer", help="folder or hub name of a tokenizer to copy (default: train one)")
     parser.add_argument("--vocab-size", type=int, default=8000, help="tokens of a trained tokenizer (default: 8000)")
-    parser.add_argument("--skip-broken", action="store_true", help="leave out missing and broken images")
+    parser.add_argument(
+        "--protocol",
+        choices=PROTOCOLS,
+        default="paper",
+        help="splits of the paper, or those of the released code, leaks included (default: paper)",
+    )
+    parser.add_argument("--split-list", type=Path, help="csv file with the columns id, split: its split instead")
+    parser.add_argument("--annotations-only", action="store_true", help="read the tables alone, without any image")
+    parser.add_argument(
+        "--max-rejected",
+        type=float,
+        default=0.01,
+        help="share of the images that may be missing or broken; they are left out and listed (default: 0.01)",
+    )
+    parser.add_argument("--follow-links", action="store_true", help="accept links in --raw that lead out of it")
     parser.add_argument("--check", action="store_true", help="verify the prepared folder --out and exit")
     args = parser.parse_args()
     if args.check:
@@ -43,7 +57,11 @@ def main() -> int:
             image_size=args.image_size,
             tokenizer=args.tokenizer,
             vocab_size=args.vocab_size,
-            skip_broken=args.skip_broken,
+            protocol=args.protocol,
+            split_list=args.split_list,
+            annotations_only=args.annotations_only,
+            max_rejected=args.max_rejected,
+            follow_links=args.follow_links,
             workers=args.workers,
         )
         prepare(args.dataset, args.raw, args.out, options)

@@ -1,5 +1,6 @@
 """Image-report pairs in the prepared format."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.dataset import BaseDataset
@@ -32,33 +33,53 @@ class ImageReportDataset(BaseDataset):
         Raises:
             UserError: If the file is missing or is not in the prepared format.
         """
-        require_prepared(self.ann_file)
-        try:
-            annotations = load(self.ann_file)
-            self._metainfo.update(annotations["metainfo"])
-            rows = annotations["data_list"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"'{self.ann_file}' is not an annotation file: it needs 'metainfo' and 'data_list'.\n"
-                "Make it with tools/prepare_data.py."
-            ) from error
-        return [self._parse_row(number, row) for number, row in enumerate(rows)]
+        metainfo, rows = load_prepared(self.ann_file, ("report",))
+        self._metainfo.update(metainfo)
+        for row in rows:
+            row.setdefault("study_id", row["image_id"])
+        return rows
 
-    def _parse_row(self, number: int, row: dict) -> dict:
-        root = Path(self.data_root)
-        missing = [key for key in ("image_id", "report") if key not in row]
-        if missing or ("image_index" not in row and "img_path" not in row):
+
+def load_prepared(ann_file: str, required: Sequence[str] = ()) -> tuple[dict, list[dict]]:
+    """Read an annotation file of a prepared folder.
+
+    Args:
+        ann_file: ``train.json``, ``val.json`` or ``test.json`` of the folder.
+        required: Keys each entry must have besides ``image_id`` and its image.
+
+    Returns:
+        The file's ``metainfo``, and its entries with ``data_root`` and either ``image_store`` or the full ``img_path``.
+
+    Raises:
+        UserError: If the file is missing, is not in the prepared format, or was made without images.
+    """
+    require_prepared(ann_file)
+    try:
+        annotations = load(ann_file)
+        metainfo, rows = dict(annotations["metainfo"]), list(annotations["data_list"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"'{ann_file}' is not an annotation file: it needs 'metainfo' and 'data_list'.\n"
+            "Make it with tools/prepare_data.py."
+        ) from error
+    root = Path(ann_file).parent
+    for number, row in enumerate(rows):
+        missing = [key for key in ("image_id", *required) if key not in row]
+        if "raw_path" in row:
+            missing.append("an image: it was prepared with --annotations-only")
+        elif "image_index" not in row and "img_path" not in row:
+            missing.append("image_index or img_path")
+        if missing:
             raise UserError(
-                f"'{self.ann_file}', entry {number}: it lacks {missing or 'image_index or img_path'}.\n"
+                f"'{ann_file}', entry {number} lacks {', '.join(missing)}.\n"
                 "Prepare the data set again with tools/prepare_data.py."
             )
-        sample = {**row, "data_root": str(root)}
-        sample.setdefault("study_id", row["image_id"])
+        row["data_root"] = str(root)
         if "img_path" in row:
-            sample["img_path"] = str(root / row["img_path"])
+            row["img_path"] = str(root / row["img_path"])
         else:
-            sample["image_store"] = str(root / "images.npy")
-        return sample
+            row["image_store"] = str(root / "images.npy")
+    return metainfo, rows
 
 
 def require_prepared(ann_file: str | Path) -> None:

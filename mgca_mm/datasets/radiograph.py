@@ -1,25 +1,25 @@
 """One radiograph from disk to the square the models see; used by the preparation and by the training pipeline."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from mgca_mm.datasets.dicom import decode_dicom, is_dicom
+from mgca_mm.datasets.image_headers import JPEG_MAGIC, PNG_MAGIC, jpeg_shape, png_shape, refuse_huge
 from mgca_mm.errors import UserError
 
-MAX_PIXELS = 100_000_000  # The largest detectors have 20 megapixels; beyond this a header is hostile or broken.
 MAX_BYTES = 512 * 1024 * 1024
-_JPEG_MAGIC = b"\xff\xd8"
-_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _BIT_DEPTHS = (8, 10, 12, 14, 16)  # Detectors store fewer bits than the 16 bits of the container they export to.
 
 
 def read_radiograph(path: str | Path) -> np.ndarray:
-    """Decode a JPEG or PNG file to eight grey bits.
+    """Decode a JPEG, PNG or DICOM file to eight grey bits.
 
     Colours become luma, transparency is ignored, and the EXIF orientation of a JPEG is applied, as OpenCV does by
     default. Sixteen bits are scaled by the smallest usual bit depth (8, 10, 12, 14, 16) that holds the brightest
-    pixel, so that 12-bit exports are not almost black.
+    pixel, so that 12-bit exports are not almost black. For DICOM see :func:`mgca_mm.datasets.dicom.decode_dicom`.
 
     Args:
         path: The image file.
@@ -28,20 +28,22 @@ def read_radiograph(path: str | Path) -> np.ndarray:
         Grey levels (H, W), uint8.
 
     Raises:
-        UserError: The file is missing, not a regular file, empty, neither JPEG nor PNG, truncated, broken, or larger
+        UserError: The file is missing, not a regular file, empty, of another format, truncated, broken, or larger
             than 100 megapixels. The message names the file.
     """
     path = Path(path)
     data = _read_bytes(path)
-    if data.startswith(_PNG_MAGIC):
-        height, width = _png_size(data, path)
-    elif data.startswith(_JPEG_MAGIC):
-        height, width = _jpeg_size(data, path)
-    else:
-        raise UserError(f"{path}: neither a JPEG nor a PNG image")
-    # Asked of the header, before the decoder allocates: a kilobyte of PNG can unpack to gigabytes.
-    if height * width > MAX_PIXELS:
-        raise UserError(f"{path}: {width} x {height} pixels are more than the {MAX_PIXELS // 10**6} megapixels allowed")
+    if is_dicom(data):
+        return decode_dicom(data, path)
+    try:
+        if data.startswith(PNG_MAGIC):
+            refuse_huge(*png_shape(data))
+        elif data.startswith(JPEG_MAGIC):
+            refuse_huge(*jpeg_shape(data))
+        else:
+            raise ValueError("neither a JPEG nor a PNG nor a DICOM image")
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
     except cv2.error:
@@ -51,28 +53,49 @@ def read_radiograph(path: str | Path) -> np.ndarray:
     return image if image.dtype == np.uint8 else _to_eight_bits(image)
 
 
-def resize_and_pad(image: np.ndarray, size: int) -> np.ndarray:
-    """Resize the long side to ``size`` by area interpolation and zero-pad the short side, centred.
+@dataclass(frozen=True)
+class Placement:
+    """Where a radiograph of any shape lies in a square, after its long side was resized to that of the square.
 
     The short side becomes floor(short * size / long), at least 1; an odd padding has its larger half at the bottom or
     on the right.
+
+    Attributes:
+        height: Rows of the radiograph inside the square.
+        width: Its columns.
+        top: Rows of padding above it.
+        left: Columns of padding on its left.
+    """
+
+    height: int
+    width: int
+    top: int
+    left: int
+
+    @classmethod
+    def of(cls, height: int, width: int, size: int) -> "Placement":
+        """Placement of an image (height, width) in a square of side ``size``, all in pixels."""
+        long_side = max(height, width)
+        new_height = max(1, height * size // long_side)
+        new_width = max(1, width * size // long_side)
+        return cls(new_height, new_width, (size - new_height) // 2, (size - new_width) // 2)
+
+
+def resize_and_pad(image: np.ndarray, size: int) -> np.ndarray:
+    """Resize the long side to ``size`` by area interpolation and zero-pad the short side, centred.
 
     Args:
         image: Grey levels (H, W), uint8.
         size: Side of the square, in pixels.
 
     Returns:
-        Grey levels (size, size), uint8.
+        Grey levels (size, size), uint8, the radiograph at :meth:`Placement.of` its shape.
     """
-    height, width = image.shape
-    long_side = max(height, width)
-    new_height = max(1, height * size // long_side)
-    new_width = max(1, width * size // long_side)
-    if (new_height, new_width) != (height, width):
-        image = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_AREA)
-    top, left = (size - new_height) // 2, (size - new_width) // 2
+    place = Placement.of(*image.shape, size)
+    if (place.height, place.width) != image.shape:
+        image = cv2.resize(image, (place.width, place.height), interpolation=cv2.INTER_AREA)
     square = np.zeros((size, size), np.uint8)
-    square[top : top + new_height, left : left + new_width] = image
+    square[place.top : place.top + place.height, place.left : place.left + place.width] = image
     return square
 
 
@@ -90,40 +113,6 @@ def _read_bytes(path: Path) -> bytes:
     if not data:
         raise UserError(f"{path}: the image file is empty")
     return data
-
-
-def _png_size(data: bytes, path: Path) -> tuple[int, int]:
-    """Height and width from the IHDR chunk, which the format puts first."""
-    if len(data) < 24 or data[12:16] != b"IHDR":
-        raise UserError(f"{path}: the PNG header is broken")
-    return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
-
-
-def _jpeg_size(data: bytes, path: Path) -> tuple[int, int]:
-    """Height and width from the frame header of a JPEG whose end is there.
-
-    Some OpenCV versions fill the missing part of a truncated JPEG with grey and say nothing, so the end marker is
-    looked for here, after the start of the scan, because an embedded thumbnail has an end marker of its own.
-    """
-    size, position = None, 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xFF:  # A fill byte may precede any marker.
-            position += 1
-            continue
-        length = int.from_bytes(data[position + 2 : position + 4], "big")
-        # SOF0 to SOF15, but for the Huffman table (C4), the reserved (C8) and the arithmetic conditioning (CC) marker.
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height = int.from_bytes(data[position + 5 : position + 7], "big")
-            size = height, int.from_bytes(data[position + 7 : position + 9], "big")
-        if marker == 0xDA:  # Start of scan.
-            if size is None:
-                break
-            if data.rfind(b"\xff\xd9", position) < 0:
-                raise UserError(f"{path}: the JPEG is truncated")
-            return size
-        position += 2 + length
-    raise UserError(f"{path}: the JPEG header is broken")
 
 
 def _to_eight_bits(image: np.ndarray) -> np.ndarray:

@@ -1,21 +1,25 @@
 """Checking a prepared folder: is it whole, unchanged, and free of leaks?"""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from .common import SPLITS, find_shared_patient
-from .manifest import MANIFEST, SCHEMA_VERSION, SUBSET_PERCENTS, SUBSET_SEEDS, fingerprint
+from .annotations import REJECTED, subset_names
+from .common import SPLITS, find_shared_patients
+from .image_store import STORE
+from .manifest import MANIFEST, SCHEMA_VERSION, fingerprint
 
-_STRING_FIELDS = ("image_id", "patient_id", "study_id", "view")
+_OPTIONAL_STRINGS = ("study_id", "view")
 
 
 def check(dataset: str, out: Path) -> list[str]:
     """Verify a prepared folder without the raw data.
 
-    Every checksum; every row of every annotation file, and that the rows of the image store are used once each; no
-    patient in two splits; subset lists drawn from the training images.
+    Every checksum; every row of every annotation file, and that each row of the image store is used; boxes inside their
+    images; no patient in two splits (but for the released protocol, which leaks); subset lists drawn from the training
+    images.
 
     Args:
         dataset: Name of the data set the folder should hold.
@@ -26,8 +30,8 @@ def check(dataset: str, out: Path) -> list[str]:
     """
     try:
         manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
-        files = dict(manifest["files"])
-        expected = {name: (entry["bytes"], entry["sha256"]) for name, entry in files.items()}
+        files = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
+        parameters = dict(manifest["parameters"])
     except FileNotFoundError:
         return [f"{MANIFEST}: missing; the preparation has not finished"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -37,30 +41,34 @@ def check(dataset: str, out: Path) -> list[str]:
         faults.append(f"{MANIFEST}: schema version {SCHEMA_VERSION} expected")
     if manifest.get("dataset") != dataset:
         faults.append(f"{MANIFEST}: holds another data set than {dataset}")
-    faults += _check_files(out, expected)
-    entries, annotation_faults = _read_annotations(out)
-    faults += annotation_faults
-    faults += _check_store(out, entries)
-    found = find_shared_patient({split: {entry["patient_id"] for entry in entries[split]} for split in SPLITS})
-    if found is not None:
-        faults.append(f"patient {found[0]} is in the splits {' and '.join(found[1])}")
-    return faults + _check_subsets(out, {entry["image_id"] for entry in entries["train"]})
+    faults += _check_files(out, files)
 
-
-def _subset_names() -> list[str]:
-    return [f"subsets/train_{percent}pct_seed{seed}.txt" for percent in SUBSET_PERCENTS for seed in SUBSET_SEEDS]
+    has_store = not parameters.get("annotations_only")
+    # A part of the prepared data: where its annotation files and lists are, and its entries by split.
+    parts = [("", _read_annotations(out, faults, has_store))]
+    if any(name.startswith("detection/") for name in files):
+        parts.append(("detection/", _read_boxes(out, faults, has_store)))
+    if any(name.startswith("segmentation/") for name in files):
+        parts.append(("segmentation/", _read_names(out, faults, files, has_store)))
+    if has_store:
+        faults += _check_store(out, [entry for _, entries in parts for rows in entries.values() for entry in rows])
+    for folder, entries in parts:
+        if parameters.get("protocol") == "paper":
+            faults += _check_patients(folder, entries)
+        faults += _check_subsets(out, folder, {entry["image_id"] for entry in entries["train"]})
+    return faults
 
 
 def _check_files(out: Path, expected: dict[str, tuple[int, str]]) -> list[str]:
     """Compare each file with the manifest, and the manifest with the files there must be."""
-    required = ["images.npy", *(f"{split}.json" for split in SPLITS), "tokenizer/tokenizer.json", *_subset_names()]
+    required = [*(f"{split}.json" for split in SPLITS), REJECTED, *(f"subsets/{name}" for name in subset_names())]
     faults = [f"{name}: not in the manifest" for name in required if name not in expected]
     for name, (num_bytes, sha256) in expected.items():
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             faults.append(f"{MANIFEST}: names a file outside of the folder")
             continue
         try:
-            actual = fingerprint(out / name)
+            actual = fingerprint([out / name])
         except (OSError, ValueError):
             faults.append(f"{name}: missing or unreadable")
             continue
@@ -71,10 +79,9 @@ def _check_files(out: Path, expected: dict[str, tuple[int, str]]) -> list[str]:
     return faults
 
 
-def _read_annotations(out: Path) -> tuple[dict[str, list[dict]], list[str]]:
-    """Well-formed entries by split, and the faults of the others."""
+def _read_annotations(out: Path, faults: list[str], has_store: bool) -> dict[str, list[dict]]:
+    """Well-formed entries of reports and labels by split; the faults of the others are appended."""
     entries: dict[str, list[dict]] = {split: [] for split in SPLITS}
-    faults = []
     for split in SPLITS:
         try:
             content = json.loads((out / f"{split}.json").read_text(encoding="utf-8"))
@@ -83,68 +90,124 @@ def _read_annotations(out: Path) -> tuple[dict[str, list[dict]], list[str]]:
             faults.append(f"{split}.json: missing or not in MMEngine's annotation format")
             continue
         for number, row in enumerate(rows):
-            if _is_entry(row, classes):
+            if _is_entry(row, classes, has_store):
                 entries[split].append(row)
             else:
                 faults.append(f"{split}.json: entry {number} is malformed")
-    return entries, faults
+    return entries
 
 
-def _is_entry(row: object, classes: list[str] | None) -> bool:
-    """Whether an annotation has all its fields in their types."""
-    if not isinstance(row, dict) or not isinstance(row.get("image_index"), int):
+def _is_entry(row: object, classes: list[str] | None, has_store: bool) -> bool:
+    """Whether an annotation has all its fields in their types, a report or labels among them."""
+    if not isinstance(row, dict) or not (classes or "report" in row):
         return False
-    report = row.get("report")
+    report, labels = row.get("report", ["none"]), row.get("labels")
     return (
-        all(isinstance(row.get(field), str) for field in _STRING_FIELDS)
+        isinstance(row.get("image_index"), int) == has_store
+        and all(isinstance(row.get(field), str) for field in ("image_id", "patient_id"))
+        and all(isinstance(row.get(field, ""), str) for field in _OPTIONAL_STRINGS)
         and isinstance(report, list)
         and bool(report)
         and all(isinstance(sentence, str) and sentence for sentence in report)
         and (
             classes is None
             or (
-                isinstance(row.get("labels"), list)
-                and len(row["labels"]) == len(classes)
-                and all(label in (1, 0, -1, None) for label in row["labels"])
+                isinstance(labels, list)
+                and len(labels) == len(classes)
+                and all(label in (1, 0, -1, None) for label in labels)
             )
         )
     )
 
 
-def _check_store(out: Path, entries: dict[str, list[dict]]) -> list[str]:
-    """Whether the store is a square uint8 array with one row for each entry."""
-    try:
-        store = np.load(out / "images.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return ["images.npy: missing or not a NumPy array"]
-    if store.dtype != np.uint8 or store.ndim != 3 or store.shape[1] != store.shape[2]:
-        return [f"images.npy: uint8 (N, S, S) expected, found {store.dtype} {store.shape}"]
-    faults = []
-    used: set[int] = set()
+def _read_boxes(out: Path, faults: list[str], has_store: bool) -> dict[str, list[dict]]:
+    """Images of the COCO files by split; faults of their boxes are appended."""
+    entries: dict[str, list[dict]] = {split: [] for split in SPLITS}
     for split in SPLITS:
-        for entry in entries[split]:
-            index = entry["image_index"]
-            if not 0 <= index < len(store):
-                faults.append(f"{split}.json: {entry['image_id']} points to row {index} of {len(store)}")
-            elif index in used:
-                faults.append(f"{split}.json: {entry['image_id']} points to row {index}, as another entry does")
-            used.add(index)
-    unused = len(store) - len(used & set(range(len(store))))
-    return faults + ([f"images.npy: {unused} rows belong to no entry"] if unused else [])
+        name = f"detection/{split}.json"
+        try:
+            content = json.loads((out / name).read_text(encoding="utf-8"))
+            images = {image["id"]: image for image in content["images"]}
+            categories = {category["id"] for category in content["categories"]}
+            for image in content["images"]:
+                entry = {"image_id": image["image_id"], "patient_id": image["patient_id"]}
+                entries[split].append(entry | ({"image_index": image["id"]} if has_store else {}))
+            for box in content["annotations"]:
+                image, (x, y, width, height) = images[box["image_id"]], box["bbox"]
+                # Coordinates are rounded to a thousandth.
+                inside = image["width"] is None or (
+                    min(x, y) >= -0.01 and x + width <= image["width"] + 0.01 and y + height <= image["height"] + 0.01
+                )
+                if not (inside and width > 0 and height > 0 and box["category_id"] in categories):
+                    faults.append(f"{name}: annotation {box['id']} is empty, outside of its image or of no category")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            faults.append(f"{name}: missing or not in COCO's format")
+    return entries
 
 
-def _check_subsets(out: Path, train_ids: set[str]) -> list[str]:
+def _read_names(out: Path, faults: list[str], files: Iterable[str], has_store: bool) -> dict[str, list[dict]]:
+    """Images of the segmentation lists by split; missing images and masks are appended to the faults."""
+    entries: dict[str, list[dict]] = {split: [] for split in SPLITS}
+    for split in SPLITS:
+        name = f"segmentation/{split}.txt"
+        try:
+            ids = (out / name).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        except OSError:
+            faults.append(f"{name}: missing or unreadable")
+            continue
+        entries[split] = [{"image_id": image_id} for image_id in ids]
+        if has_store:
+            wanted = (f"{folder}/{image_id}.png" for image_id in ids for folder in ("images", "masks"))
+            faults += [f"{name}: {file} is not in the manifest" for file in wanted if file not in files]
+    return entries
+
+
+def _check_store(out: Path, entries: list[dict]) -> list[str]:
+    """Whether the store is a square uint8 array in which each image has a row of its own, and each row an image."""
+    try:
+        store = np.load(out / STORE, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return [f"{STORE}: missing or not a NumPy array"]
+    if store.dtype != np.uint8 or store.ndim != 3 or store.shape[1] != store.shape[2]:
+        return [f"{STORE}: uint8 (N, S, S) expected, found {store.dtype} {store.shape}"]
+    faults = []
+    image_of_row: dict[int, str] = {}
+    for entry in entries:
+        index = entry.get("image_index")
+        if index is None:
+            continue
+        if not 0 <= index < len(store):
+            faults.append(f"{entry['image_id']} points to row {index} of {len(store)}")
+        elif image_of_row.setdefault(index, entry["image_id"]) != entry["image_id"]:
+            faults.append(f"{entry['image_id']} points to row {index}, as another image does")
+    unused = len(store) - len(image_of_row)
+    # Masks have no row number: a set of masks alone has images of which no other file speaks.
+    named = {entry["image_id"] for entry in entries} - set(image_of_row.values())
+    return faults + ([f"{STORE}: {unused} rows belong to no image"] if unused > len(named) else [])
+
+
+def _check_patients(folder: str, entries: dict[str, list[dict]]) -> list[str]:
+    """Whether each patient, or image where the file names no patients, is in one split."""
+    members = {split: {row.get("patient_id", row["image_id"]) for row in rows} for split, rows in entries.items()}
+    return [
+        f"{folder or 'annotations'}: patient {patient} is in the splits {' and '.join(splits)}"
+        for patient, splits in find_shared_patients(members)[:1]
+    ]
+
+
+def _check_subsets(out: Path, folder: str, train_ids: set[str]) -> list[str]:
     """Whether each subset list is there and names training images, each once."""
     faults = []
-    for name in _subset_names():
+    for subset in subset_names():
+        name = f"{folder}subsets/{subset}"
         try:
-            ids = (out / name).read_text(encoding="utf-8").splitlines()
-        except (OSError, ValueError):
+            ids = (out / name).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        except OSError:
             faults.append(f"{name}: missing or unreadable")
             continue
         strangers = [image_id for image_id in ids if image_id not in train_ids]
         if strangers:
-            faults.append(f"{name}: {len(strangers)} images are not in train.json, the first {strangers[0]}")
-        if not ids or len(set(ids)) < len(ids):
+            faults.append(f"{name}: {len(strangers)} images are not in the training split, the first {strangers[0]}")
+        if len(set(ids)) < len(ids) or bool(ids) != bool(train_ids):
             faults.append(f"{name}: empty, or an image stands twice in it")
     return faults

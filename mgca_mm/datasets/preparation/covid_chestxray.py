@@ -1,9 +1,11 @@
 """covid-chestxray-dataset (Cohen et al., 2020): radiographs with clinical notes, as its repository lays them out.
 
 The text is ``clinical_notes`` alone. ``other_notes`` holds credits ("Case courtesy of …") in all but three of the 155
-rows of the redistributable part that have it: nothing about the image, and names of people.
+rows of the redistributable part that have it: nothing about the image, and names of people. Some images have boxes of
+the two lungs, some masks of both; neither needs a note.
 """
 
+import json
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -12,13 +14,19 @@ from tqdm import tqdm
 from mgca_mm.errors import UserError
 
 from . import reports
-from .common import Collection, FilterLog, Sample, split_patients
-from .tables import find_table, read_table, require_file_name
+from .common import Box, Collection, FileMask, FilterLog, Rejected, Sample
+from .options import Options
+from .raw_folder import RawFolder
+from .splits import divide
+from .tables import read_table, require_file_name
 
 _METADATA = "metadata.csv"
+_BOXES = "annotations/imageannotation_ai_lung_bounding_boxes.json"
+_MASKS = "annotations/lungVAE-masks"
 _REMEDY = "It is part of the data set: https://github.com/ieee8023/covid-chestxray-dataset"
 _COLUMNS = ("patientid", "finding", "view", "modality", "filename", "clinical_notes")
 _CLASSES = ["COVID-19"]
+_CATEGORIES = ["Right Lung", "Left Lung"]
 _NO_FINDING_GIVEN = ("", "todo", "unknown")  # Rows their authors have not labelled yet; not the same as "No Finding".
 
 _STAGES = (
@@ -27,21 +35,24 @@ _STAGES = (
     "image file exists",
     "frontal view",
     "patient given",
-    f"note of {reports.MIN_TOKENS} tokens or more",
     "one row an image",
+    f"note of {reports.MIN_TOKENS} tokens, box or mask",
 )
 
 
-def find_sources(raw: Path) -> list[Path]:
-    """The table the preparation depends on.
+def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
+    """The table, the boxes and the masks the preparation depends on.
 
     Raises:
-        UserError: It is missing.
+        UserError: The table is missing.
     """
-    return [find_table(raw, _METADATA, _REMEDY)]
+    sources = {_METADATA: [raw.table(_METADATA, remedy=_REMEDY)]}
+    if raw.file(_BOXES).is_file():
+        sources[_BOXES] = [raw.file(_BOXES)]
+    return sources | {_MASKS: sorted(raw.file(_MASKS).glob("*.png"))}
 
 
-def collect(raw: Path) -> Collection:
+def collect(raw: RawFolder, options: Options) -> Collection:
     """Filter the rows of the metadata and divide their patients 70/10/20.
 
     The raw set has no studies. The images of one patient described by the same note are one here, which is what a
@@ -49,10 +60,11 @@ def collect(raw: Path) -> Collection:
 
     A row without a patient is dropped: nothing would keep its patient out of another split. Some images stand in the
     table twice, under different patients: these are one patient (see :func:`_merge_patients`), and the first of such
-    rows is kept.
+    rows that has a note is kept.
 
     Args:
         raw: Folder with ``metadata.csv`` and the image folders it names.
+        options: Whether image files are looked for.
 
     Returns:
         Samples in the order of the metadata.
@@ -60,16 +72,18 @@ def collect(raw: Path) -> Collection:
     Raises:
         UserError: The table is malformed, a row names a file outside of the folder, or under three patients are left.
     """
-    metadata = find_table(raw, _METADATA, _REMEDY)
+    metadata = raw.table(_METADATA, remedy=_REMEDY)
     rows = []
     for line, row in read_table(metadata, _COLUMNS):
         require_file_name(row, "filename", metadata, line)
         row["path"] = str(_image_path(row, metadata, line))
         rows.append(row)
     patient_of = _merge_patients((row["filename"], row["patientid"]) for row in rows if row["patientid"])
+    annotated = _read_boxes(raw)
+    masks = {path.name for path in raw.file(_MASKS).glob("*.png")}
 
     filters = FilterLog(_STAGES)
-    samples: dict[str, Sample] = {}
+    candidates: dict[str, Sample] = {}
     studies: dict[tuple[str, ...], str] = {}
     num_studies: dict[str, int] = {}
     for row in tqdm(rows, desc="reports", unit="row", disable=None):
@@ -77,7 +91,7 @@ def collect(raw: Path) -> Collection:
         if row["modality"] != "X-ray":
             continue
         filters.passed(_STAGES[1])
-        if not (raw / row["path"]).is_file():
+        if not options.annotations_only and not (raw.path / row["path"]).is_file():
             continue
         filters.passed(_STAGES[2])
         if not _is_frontal(row["view"]):
@@ -86,32 +100,77 @@ def collect(raw: Path) -> Collection:
         if not row["patientid"]:
             continue
         filters.passed(_STAGES[4])
+        image_id = row["filename"]
         sentences = reports.clean_text(row["clinical_notes"])
-        if reports.count_tokens(sentences) < reports.MIN_TOKENS:
+        has_note = reports.count_tokens(sentences) >= reports.MIN_TOKENS
+        if image_id not in candidates:
+            filters.passed(_STAGES[5])
+        elif candidates[image_id].report is not None or not has_note:
             continue
-        filters.passed(_STAGES[5])
-        if row["filename"] in samples:
-            continue
-        filters.passed(_STAGES[6])
         patient = patient_of[row["patientid"]]
-        key = (patient, *sentences)
+        key = (patient, *sentences) if has_note else (patient, image_id)
         if key not in studies:
             num_studies[patient] = num_studies.get(patient, 0) + 1
             studies[key] = f"{patient}-{num_studies[patient]}"
-        samples[row["filename"]] = Sample(
-            image_id=row["filename"],
+        shape, boxes = annotated.get(image_id, (None, None))
+        mask = f"{PurePosixPath(image_id).stem}_mask.png"
+        candidates[image_id] = Sample(
+            image_id=image_id,
             patient_id=patient,
             study_id=studies[key],
             view=row["view"],
-            split="train",  # Until the patients are divided, below.
-            report=sentences,
+            report=sentences if has_note else None,
             image_path=row["path"],
             labels=[_covid_label(row["finding"])],
+            shape=shape,
+            boxes=boxes,
+            mask=FileMask(f"{_MASKS}/{mask}") if mask in masks else None,
+            is_masked=mask in masks,
         )
-    split_of = split_patients(list(dict.fromkeys(sample.patient_id for sample in samples.values())), metadata)
-    for sample in samples.values():
-        sample.split = split_of[sample.patient_id]
-    return Collection(list(samples.values()), filters, _CLASSES)
+    samples, rejected = [], []
+    for sample in candidates.values():
+        if sample.report is not None or sample.boxes is not None or sample.is_masked:
+            filters.passed(_STAGES[6])
+            samples.append(sample)
+        else:
+            rejected.append(Rejected(sample.image_id, sample.image_path, False, reports.TOO_SHORT))
+    split_of = divide(list(dict.fromkeys(sample.patient_id for sample in samples)), 0.3, 2 / 3, metadata)
+    for sample in samples:
+        split = split_of[sample.patient_id]
+        sample.splits = (split,) if sample.report is not None else ()
+        sample.dense_splits = (split,) if sample.boxes is not None or sample.is_masked else ()
+    return Collection(
+        samples,
+        filters,
+        _CLASSES,
+        categories=_CATEGORIES if annotated else None,
+        mask_classes=["background", "lung"] if masks else None,
+        rejected=rejected,
+    )
+
+
+def _read_boxes(raw: RawFolder) -> dict[str, tuple[tuple[int, int], list[Box]]]:
+    """Shape and boxes of each annotated image; none where the file is missing.
+
+    Raises:
+        UserError: The file is not in COCO's format.
+    """
+    path = raw.file(_BOXES)
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_bytes())
+        name_of = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        found = {name_of[image["id"]]: ((int(image["height"]), int(image["width"])), []) for image in content["images"]}
+        categories = {entry["id"]: _CATEGORIES.index(entry["name"]) for entry in content["categories"]}
+        for number, entry in enumerate(content["annotations"]):
+            box = Box(*map(float, entry["bbox"]), categories[entry["category_id"]], f"{path}, annotation {number}")
+            if not (box.width > 0 and box.height > 0):
+                raise ValueError("empty box")
+            found[name_of[entry["image_id"]]][1].append(box)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not in COCO's format ({type(error).__name__}); copy it again") from error
+    return found
 
 
 def _image_path(row: dict[str, str], metadata: Path, line: int) -> PurePosixPath:

@@ -1,108 +1,86 @@
-"""What a preparation leaves on the disk: annotation files, subset lists, and the manifest that seals them."""
+"""The manifest that seals a prepared folder: what was kept and why, and a checksum of every file."""
 
 import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from mgca_mm.version import __version__
 
-from .common import SPLITS, Sample
+from .common import SPLITS, Collection, find_shared_patients, group_by_split
+from .image_store import PROGRESS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
-SUBSET_PERCENTS = (1, 10)
-SUBSET_SEEDS = (42, 43, 44)
-_PACKAGES = ("numpy", "scikit-learn", "tokenizers", "transformers")
+_PACKAGES = ("numpy", "scikit-learn", "tokenizers", "transformers", "pydicom", "python-gdcm", "pillow")
 
 
-def write_annotations(
-    path: Path, dataset: str, split: str, samples: Iterable[tuple[int, Sample]], classes: list[str] | None
-) -> None:
-    """Write one split in MMEngine's annotation format, one sample a line.
-
-    Args:
-        path: The json file.
-        dataset: Name of the data set.
-        split: ``train``, ``val`` or ``test``.
-        samples: Row in the image store, and sample.
-        classes: Names of the labels, or None.
-    """
-    metainfo = {"dataset": dataset, "split": split} | ({} if classes is None else {"classes": classes})
-    with open(path, "w", encoding="ascii") as file:
-        # Written sample by sample: as one string, the whole of MIMIC-CXR would be held in memory twice.
-        file.write(f'{{"metainfo": {json.dumps(metainfo)}, "data_list": [')
-        for number, (image_index, sample) in enumerate(samples):
-            entry = {
-                "image_index": image_index,
-                "image_id": sample.image_id,
-                "patient_id": sample.patient_id,
-                "study_id": sample.study_id,
-                "view": sample.view,
-                "report": sample.report,
-            }
-            if sample.labels is not None:
-                entry["labels"] = sample.labels
-            file.write(f"{',' if number else ''}\n{json.dumps(entry)}")
-        file.write("\n]}\n")
-
-
-def write_subsets(folder: Path, train: Sequence[Sample]) -> None:
-    """Write the lists of 1 % and 10 % of the training images, three seeds each.
-
-    A draw is the head of one permutation, so that the 1 % of a seed are among its 10 %. ``RandomState`` is used because
-    NumPy guarantees its stream for ever, which it does not for ``Generator``.
-
-    Args:
-        folder: Folder of the lists, which must exist.
-        train: Training samples in order.
-    """
-    for seed in SUBSET_SEEDS:
-        order = np.random.RandomState(seed).permutation(len(train))
-        for percent in SUBSET_PERCENTS:
-            drawn = sorted(order[: max(1, len(train) * percent // 100)])
-            lines = "".join(f"{train[index].image_id}\n" for index in drawn)
-            (folder / f"train_{percent}pct_seed{seed}.txt").write_text(lines, encoding="utf-8")
-
-
-def build_manifest(
-    folder: Path,
-    dataset: str,
-    parameters: dict,
-    sources: dict,
-    filters: list[dict],
-    groups: dict[str, list[Sample]],
-) -> dict:
+def build_manifest(folder: Path, key: dict, collection: Collection) -> dict:
     """Describe and fingerprint the files of a folder.
 
     Args:
-        folder: The prepared files; every file in it is described.
-        dataset: Name of the data set.
-        parameters: Options that change the result.
-        sources: Fingerprints of the raw tables, as :func:`fingerprint_sources` gives them.
-        filters: Counts of the filter stages in order.
-        groups: Samples by split.
+        folder: The prepared files; every file in it is described but those of a preparation at work.
+        key: What decides the result: schema version, data set, parameters and fingerprints of the raw tables.
+        collection: What was prepared.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != PROGRESS)
+    leaks = {
+        name: len(find_shared_patients({split: {s.patient_id for s in groups[split]} for split in SPLITS}))
+        for name, groups in (
+            ("splits", group_by_split(collection.samples)),
+            ("dense_splits", group_by_split(collection.samples, dense=True)),
+        )
+    }
     return {
-        "schema_version": SCHEMA_VERSION,
-        "dataset": dataset,
-        "protocol": "paper",
-        "parameters": parameters,
-        "sources": sources,
-        "filters": filters,
-        "splits": {split: _count(groups[split]) for split in SPLITS},
-        "files": {path.relative_to(folder).as_posix(): fingerprint(path) for path in files},
+        **key,
+        "protocol": key["parameters"]["protocol"],
+        "filters": collection.filters.counts(),
+        "rejected": {
+            "broken": sum(row.broken for row in collection.rejected),
+            "without_text": sum(not row.broken for row in collection.rejected),
+        },
+        "splits": count_splits(collection),
+        "dense_splits": count_dense_splits(collection),
+        "patients_in_several_splits": leaks,
+        "notes": collection.notes,
+        "files": {path.relative_to(folder).as_posix(): fingerprint([path]) for path in files},
         # OpenCV is asked itself: it is distributed under four names.
         "versions": {"mgca_mm": __version__, "python": platform.python_version(), "opencv": cv2.__version__}
         | {package: version(package) for package in _PACKAGES},
     }
+
+
+def count_splits(collection: Collection) -> dict[str, dict[str, int]]:
+    """Images, studies, patients and positives of each class, by split of the image-level annotations."""
+    counts = {}
+    for split, samples in group_by_split(collection.samples).items():
+        counts[split] = {"images": len(samples)}
+        if any(sample.study_id is not None for sample in samples):
+            counts[split]["studies"] = len({sample.study_id for sample in samples})
+        counts[split]["patients"] = len({sample.patient_id for sample in samples})
+        for index, name in enumerate(collection.classes or []):
+            counts[split][f"positive: {name}"] = sum(sample.labels[index] == 1 for sample in samples)
+    return counts
+
+
+def count_dense_splits(collection: Collection) -> dict[str, dict[str, int]]:
+    """Images, patients, boxes and masks, by split of the dense annotations; nothing where there are none."""
+    if collection.categories is None and collection.mask_classes is None:
+        return {}
+    counts = {}
+    for split, samples in group_by_split(collection.samples, dense=True).items():
+        counts[split] = {"images": len(samples), "patients": len({sample.patient_id for sample in samples})}
+        if collection.categories is not None:
+            counts[split]["images with boxes"] = sum(bool(sample.boxes) for sample in samples)
+            counts[split]["boxes"] = sum(len(sample.boxes or ()) for sample in samples)
+        if collection.mask_classes is not None:
+            counts[split]["images with a mask"] = sum(sample.mask is not None for sample in samples)
+    return counts
 
 
 def write_json_durably(path: Path, content: dict) -> None:
@@ -116,26 +94,18 @@ def write_json_durably(path: Path, content: dict) -> None:
     os.replace(temporary, path)
 
 
-def fingerprint(path: Path) -> dict[str, int | str]:
-    """Size and SHA-256 of a file."""
+def fingerprint(paths: Sequence[Path]) -> dict[str, int | str]:
+    """Size and SHA-256 of a file, or of several one after the other."""
     digest = hashlib.sha256()
     num_bytes = 0
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-            num_bytes += len(block)
+    for path in paths:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+                num_bytes += len(block)
     return {"bytes": num_bytes, "sha256": digest.hexdigest()}
 
 
-def fingerprint_sources(sources: Iterable[Path]) -> dict[str, dict]:
-    """Fingerprints of the raw tables by file name."""
-    return {path.name: fingerprint(path) for path in sources}
-
-
-def _count(samples: list[Sample]) -> dict[str, int]:
-    """Images, studies and patients of a split."""
-    return {
-        "images": len(samples),
-        "studies": len({sample.study_id for sample in samples}),
-        "patients": len({sample.patient_id for sample in samples}),
-    }
+def fingerprint_sources(sources: Mapping[str, Sequence[Path]]) -> dict[str, dict]:
+    """Fingerprints of the raw tables by name; a name may stand for many files."""
+    return {name: {"files": len(paths), **fingerprint(paths)} for name, paths in sources.items()}

@@ -9,8 +9,18 @@ from tqdm import tqdm
 from mgca_mm.errors import UserError
 
 from . import reports
-from .common import Collection, FilterLog, Sample
-from .tables import find_table, read_table, require, require_file_name, require_number
+from .common import TEXT_STAGES, Collection, FilterLog, Rejected, Sample, passes_text_filters
+from .options import Options
+from .raw_folder import RawFolder
+from .tables import (
+    LABEL_VALUES,
+    read_table,
+    require,
+    require_choice,
+    require_file_name,
+    require_new,
+    require_number,
+)
 
 _METADATA = "mimic-cxr-2.0.0-metadata.csv"
 _SPLIT = "mimic-cxr-2.0.0-split.csv"
@@ -20,34 +30,33 @@ _REMEDY = "It is part of MIMIC-CXR-JPG: https://physionet.org/content/mimic-cxr-
 
 _FRONTAL_VIEWS = ("PA", "AP")
 _SPLIT_NAMES = {"train": "train", "validate": "val", "test": "test"}
-_LABEL_VALUES = {"": None, "1.0": 1, "0.0": 0, "-1.0": -1, "1": 1, "0": 0, "-1": -1}
-
 _STAGES = (
     "rows in the metadata",
     "in the split file",
     "view PA or AP",
     "report exists",
-    "report has text",
-    f"report of {reports.MIN_TOKENS} tokens or more",
+    "report readable",
+    *TEXT_STAGES,
 )
 
 
-def find_sources(raw: Path) -> list[Path]:
+def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
     """The tables and the archive the preparation depends on, those that are there.
 
     Raises:
         UserError: The metadata or the split file is missing.
     """
-    sources = [find_table(raw, _METADATA, _REMEDY), find_table(raw, _SPLIT, _REMEDY)]
-    optional = (raw / f"{_LABELS}.gz", raw / _LABELS, raw / _REPORTS_ZIP)
-    return sources + [path for path in optional if path.is_file()]
+    sources = [raw.table(_METADATA, remedy=_REMEDY), raw.table(_SPLIT, remedy=_REMEDY)]
+    optional = (raw.file(f"{_LABELS}.gz"), raw.file(_LABELS), raw.file(_REPORTS_ZIP))
+    return {path.name: [path] for path in (*sources, *(path for path in optional if path.is_file()))}
 
 
-def collect(raw: Path) -> Collection:
+def collect(raw: RawFolder, options: Options) -> Collection:
     """Filter the rows of the metadata and read their reports, once a study.
 
     Args:
         raw: Folder with the csv files, ``files/`` and the reports, loose beside the images or in the archive.
+        options: ``protocol='released'`` merges the official validation and test into the validation.
 
     Returns:
         Samples in the order of the metadata, in the official split.
@@ -55,14 +64,15 @@ def collect(raw: Path) -> Collection:
     Raises:
         UserError: A table is missing or malformed, an image stands twice in one, or there is no report at all.
     """
-    metadata = find_table(raw, _METADATA, _REMEDY)
-    split_of_image = _read_splits(find_table(raw, _SPLIT, _REMEDY))
+    metadata = raw.table(_METADATA, remedy=_REMEDY)
+    split_names = _SPLIT_NAMES | ({"test": "val"} if options.protocol == "released" else {})
+    split_of_image = _read_splits(raw.table(_SPLIT, remedy=_REMEDY), split_names)
     classes, labels_of_study = _read_labels(raw)
     filters = FilterLog(_STAGES)
     samples: list[Sample] = []
     seen: set[str] = set()
-    texts_of_study: dict[str, list[str] | None] = {}
-    sentences_of_study: dict[str, list[str]] = {}
+    rejected: list[Rejected] = []
+    report_of_study: dict[str, list[str] | str | None] = {}
     columns = ("dicom_id", "subject_id", "study_id", "ViewPosition")
     with _ReportReader(raw) as reader:
         rows = read_table(metadata, columns)
@@ -70,8 +80,7 @@ def collect(raw: Path) -> Collection:
             image_id = require_file_name(row, "dicom_id", metadata, line)
             subject = require_number(row, "subject_id", metadata, line)
             study = require_number(row, "study_id", metadata, line)
-            if image_id in seen:
-                raise UserError(f"{metadata}, line {line}: dicom_id {image_id} stands twice in the file")
+            require_new(image_id, seen, "dicom_id", metadata, line)
             seen.add(image_id)
             filters.passed(_STAGES[0])
             if image_id not in split_of_image:
@@ -80,38 +89,48 @@ def collect(raw: Path) -> Collection:
             if row["ViewPosition"] not in _FRONTAL_VIEWS:
                 continue
             filters.passed(_STAGES[2])
-            if study not in sentences_of_study:
-                text = reader.read(subject, study)
-                texts = None if text is None else reports.report_texts(text)
-                texts_of_study[study] = texts
-                sentences_of_study[study] = [s for part in texts or [] for s in reports.clean_text(part)]
-            if texts_of_study[study] is None:
+            image_path = f"{_patient_folder(subject)}/s{study}/{image_id}.jpg"
+            if study not in report_of_study:
+                report_of_study[study] = _read_report(reader, subject, study)
+            report = report_of_study[study]
+            if report is None:
                 continue
             filters.passed(_STAGES[3])
-            if not texts_of_study[study]:
+            if isinstance(report, str):
+                rejected.append(Rejected(image_id, image_path, True, report))
                 continue
             filters.passed(_STAGES[4])
-            if reports.count_tokens(sentences_of_study[study]) < reports.MIN_TOKENS:
+            if not passes_text_filters(report, filters):
+                rejected.append(Rejected(image_id, image_path, False, reports.TOO_SHORT))
                 continue
-            filters.passed(_STAGES[5])
             samples.append(
                 Sample(
                     image_id=image_id,
                     patient_id=subject,
                     study_id=study,
                     view=row["ViewPosition"],
-                    split=split_of_image[image_id],
-                    report=sentences_of_study[study],
-                    image_path=f"{_patient_folder(subject)}/s{study}/{image_id}.jpg",
+                    splits=(split_of_image[image_id],),
+                    report=report,
+                    image_path=image_path,
                     labels=None if classes is None else labels_of_study.get(study, [None] * len(classes)),
                 )
             )
-    if texts_of_study and all(texts is None for texts in texts_of_study.values()):
+    if report_of_study and all(report is None for report in report_of_study.values()):
         raise UserError(
-            f"{raw}: none of {len(texts_of_study)} studies has a report; expected {_REPORTS_ZIP} or "
+            f"{raw.path}: none of {len(report_of_study)} studies has a report; expected {_REPORTS_ZIP} or "
             f"files/pNN/pNNNNNNNN/sNNNNNNNN.txt\nReports are part of https://physionet.org/content/mimic-cxr/2.0.0/"
         )
-    return Collection(samples, filters, classes)
+    notes = ["the official validation and test are merged into val"] if options.protocol == "released" else []
+    return Collection(samples, filters, classes, rejected=rejected, notes=notes)
+
+
+def _read_report(reader: "_ReportReader", subject: str, study: str) -> list[str] | str | None:
+    """Sentences of a study's report; why it cannot be read; or None where there is none."""
+    try:
+        text = reader.read(subject, study)
+    except ValueError as error:
+        return f"{_patient_folder(subject)}/s{study}.txt: {error}"
+    return None if text is None else reports.report_sentences(text)
 
 
 def _patient_folder(subject: str) -> str:
@@ -119,7 +138,7 @@ def _patient_folder(subject: str) -> str:
     return f"files/p{subject[:2]}/p{subject}"
 
 
-def _read_splits(path: Path) -> dict[str, str]:
+def _read_splits(path: Path, names: dict[str, str]) -> dict[str, str]:
     """Split by image.
 
     Raises:
@@ -128,21 +147,18 @@ def _read_splits(path: Path) -> dict[str, str]:
     splits: dict[str, str] = {}
     for line, row in read_table(path, ("dicom_id", "split")):
         image_id = require(row, "dicom_id", path, line)
-        if row["split"] not in _SPLIT_NAMES:
-            raise UserError(f"{path}, line {line}: column 'split' is none of {', '.join(_SPLIT_NAMES)}")
-        if image_id in splits:
-            raise UserError(f"{path}, line {line}: dicom_id {image_id} stands twice in the file")
-        splits[image_id] = _SPLIT_NAMES[row["split"]]
+        require_new(image_id, splits, "dicom_id", path, line)
+        splits[image_id] = require_choice(row, "split", names, path, line)
     return splits
 
 
-def _read_labels(raw: Path) -> tuple[list[str] | None, dict[str, list[int | None]]]:
+def _read_labels(raw: RawFolder) -> tuple[list[str] | None, dict[str, list[int | None]]]:
     """Class names and labels by study from the optional CheXpert file; no names where it is missing.
 
     Raises:
         UserError: A label is none of blank, 1.0, 0.0, -1.0, or a study stands twice in the file.
     """
-    path = next((path for path in (raw / f"{_LABELS}.gz", raw / _LABELS) if path.is_file()), None)
+    path = next((path for path in (raw.file(f"{_LABELS}.gz"), raw.file(_LABELS)) if path.is_file()), None)
     if path is None:
         return None, {}
     classes: list[str] = []
@@ -150,24 +166,20 @@ def _read_labels(raw: Path) -> tuple[list[str] | None, dict[str, list[int | None
     for line, row in read_table(path, ("subject_id", "study_id")):
         classes = classes or [column for column in row if column not in ("subject_id", "study_id")]
         study = require_number(row, "study_id", path, line)
-        if study in labels:
-            raise UserError(f"{path}, line {line}: study_id {study} stands twice in the file")
-        unknown = [name for name in classes if row[name] not in _LABEL_VALUES]
-        if unknown:
-            raise UserError(f"{path}, line {line}: column {unknown[0]!r} is none of blank, 1.0, 0.0, -1.0")
-        labels[study] = [_LABEL_VALUES[row[name]] for name in classes]
+        require_new(study, labels, "study_id", path, line)
+        labels[study] = [require_choice(row, name, LABEL_VALUES, path, line) for name in classes]
     return classes, labels
 
 
-_MAX_REPORT_BYTES = 64 * 1024 * 1024
+_MAX_REPORT_BYTES = 1024 * 1024
 
 
 class _ReportReader:
     """Reads the report of a study, loose beside the images, from the unpacked archive, or from the archive."""
 
-    def __init__(self, raw: Path) -> None:
-        self._folders = [raw, raw / "mimic-cxr-reports"]
-        self._path = raw / _REPORTS_ZIP
+    def __init__(self, raw: RawFolder) -> None:
+        self._raw = raw
+        self._path = raw.file(_REPORTS_ZIP)
         self._archive: zipfile.ZipFile | None = None
         self._members: set[str] = set()
 
@@ -188,25 +200,27 @@ class _ReportReader:
         """Text of the report of a study, or None where there is no such report.
 
         Raises:
+            ValueError: It is no text.
             UserError: The archive is damaged at this report.
         """
         name = f"{_patient_folder(subject)}/s{study}.txt"
-        for folder in self._folders:
-            if (folder / name).is_file():
-                self._refuse_huge((folder / name).stat().st_size, folder / name)
-                return reports.decode_report((folder / name).read_bytes())
+        for path in (self._raw.file(name), self._raw.file(f"mimic-cxr-reports/{name}")):
+            if path.is_file():
+                self._refuse_huge(path.stat().st_size)
+                return reports.decode_report(path.read_bytes())
         for member in (name, f"mimic-cxr-reports/{name}"):
             if member in self._members:
-                self._refuse_huge(self._archive.getinfo(member).file_size, f"{self._path}: {member}")
+                self._refuse_huge(self._archive.getinfo(member).file_size)
                 try:
-                    return reports.decode_report(self._archive.read(member))
+                    data = self._archive.read(member)
                 # RuntimeError: encrypted; NotImplementedError: a compression Python does not know.
                 except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
                     raise UserError(f"{self._path}: {member} cannot be unpacked; copy the archive again") from error
+                return reports.decode_report(data)
         return None
 
     @staticmethod
-    def _refuse_huge(size: int, name: object) -> None:
+    def _refuse_huge(size: int) -> None:
         """A report of a few kilobytes is long; a zip member of gigabytes is an attack on the memory."""
         if size > _MAX_REPORT_BYTES:
-            raise UserError(f"{name}: {size} bytes are no report (limit {_MAX_REPORT_BYTES}); copy the file again")
+            raise ValueError(f"{size} bytes are no report; copy it again")

@@ -1,6 +1,6 @@
 """From the raw text of a radiology report to the sentences a text encoder reads. Pure functions.
 
-1. :func:`decode_report`: bytes to text; UTF-8, or Latin-1 where the bytes are not UTF-8.
+1. :func:`decode_report`: bytes to text; UTF-8, or Latin-1 where the bytes are not UTF-8; no binary data.
 2. :func:`find_sections`: the sections *findings* and *impression* of a report.
 3. :func:`report_texts`: impression, then findings; a report with neither gives its last paragraph.
 4. :func:`clean_text`: a text to sentences of lower-case ASCII words.
@@ -11,6 +11,7 @@ Everything is linear in the length of the text: lines are looked at one by one, 
 import re
 
 MIN_TOKENS = 3
+TOO_SHORT = f"the report has fewer than {MIN_TOKENS} words after cleaning"
 _HEADER_LENGTH = 80  # The longest headers of MIMIC-CXR have some 60 characters.
 
 _FINDINGS_NAMES = (
@@ -45,16 +46,24 @@ _HEADER_WITHOUT_COLON = re.compile(
     + "|".join(re.escape(name) for name in sorted(_FINDINGS_NAMES + _IMPRESSION_NAMES, key=len, reverse=True))
     + r")(?:\s*[;.-]|\s{2}|\s*$)"
 )
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 _WORD = re.compile(r"\w+")
 _DIGITS = "0123456789"
 
 
 def decode_report(data: bytes) -> str:
-    """Decode a report; bytes that are not UTF-8 are taken for Latin-1, which accepts every byte."""
+    """Decode a report; bytes that are not UTF-8 are taken for Latin-1, which has a character for every byte.
+
+    Raises:
+        ValueError: It has control characters, as UTF-16 and binary files read this way do: it is no text.
+    """
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return data.decode("latin-1")
+        text = data.decode("latin-1")
+    if _CONTROL.search(text):
+        raise ValueError("the report is not a text in UTF-8 or Latin-1; convert it")
+    return text
 
 
 def find_sections(text: str) -> dict[str, str]:

@@ -1,36 +1,37 @@
-"""Reading the csv tables of raw data sets, with errors that name the file, the line and the remedy.
+"""Reading the csv tables and the lists of raw data sets, with errors that name the file, the line and the remedy.
 
 No message repeats the value of a cell: a shifted column or an open quote would put report text into it.
 """
 
+import contextlib
 import csv
 import gzip
+import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from mgca_mm.errors import UserError
 
+Choice = TypeVar("Choice")
+# How CheXpert and its labeller write a label: blank is not mentioned, -1 uncertain.
+LABEL_VALUES = {"": None, "1.0": 1, "0.0": 0, "-1.0": -1, "1": 1, "0": 0, "-1": -1}
 
-def find_table(raw: Path, name: str, remedy: str) -> Path:
-    """Find ``name``, given without ``.gz``, in a raw folder, compressed or not.
 
-    Args:
-        raw: The raw folder.
-        name: File name ending in ``.csv``.
-        remedy: Where the file can be got, one sentence for the error message.
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Stream the lines of a text file, gzipped if its name ends in ``.gz``, stripped and without the empty ones.
+
+    Yields:
+        The number of the line, and its text.
 
     Raises:
-        UserError: The folder or the file is missing, or the file is not a regular file.
+        UserError: The file is unreadable, truncated or not gzip.
     """
-    if not raw.is_dir():
-        raise UserError(f"{raw}: no such folder; --raw takes the folder that holds {name}")
-    for path in (raw / f"{name}.gz", raw / name):
-        if path.is_file():
-            return path
-        if path.exists():
-            raise UserError(f"{path}: a file is expected here, this is a folder or a device")
-    raise UserError(f"{raw / name}[.gz]: no such file\n{remedy}")
+    with _explain(path), _open_text(path) as file:
+        for line, text in enumerate(file, start=1):
+            if text.strip():
+                yield line, text.strip()
 
 
 def read_table(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -51,7 +52,7 @@ def read_table(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[
     """
     line = 0
     try:
-        with _open_text(path) as file:
+        with _explain(path), _open_text(path) as file:
             reader = csv.reader(file)
             columns = [column.strip() for column in next(reader, [])]
             missing = [column for column in required if column not in columns]
@@ -62,14 +63,25 @@ def read_table(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[
             blank = dict.fromkeys(columns, "")
             for cells in reader:
                 line = reader.line_num
+                if len(cells) > len(columns):
+                    raise UserError(
+                        f"{path}, line {line}: more cells than columns; is a comma without quotation marks?"
+                    )
                 if cells:
                     yield line, blank | dict(zip(columns, map(str.strip, cells), strict=False))
     except csv.Error as error:
         raise UserError(
             f"{path}, after line {line}: not valid csv ({error})\nIs a quotation mark left open, or the file binary?"
         ) from error
+
+
+@contextlib.contextmanager
+def _explain(path: Path) -> Iterator[None]:
+    """Turn the errors of reading a file into ones that name it and the remedy."""
+    try:
+        yield
     except (EOFError, zlib.error) as error:
-        raise UserError(f"{path}, after line {line}: the gzip file is truncated or damaged\nCopy it again.") from error
+        raise UserError(f"{path}: the gzip file is truncated or damaged\nCopy it again.") from error
     except gzip.BadGzipFile as error:
         raise UserError(f"{path}: not a gzip file\nIf it is plain text already, rename it to end in .csv") from error
     except OSError as error:
@@ -110,6 +122,43 @@ def require_file_name(row: dict[str, str], column: str, path: Path, line: int) -
     if value in (".", "..") or any(character in "/\\" or not character.isprintable() for character in value):
         raise UserError(f"{path}, line {line}: column {column!r} is not a plain file name")
     return value
+
+
+def require_real(row: dict[str, str], column: str, path: Path, line: int) -> float:
+    """Value of a cell that must hold a finite number.
+
+    Raises:
+        UserError: The cell is empty or holds anything else.
+    """
+    try:
+        value = float(require(row, column, path, line))
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(f"{path}, line {line}: column {column!r} is not a number")
+    return value
+
+
+def require_choice(row: dict[str, str], column: str, choices: Mapping[str, Choice], path: Path, line: int) -> Choice:
+    """What a cell that must hold one of some words stands for.
+
+    Raises:
+        UserError: The cell holds another word.
+    """
+    if row[column] not in choices:
+        known = ", ".join(choice or "blank" for choice in choices)
+        raise UserError(f"{path}, line {line}: column {column!r} is none of {known}")
+    return choices[row[column]]
+
+
+def require_new(name: str, seen: Container[str], column: str, path: Path, line: int) -> None:
+    """Make sure that an identifier stands in a file once.
+
+    Raises:
+        UserError: It was seen already.
+    """
+    if name in seen:
+        raise UserError(f"{path}, line {line}: {column} {name} stands twice in the file; remove one of the rows")
 
 
 def _open_text(path: Path):

@@ -13,10 +13,16 @@ class LoadRadiograph(BaseTransform):
     """Loads a grey radiograph from a row of the prepared image store or from an image file.
 
     Required keys: ``image_store`` and ``image_index``, or ``img_path``.
-    Added keys: ``img`` (H, W) uint8, ``img_shape``, ``ori_shape``.
+    Added keys: ``img`` (H, W) uint8, or (H, W, 3) with equal channels; ``img_shape``, ``ori_shape``.
+
+    Args:
+        channels: 1, or 3 for transforms and models that know colour images only.
     """
 
-    def __init__(self):
+    def __init__(self, channels: int = 1):
+        if channels not in (1, 3):
+            raise ValueError(f"channels must be 1 or 3, got {channels}")
+        self.channels = channels
         self._stores: dict[str, np.ndarray] = {}
 
     def transform(self, results: dict) -> dict:
@@ -30,6 +36,8 @@ class LoadRadiograph(BaseTransform):
             image = np.array(self._open(results["image_store"])[results["image_index"]])
         else:
             image = read_radiograph(results["img_path"])
+        if self.channels == 3:
+            image = np.repeat(image[..., None], 3, axis=-1)
         results["img"] = image
         results["img_shape"] = results["ori_shape"] = image.shape[:2]
         return results
@@ -48,4 +56,4 @@ class LoadRadiograph(BaseTransform):
 
     def __getstate__(self) -> dict:
         """Leave the maps behind when the pipeline is sent to a worker."""
-        return {"_stores": {}}
+        return {**self.__dict__, "_stores": {}}

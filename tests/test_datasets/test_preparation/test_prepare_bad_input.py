@@ -125,7 +125,7 @@ def test_damaged_gzip(mimic, tmp_path, spoil, message):
     [
         (b"\xff\xd8 broken", "header is broken"),
         (b"", "the image file is empty"),
-        (b"SECRETWORD", "neither a JPEG nor a PNG"),
+        (b"SECRETWORD", "neither a JPEG nor a PNG nor a DICOM"),
         (None, "not a regular file"),
     ],
 )
@@ -137,7 +137,7 @@ def test_unreadable_image(mimic, tmp_path, content, message):
         image.mkdir()
     else:
         image.write_bytes(content)
-    refuse(mimic, tmp_path / "out", rf"1 of 5 images are missing or broken; the first:\n.*b1\.jpg: .*{message}")
+    refuse(mimic, tmp_path / "out", rf"1 of 5 images are missing or broken(.|\n)*The first:\n.*b1\.jpg: .*{message}")
 
 
 def test_no_report_anywhere(mimic, tmp_path):

@@ -1,9 +1,14 @@
 """The MIMIC-CXR preparation end to end on a tree of eight patients."""
 
+import csv
 import json
 import os
 import shutil
+import signal
 import stat
+import subprocess
+import sys
+import time
 
 import cv2
 import numpy as np
@@ -15,6 +20,7 @@ from mgca_mm.datasets.preparation import pipeline as pipeline_module
 from mgca_mm.datasets.preparation.tokenizer import train_tokenizer
 from mgca_mm.datasets.radiograph import read_radiograph, resize_and_pad
 from mgca_mm.errors import UserError
+from tests.conftest import ROOT
 
 OPTIONS = Options(image_size=32)
 COUNTS = [  # stage, kept, dropped
@@ -22,6 +28,7 @@ COUNTS = [  # stage, kept, dropped
     ("in the split file", 9, 1),
     ("view PA or AP", 8, 1),
     ("report exists", 7, 1),
+    ("report readable", 7, 0),
     ("report has text", 6, 1),
     ("report of 3 tokens or more", 5, 1),
     ("image readable", 5, 0),
@@ -133,7 +140,7 @@ def test_manifest_tells_no_paths(mimic, tmp_path):
         assert str(tmp_path) not in path.read_text(), path
     assert manifest(out)["parameters"]["tokenizer"].startswith("a_tokenizer (")
     assert set(manifest(out)["files"]) == {
-        *("images.npy", "train.json", "val.json", "test.json"),
+        *("images.npy", "train.json", "val.json", "test.json", "rejected.csv"),
         *(f"subsets/train_{percent}pct_seed{seed}.txt" for percent in (1, 10) for seed in (42, 43, 44)),
         *(f"tokenizer/{path.name}" for path in (out / "tokenizer").iterdir()),
     }
@@ -167,9 +174,9 @@ def test_an_interrupted_preparation_leaves_no_manifest_and_can_be_repeated(mimic
         patch.setattr(pipeline_module, "write_subsets", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             prepare("mimic_cxr", raw, out, OPTIONS)
-    assert list(out.iterdir()) == []
-    (out / ".partial").mkdir()  # What a killed run leaves.
-    (out / ".partial" / "stale.json").write_text("{}")
+    assert [path.name for path in out.iterdir()] == [".partial"]
+    assert {path.name for path in (out / ".partial").iterdir()} == {"images.npy", "progress.jsonl"}
+    (out / ".partial" / "stale.json").write_text("{}")  # What a killed run leaves.
     prepare("mimic_cxr", raw, out, OPTIONS)
     assert check("mimic_cxr", out) == []
     assert not (out / ".partial").exists() and "stale.json" not in manifest(out)["files"]
@@ -209,22 +216,92 @@ def test_patient_in_two_splits(mimic, tmp_path):
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_broken_images_stop_the_preparation_or_are_skipped(mimic, tmp_path, capsys):
+def test_broken_images_stop_the_preparation_or_are_left_out(mimic, tmp_path):
     raw = mimic.write()
     out = tmp_path / "out"
     mimic.image("b1").write_bytes(b"")
     mimic.image("f2").unlink()
-    with pytest.raises(UserError, match=r"2 of 5 images(.|\n)*b1\.jpg: the image file is empty\n.*--skip-broken"):
+    with pytest.raises(UserError, match=r"2 of 5 images(.|\n)*b1\.jpg: the image file is empty\n.*--max-rejected 1"):
         prepare("mimic_cxr", raw, out, OPTIONS)
-    assert list(out.iterdir()) == []
-    prepare("mimic_cxr", raw, out, Options(image_size=32, skip_broken=True))
+    assert {path.name for path in out.iterdir()} == {"failed.csv", ".partial"}
+    assert len(rejected(out / "failed.csv")) == 4
+    prepare("mimic_cxr", raw, out, Options(image_size=32, max_rejected=0.4))
     assert manifest(out)["filters"][-1] == {"stage": "image readable", "kept": 3, "dropped": 2}
+    assert manifest(out)["rejected"] == {"broken": 2, "without_text": 2}
     assert [entry["image_id"] for entry in entries(out)] == ["a1", "e1", "f1"]
     store = np.load(out / "images.npy")
+    assert len(store) == 3
     for entry in entries(out):
         expected = resize_and_pad(read_radiograph(mimic.image(entry["image_id"])), 32)
         np.testing.assert_array_equal(store[entry["image_index"]], expected)
+    assert not (out / "failed.csv").exists()
+    assert [(row["image_id"], row["kind"]) for row in rejected(out / "rejected.csv")] == [
+        ("d1", "without text"),
+        ("h1", "without text"),
+        ("b1", "broken"),
+        ("f2", "broken"),
+    ]
+    assert (
+        rejected(out / "rejected.csv")[2]["reason"] == f"{mimic.image('b1').relative_to(raw)}: the image file is empty"
+    )
     assert check("mimic_cxr", out) == []
+
+
+def rejected(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_killed_preparation_goes_on(mimic, tmp_path, monkeypatch):
+    """What was decoded before the kill is not decoded again, unless its file has changed; the result is the same."""
+    monkeypatch.setattr("mgca_mm.datasets.preparation.image_store._CHUNK", 1)
+    raw = mimic.write()
+    decoded = []
+
+    def decode(path, kill_at=None):
+        if path == kill_at:
+            raise KeyboardInterrupt
+        decoded.append(path)
+        return read_radiograph(path)
+
+    module = "mgca_mm.datasets.preparation.image_store.read_radiograph"
+    monkeypatch.setattr(module, lambda path: decode(path, kill_at=mimic.image("e1")))
+    with pytest.raises(KeyboardInterrupt):
+        prepare("mimic_cxr", raw, tmp_path / "out", OPTIONS)
+    assert decoded == [mimic.image("a1"), mimic.image("b1")]
+    decoded.clear()
+    cv2.imwrite(str(mimic.image("b1")), np.full((40, 20), 200, np.uint8))
+    # A kill in the middle of a line.
+    with open(tmp_path / "out" / ".partial" / "progress.jsonl", "a") as progress:
+        progress.write('[2, "ab')
+    monkeypatch.setattr(module, decode)
+    prepare("mimic_cxr", raw, tmp_path / "out", OPTIONS)
+    assert decoded == [mimic.image(name) for name in ("b1", "e1", "f1", "f2")]
+    prepare("mimic_cxr", raw, tmp_path / "fresh", OPTIONS)
+    assert manifest(tmp_path / "out") == manifest(tmp_path / "fresh")
+    assert check("mimic_cxr", tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_preparation_survives_sigkill(mimic, tmp_path, workers):
+    mimic.metadata, mimic.split = mimic.metadata[:1], mimic.split[:1]
+    for index in range(150):
+        mimic.metadata.append([f"x{index:03d}", "10000001", "50000001", "1", "PA"])
+        mimic.split.append([f"x{index:03d}", "50000001", "10000001", "train"])
+    raw = mimic.write()
+    command = [sys.executable, ROOT / "tools" / "prepare_data.py", "mimic_cxr", "--raw", raw, "--workers", str(workers)]
+    process = subprocess.Popen([*command, "--out", tmp_path / "out"], env=os.environ | {"PYTHONPATH": str(ROOT)})
+    progress = tmp_path / "out" / ".partial" / "progress.jsonl"
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        if progress.is_file() and progress.read_bytes().count(b"\n") > 1:
+            break
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    prepare("mimic_cxr", raw, tmp_path / "out", Options())
+    prepare("mimic_cxr", raw, tmp_path / "fresh", Options())
+    assert manifest(tmp_path / "out")["files"] == manifest(tmp_path / "fresh")["files"]
 
 
 def test_subsets_are_seeded_draws_of_the_training_images(tmp_path, mimic):

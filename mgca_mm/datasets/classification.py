@@ -1,0 +1,81 @@
+"""Labelled radiographs in the prepared format."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mmengine.dataset import BaseDataset
+
+from mgca_mm.datasets.image_report import load_prepared
+from mgca_mm.datasets.subsets import keep_subset
+from mgca_mm.errors import UserError
+from mgca_mm.registry import DATASETS
+
+
+@DATASETS.register_module()
+class ChestXrayDataset(BaseDataset):
+    """Radiographs with labels, for mmpretrain's classifiers, from a folder that ``tools/prepare_data.py`` has written.
+
+    Each sample has ``image_id``, ``image_store`` with ``image_index`` (or ``img_path``) and ``gt_label``: the indices
+    of the positive classes, or the index of the only one. A label that is not mentioned counts as negative (PROTOCOL
+    §2).
+
+    Args:
+        data_root: The prepared folder.
+        ann_file: Annotation file in it: ``train.json``, ``val.json`` or ``test.json``.
+        classes: Names of the labels to use, in this order; None for all.
+        uncertain: What an uncertain label (-1) counts as, 0 or 1, by class.
+        exclusive: Whether exactly one label is positive, as the classes of COVIDx; ``gt_label`` is a number then.
+        subset: A list of training images in the folder, such as ``subsets/train_1pct_seed42.txt``.
+        **kwargs: As in :class:`mmengine.dataset.BaseDataset`.
+    """
+
+    def __init__(
+        self,
+        data_root: str,
+        ann_file: str,
+        classes: Sequence[str] | None = None,
+        uncertain: Mapping[str, int] | None = None,
+        exclusive: bool = False,
+        subset: str | None = None,
+        **kwargs,
+    ):
+        self.classes = classes
+        self.uncertain = dict(uncertain or {})
+        self.exclusive = exclusive
+        self.subset = subset
+        super().__init__(ann_file=ann_file, data_root=str(data_root), **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Read the annotation file.
+
+        Raises:
+            UserError: If it is missing, has no labels, none of a class, or an uncertain one that ``uncertain`` does
+                not resolve.
+        """
+        metainfo, rows = load_prepared(self.ann_file, ("labels",))
+        if self.subset is not None:
+            rows = keep_subset(rows, Path(self.data_root) / self.subset)
+        known = metainfo.get("classes", [])
+        classes = list(known if self.classes is None else self.classes)
+        strangers = [name for name in classes if name not in known]
+        if strangers or not classes:
+            raise UserError(
+                f"'{self.ann_file}' has no label {', '.join(strangers)}; it has: {', '.join(known) or 'none'}."
+            )
+        self._metainfo.update({**metainfo, "classes": tuple(classes)})
+        columns = [(known.index(name), name) for name in classes]
+        for row in rows:
+            labels = row.pop("labels")
+            positive = [index for index, (column, name) in enumerate(columns) if self._resolve(labels[column], name)]
+            if self.exclusive and len(positive) != 1:
+                raise UserError(f"'{self.ann_file}': {row['image_id']} has {len(positive)} of the labels, not one.")
+            row["gt_label"] = positive[0] if self.exclusive else positive
+        return rows
+
+    def _resolve(self, label: int | None, name: str) -> bool:
+        """Whether a label counts as positive."""
+        if label == -1 and name not in self.uncertain:
+            raise UserError(
+                f"'{self.ann_file}' has uncertain labels of '{name}'; say what they count as: uncertain={{'{name}': 0}}"
+            )
+        return bool(self.uncertain[name] if label == -1 else label)

@@ -1,0 +1,184 @@
+"""Indiana University chest X-rays (Demner-Fushman et al., 2016): the reports and images that Open-i distributes.
+
+Neither views nor patients are published. A mirror of the collection has a table of views, ``indiana_projections.csv``;
+with it laterals are dropped, without it they cannot be.
+"""
+
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tqdm import tqdm
+
+from mgca_mm.errors import UserError
+
+from . import reports
+from .common import TEXT_STAGES, Collection, FilterLog, Rejected, Sample, passes_text_filters
+from .options import Options
+from .raw_folder import RawFolder
+from .splits import divide
+from .tables import read_table, require_choice, require_file_name, require_new
+
+_FOLDER = "ecgen-radiology"
+_ARCHIVE = "NLMCXR_reports.tgz"
+_PROJECTIONS = "indiana_projections.csv"
+_IMAGE_FOLDERS = ("NLMCXR_png", "images", ".")
+_REMEDY = "The reports and images are published at https://openi.nlm.nih.gov/faq#collection"
+_MAX_BYTES = 1024 * 1024
+_VIEWS = {"Frontal": "Frontal", "Lateral": "Lateral"}
+_DEIDENTIFIED = re.compile(r"\bX{2,}\b")
+_STAGES = ("reports", "report readable", "has images", *TEXT_STAGES, "images", "view frontal or not marked")
+
+
+def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
+    """The reports, unpacked or in their archive, and the table of views if it is there.
+
+    Raises:
+        UserError: There are no reports.
+    """
+    reports_ = sorted(raw.file(_FOLDER).glob("*.xml"), key=_number)
+    if not reports_ and raw.file(_ARCHIVE).is_file():
+        reports_ = [raw.file(_ARCHIVE)]
+    if not reports_:
+        raise UserError(f"{raw.path}: no reports; expected {_FOLDER}/N.xml or {_ARCHIVE}\n{_REMEDY}")
+    projections = raw.file(_PROJECTIONS)
+    return {"reports": reports_} | ({_PROJECTIONS: [projections]} if projections.is_file() else {})
+
+
+def collect(raw: RawFolder, options: Options) -> Collection:
+    """Read the reports and divide them 80/10/10; each counts as a patient, for patients are not published.
+
+    The text is the impression and the findings. ``XXXX``, the mark of de-identification, is dropped.
+
+    Args:
+        raw: Folder with the reports; images are in ``NLMCXR_png/``, ``images/`` or beside them.
+        options: Whether images are looked for.
+
+    Returns:
+        One sample an image, in the order of the reports' numbers.
+
+    Raises:
+        UserError: There are no reports, or two have one number.
+    """
+    sources = find_sources(raw)
+    views = _read_views(sources[_PROJECTIONS][0]) if _PROJECTIONS in sources else None
+    folder = _find_image_folder(raw)
+    filters = FilterLog(_STAGES, units=("images",))
+    samples: list[Sample] = []
+    rejected: list[Rejected] = []
+    seen: set[str] = set()
+    for name, data in tqdm(_read_reports(sources["reports"]), desc="reports", unit="report", disable=None):
+        filters.passed(_STAGES[0])
+        try:
+            study, images, report = _parse_report(data)
+        except ValueError as error:
+            rejected.append(Rejected(name, name, True, f"{name}: {error}"))
+            continue
+        if study in seen:
+            raise UserError(f"{raw.path}: {name} has the number {study} of another report; remove one of them")
+        seen.add(study)
+        filters.passed(_STAGES[1])
+        if not images:
+            continue
+        filters.passed(_STAGES[2])
+        if not passes_text_filters(report, filters):
+            rejected.append(Rejected(study, name, False, reports.TOO_SHORT))
+            continue
+        for image in images:
+            filters.passed(_STAGES[5])
+            view = None if views is None else views.get(image.partition("_")[2])
+            if view == "Lateral":
+                continue
+            filters.passed(_STAGES[6])
+            samples.append(
+                Sample(
+                    image_id=image,
+                    patient_id=study,
+                    study_id=study,
+                    view=view,
+                    report=report,
+                    image_path=f"{folder}/{image}.png",
+                )
+            )
+    split_of = divide(list(dict.fromkeys(sample.study_id for sample in samples)), 0.2, 0.5, raw.path)
+    for sample in samples:
+        sample.splits = (split_of[sample.study_id],)
+    notes = ["patients are not published: the split is by report"]
+    if views is None:
+        notes.append(f"views are not marked: laterals are among the images; {_PROJECTIONS} of a mirror would drop them")
+    return Collection(samples, filters, rejected=rejected, notes=notes)
+
+
+def _number(path: Path) -> tuple[int, str]:
+    """Reports are named by numbers; others come last."""
+    return (int(path.stem) if path.stem.isascii() and path.stem.isdigit() else 1 << 62, path.name)
+
+
+def _read_reports(paths: list[Path]) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each report, at most one byte more than a report can have.
+
+    Raises:
+        UserError: The archive is damaged.
+    """
+    if paths[0].name != _ARCHIVE:
+        for path in paths:
+            with open(path, "rb") as file:
+                yield path.name, file.read(_MAX_BYTES + 1)
+        return
+    try:
+        with tarfile.open(paths[0], "r:gz") as archive:
+            members = [member for member in archive if member.isfile() and member.name.endswith(".xml")]
+            for member in sorted(members, key=lambda member: _number(Path(member.name))):
+                yield Path(member.name).name, archive.extractfile(member).read(_MAX_BYTES + 1)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise UserError(f"{paths[0]}: the archive is truncated or damaged; copy it again") from error
+
+
+def _parse_report(data: bytes) -> tuple[str, list[str], list[str]]:
+    """Number, names of the images and sentences of a report.
+
+    Raises:
+        ValueError: It is not such a file; the message does not quote it.
+    """
+    # The reports have no document type; one that has could make the parser write entities without end.
+    if len(data) > _MAX_BYTES or b"<!DOCTYPE" in data or b"<!ENTITY" in data:
+        raise ValueError("not a report of Open-i (huge, or with a document type)")
+    try:
+        root = ElementTree.fromstring(data)
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise ValueError("not valid XML; copy it again") from error
+    number = root.find("uId")
+    if number is None or not (number.get("id") or "").isalnum():
+        raise ValueError("not a report of Open-i (no uId)")
+    images = list(dict.fromkeys(image.get("id") or "" for image in root.iter("parentImage")))
+    if not all(re.fullmatch(r"[\w-]{1,200}", image, re.ASCII) for image in images):
+        raise ValueError("the name of an image has other characters than letters, digits, _ and -")
+    texts = {part.get("Label"): "".join(part.itertext()) for part in root.iter("AbstractText")}
+    sentences = [
+        sentence
+        for label in ("IMPRESSION", "FINDINGS")
+        for sentence in reports.clean_text(_DEIDENTIFIED.sub(" ", texts.get(label, "")))
+    ]
+    return number.get("id"), images, sentences
+
+
+def _read_views(table: Path) -> dict[str, str]:
+    """View by image: ``1_IM-0001-3001`` for the file ``CXR1_1_IM-0001-3001.png`` of Open-i.
+
+    Raises:
+        UserError: The table is malformed.
+    """
+    views: dict[str, str] = {}
+    for line, row in read_table(table, ("filename", "projection")):
+        name = require_file_name(row, "filename", table, line).removesuffix(".png").removesuffix(".dcm")
+        require_new(name, views, "filename", table, line)
+        views[name] = require_choice(row, "projection", _VIEWS, table, line)
+    return views
+
+
+def _find_image_folder(raw: RawFolder) -> str:
+    """The first folder that has PNG files."""
+    return next((name for name in _IMAGE_FOLDERS if any(raw.file(name).glob("CXR*.png"))), _IMAGE_FOLDERS[0])

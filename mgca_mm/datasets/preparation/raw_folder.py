@@ -1,0 +1,56 @@
+"""The folder of a raw data set, and the promise that nothing outside of it is read."""
+
+import os
+from pathlib import Path, PurePosixPath
+
+from mgca_mm.errors import UserError
+
+
+class RawFolder:
+    """A folder whose files are named by the tables of a data set, which may name anything.
+
+    Args:
+        path: The folder.
+        follow_links: Accept links inside it that lead out of it.
+
+    Raises:
+        UserError: There is no such folder.
+    """
+
+    def __init__(self, path: Path, follow_links: bool = False) -> None:
+        if not path.is_dir():
+            raise UserError(f"{path}: no such folder; --raw takes the folder of the raw data set")
+        self.path = path
+        self._root = None if follow_links else os.path.realpath(path)
+
+    def file(self, relative: str | PurePosixPath) -> Path:
+        """Path of a file inside the folder; it need not exist.
+
+        Raises:
+            UserError: The path is absolute, climbs with ``..``, or follows a link out of the folder.
+        """
+        relative = PurePosixPath(relative)
+        if relative.is_absolute() or ".." in relative.parts or "\0" in str(relative):
+            raise UserError(f"{self.path}: a path in the tables leads out of the folder; correct it")
+        path = self.path / relative
+        if self._root is not None and os.path.commonpath([self._root, os.path.realpath(path)]) != self._root:
+            raise UserError(f"{path}: a link leads out of {self.path}; copy the file, or allow links: --follow-links")
+        return path
+
+    def table(self, *names: str, remedy: str) -> Path:
+        """Find a table, gzipped or not.
+
+        Args:
+            *names: Names it may have, without ``.gz``; the first that exists is taken.
+            remedy: Where the file can be got, one sentence for the error message.
+
+        Raises:
+            UserError: There is none, or it is not a regular file.
+        """
+        for name in names:
+            for path in (self.file(f"{name}.gz"), self.file(name)):
+                if path.is_file():
+                    return path
+                if path.exists():
+                    raise UserError(f"{path}: a file is expected here, this is a folder or a device")
+        raise UserError(f"{self.path / names[0]}[.gz]: no such file\n{remedy}")
