@@ -47,7 +47,7 @@ def decode_dicom(data: bytes, path: Path) -> np.ndarray:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             # pydicom warns of every small departure from the standard, and repeats values of the header in doing so.
             warnings.simplefilter("ignore")
-            return _decode(data)
+            return _decode(data, path)
     except MemoryError:
         raise
     except UserError as error:
@@ -56,14 +56,13 @@ def decode_dicom(data: bytes, path: Path) -> np.ndarray:
         raise UserError(f"{path}: the DICOM file is broken and cannot be decoded ({type(error).__name__})") from error
 
 
-def _decode(data: bytes) -> np.ndarray:
+def _decode(data: bytes, path: Path) -> np.ndarray:
     import pydicom
     from pydicom.pixels import pixel_array
-    from pydicom.uid import DeflatedExplicitVRLittleEndian
+    from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGExtended12Bit
 
-    # Only this syntax is unpacked by the reader itself, without any limit.
-    meta = pydicom.filereader.read_file_meta_info(io.BytesIO(data))
-    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+    # The reader unpacks this syntax itself, without any limit, so it is looked for before, in the file's first group.
+    if DeflatedExplicitVRLittleEndian.encode() + b"\0" * (len(DeflatedExplicitVRLittleEndian) % 2) in data[:4096]:
         raise UserError("deflated DICOM files are not read; convert it to another transfer syntax")
     dataset = pydicom.dcmread(io.BytesIO(data))
     if "PixelData" not in dataset:
@@ -71,12 +70,30 @@ def _decode(data: bytes) -> np.ndarray:
     if int(dataset.get("NumberOfFrames") or 1) != 1:
         raise UserError("the DICOM file has several frames; a radiograph is a single one")
     _check_shape(dataset)
-    pixels = pixel_array(dataset)
+    if dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit and dataset.BitsStored > 8:
+        pixels = _read_with_gdcm(path, (dataset.Rows, dataset.Columns))
+    else:
+        pixels = pixel_array(dataset)
     if pixels.ndim == 3:
         return cv2.cvtColor(_stretch(pixels, *_stored_range(dataset)), cv2.COLOR_RGB2GRAY)
     if dataset.PhotometricInterpretation not in _GREY:
         raise UserError(f"the photometric interpretation is none of {', '.join(_GREY)} or a colour space")
     return _to_display(pixels, dataset)
+
+
+def _read_with_gdcm(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Stored values (H, W) of a 12-bit lossy JPEG, which pydicom does not pass on to GDCM, by GDCM's own reader."""
+    import gdcm
+
+    gdcm.Trace.WarningOff()  # It would say that its 8-bit decoder was no good, before taking the right one.
+    gdcm.Trace.ErrorOff()
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(path))
+    if not reader.Read():
+        raise ValueError("GDCM cannot read the file")
+    # Its Python binding hands bytes out as a string.
+    buffer = reader.GetImage().GetBuffer().encode("utf-8", "surrogateescape")
+    return np.frombuffer(buffer, np.uint16).reshape(shape)
 
 
 def _check_shape(dataset: "Dataset") -> None:
