@@ -15,13 +15,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layout", choices=sorted(LAYOUTS), default="mimic_cxr", help="directory layout to write")
     parser.add_argument("--out", required=True, help="directory to write, new or empty")
-    parser.add_argument("--patients", type=int, required=True, help="number of patients, one to four studies each")
+    parser.add_argument(
+        "--patients",
+        type=int,
+        required=True,
+        help="number of patients, one to four studies each; rsna_pneumonia and object_cxr have one image a patient",
+    )
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes (default: 0)")
     parser.add_argument(
         "--size",
         type=int,
         default=256,
-        help="shortest long side in pixels; it varies up to a quarter above (default: 256)",
+        help="shortest long side in pixels; it varies up to a quarter above (default: 256). "
+        "Images of rsna_pneumonia and siim_pneumothorax are 1024 x 1024, whatever it says",
     )
     parser.add_argument(
         "--split",
@@ -29,7 +35,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs=3,
         default=(0.7, 0.1, 0.2),
         metavar=("TRAIN", "VALIDATE", "TEST"),
-        help="fractions of the patients (default: 0.7 0.1 0.2)",
+        help="fractions of the patients (default: 0.7 0.1 0.2). chexpert and covidx are published in two parts: the "
+        "first holds TRAIN and VALIDATE; object_cxr is divided 8 to 1, the others but mimic_cxr not at all",
     )
     parser.add_argument(
         "--workers", type=int, default=1, help="processes; the output does not depend on it (default: 1)"

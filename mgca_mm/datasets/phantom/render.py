@@ -27,11 +27,14 @@ class PhantomImage:
         masks: For each of the study's findings, in their order, bool (H, W).
         boxes: For each finding the tight box (x, y, width, height) around its mask in pixels; None when the finding
             leaves no trace in this view.
+        lungs: For ``'right'`` and ``'left'`` the projected lung field, bool (H, W), whatever lies in it or in front of
+            it; in a lateral view they lie over one another.
     """
 
     pixels: np.ndarray
     masks: tuple[np.ndarray, ...]
     boxes: tuple[tuple[int, int, int, int] | None, ...]
+    lungs: dict[str, np.ndarray]
 
 
 def render(study: PhantomStudy, view: str = "PA", size: int | tuple[int, int] = 256, take: int = 0) -> PhantomImage:
@@ -47,7 +50,7 @@ def render(study: PhantomStudy, view: str = "PA", size: int | tuple[int, int] = 
         take: Number of the exposure among the study's images of this view.
 
     Returns:
-        The image and its masks and boxes.
+        The image, its masks and boxes, and the lungs.
     """
     height, width = (size, size) if isinstance(size, int) else size
     rng = np.random.default_rng([study.seed, study.patient_index, _IMAGE, study.study_index, VIEWS.index(view), take])
@@ -62,7 +65,9 @@ def render(study: PhantomStudy, view: str = "PA", size: int | tuple[int, int] = 
         # The heart is farther from the detector in an AP view and therefore a little magnified.
         scene = frontal_scene(study.anatomy, ratio * (1.05 if view == "AP" else 1.0), frame, view == "AP")
     masks = tuple(paint(scene, finding) for finding in study.findings)
-    return PhantomImage(expose(scene, exposure, rng), masks, tuple(tight_box(mask) for mask in masks))
+    boxes = tuple(tight_box(mask) for mask in masks)
+    lungs = {side: lung > 0.5 for side, lung in scene.lungs.items()}  # findings leave the outlines as they are
+    return PhantomImage(expose(scene, exposure, rng), masks, boxes, lungs)
 
 
 def heart_ratio(study: PhantomStudy) -> float:

@@ -28,7 +28,7 @@ CHEXPERT_LABELS = (
     "Pneumothorax",
     "Support Devices",
 )
-_LABELS_OF = {
+LABELS_OF = {
     "cardiomegaly": ("Cardiomegaly",),
     "pleural_effusion": ("Pleural Effusion",),
     "consolidation": ("Consolidation", "Lung Opacity"),
@@ -115,7 +115,7 @@ class PhantomStudy:
     @property
     def labels(self) -> dict[str, int]:
         """The 14 CheXpert labels, 1 or 0, exact. Fractures, pleural thickening and the like are never there."""
-        present = {label for finding in self.findings for label in _LABELS_OF[finding.kind]} or {"No Finding"}
+        present = {label for finding in self.findings for label in LABELS_OF[finding.kind]} or {"No Finding"}
         return {label: int(label in present) for label in CHEXPERT_LABELS}
 
 

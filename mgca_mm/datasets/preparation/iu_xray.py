@@ -30,6 +30,8 @@ _REMEDY = "The reports and images are published at https://openi.nlm.nih.gov/faq
 _MAX_BYTES = 1024 * 1024
 _VIEWS = {"Frontal": "Frontal", "Lateral": "Lateral"}
 _DEIDENTIFIED = re.compile(r"\bX{2,}\b")
+# CXR207_IM-0703-1001, and CXR1_1_IM-0001-3001, are 207_IM-0703-1001 and 1_IM-0001-3001 to the mirror.
+_NAME_OF_MIRROR = re.compile(r"(\d+_IM-)?[^_]*$")
 _STAGES = ("reports", "report readable", "has images", *TEXT_STAGES, "images", "view frontal or not marked")
 
 
@@ -89,7 +91,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             continue
         for image in images:
             filters.passed(_STAGES[5])
-            view = None if views is None else views.get(image.partition("_")[2])
+            view = None if views is None else views.get(_NAME_OF_MIRROR.search(image)[0])
             if view == "Lateral":
                 continue
             filters.passed(_STAGES[6])
@@ -166,7 +168,7 @@ def _parse_report(data: bytes) -> tuple[str, list[str], list[str]]:
 
 
 def _read_views(table: Path) -> dict[str, str]:
-    """View by image: ``1_IM-0001-3001`` for the file ``CXR1_1_IM-0001-3001.png`` of Open-i.
+    """View by image, which the mirror names after the DICOM file: ``207_IM-0703-1001.dcm.png``.
 
     Raises:
         UserError: The table is malformed.

@@ -12,7 +12,7 @@ import cv2
 
 from mgca_mm.version import __version__
 
-from .common import SPLITS, Collection, find_shared_patients, group_by_split
+from .common import SPLITS, Collection, Sample, find_shared_patients, group_by_split
 from .image_store import PROGRESS
 
 SCHEMA_VERSION = 2
@@ -44,6 +44,7 @@ def build_manifest(folder: Path, key: dict, collection: Collection) -> dict:
             "broken": sum(row.broken for row in collection.rejected),
             "without_text": sum(not row.broken for row in collection.rejected),
         },
+        "total": count_all(collection),
         "splits": count_splits(collection),
         "dense_splits": count_dense_splits(collection),
         "patients_in_several_splits": leaks,
@@ -57,29 +58,40 @@ def build_manifest(folder: Path, key: dict, collection: Collection) -> dict:
 
 def count_splits(collection: Collection) -> dict[str, dict[str, int]]:
     """Images, studies, patients and positives of each class, by split of the image-level annotations."""
-    counts = {}
-    for split, samples in group_by_split(collection.samples).items():
-        counts[split] = {"images": len(samples)}
-        if any(sample.study_id is not None for sample in samples):
-            counts[split]["studies"] = len({sample.study_id for sample in samples})
-        counts[split]["patients"] = len({sample.patient_id for sample in samples})
-        for index, name in enumerate(collection.classes or []):
-            counts[split][f"positive: {name}"] = sum(sample.labels[index] == 1 for sample in samples)
-    return counts
+    groups = group_by_split(collection.samples)
+    return {split: _count(groups[split], collection.classes or []) for split in SPLITS}
 
 
 def count_dense_splits(collection: Collection) -> dict[str, dict[str, int]]:
     """Images, patients, boxes and masks, by split of the dense annotations; nothing where there are none."""
     if collection.categories is None and collection.mask_classes is None:
         return {}
+    groups = group_by_split(collection.samples, dense=True)
+    return {split: _count(groups[split], []) | _count_dense(groups[split], collection) for split in SPLITS}
+
+
+def count_all(collection: Collection) -> dict[str, int]:
+    """The same counts over all images, those without a split included."""
+    return _count(collection.samples, collection.classes or []) | _count_dense(collection.samples, collection)
+
+
+def _count(samples: Sequence[Sample], classes: Sequence[str]) -> dict[str, int]:
+    counts = {"images": len(samples)}
+    if any(sample.study_id is not None for sample in samples):
+        counts["studies"] = len({sample.study_id for sample in samples})
+    counts["patients"] = len({sample.patient_id for sample in samples})
+    return counts | {
+        f"positive: {name}": sum(sample.labels[index] == 1 for sample in samples) for index, name in enumerate(classes)
+    }
+
+
+def _count_dense(samples: Sequence[Sample], collection: Collection) -> dict[str, int]:
     counts = {}
-    for split, samples in group_by_split(collection.samples, dense=True).items():
-        counts[split] = {"images": len(samples), "patients": len({sample.patient_id for sample in samples})}
-        if collection.categories is not None:
-            counts[split]["images with boxes"] = sum(bool(sample.boxes) for sample in samples)
-            counts[split]["boxes"] = sum(len(sample.boxes or ()) for sample in samples)
-        if collection.mask_classes is not None:
-            counts[split]["images with a mask"] = sum(sample.mask is not None for sample in samples)
+    if collection.categories is not None:
+        counts["images with boxes"] = sum(bool(sample.boxes) for sample in samples)
+        counts["boxes"] = sum(len(sample.boxes or ()) for sample in samples)
+    if collection.mask_classes is not None:
+        counts["images with a mask"] = sum(sample.mask is not None for sample in samples)
     return counts
 
 

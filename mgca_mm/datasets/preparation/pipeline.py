@@ -126,12 +126,21 @@ def _prepare_files(collection: Collection, raw: RawFolder, partial: Path, key: d
         tokenizer.save_pretrained(partial / "tokenizer")
 
     manifest = build_manifest(partial, key, collection)
-    for title in ("splits", "dense_splits"):
-        for split, counts in manifest[title].items():
-            print(f"{split:<6}" + "".join(f" {count:>8,} {name}" for name, count in counts.items()), flush=True)
-    for note in collection.notes:
-        print(f"note: {note}", flush=True)
+    _print_counts(manifest)
     write_json_durably(partial / MANIFEST, manifest)
+
+
+def _print_counts(manifest: dict) -> None:
+    """Print what is in each split, and the notes; the positives of many classes are left to the manifest."""
+    rows = [("total", manifest["total"])]
+    rows += [(split, counts) for split, counts in manifest["splits"].items()]
+    rows += [(f"{split}, boxes and masks", counts) for split, counts in manifest["dense_splits"].items()]
+    for title, counts in rows:
+        positives = [name for name in counts if name.startswith("positive: ")]
+        shown = {name: count for name, count in counts.items() if len(positives) <= 3 or name not in positives}
+        print(f"{title:<23} " + ", ".join(f"{count:,} {name}" for name, count in shown.items()), flush=True)
+    for note in manifest["notes"]:
+        print(f"note: {note}", flush=True)
 
 
 def _store_images(collection: Collection, raw: RawFolder, partial: Path, options: Options) -> None:

@@ -1,10 +1,6 @@
 """The files of the MIMIC-CXR layout and the command line that writes them."""
 
-import csv
-import gzip
-import hashlib
 import importlib.util
-import json
 import re
 from pathlib import Path
 
@@ -13,8 +9,9 @@ import pytest
 
 from mgca_mm.datasets.phantom import CHEXPERT_LABELS, sample_patient
 from mgca_mm.datasets.phantom.layouts import Options, write_mimic_cxr
-from mgca_mm.datasets.phantom.layouts.mimic_cxr import assign_splits
+from mgca_mm.datasets.phantom.layouts.common import assign_splits
 from mgca_mm.errors import UserError
+from tests.test_datasets.test_phantom.conftest import read_table, read_truth, tree_hash
 
 ROOT = Path(__file__).parents[3]
 PATIENTS = 30
@@ -25,18 +22,6 @@ def load_tool():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def tree_hash(folder):
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def rows(path):
-    with gzip.open(path, "rt", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +42,10 @@ def test_bytes_depend_on_the_seed(phantom, tmp_path):
 
 
 def test_tables_agree_with_one_another_and_with_the_files(phantom):
-    metadata = rows(phantom / "mimic-cxr-2.0.0-metadata.csv.gz")
-    split = rows(phantom / "mimic-cxr-2.0.0-split.csv.gz")
-    chexpert = rows(phantom / "mimic-cxr-2.0.0-chexpert.csv.gz")
-    with gzip.open(phantom / "phantom-truth.jsonl.gz", "rt") as file:
-        truth = [json.loads(line) for line in file]
+    metadata = read_table(phantom / "mimic-cxr-2.0.0-metadata.csv.gz")
+    split = read_table(phantom / "mimic-cxr-2.0.0-split.csv.gz")
+    chexpert = read_table(phantom / "mimic-cxr-2.0.0-chexpert.csv.gz")
+    truth = read_truth(phantom)
     assert len(metadata) == len(split) == len(truth) > PATIENTS
     assert len({row["dicom_id"] for row in metadata}) == len(metadata)
     for meta, part, true in zip(metadata, split, truth, strict=True):
@@ -84,7 +68,7 @@ def test_tables_agree_with_one_another_and_with_the_files(phantom):
 
 
 def test_files_hold_the_sampled_studies(phantom):
-    chexpert = {row["study_id"]: row for row in rows(phantom / "mimic-cxr-2.0.0-chexpert.csv.gz")}
+    chexpert = {row["study_id"]: row for row in read_table(phantom / "mimic-cxr-2.0.0-chexpert.csv.gz")}
     for study in sample_patient(2, 4):
         subject = f"p{study.subject_id}"
         path = phantom / "files" / subject[:3] / subject / f"s{study.study_id}.txt"
@@ -95,7 +79,7 @@ def test_files_hold_the_sampled_studies(phantom):
 
 def test_a_patient_is_in_one_split(phantom):
     splits = {}
-    for row in rows(phantom / "mimic-cxr-2.0.0-split.csv.gz"):
+    for row in read_table(phantom / "mimic-cxr-2.0.0-split.csv.gz"):
         splits.setdefault(row["subject_id"], set()).add(row["split"])
     assert len(splits) == PATIENTS and all(len(names) == 1 for names in splits.values())
     assert {name for names in splits.values() for name in names} == {"train", "validate", "test"}
@@ -112,8 +96,9 @@ def test_a_patient_is_in_one_split(phantom):
     ],
 )
 def test_split_quotas(patients, split, counts):
-    names = assign_splits(Options(patients, split=split))
-    assert tuple(names.count(name) for name in ("train", "validate", "test")) == counts
+    fractions = dict(zip(("train", "validate", "test"), split, strict=True))
+    names = assign_splits(Options(patients), fractions)
+    assert tuple(names.count(name) for name in fractions) == counts
 
 
 def test_finished_phantom_is_left_alone(phantom, capsys):
@@ -128,7 +113,7 @@ def test_tool_writes(tmp_path, capsys):
     args = ["--layout", "mimic_cxr", "--out", str(tmp_path / "raw"), "--patients", "3", "--size", "96"]
     assert tool.main([*args, "--split", "0", "0", "1"]) == 0
     assert "written" in capsys.readouterr().out
-    assert {row["split"] for row in rows(tmp_path / "raw" / "mimic-cxr-2.0.0-split.csv.gz")} == {"test"}
+    assert {row["split"] for row in read_table(tmp_path / "raw" / "mimic-cxr-2.0.0-split.csv.gz")} == {"test"}
 
 
 @pytest.mark.parametrize(

@@ -184,3 +184,18 @@ def test_every_described_attribute_is_visible(normal, change):
     changed = replace(base, anatomy=replace(base.anatomy, **change))
     difference = np.abs(render(changed, "PA", 112).pixels.astype(float) - render(base, "PA", 112).pixels)
     assert (difference > 15).sum() > 20
+
+
+def test_lungs_are_those_of_the_chest_whatever_is_in_them(normal):
+    study = with_findings(normal, *(example(kind) for kind in KINDS))
+    lungs, others = render(study, "PA").lungs, render(normal, "PA").lungs
+    assert list(lungs) == ["right", "left"]
+    assert all(np.array_equal(lungs[side], others[side]) for side in lungs)
+    assert centre_x(lungs["right"]) < 128 < centre_x(lungs["left"])  # the patient's right is on the image's left
+    assert not (lungs["right"] & lungs["left"]).any()
+    assert all(0.08 < lung.mean() < 0.30 for lung in lungs.values())
+    pixels = render(normal, "PA").pixels
+    inside = lungs["right"] | lungs["left"]
+    assert pixels[inside].mean() < pixels[64:-64, 64:-64][~inside[64:-64, 64:-64]].mean() - 40
+    lateral = render(normal, "LATERAL").lungs
+    assert (lateral["right"] & lateral["left"]).sum() > 0.9 * (lateral["right"] | lateral["left"]).sum()

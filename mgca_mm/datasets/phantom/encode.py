@@ -1,0 +1,21 @@
+"""From pixels to the bytes of an image file."""
+
+import cv2
+import numpy as np
+
+_JPEG_QUALITY = 92
+
+
+def encode_image(pixels: np.ndarray, suffix: str) -> bytes:
+    """Encode grey pixels.
+
+    Args:
+        pixels: uint8 (H, W).
+        suffix: Suffix of a JPEG or PNG file's name.
+
+    Returns:
+        The file's content.
+    """
+    parameters = () if suffix == ".png" else (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
+    _, encoded = cv2.imencode(suffix, pixels, parameters)
+    return encoded.tobytes()

@@ -1,0 +1,320 @@
+"""What the layouts share: options, the division of the patients, the run over them, and the writers of files."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+import shutil
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from mgca_mm.errors import UserError
+
+from ..encode import encode_image
+from ..render import VIEWS, PhantomImage, render
+from ..study import PhantomStudy
+
+VERSION = 1  # of the generator: raise it when the same options give other bytes
+DONE = "phantom.json"
+TRUTH = "phantom-truth.jsonl.gz"
+FRONTAL = ("PA", "AP")
+_SIZE, _SPLIT, _LAYOUT = 3, 4, 5  # streams of random numbers; study.py and render.py use 0 to 2
+
+Rows = dict[str, list]  # by table
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides the bytes of a written phantom.
+
+    Attributes:
+        patients: Number of patients.
+        seed: Seed.
+        size: Shortest long side in pixels; the long side varies up to a quarter above it.
+        split: Fractions of the patients in train, validate and test.
+    """
+
+    patients: int
+    seed: int = 0
+    size: int = 256
+    split: tuple[float, float, float] = (0.7, 0.1, 0.2)
+
+    def check(self) -> None:
+        """Raise ``UserError`` for an option that cannot be."""
+        if not 1 <= self.patients <= 2_500_000:
+            raise UserError(f"--patients {self.patients}: give a number from 1 to 2500000 (identifiers have 8 digits).")
+        if self.seed < 0:
+            raise UserError(f"--seed {self.seed}: a seed is a number from 0 on.")
+        if not 64 <= self.size <= 2048:
+            raise UserError(f"--size {self.size}: give the long side in pixels, from 64 to 2048.")
+        if len(self.split) != 3 or min(self.split) < 0 or abs(sum(self.split) - 1) > 1e-6:
+            raise UserError(f"--split {' '.join(map(str, self.split))}: give three fractions that sum to 1.")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One patient's place in a data set.
+
+    Attributes:
+        index: The patient's number in the phantom, from 0.
+        split: The split the patient is in.
+        number: The patient's number in the data set, from 1, through one split after the other.
+    """
+
+    index: int
+    split: str
+    number: int
+
+
+def one_split(options: Options) -> dict[str, float]:
+    """The splits of a data set that is published undivided."""
+    return {"train": 1.0}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The directory layout of a public data set.
+
+    Attributes:
+        name: Its name on the command line.
+        write_patient: Writes one patient's files below a folder and returns the rows they add to the tables; a
+            function of a module, for it is handed to other processes. ``truth`` is a table of every layout.
+        write_tables: Writes the tables below a folder; a table without rows reads as an empty list.
+        splits: Fraction of the patients in each published split, in the data set's order.
+    """
+
+    name: str
+    write_patient: Callable[[Path, Options, Entry], Rows]
+    write_tables: Callable[[Path, Rows], None]
+    splits: Callable[[Options], dict[str, float]] = one_split
+
+
+def write(
+    layout: Layout, out: str | os.PathLike, options: Options, workers: int = 1, progress: bool = True
+) -> dict[str, object]:
+    """Write the phantom in a layout; the bytes do not depend on ``workers``.
+
+    Args:
+        layout: The layout.
+        out: Directory, new or empty. If it holds this very phantom, finished, nothing is written.
+        options: What to write.
+        workers: Processes.
+        progress: Show a progress bar.
+
+    Returns:
+        The content of ``phantom.json``, with ``written`` False if the phantom was there already.
+
+    Raises:
+        UserError: For impossible options, or if the directory holds something else.
+    """
+    options.check()
+    if workers < 1:
+        raise UserError(f"--workers {workers}: at least one process is needed.")
+    out = Path(out)
+    summary = {"layout": layout.name, "version": VERSION, **asdict(options), "split": list(options.split)}
+    if _is_finished(out, summary):
+        return {**json.loads((out / DONE).read_text()), "written": False}
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of an interrupted call
+    partial.mkdir(parents=True)
+    tables: Rows = defaultdict(list)
+    jobs = ((layout.write_patient, partial, options, entry) for entry in _entries(layout.splits(options), options))
+    with tqdm(total=options.patients, unit="patient", disable=not progress) as bar:
+        for rows in _map(_write_patient, jobs, workers):
+            for name, added in rows.items():
+                tables[name] += added
+            bar.update()
+
+    layout.write_tables(partial, tables)
+    write_text(partial / TRUTH, "".join(json.dumps(row) + "\n" for row in tables["truth"]))
+    studies = {row["study_id"] for row in tables["truth"]}
+    summary |= {"studies": len(studies), "images": len(tables["truth"])}
+    (partial / DONE).write_text(json.dumps(summary, indent=1) + "\n")
+    if out.exists():
+        out.rmdir()  # empty, as checked above
+    partial.rename(out)
+    return {**summary, "written": True}
+
+
+def assign_splits(options: Options, fractions: Mapping[str, float]) -> list[str]:
+    """The split of each patient: exact quotas, and no wanted split empty where there are patients enough.
+
+    Args:
+        options: Number of patients and seed.
+        fractions: Fraction of the patients by split.
+
+    Returns:
+        The name of each patient's split.
+    """
+    counts = [round(fraction * options.patients) for fraction in fractions.values()]
+    wanted = [number for number, fraction in enumerate(fractions.values()) if fraction > 0]
+    if options.patients >= len(wanted):
+        counts = [max(count, 1) if number in wanted else 0 for number, count in enumerate(counts)]
+    largest = int(np.argmax(counts))
+    counts[largest] += options.patients - sum(counts)
+    names = np.repeat(list(fractions), counts)
+    return [str(name) for name in np.random.default_rng([options.seed, 0, _SPLIT]).permutation(names)]
+
+
+def train_and_test(options: Options, test: str) -> dict[str, float]:
+    """The splits of a data set published in two parts, whose users take validation images from the first.
+
+    Args:
+        options: Its third fraction goes to the second part, the others to ``train``.
+        test: Name of the second part.
+    """
+    return {"train": options.split[0] + options.split[1], test: options.split[2]}
+
+
+def _entries(fractions: Mapping[str, float], options: Options) -> list[Entry]:
+    splits = list(fractions)
+    split_of = assign_splits(options, fractions)
+    by_split = sorted(range(options.patients), key=lambda index: splits.index(split_of[index]))
+    number_of = {index: number for number, index in enumerate(by_split, 1)}
+    return [Entry(index, split, number_of[index]) for index, split in enumerate(split_of)]
+
+
+def draw(
+    study: PhantomStudy, options: Options, views: Sequence[str] = VIEWS, size: int | None = None
+) -> Iterator[tuple[int, str, PhantomImage]]:
+    """Render a study's images one by one.
+
+    Args:
+        study: The study.
+        options: For the images' sizes.
+        views: Views to draw; the study's others are left out.
+        size: Side of the square images of a data set with one size.
+
+    Yields:
+        The image's number among all of the study's images, its view, and the image.
+    """
+    for number, view in enumerate(study.views):
+        if view in views:
+            shape = size or _image_size(study, number, options.size)
+            yield number, view, render(study, view, shape, take=study.views[:number].count(view))
+
+
+def truth_row(study: PhantomStudy, view: str, image: PhantomImage, **key: str) -> dict[str, object]:
+    """What was drawn in an image, under the name that the layout gives the image."""
+    height, width = image.pixels.shape
+    return {
+        **key,
+        "subject_id": study.subject_id,
+        "study_id": study.study_id,
+        "view": view,
+        "height": height,
+        "width": width,
+        "findings": [
+            {
+                "kind": finding.kind,
+                "side": finding.side,
+                "zone": finding.zone,
+                "severity": finding.severity,
+                "device": finding.device,
+                "box": box,
+            }
+            for finding, box in zip(study.findings, image.boxes, strict=True)
+        ],
+        "attributes": {
+            name: value
+            for name, value in asdict(study.anatomy).items()
+            if name not in ("texture", "breadth", "fat", "heart_ratio", "aeration", "rib_strength", "rib_slope")
+        },
+    }
+
+
+def hex_id(study: PhantomStudy, number: int, digits: int) -> str:
+    """Hexadecimal digits that name an image, unique within a seed."""
+    key = f"{study.seed}/{study.patient_index}/{study.study_index}/{number}"
+    return hashlib.blake2s(key.encode(), digest_size=digits // 2).hexdigest()
+
+
+def layout_rng(study: PhantomStudy) -> np.random.Generator:
+    """Random numbers for what a layout adds to a study."""
+    return np.random.default_rng([study.seed, study.patient_index, _LAYOUT, study.study_index])
+
+
+def write_image(path: Path, pixels: np.ndarray) -> None:
+    """Write grey pixels, uint8 (H, W), as the suffix says, JPEG or PNG, and the folders above."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_image(pixels, path.suffix))
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
+    """Write a table, compressed if the path ends in ``.gz``."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text and the folders above, compressed if the path ends in ``.gz``."""
+    data = text.encode()
+    if path.suffix == ".gz":
+        # Without the time and the file's name in the header, so that equal contents are equal bytes.
+        data = gzip.compress(data, mtime=0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def _image_size(study: PhantomStudy, number: int, size: int) -> tuple[int, int]:
+    """Height and width of an image, of an aspect ratio (width / height) between 0.8 and 1.25."""
+    rng = np.random.default_rng([study.seed, study.patient_index, _SIZE, study.study_index, number])
+    long = round(size * rng.uniform(1.0, 1.25))
+    aspect = float(np.exp(rng.uniform(np.log(0.8), np.log(1.25))))
+    return (long, round(long * aspect)) if aspect < 1 else (round(long / aspect), long)
+
+
+def _is_finished(out: Path, summary: dict) -> bool:
+    if not out.exists():
+        return False
+    if not out.is_dir():
+        raise UserError(f"{out} is a file. Give a directory with --out.")
+    if (out / DONE).is_file():
+        try:
+            found = json.loads((out / DONE).read_text())
+        except json.JSONDecodeError:
+            found = {}
+        if all(found.get(key) == value for key, value in summary.items()):
+            return True
+        raise UserError(
+            f"{out} holds a phantom made with other options (see {DONE}). Remove it or choose another --out."
+        )
+    if any(out.iterdir()):
+        raise UserError(f"{out} is not empty and holds no finished phantom. Remove it or choose another --out.")
+    return False
+
+
+def _map(function: Callable, jobs: Iterator, workers: int) -> Iterator[Rows]:
+    """``map`` over processes, in order."""
+    # One OpenCV thread a process, and none running at the fork: a child cannot stop a thread it did not inherit.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        if workers == 1:
+            yield from map(function, jobs)
+            return
+        context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+        with context.Pool(workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+            yield from pool.imap(function, jobs, chunksize=4)
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _write_patient(job: tuple[Callable[[Path, Options, Entry], Rows], Path, Options, Entry]) -> Rows:
+    write_patient, out, options, entry = job
+    return write_patient(out, options, entry)
