@@ -1,0 +1,1 @@
+"""Measurements of speed and memory; ``tools/benchmark.py`` is their command line."""
