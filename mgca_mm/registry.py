@@ -14,7 +14,7 @@ def _child(parent: Registry, *locations: str) -> Registry:
 
 DATASETS = _child(mmengine.DATASETS, "datasets.image_report", "datasets.classification")
 TRANSFORMS = _child(mmengine.TRANSFORMS, "datasets.transforms")
-MODELS = _child(mmengine.MODELS, "models")
+MODELS = _child(mmengine.MODELS, "models", "models.dense")
 METRICS = _child(mmengine.METRICS, "evaluation")
 HOOKS = _child(mmengine.HOOKS, "engine")
 OPTIM_WRAPPERS = _child(mmengine.OPTIM_WRAPPERS, "engine")

@@ -11,12 +11,14 @@ from mgca_mm.errors import UserError
 
 # Variables on top of our configs. Python substitutes them when a config file is read, too early for --cfg-options.
 VARIABLES = ("data_root", "text_model", "image_init")
+RANDOM = "random"
 
 
 def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
     """Read a config file and apply ``--cfg-options``.
 
-    An option that names one of :data:`VARIABLES` changes it wherever the config has used it.
+    An option that names one of :data:`VARIABLES` changes it wherever the config has used it. ``image_init=random``
+    leaves the image encoder to its own initialisation.
 
     Args:
         filename: Config file.
@@ -36,6 +38,8 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
         if name in options and name in cfg:
             _replace(cfg._cfg_dict, cfg[name], options[name])
     cfg.merge_from_dict(options)
+    if cfg.get("image_init") == RANDOM:
+        _start_at_random(cfg._cfg_dict)
     return cfg
 
 
@@ -78,3 +82,14 @@ def _replace(node: Any, old: str, new: Any) -> None:
             _replace(value, old, new)
         elif value == old and isinstance(value, str):
             node[key] = new
+
+
+def _start_at_random(node: Any) -> None:
+    """Remove the initialisation from a checkpoint named ``random``."""
+    for value in node.values() if isinstance(node, dict) else node:
+        if isinstance(value, dict):
+            if (value.get("init_cfg") or {}).get("checkpoint") == RANDOM:
+                value["init_cfg"] = None
+            _start_at_random(value)
+        elif isinstance(value, list | tuple):
+            _start_at_random(value)

@@ -1,5 +1,7 @@
 """``init_cfg=dict(type='Pretrained', …)`` that never fills a backbone by half."""
 
+from collections.abc import Iterable
+
 from mmengine.logging import print_log
 from mmengine.model import PretrainedInit
 from mmengine.model.weight_init import update_init_info
@@ -8,6 +10,13 @@ from mmengine.runner.checkpoint import _load_checkpoint
 from torch import nn
 
 from mgca_mm.errors import UserError
+
+
+_PREFIXES = ("image_encoder.backbone.", "backbone.", "")
+
+
+def _begins(names: Iterable[str], prefix: str) -> bool:
+    return not prefix or any(name.startswith(prefix) for name in names)
 
 
 @WEIGHT_INITIALIZERS.register_module(name="Pretrained", force=True)
@@ -20,7 +29,8 @@ class CompletePretrainedInit(PretrainedInit):
 
     Args:
         checkpoint: File, URL or ``torchvision://`` name.
-        prefix: Load the names that begin with it, without it.
+        prefix: Load the names that begin with it, without it. None takes the first of the usual ones that occurs: that
+            of our pretraining, that of mmpretrain, mmdet and mmseg, or none.
         map_location: Where the tensors are read to.
 
     Raises:
@@ -29,9 +39,10 @@ class CompletePretrainedInit(PretrainedInit):
 
     def __call__(self, module: nn.Module) -> None:
         """Load into ``module``."""
-        prefix = self.prefix or ""
+        content = self._read()
+        prefix = next(p for p in _PREFIXES if _begins(content, p)) if self.prefix is None else self.prefix
         print_log(f"load {prefix or 'model'} from {self.checkpoint}", logger="current")
-        state_dict = {name[len(prefix) :]: tensor for name, tensor in self._read().items() if name.startswith(prefix)}
+        state_dict = {name[len(prefix) :]: tensor for name, tensor in content.items() if name.startswith(prefix)}
         if not state_dict:
             raise UserError(
                 f"Checkpoint '{self.checkpoint}' holds no name that begins with '{prefix}'.\n"
@@ -49,7 +60,7 @@ class CompletePretrainedInit(PretrainedInit):
         if missing:
             raise UserError(
                 f"Checkpoint '{self.checkpoint}' fills {type(module).__name__} only in part; {len(missing)} missing: "
-                f"{', '.join(missing[:3])}…\nCheck init_cfg.prefix ('{prefix}') and the architecture."
+                f"{', '.join(missing[:3])}…\nCheck init_cfg.prefix (here '{prefix}') and the architecture."
             )
         if hasattr(module, "_params_init_info"):
             update_init_info(module, init_info=self._get_init_info())

@@ -98,22 +98,32 @@ def write_names(path: Path, names: Iterable[str]) -> None:
     path.write_bytes("".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))
 
 
-def write_subsets(folder: Path, train: Sequence[Sample]) -> None:
-    """Write the lists of 1 % and 10 % of the training images, three seeds each.
+def draw_subsets(train: Sequence[Sample]) -> dict[str, list[Sample]]:
+    """Draw 1 % and 10 % of the training samples, three seeds each.
 
     A draw is the head of one permutation, so that the 1 % of a seed are among its 10 %. ``RandomState`` is used because
     NumPy guarantees its stream for ever, which it does not for ``Generator``.
 
     Args:
-        folder: Folder of the lists, which is made.
         train: Training samples in order.
+
+    Returns:
+        Samples in order by the subset's name, such as ``train_1pct_seed42``.
     """
-    folder.mkdir()
+    subsets = {}
     for seed in SUBSET_SEEDS:
         order = np.random.RandomState(seed).permutation(len(train))
         for percent in SUBSET_PERCENTS:
             drawn = sorted(order[: max(1, len(train) * percent // 100)])
-            write_names(folder / f"train_{percent}pct_seed{seed}.txt", (train[index].image_id for index in drawn))
+            subsets[f"train_{percent}pct_seed{seed}"] = [train[index] for index in drawn]
+    return subsets
+
+
+def write_subsets(folder: Path, train: Sequence[Sample]) -> None:
+    """Write the lists of the drawn images (see :func:`draw_subsets`) into a folder, which is made."""
+    folder.mkdir()
+    for name, samples in draw_subsets(train).items():
+        write_names(folder / f"{name}.txt", (sample.image_id for sample in samples))
 
 
 def subset_names() -> list[str]:

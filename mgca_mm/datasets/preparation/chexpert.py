@@ -10,7 +10,7 @@ from .common import Collection, FilterLog, Sample
 from .options import Options
 from .raw_folder import RawFolder
 from .splits import hold_out_images
-from .tables import LABEL_VALUES, read_table, require, require_choice, require_new
+from .tables import LABEL_VALUES, label_columns, read_table, require, require_choice, require_new
 
 _TABLES = ("train.csv", "valid.csv")
 _REMEDY = "It is part of CheXpert: https://stanfordmlgroup.github.io/competitions/chexpert/"
@@ -51,8 +51,8 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     classes: list[str] = []
     for name in _TABLES:
         table = raw.table(name, remedy=_REMEDY)
-        for number, (line, row) in enumerate(read_table(table, ("Path", "Frontal/Lateral"))):
-            classes = classes or [column for column in row if column not in _NOT_LABELS]
+        for number, (line, row) in enumerate(read_table(table, ("Path", "Frontal/Lateral", *classes))):
+            classes = classes or label_columns(row, _NOT_LABELS, table)
             path = _relative_path(require(row, "Path", table, line), table, line)
             require_new(str(path), seen, "Path", table, line)
             seen.add(str(path))

@@ -6,11 +6,14 @@ the two lungs, some masks of both; neither needs a note.
 """
 
 import json
+import math
+import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from mgca_mm.datasets.image_headers import refuse_huge
 from mgca_mm.errors import UserError
 
 from . import reports
@@ -49,7 +52,7 @@ def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
     sources = {_METADATA: [raw.table(_METADATA, remedy=_REMEDY)]}
     if raw.file(_BOXES).is_file():
         sources[_BOXES] = [raw.file(_BOXES)]
-    return sources | {_MASKS: sorted(raw.file(_MASKS).glob("*.png"))}
+    return sources | {_MASKS: _find_masks(raw)}
 
 
 def collect(raw: RawFolder, options: Options) -> Collection:
@@ -80,7 +83,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         rows.append(row)
     patient_of = _merge_patients((row["filename"], row["patientid"]) for row in rows if row["patientid"])
     annotated = _read_boxes(raw)
-    masks = {path.name for path in raw.file(_MASKS).glob("*.png")}
+    masks = {path.name for path in _find_masks(raw)}
 
     filters = FilterLog(_STAGES)
     candidates: dict[str, Sample] = {}
@@ -91,7 +94,8 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         if row["modality"] != "X-ray":
             continue
         filters.passed(_STAGES[1])
-        if not options.annotations_only and not (raw.path / row["path"]).is_file():
+        # Of os: that of pathlib raises an error for a name too long.
+        if not options.annotations_only and not os.path.isfile(raw.path / row["path"]):
             continue
         filters.passed(_STAGES[2])
         if not _is_frontal(row["view"]):
@@ -149,27 +153,43 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     )
 
 
+def _find_masks(raw: RawFolder) -> list[Path]:
+    """The files of the masks, in order."""
+    paths = [raw.file(f"{_MASKS}/{path.name}") for path in raw.file(_MASKS).glob("*.png")]
+    return sorted(path for path in paths if path.is_file())
+
+
 def _read_boxes(raw: RawFolder) -> dict[str, tuple[tuple[int, int], list[Box]]]:
     """Shape and boxes of each annotated image; none where the file is missing.
 
     Raises:
-        UserError: The file is not in COCO's format.
+        UserError: The file is not in COCO's format, an image stands in it twice or has a shape no image has, or a box
+            has no area.
     """
     path = raw.file(_BOXES)
     if not path.is_file():
         return {}
+    place = str(path)
     try:
         content = json.loads(path.read_bytes())
-        name_of = {image["id"]: str(image["file_name"]) for image in content["images"]}
-        found = {name_of[image["id"]]: ((int(image["height"]), int(image["width"])), []) for image in content["images"]}
+        name_of: dict[int, str] = {}
+        found: dict[str, tuple[tuple[int, int], list[Box]]] = {}
+        for image in content["images"]:
+            name, shape = str(image["file_name"]), (int(image["height"]), int(image["width"]))
+            refuse_huge(*shape)
+            if image["id"] in name_of or name in found or min(shape) < 1:
+                raise ValueError("an image without an extent, or given twice")
+            name_of[image["id"]], found[name] = name, (shape, [])
         categories = {entry["id"]: _CATEGORIES.index(entry["name"]) for entry in content["categories"]}
         for number, entry in enumerate(content["annotations"]):
-            box = Box(*map(float, entry["bbox"]), categories[entry["category_id"]], f"{path}, annotation {number}")
-            if not (box.width > 0 and box.height > 0):
-                raise ValueError("empty box")
+            place = f"{path}, annotation {number}"
+            box = Box(*map(float, entry["bbox"]), categories[entry["category_id"]], place)
+            if not (all(map(math.isfinite, box[:4])) and box.width > 0 and box.height > 0):
+                raise ValueError("a box without an area")
             found[name_of[entry["image_id"]]][1].append(box)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not in COCO's format ({type(error).__name__}); copy it again") from error
+    # RecursionError: brackets nested without end.
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise UserError(f"{place}: not in COCO's format ({type(error).__name__}); copy it again") from error
     return found
 
 

@@ -14,6 +14,7 @@ from .options import Options
 from .raw_folder import RawFolder
 from .tables import (
     LABEL_VALUES,
+    label_columns,
     read_table,
     require,
     require_choice,
@@ -164,7 +165,7 @@ def _read_labels(raw: RawFolder) -> tuple[list[str] | None, dict[str, list[int |
     classes: list[str] = []
     labels: dict[str, list[int | None]] = {}
     for line, row in read_table(path, ("subject_id", "study_id")):
-        classes = classes or [column for column in row if column not in ("subject_id", "study_id")]
+        classes = classes or label_columns(row, ("subject_id", "study_id"), path)
         study = require_number(row, "study_id", path, line)
         require_new(study, labels, "study_id", path, line)
         labels[study] = [require_choice(row, name, LABEL_VALUES, path, line) for name in classes]

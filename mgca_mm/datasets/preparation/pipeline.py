@@ -27,6 +27,7 @@ from .annotations import (
     FAILED,
     REJECTED,
     describe,
+    draw_subsets,
     write_annotations,
     write_coco,
     write_names,
@@ -247,6 +248,9 @@ def _write_dense(collection: Collection, partial: Path, dataset: str, row_of_ima
             metainfo = {"dataset": dataset, "split": split}
             write_coco(folder / f"{split}.json", metainfo, boxed[split], collection.categories, row_of_image)
         write_subsets(folder / "subsets", boxed["train"])
+        for name, samples in draw_subsets(boxed["train"]).items():
+            metainfo = {"dataset": dataset, "split": name}
+            write_coco(folder / "subsets" / f"{name}.json", metainfo, samples, collection.categories, row_of_image)
     if collection.mask_classes is not None:
         folder = partial / "segmentation"
         folder.mkdir(exist_ok=True)

@@ -38,7 +38,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         Samples in the order in which their patients first stand in the table. The mask is the union of the boxes.
 
     Raises:
-        UserError: The table is missing or malformed, or a patient is said to have boxes and to have none.
+        UserError: The table is missing or malformed, or a patient without boxes has another row.
     """
     table = raw.table(_TABLE, remedy=_REMEDY)
     filters = FilterLog(_STAGES, units=("patients",))
@@ -48,7 +48,9 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         patient = require_file_name(row, "patientId", table, line)
         target = require_choice(row, "Target", {"0": 0, "1": 1}, table, line)
         if patient in boxes_of and not (target and boxes_of[patient]):
-            raise UserError(f"{table}, line {line}: patientId {patient} has another row that says the opposite")
+            raise UserError(
+                f"{table}, line {line}: this patientId stands twice, and one of its rows has no box; remove it"
+            )
         if target:
             boxes_of.setdefault(patient, []).append(_read_box(row, table, line))
         else:

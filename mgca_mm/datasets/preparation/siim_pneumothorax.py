@@ -47,8 +47,8 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         Samples in the order in which their images first stand in the table.
 
     Raises:
-        UserError: The table is missing or malformed, a mask is, an image is said to have a mask and to have none, or
-            two files have the name of one image.
+        UserError: The table is missing or malformed, a mask is, an image without a mask has another row, or two
+            files have the name of one image.
     """
     table = raw.table(*_TABLES, remedy=_REMEDY)
     filters = FilterLog(_STAGES, units=("images",))
@@ -60,7 +60,9 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         runs = require(row, "EncodedPixels", table, line)
         image_of_row.append(image_id)
         if image_id in runs_of and (runs == _NO_MASK or not runs_of[image_id]):
-            raise UserError(f"{table}, line {line}: ImageId {image_id} has another row that says the opposite")
+            raise UserError(
+                f"{table}, line {line}: this ImageId stands twice, and one of its rows has no mask; remove it"
+            )
         if image_id not in runs_of:
             filters.passed(_STAGES[1])
         if runs == _NO_MASK:
@@ -86,7 +88,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         for image_id, runs in runs_of.items()
     ]
     if options.protocol == "released":
-        split_of = _split_rows(image_of_row)
+        split_of = _split_rows(image_of_row, table)
         notes = ["the rows of the table are divided: an image of several rows may be in several splits"]
     else:
         split_of = {image_id: (split,) for image_id, split in divide(list(runs_of), 0.3, 0.5, table).items()}
@@ -100,11 +102,19 @@ def collect(raw: RawFolder, options: Options) -> Collection:
 def _find_images(raw: RawFolder) -> dict[str, str]:
     """Path of each DICOM file in the folder, by its name without the ending.
 
+    Links to folders are followed, each folder once; whether they may be is decided where a file is opened.
+
     Raises:
         UserError: Two files have one name.
     """
     found: dict[str, str] = {}
-    for folder, _, names in os.walk(raw.path):
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(raw.path, followlinks=True):
+        place = os.path.realpath(folder)
+        if place in seen:
+            folders.clear()
+            continue
+        seen.add(place)
         for name in names:
             if name.endswith(".dcm"):
                 path = str(Path(folder, name).relative_to(raw.path))
@@ -114,8 +124,14 @@ def _find_images(raw: RawFolder) -> dict[str, str]:
     return found
 
 
-def _split_rows(image_of_row: list[str]) -> dict[str, tuple[str, ...]]:
-    """Splits of each image, by a division of the rows 70/15/15."""
+def _split_rows(image_of_row: list[str], table: Path) -> dict[str, tuple[str, ...]]:
+    """Splits of each image, by a division of the rows 70/15/15.
+
+    Raises:
+        UserError: There are fewer than four, too few to give each split one.
+    """
+    if len(image_of_row) < 4:
+        raise UserError(f"{table}: {len(image_of_row)} rows; three splits need at least 4")
     train, rest = train_test_split(image_of_row, test_size=0.3, random_state=0)
     val, test = train_test_split(rest, test_size=0.5, random_state=0)
     members = {"train": set(train), "val": set(val), "test": set(test)}

@@ -8,7 +8,7 @@ import csv
 import gzip
 import math
 import zlib
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from mgca_mm.errors import UserError
 Choice = TypeVar("Choice")
 # How CheXpert and its labeller write a label: blank is not mentioned, -1 uncertain.
 LABEL_VALUES = {"": None, "1.0": 1, "0.0": 0, "-1.0": -1, "1": 1, "0": 0, "-1": -1}
+_MAX_NAME_BYTES = 200  # File systems take 255, and an ending may be added.
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -48,7 +49,8 @@ def read_table(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[
         The number of the line in the file (the last one, for a row of several lines), and the row by column name.
 
     Raises:
-        UserError: The file is unreadable, truncated, not gzip, without a header, without a required column, or not csv.
+        UserError: The file is unreadable, truncated, not gzip, without a header, without a required column, with one
+            twice, or not csv.
     """
     line = 0
     try:
@@ -60,6 +62,9 @@ def read_table(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[
                 raise UserError(f"{path}: the file is empty; a csv file with a header line is expected")
             if missing:
                 raise UserError(f"{path}, line 1: no column {', '.join(map(repr, missing))} in the header")
+            names = [column for column in columns if column]
+            if len(set(names)) < len(names):
+                raise UserError(f"{path}, line 1: a column stands twice in the header; remove or rename one")
             blank = dict.fromkeys(columns, "")
             for cells in reader:
                 line = reader.line_num
@@ -86,6 +91,20 @@ def _explain(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: not a gzip file\nIf it is plain text already, rename it to end in .csv") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def label_columns(row: Iterable[str], others: Container[str], path: Path) -> list[str]:
+    """Columns of a table whose columns are all labels, but for some.
+
+    Raises:
+        UserError: One could not be a name: a quotation mark left open makes one of the rows below the header.
+    """
+    labels = [column for column in row if column not in others]
+    if not all(label and label.isprintable() for label in labels):
+        raise UserError(
+            f"{path}, line 1: a column of labels has no name, or one with line breaks or in another encoding than UTF-8"
+        )
+    return labels
 
 
 def require(row: dict[str, str], column: str, path: Path, line: int) -> str:
@@ -115,11 +134,12 @@ def require_file_name(row: dict[str, str], column: str, path: Path, line: int) -
     """Value of a cell that names a file inside a folder known already, hence without any folder in it.
 
     Raises:
-        UserError: The cell is empty, leads out of its folder or has control characters, which no list with one name a
-            line could hold.
+        UserError: The cell is empty, leads out of its folder, is too long for a name or has control characters, which
+            no list with one name a line could hold.
     """
     value = require(row, column, path, line)
-    if value in (".", "..") or any(character in "/\\" or not character.isprintable() for character in value):
+    is_plain = all(character not in "/\\" and character.isprintable() for character in value)
+    if value in (".", "..") or not is_plain or len(value.encode()) > _MAX_NAME_BYTES:
         raise UserError(f"{path}, line {line}: column {column!r} is not a plain file name")
     return value
 
@@ -158,7 +178,7 @@ def require_new(name: str, seen: Container[str], column: str, path: Path, line: 
         UserError: It was seen already.
     """
     if name in seen:
-        raise UserError(f"{path}, line {line}: {column} {name} stands twice in the file; remove one of the rows")
+        raise UserError(f"{path}, line {line}: this {column} stands twice in the file; remove one of the rows")
 
 
 def _open_text(path: Path):

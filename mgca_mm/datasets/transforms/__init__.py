@@ -2,5 +2,6 @@ from .formatting import PackImageReportInputs
 from .image import ResizeAndPad
 from .loading import LoadRadiograph
 from .report import TokenizeReport
+from .segmentation import RandomScaleRotate
 
-__all__ = ["LoadRadiograph", "PackImageReportInputs", "ResizeAndPad", "TokenizeReport"]
+__all__ = ["LoadRadiograph", "PackImageReportInputs", "RandomScaleRotate", "ResizeAndPad", "TokenizeReport"]

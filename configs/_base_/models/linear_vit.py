@@ -1,0 +1,14 @@
+# One linear layer on a frozen ViT-B/16 (PROTOCOL §2). image_init: a checkpoint of ours, of mmpretrain, or random.
+image_init = 'work_dirs/pretrain_vit/epoch_50.pth'
+model = dict(
+    type='mmpretrain.ImageClassifier',
+    data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
+    backbone=dict(
+        type='mmpretrain.VisionTransformer',
+        arch='deit-base',
+        img_size=224,
+        patch_size=16,
+        out_type='cls_token',
+        frozen_stages=12,
+        init_cfg=dict(type='Pretrained', checkpoint=image_init)),
+    head=dict(type='mmpretrain.MultiLabelLinearClsHead', in_channels=768))

@@ -1,0 +1,13 @@
+# As covidx_vit.py, on a frozen ResNet-50.
+_base_ = './covidx_vit.py'
+image_init = 'work_dirs/pretrain_resnet50/epoch_50.pth'
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='mmpretrain.ResNet',
+        depth=50,
+        frozen_stages=4,
+        norm_eval=True,
+        init_cfg=dict(type='Pretrained', checkpoint=image_init)),
+    neck=dict(type='mmpretrain.GlobalAveragePooling'),
+    head=dict(in_channels=2048))

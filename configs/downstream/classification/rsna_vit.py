@@ -1,0 +1,11 @@
+# RSNA Pneumonia, any lung opacity: linear layer on a frozen ViT-B/16.
+_base_ = [
+    '../../_base_/models/linear_vit.py',
+    '../../_base_/datasets/classification.py',
+    '../../_base_/schedules/classification_50e.py',
+]
+data_root = 'data/rsna_pneumonia'
+model = dict(head=dict(num_classes=1))
+train_dataloader = dict(dataset=dict(data_root=data_root))
+val_dataloader = dict(dataset=dict(data_root=data_root))
+test_dataloader = dict(dataset=dict(data_root=data_root))

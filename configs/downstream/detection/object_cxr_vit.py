@@ -1,0 +1,11 @@
+# Object-CXR, foreign objects: YOLOv3 on a frozen ViT-B/16. With 1 % of the images the paper takes lr 2e-4, batch 8.
+_base_ = [
+    '../../_base_/models/yolov3_vit.py',
+    '../../_base_/datasets/detection.py',
+    '../../_base_/schedules/detection_50e.py',
+]
+data_root = 'data/object_cxr'
+metainfo = dict(classes=('Foreign Object', ))
+train_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
+val_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
+test_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))

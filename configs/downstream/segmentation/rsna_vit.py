@@ -1,0 +1,12 @@
+# RSNA Pneumonia, lung opacities: U-Net decoder on a frozen ViT-B/16.
+_base_ = [
+    '../../_base_/models/unet_vit.py',
+    '../../_base_/datasets/segmentation.py',
+    '../../_base_/schedules/segmentation_50e.py',
+]
+data_root = 'data/rsna_pneumonia'
+metainfo = dict(classes=('background', 'lung opacity'))
+train_dataloader = dict(batch_size=16, dataset=dict(data_root=data_root, metainfo=metainfo))
+val_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
+test_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
+optim_wrapper = dict(optimizer=dict(weight_decay=0.05))

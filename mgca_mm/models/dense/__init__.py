@@ -1,0 +1,7 @@
+"""What detectors and segmentors need around an image encoder."""
+
+from .resnet_with_stem import ResNetWithStem
+from .unet_head import UNetHead
+from .vit_pyramid import ViTPyramid
+
+__all__ = ["ResNetWithStem", "UNetHead", "ViTPyramid"]
