@@ -1,5 +1,11 @@
 from .amp import BFloat16OptimWrapper
-from .hooks import FreezePrototypesHook, ThroughputHook
+from .hooks import CachedFeaturesHook, FreezePrototypesHook, ThroughputHook
 from .pretrained import CompletePretrainedInit
 
-__all__ = ["BFloat16OptimWrapper", "CompletePretrainedInit", "FreezePrototypesHook", "ThroughputHook"]
+__all__ = [
+    "BFloat16OptimWrapper",
+    "CachedFeaturesHook",
+    "CompletePretrainedInit",
+    "FreezePrototypesHook",
+    "ThroughputHook",
+]

@@ -11,7 +11,6 @@ from torch import nn
 
 from mgca_mm.errors import UserError
 
-
 _PREFIXES = ("image_encoder.backbone.", "backbone.", "")
 
 

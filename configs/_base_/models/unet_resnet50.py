@@ -7,6 +7,7 @@ model = dict(
         type='mgca_mm.ResNetWithStem',
         depth=50,
         out_indices=(0, 1, 2, 3),
+        zero_init_residual=False,  # as torchvision's, where image_init is random
         frozen_stages=4,
         norm_eval=True,
         init_cfg=dict(type='Pretrained', checkpoint=image_init)),

@@ -6,6 +6,7 @@ model = dict(
         _delete_=True,
         type='mmpretrain.ResNet',
         depth=50,
+        zero_init_residual=False,  # as torchvision's, where image_init is random
         frozen_stages=4,
         norm_eval=True,
         init_cfg=dict(type='Pretrained', checkpoint=image_init)),

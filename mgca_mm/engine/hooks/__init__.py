@@ -1,4 +1,5 @@
+from .cached_features import CachedFeaturesHook
 from .freeze_prototypes import FreezePrototypesHook
 from .throughput import ThroughputHook
 
-__all__ = ["FreezePrototypesHook", "ThroughputHook"]
+__all__ = ["CachedFeaturesHook", "FreezePrototypesHook", "ThroughputHook"]

@@ -1,0 +1,13 @@
+# The linear classification of chexpert for the quickstart's ResNet-18, small, at 112 x 112 from images of 128 x 128.
+_base_ = '../downstream/classification/chexpert_resnet50.py'
+model = dict(backbone=dict(depth=18), head=dict(in_channels=512))
+test_pipeline = [
+    dict(type='mgca_mm.LoadRadiograph', channels=3),
+    dict(type='mmpretrain.CenterCrop', crop_size=112),
+    dict(type='mmpretrain.PackInputs'),
+]
+# Without augmentation, so that images can be encoded once: custom_hooks.0.folder=DIR
+train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline))
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline))
+optim_wrapper = dict(optimizer=dict(lr=5e-3))

@@ -1,0 +1,151 @@
+"""Training a linear layer on features that were encoded once."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.dataset import BaseDataset, Compose, default_collate
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mgca_mm.errors import UserError
+from mgca_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class CachedFeaturesHook(Hook):
+    """Encodes every image once, before training; the loop then reads features instead of images.
+
+    For mmpretrain's classifiers with a frozen backbone. Training and validation images go through the validation's
+    pipeline: where training has no augmentation the result is that of the loop, where it has, the augmentation is left
+    out. The model and its checkpoints are whole as ever, so that a test needs no cache.
+
+    Args:
+        folder: Where the features are kept, to be read by the next run with the same encoder and images. None: the
+            hook does nothing.
+    """
+
+    priority = "VERY_LOW"  # After the hooks that load weights.
+
+    def __init__(self, folder: str | None = None):
+        self.folder = None if folder is None else Path(folder)
+
+    def before_train(self, runner) -> None:
+        """Encode, and let the loaders deliver features.
+
+        Raises:
+            UserError: If the backbone is not frozen.
+        """
+        if self.folder is None:
+            return
+        model = runner.model.module if hasattr(runner.model, "module") else runner.model
+        if any(parameter.requires_grad for parameter in model.backbone.parameters()):
+            raise UserError("Features can be cached of a frozen backbone only: set model.backbone.frozen_stages.")
+        val_dataset = runner.val_loop.dataloader.dataset
+        pipeline = val_dataset.pipeline
+        # The pipeline as the config has it: a transform need not tell its parameters.
+        digest = _digest_weights(model) + str(runner.cfg.val_dataloader.dataset.pipeline)
+        for loader in (runner.train_loop.dataloader, runner.val_loop.dataloader):
+            dataset = loader.dataset
+            features = self._load_or_encode(model, dataset, pipeline, digest, loader)
+            dataset.pipeline = Compose([_TakeFeature(features)])
+        # From here on the classifier's inputs are its features: neither normalised nor encoded again.
+        model.data_preprocessor._enable_normalize = False
+        model.extract_feat = _pass_on
+
+    def after_train(self, runner) -> None:
+        """Give the model its encoder back."""
+        if self.folder is not None:
+            model = runner.model.module if hasattr(runner.model, "module") else runner.model
+            model.data_preprocessor._enable_normalize = True
+            del model.extract_feat
+
+    def _load_or_encode(
+        self, model: nn.Module, dataset: BaseDataset, pipeline: Compose, digest: str, loader: DataLoader
+    ) -> dict[str, np.ndarray]:
+        """Features of the images of a data set, by image."""
+        ids = [dataset.get_data_info(index)["image_id"] for index in range(len(dataset))]
+        manifest = Path(dataset.data_root) / "manifest.json"  # of prepared data; it has a checksum of every file
+        prepared = manifest.read_text(encoding="utf-8") if manifest.is_file() else ""
+        key = json.dumps([digest, str(dataset.ann_file), prepared])
+        path = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
+        known: dict[str, np.ndarray] = {}
+        if path.is_file():
+            with np.load(path, allow_pickle=False) as content:
+                known = dict(zip(content["image_ids"].tolist(), content["features"], strict=True))
+        todo = [index for index, image_id in enumerate(ids) if image_id not in known]
+        if todo:
+            print_log(f"encode {len(todo)} images of {dataset.ann_file}", logger="current")
+            encoded = _encode(model, dataset, pipeline, todo, loader)
+            known |= dict(zip((ids[index] for index in todo), encoded, strict=True))
+            self._save(path, known)
+        return known
+
+    def _save(self, path: Path, features: dict[str, np.ndarray]) -> None:
+        """Write a cache file such that no other run meets half of it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.stem}.partial.npz")
+        np.savez(temporary, image_ids=np.array(list(features)), features=np.stack(list(features.values())))
+        temporary.replace(path)
+
+
+class _TakeFeature:
+    """The pipeline of a data set whose images are encoded already."""
+
+    def __init__(self, features: dict[str, np.ndarray]):
+        self.features = features
+
+    def __call__(self, results: dict) -> dict:
+        from mmpretrain.structures import DataSample
+
+        sample = DataSample(metainfo={"image_id": results["image_id"]}).set_gt_label(results["gt_label"])
+        return {"inputs": torch.from_numpy(self.features[results["image_id"]]), "data_samples": sample}
+
+
+def _pass_on(inputs: torch.Tensor, stage: str = "neck") -> tuple[torch.Tensor]:
+    return (inputs,)
+
+
+@torch.no_grad()
+def _encode(
+    model: nn.Module, dataset: BaseDataset, pipeline: Compose, indices: Iterable[int], loader: DataLoader
+) -> np.ndarray:
+    """Features after the neck, (N, C) float32, in evaluation mode."""
+    was_training = model.training
+    model.eval()
+    images = [{**dataset.get_data_info(index)} for index in indices]
+    batches = DataLoader(
+        _Images(images, pipeline), batch_size=64, num_workers=loader.num_workers, collate_fn=default_collate
+    )
+    features = []
+    for batch in batches:
+        features.append(model.extract_feat(model.data_preprocessor(batch)["inputs"])[-1].float().cpu().numpy())
+    model.train(was_training)
+    return np.concatenate(features)
+
+
+class _Images(torch.utils.data.Dataset):
+    """Samples through a pipeline."""
+
+    def __init__(self, samples: list[dict], pipeline: Compose):
+        self.samples = samples
+        self.pipeline = pipeline
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> dict:
+        return {"inputs": self.pipeline(self.samples[index])["inputs"]}
+
+
+def _digest_weights(model: nn.Module) -> str:
+    """Fingerprint of the frozen part: what it is made of and its weights."""
+    digest = hashlib.sha256(repr((model.backbone, model.neck if model.with_neck else None)).encode())
+    for name, tensor in model.backbone.state_dict().items():
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
