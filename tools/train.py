@@ -2,13 +2,16 @@
 """Train a model from a config: pretraining or a downstream task."""
 
 import argparse
+import json
 import os
 from pathlib import Path
 
 from mmengine.config import DictAction
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from mgca_mm.engine.launch import close_ranks, configure_run
+from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.errors import UserError, exit_on_user_error
 
 
@@ -23,6 +26,9 @@ def parse_args() -> argparse.Namespace:
         help="resume from the latest checkpoint of the work dir, or from the given one",
     )
     parser.add_argument("--amp", action="store_true", help="bfloat16 autocast where the device has it")
+    parser.add_argument(
+        "--test", action="store_true", help="test the best checkpoint in the end; metrics go to WORK_DIR/test.json"
+    )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
     parser.add_argument(
         "--cfg-options",
@@ -53,7 +59,18 @@ def main() -> None:
                 "Lower it: --cfg-options train_dataloader.batch_size=N"
             )
         runner.train()
+        if args.test:
+            test_best_checkpoint(runner)
         close_ranks()
+
+
+def test_best_checkpoint(runner: Runner) -> None:
+    """Test the checkpoint that was best in validation, or the last one where none was kept."""
+    checkpoint = runner.message_hub.get_info("best_ckpt", None) or runner.message_hub.get_info("last_ckpt")
+    load_whole_model(runner.model, checkpoint)
+    metrics = {name: float(value) for name, value in runner.test().items()}
+    if is_main_process():
+        Path(runner.work_dir, "test.json").write_text(json.dumps(metrics, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,3 +11,7 @@ train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pi
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline))
 optim_wrapper = dict(optimizer=dict(lr=5e-3))
+# As many iterations for 1 % of the images as for all.
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=600, val_interval=20)
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=600))
+log_processor = dict(by_epoch=False)

@@ -18,3 +18,7 @@ test_pipeline = [
 train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline))
+# As many iterations for 1 % of the images as for all.
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=400, val_interval=40)
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=400))
+log_processor = dict(by_epoch=False)

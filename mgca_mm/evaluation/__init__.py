@@ -1,4 +1,18 @@
 from .alignment_loss import AlignmentLoss
+from .classification import AUROC, ClassificationLoss, Top1Accuracy
+from .detection import DetectionMAP
 from .retrieval import ImageReportRetrieval, rank_of_best_match
+from .segmentation import PerImageDice
+from .segmentation_loss import SegmentationLoss
 
-__all__ = ["AlignmentLoss", "ImageReportRetrieval", "rank_of_best_match"]
+__all__ = [
+    "AUROC",
+    "AlignmentLoss",
+    "ClassificationLoss",
+    "DetectionMAP",
+    "ImageReportRetrieval",
+    "PerImageDice",
+    "SegmentationLoss",
+    "Top1Accuracy",
+    "rank_of_best_match",
+]

@@ -45,5 +45,5 @@ test_dataloader = dict(
         ann_file='test.json',
         test_mode=True,
         pipeline=test_pipeline))
-val_evaluator = [dict(type='mgca_mm.ClassificationLoss'), dict(type='mgca_mm.AUROC')]
+val_evaluator = [dict(type='mgca_mm.ClassificationLoss', multi_label=True), dict(type='mgca_mm.AUROC')]
 test_evaluator = [dict(type='mgca_mm.AUROC', num_bootstrap=1000)]

@@ -9,5 +9,5 @@ model = dict(head=dict(_delete_=True, type='mmpretrain.LinearClsHead', in_channe
 train_dataloader = dict(dataset=dict(data_root=data_root, exclusive=True))
 val_dataloader = dict(dataset=dict(data_root=data_root, exclusive=True))
 test_dataloader = dict(dataset=dict(data_root=data_root, exclusive=True))
-val_evaluator = [dict(type='mgca_mm.ClassificationLoss'), dict(type='mgca_mm.Top1Accuracy')]
+val_evaluator = [dict(type='mgca_mm.ClassificationLoss', multi_label=False), dict(type='mgca_mm.Top1Accuracy')]
 test_evaluator = [dict(type='mgca_mm.Top1Accuracy', num_bootstrap=1000)]

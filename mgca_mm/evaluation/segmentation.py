@@ -1,0 +1,112 @@
+"""Per-image Dice (PROTOCOL §4) on the data samples of mmseg."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from torch import Tensor
+
+from mgca_mm.errors import UserError
+from mgca_mm.registry import METRICS
+
+_IGNORED = 255
+
+
+@METRICS.register_module()
+class PerImageDice(BaseMetric):
+    """Dice of the foreground of each image, 2 |A ∩ B| / (|A| + |B|), averaged over images, in percent.
+
+    * ``dice``: over all images; an empty mask scores 1 if the prediction is empty, otherwise 0.
+    * ``dice_positive``: over the images with foreground; NaN, with a word in the log, where there are none.
+
+    mmseg's ``mDice`` pools the pixels of all images instead, and so hardly notices a miss of something small.
+
+    Each sample needs ``gt_sem_seg`` (1, H, W) of 0 and 1, with 255 for pixels that do not count, and as prediction
+
+    * ``seg_logits`` (1, H, W), where the head has one channel. In spite of their name they are the *probabilities* into
+      which mmseg's ``postprocess_result`` turns the logits of one channel; ``threshold`` replaces the head's own;
+    * else ``pred_sem_seg`` (1, H, W) of 0 and 1.
+
+    mmseg resizes predictions to the original image, so ``LoadAnnotations`` must stand after ``Resize`` in the test
+    pipeline, as in mmseg's own configs.
+
+    Args:
+        threshold: Probability above which a pixel is foreground.
+        **kwargs: As in :class:`mmengine.evaluator.BaseMetric`.
+    """
+
+    default_prefix = "seg"
+
+    def __init__(self, threshold: float = 0.5, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 < threshold < 1:
+            raise ValueError(f"threshold must be a probability between 0 and 1, got {threshold}")
+        self.threshold = threshold
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep the Dice of each image of a batch, and whether it has foreground."""
+        for sample in data_samples:
+            predicted = self._prediction(sample)
+            mask = _mask(sample).to(predicted.device)
+            if mask.shape != predicted.shape:
+                raise UserError(
+                    f"A mask of {tuple(mask.shape)} for a prediction of {tuple(predicted.shape)}: put LoadAnnotations "
+                    "after Resize in the test pipeline."
+                )
+            counts = mask != _IGNORED
+            foreground, found = mask == 1, predicted * counts
+            # A prediction that is not a number stays one, so that an empty mask does not make it look right.
+            total = foreground.sum() + found.sum()
+            dice = 2 * (found * foreground).sum() / total if total != 0 else torch.ones(())
+            self.results.append((dice.item(), foreground.any().item()))
+
+    def _prediction(self, sample: dict) -> Tensor:
+        """(H, W) float: 1 foreground, 0 background, NaN where the score is not a number.
+
+        Raises:
+            UserError: If it is missing, of another shape, or neither probabilities nor a map of two classes.
+        """
+        if "seg_logits" in sample and len(sample["seg_logits"]["data"]) == 1:
+            probability = _plane(sample, "seg_logits").float()
+            if (probability < 0).any() or (probability > 1).any():
+                raise UserError(
+                    "seg_logits of one channel must be probabilities, as mmseg's postprocess_result leaves them: "
+                    "apply the sigmoid in the segmentor."
+                )
+            return (probability > self.threshold).float().masked_fill(probability.isnan(), torch.nan)
+        if "pred_sem_seg" not in sample:
+            raise UserError("A sample has neither seg_logits of one channel nor pred_sem_seg.")
+        predicted = _plane(sample, "pred_sem_seg")
+        if ((predicted != 0) & (predicted != 1)).any():
+            raise UserError("pred_sem_seg must be a map of two classes, 0 background and 1 foreground.")
+        return predicted.float()
+
+    def compute_metrics(self, results: list[tuple[float, bool]]) -> dict[str, float]:
+        """Average."""
+        dice, has_foreground = (np.array(column) for column in zip(*results, strict=True))
+        if has_foreground.any():
+            positive = float(dice[has_foreground].mean()) * 100
+        else:
+            print_log("dice_positive is not a number: no image has foreground", logger="current", level=logging.WARNING)
+            positive = float("nan")
+        return {"dice": float(dice.mean()) * 100, "dice_positive": positive}
+
+
+def _mask(sample: dict) -> Tensor:
+    if "gt_sem_seg" not in sample:
+        raise UserError("A sample has no gt_sem_seg: put dict(type='LoadAnnotations') after Resize in the pipeline.")
+    mask = _plane(sample, "gt_sem_seg")
+    if ((mask != 0) & (mask != 1) & (mask != _IGNORED)).any():
+        raise UserError("A mask must hold 0 (background), 1 (foreground) and 255 (not counted) only.")
+    return mask
+
+
+def _plane(sample: dict, key: str) -> Tensor:
+    """(H, W) of a sample's (1, H, W)."""
+    data = sample[key]["data"]
+    if data.ndim != 3 or len(data) != 1:
+        raise UserError(f"{key} must be (1, H, W), got {tuple(data.shape)}.")
+    return data[0]

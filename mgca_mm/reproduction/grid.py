@@ -1,0 +1,139 @@
+"""Cells of the grid, and running them: one process a cell, what is done is not done again."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mgca_mm.engine.config import RANDOM
+
+from .settings import SETTINGS, TABLES, Setting
+
+ROOT = Path(__file__).parents[2]
+RESULT = "cell.json"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the grid runs on.
+
+    Attributes:
+        data: Folder of the prepared data sets.
+        config: Config of a setting, with ``{task}``, ``{name}`` and ``{encoder}``.
+        encoders: Encoders to run; None for those of each table.
+        cache_features: Encode the images of a classification once, without augmentation.
+    """
+
+    data: Path
+    config: str = "configs/downstream/{task}/{name}_{encoder}.py"
+    encoders: tuple[str, ...] | None = None
+    cache_features: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: a setting, an encoder, how it was initialised, the share of the labels, and the seed."""
+
+    setting: Setting
+    encoder: str
+    init: str
+    percent: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Unique name, that of its folder."""
+        return f"{self.setting.key}/{self.encoder}_{self.init}_{self.percent}pct_seed{self.seed}"
+
+
+def cells_of(
+    tables: Iterable[str], inits: Sequence[str], percents: Sequence[int], seeds: Sequence[int], profile: Profile
+) -> list[Cell]:
+    """Cells of some tables, each once, the cheap ones first so that a figure fills early."""
+    cells: dict[Cell, None] = {}
+    for percent in sorted(percents):
+        for seed in seeds:
+            for table in tables:
+                for key in TABLES[table].settings:
+                    for encoder in profile.encoders or TABLES[table].encoders:
+                        for init in TABLES[table].rows(inits):
+                            cells[Cell(SETTINGS[key], encoder, init, percent, seed)] = None
+    return list(cells)
+
+
+def command_of(cell: Cell, folder: Path, checkpoint: str, profile: Profile) -> list[str]:
+    """Command line of a cell."""
+    config = profile.config.format(task=cell.setting.task, name=cell.setting.name, encoder=cell.encoder)
+    options = {
+        "data_root": str(profile.data / cell.setting.data),
+        "image_init": checkpoint,
+        "randomness.seed": str(cell.seed),
+        **cell.setting.subset_option(cell.percent, cell.seed),
+        **_task_options(cell, folder, profile),
+    }
+    words = [sys.executable, str(ROOT / "tools" / "train.py"), str(ROOT / config), "--test"]
+    words += ["--work-dir", str(folder / cell.name), "--cfg-options"]
+    return words + [f"{name}={value}" for name, value in options.items()]
+
+
+def run_cell(cell: Cell, folder: Path, checkpoint: str, profile: Profile) -> dict:
+    """Run a cell, unless it has run already from the same checkpoint.
+
+    Args:
+        cell: The cell.
+        folder: Folder of all cells.
+        checkpoint: What the encoder starts from: a file, a name or ``random``.
+        profile: What to run on.
+
+    Returns:
+        ``score`` in percent (None for a failed cell), all ``metrics``, ``seconds``, ``command`` and ``started_from``.
+    """
+    work_dir = folder / cell.name
+    command = command_of(cell, folder, checkpoint, profile)
+    started_from = _identify(checkpoint)
+    result_file = work_dir / RESULT
+    if result_file.is_file():
+        result = json.loads(result_file.read_text(encoding="utf-8"))
+        if result["score"] is not None and (result["command"], result["started_from"]) == (command[1:], started_from):
+            return result
+    work_dir.mkdir(parents=True, exist_ok=True)
+    (work_dir / "test.json").unlink(missing_ok=True)
+    start = time.monotonic()
+    with open(work_dir / "output.txt", "w", encoding="utf-8") as output:
+        code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False, cwd=ROOT).returncode
+    metrics = json.loads((work_dir / "test.json").read_text()) if code == 0 else {}
+    result = {
+        "score": metrics.get(cell.setting.metric),
+        "metrics": metrics,
+        "seconds": round(time.monotonic() - start, 1),
+        "command": command[1:],
+        "started_from": started_from,
+    }
+    temporary = result_file.with_suffix(".partial")
+    temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(result_file)
+    if result["score"] is not None:  # The checkpoints are worth nothing once the number is there.
+        for path in work_dir.glob("*.pth"):
+            path.unlink()
+    return result
+
+
+def _task_options(cell: Cell, folder: Path, profile: Profile) -> Mapping[str, str]:
+    """Changes that depend on the task and the share of the images."""
+    if cell.setting.task == "classification" and profile.cache_features:
+        return {"custom_hooks.0.folder": str(folder / "features")}
+    if cell.setting.task == "detection" and cell.percent == 1:  # PROTOCOL §3
+        return {"optim_wrapper.optimizer.lr": "2e-4", "train_dataloader.batch_size": "8"}
+    return {}
+
+
+def _identify(checkpoint: str) -> str:
+    """A checkpoint's name, and its size and time where it is a file."""
+    path = Path(checkpoint)
+    if checkpoint == RANDOM or not path.is_file():
+        return checkpoint
+    status = path.stat()
+    return f"{path.name} {status.st_size} {status.st_mtime_ns}"

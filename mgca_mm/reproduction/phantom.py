@@ -1,0 +1,74 @@
+"""The grid's data sets and encoders where nothing real is at hand: made from the phantom."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from .grid import ROOT, Profile
+
+IMAGE_SIZE = 128
+# Patients a layout. RSNA's and SIIM's images are drawn at 1024 x 1024, a third of a second each.
+_PATIENTS = {
+    "mimic_cxr": 2000,
+    "chexpert": 1000,
+    "rsna_pneumonia": 1000,
+    "covidx": 1000,
+    "object_cxr": 1500,
+    "siim_pneumothorax": 600,
+}
+# Different patients for pretraining and for the tasks.
+_SEEDS = {name: seed for seed, name in enumerate(_PATIENTS, start=1)}
+# The ablations of the alignments; a full MGCA is "mgca".
+PRETRAINING = {
+    "mgca": "configs/quickstart/pretrain_resnet18.py",
+    "ita": "configs/quickstart/ablation_ita_resnet18.py",
+    "ita_cta": "configs/quickstart/ablation_ita_cta_resnet18.py",
+    "ita_cpa": "configs/quickstart/ablation_ita_cpa_resnet18.py",
+}
+
+
+def profile_of(folder: Path) -> Profile:
+    """The quickstart's configs on the phantom's data."""
+    return Profile(folder / "data", "configs/quickstart/{task}_{name}.py", ("resnet18",), cache_features=True)
+
+
+def make_data(folder: Path, names: set[str], workers: int) -> None:
+    """Write and prepare the phantom in the layouts of some data sets; what is there is left alone.
+
+    Raises:
+        subprocess.CalledProcessError: A step failed; it has said why.
+    """
+    for name in sorted(names):
+        raw, out = folder / "raw" / name, folder / "data" / name
+        make = [
+            "make_phantom.py",
+            "--layout",
+            name,
+            "--out",
+            raw,
+            "--patients",
+            _PATIENTS[name],
+            "--seed",
+            _SEEDS[name],
+        ]
+        _run(*make, "--workers", workers)
+        _run("prepare_data.py", name, "--raw", raw, "--out", out, "--image-size", IMAGE_SIZE, "--vocab-size", 2000)
+
+
+def pretrain(folder: Path, init: str) -> str:
+    """Checkpoint of an encoder pretrained on the phantom, which is made if it is not there."""
+    work_dir = folder / "pretraining" / init
+    pointer = work_dir / "last_checkpoint"
+    final = work_dir / "epoch_6.pth"
+    if not final.is_file():
+        options = ["--resume"] if pointer.is_file() else []
+        data = f"data_root={folder / 'data' / 'mimic_cxr'}"
+        _run("train.py", ROOT / PRETRAINING[init], "--work-dir", work_dir, *options, "--cfg-options", data)
+    return str(final)
+
+
+def _run(tool: str, *arguments: object) -> None:
+    """Run one of the tools; the noise of MMEngine's start is left to its log file."""
+    command = [sys.executable, str(ROOT / "tools" / tool), *map(str, arguments)]
+    quiet = subprocess.DEVNULL if tool == "train.py" else None
+    subprocess.run(command, check=True, stdout=quiet, cwd=ROOT)

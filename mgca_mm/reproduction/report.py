@@ -1,0 +1,130 @@
+"""Tables and figures of a grid's results."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+from .grid import Cell, Profile
+from .paper import paper_number
+from .settings import SETTINGS, TABLES
+
+Results = Mapping[Cell, dict]
+
+
+def summarise(results: Results) -> dict[tuple[str, str, str, int], dict]:
+    """Mean and standard deviation over the seeds: (setting, encoder, initialisation, percent) → numbers.
+
+    Returns:
+        ``mean`` and ``sd`` in percent (None without a score, and an sd needs two), ``seeds`` that have a score,
+        ``failed`` cells, ``seconds`` of all together and the ``paper``'s number.
+    """
+    groups: dict[tuple[str, str, str, int], list[dict]] = {}
+    for cell, result in results.items():
+        groups.setdefault((cell.setting.key, cell.encoder, cell.init, cell.percent), []).append(result)
+    summary = {}
+    for key, group in groups.items():
+        scores = [result["score"] for result in group if result["score"] is not None]
+        summary[key] = {
+            "mean": mean(scores) if scores else None,
+            "sd": stdev(scores) if len(scores) > 1 else None,
+            "seeds": len(scores),
+            "failed": len(group) - len(scores),
+            "seconds": sum(result["seconds"] for result in group),
+            "paper": paper_number(*key),
+        }
+    return summary
+
+
+def write_report(
+    folder: Path, tables: Sequence[str], results: Results, inits: Sequence[str], profile: Profile, heading: str
+) -> str:
+    """Write ``report.md``, ``report.csv``, ``report.json`` and a figure a setting.
+
+    Args:
+        folder: Where to.
+        tables: Names of the tables.
+        results: What each cell gave; cells that have not run are missing.
+        inits: Initialisations, the order of the rows.
+        profile: What the grid ran on.
+        heading: What data and protocol the numbers are of.
+
+    Returns:
+        The text of ``report.md``.
+    """
+    summary = summarise(results)
+    percents = sorted({key[3] for key in summary})
+    parts = [f"# Reproduction\n\n{heading}\n"]
+    for name in tables:
+        table = TABLES[name]
+        encoders = [e for e in profile.encoders or table.encoders if any(key[1] == e for key in summary)]
+        parts.append(_markdown(name, encoders, table.rows(inits), percents, summary))
+    text = "\n".join(parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text(text, encoding="utf-8")
+    rows = [dict(zip(("setting", "encoder", "init", "percent"), key, strict=True)) | summary[key] for key in summary]
+    (folder / "report.json").write_text(json.dumps({"heading": heading, "cells": rows}, indent=2) + "\n")
+    with io.StringIO(newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else ["setting"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        (folder / "report.csv").write_text(file.getvalue(), encoding="utf-8")
+    for setting in dict.fromkeys(key[0] for key in summary):
+        _draw(folder / f"{setting}.png", setting, summary, inits)
+    return text
+
+
+def _markdown(name: str, encoders: list[str], inits: list[str], percents: list[int], summary: Mapping) -> str:
+    """One table: a row an encoder and initialisation, a column a setting and share of the labels."""
+    columns = [(setting, percent) for setting in TABLES[name].settings for percent in percents]
+    head = "| | " + " | ".join(f"{SETTINGS[setting].title} {percent} %" for setting, percent in columns) + " |"
+    lines = [f"## {name.capitalize()}: {TABLES[name].title}\n", head, "|---" * (len(columns) + 1) + "|"]
+    for encoder in encoders:
+        for init in inits:
+            cells = [summary.get((setting, encoder, init, percent)) for setting, percent in columns]
+            lines.append(f"| {init}, {encoder} | " + " | ".join(map(_format, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _format(cell: dict | None) -> str:
+    """A score with its spread; the paper's number in brackets."""
+    if cell is None:
+        return "not run"
+    if cell["mean"] is None:
+        return "failed"
+    spread = f" ± {cell['sd']:.1f}" if cell["sd"] is not None else ""
+    failed = f", {cell['failed']} failed" if cell["failed"] else ""
+    paper = f" [{cell['paper']}]" if cell["paper"] is not None else ""
+    return f"{cell['mean']:.1f}{spread}{failed}{paper}"
+
+
+def _draw(path: Path, setting: str, summary: Mapping, inits: Sequence[str]) -> None:
+    """Score against the share of the labels, a line an encoder and initialisation."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(5, 3.6), layout="constrained")
+    for encoder in dict.fromkeys(key[1] for key in summary):
+        for init in inits:
+            points = sorted(
+                (key[3], cell["mean"], cell["sd"] or 0)
+                for key, cell in summary.items()
+                if key[:3] == (setting, encoder, init) and cell["mean"] is not None
+            )
+            if points:
+                percents, means, spreads = zip(*points, strict=True)
+                axes.errorbar(percents, means, spreads, marker="o", capsize=3, label=f"{init}, {encoder}")
+    axes.set_xscale("log")
+    ticks = sorted({key[3] for key in summary})
+    axes.set_xticks(ticks, [f"{percent} %" for percent in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("labels used for training")
+    axes.set_ylabel(SETTINGS[setting].title + " (%)")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)

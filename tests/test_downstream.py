@@ -1,0 +1,278 @@
+"""Every downstream config trains a step and evaluates; frozen encoders stay; stock models take the encoder."""
+
+import json
+import math
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from mgca_mm.datasets.phantom.layouts import LAYOUTS
+from mgca_mm.datasets.phantom.layouts import Options as PhantomOptions
+from mgca_mm.datasets.preparation import Options, prepare
+from mgca_mm.engine.config import load_config
+from mgca_mm.errors import UserError
+from mgca_mm.models import ImageEncoder
+from tests.conftest import ROOT
+
+CONFIGS = sorted((ROOT / "configs/downstream").glob("*/*.py"))
+SMALL = [
+    path
+    for task in ("classification", "detection", "segmentation")
+    for path in sorted((ROOT / "configs/quickstart").glob(f"{task}_*.py"))
+]
+LAYOUT_OF = {
+    "chexpert": "chexpert",
+    "rsna": "rsna_pneumonia",
+    "covidx": "covidx",
+    "object": "object_cxr",
+    "siim": "siim_pneumothorax",
+}
+SCORES = {"classification": "cls/", "detection": "det/mAP", "segmentation": "seg/dice"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Prepared folder of a data set at a size."""
+    root = tmp_path_factory.mktemp("downstream")
+
+    def folder_of(name, size=256):
+        raw, out = root / "raw" / name, root / str(size) / name
+        if not out.exists():
+            LAYOUTS[name](raw, PhantomOptions(14, seed=16, size=96), progress=False)
+            prepare(name, raw, out, Options(image_size=size))
+        return out
+
+    return folder_of
+
+
+def name(path):
+    return str(path.relative_to(ROOT / "configs"))
+
+
+def configure(path, data, tmp_path, **options):
+    """A config of the tree, cut down to one step on two images without workers."""
+    small = path.parent.name == "quickstart"
+    words = path.stem.split("_")
+    layout = LAYOUT_OF[words[1] if small else words[0]]
+    options = {"data_root": str(data(layout, 128 if small else 256)), "image_init": "random", **options}
+    cfg = load_config(str(path), options)
+    cfg.work_dir = str(tmp_path)
+    cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=1, val_interval=1)
+    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=1)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.update(batch_size=2, num_workers=0, persistent_workers=False)
+    return cfg
+
+
+def task_of(path):
+    return path.stem.split("_")[0] if path.parent.name == "quickstart" else path.parent.name
+
+
+def backbone_of(model):
+    """The encoder that was pretrained."""
+    return getattr(model.backbone, "vit", model.backbone)
+
+
+@pytest.mark.parametrize("path", [*CONFIGS, *SMALL], ids=name)
+def test_one_step(path, data, tmp_path):
+    runner = Runner.from_cfg(configure(path, data, tmp_path))
+    encoder = backbone_of(runner.model)
+    before = {key: value.clone() for key, value in runner.model.state_dict().items()}
+    encoder_before = {key: value.clone() for key, value in encoder.state_dict().items()}
+    runner.train()
+    after = runner.model.state_dict()
+    encoder_changed = [
+        key for key, value in encoder.state_dict().items() if not torch.equal(value, encoder_before[key])
+    ]
+    if path.stem.endswith("_finetune"):
+        assert any(key.endswith("weight") for key in encoder_changed)
+    else:  # random weights: the runner initialises before it trains
+        frozen = [key for key, parameter in encoder.named_parameters() if parameter.requires_grad]
+        assert frozen == []
+    assert any(not torch.equal(value, before[key]) for key, value in after.items() if value.is_floating_point())
+    scalars = runner.message_hub.log_scalars
+    assert math.isfinite(scalars["train/loss"].current())
+    assert any(key.startswith(f"val/{SCORES[task_of(path)]}") for key in scalars), list(scalars)
+    metrics = runner.test()
+    assert any(key.startswith(SCORES[task_of(path)]) for key in metrics)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
+def test_leaf_configs_are_short(path):
+    assert len([line for line in path.read_text().splitlines() if line.strip()]) < 60
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """Pretraining checkpoints of both encoders with weights and statistics unlike any initialisation."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    backbones = {
+        "resnet50": dict(type="mmpretrain.ResNet", depth=50, out_indices=(2, 3)),
+        "resnet18": dict(type="mmpretrain.ResNet", depth=18, out_indices=(2, 3)),
+        "vit": dict(type="mmpretrain.VisionTransformer", arch="deit-base", img_size=224, patch_size=16, out_type="raw"),
+    }
+    for encoder, backbone in backbones.items():
+        init_default_scope("mgca_mm")
+        generator = torch.Generator().manual_seed(0)
+        state_dict = ImageEncoder(backbone, input_size=224).state_dict()
+        for value in state_dict.values():
+            if value.is_floating_point():
+                value += 0.01 * torch.rand(value.shape, generator=generator)
+        content = {f"image_encoder.{key}": value for key, value in state_dict.items()} | {
+            "text_encoder.x": torch.ones(1)
+        }
+        torch.save({"state_dict": content}, folder / f"{encoder}.pth")
+    return folder
+
+
+def encoder_weights(path):
+    content = torch.load(path, weights_only=True)["state_dict"]
+    prefix = "image_encoder.backbone."
+    return {key[len(prefix) :]: value for key, value in content.items() if key.startswith(prefix)}
+
+
+FROZEN = [path for path in [*CONFIGS, *SMALL] if not path.stem.endswith("_finetune")]
+
+
+@pytest.mark.parametrize("path", FROZEN, ids=name)
+def test_frozen_means_frozen(path, data, tmp_path, checkpoints):
+    """After training every parameter and statistic of the encoder is the checkpoint's, bit for bit."""
+    encoder = "resnet18" if path in SMALL else path.stem.split("_")[-1]
+    file = checkpoints / f"{encoder}.pth"
+    cfg = configure(path, data, tmp_path, image_init=str(file))
+    if path in SMALL:
+        cfg.model.backbone.init_cfg = dict(type="Pretrained", checkpoint=str(file))
+    cfg.train_cfg.max_iters = 2
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.custom_hooks = []
+    cfg.default_hooks.checkpoint.update(save_best=None)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    found = backbone_of(runner.model).state_dict()
+    for key, value in encoder_weights(file).items():
+        if not key.endswith("num_batches_tracked"):
+            assert torch.equal(found[key], value), key
+    assert set(found) == set(encoder_weights(file))
+
+
+STOCK = {
+    "mmdet::yolo/yolov3_d53_8xb8-ms-416-273e_coco.py": (
+        (1, 2, 3),
+        dict(neck=dict(in_channels=[2048, 1024, 512])),
+    ),
+    "mmseg::_base_/models/fcn_r50-d8.py": ((0, 1, 2, 3), {}),
+    "mmseg::_base_/models/pspnet_r50-d8.py": ((0, 1, 2, 3), {}),
+}
+
+
+@pytest.mark.parametrize("stock", STOCK)
+def test_stock_models_take_the_encoder_by_one_line(stock, checkpoints):
+    out_indices, other = STOCK[stock]
+    cfg = Config(dict(model=Config.fromfile(_path_of(stock)).model))
+    cfg.merge_from_dict(dict(model=other))
+    file = checkpoints / "resnet50.pth"
+    cfg.model.backbone = dict(
+        type="mmpretrain.ResNet",
+        depth=50,
+        out_indices=out_indices,
+        init_cfg=dict(type="Pretrained", checkpoint=str(file), prefix="image_encoder.backbone."),
+    )
+    scope = stock.partition("::")[0]
+    cfg.model.pop("pretrained", None)
+    if scope == "mmseg":  # SyncBN asks for a GPU, and the sliding window of a data set is not at hand
+        for head in ("decode_head", "auxiliary_head"):
+            cfg.model[head].norm_cfg = dict(type="BN")
+    init_default_scope(scope)
+    model = ROOT_MODELS.build({**cfg.model, "type": f"{scope}.{cfg.model.type}"})
+    model.init_weights()
+    found = model.backbone.state_dict()
+    for key, value in encoder_weights(file).items():
+        assert torch.equal(found[key], value) or key.endswith("num_batches_tracked"), key
+    outputs = model.eval()(torch.zeros(1, 3, 64, 64), mode="tensor")
+    assert outputs is not None
+    init_default_scope("mgca_mm")
+
+
+def _path_of(stock):
+    """File of a stock config; ``mmseg::`` paths need the shim of compat.py only inside ``_base_``."""
+    import importlib.util
+    from pathlib import Path
+
+    package, _, relative = stock.partition("::")
+    return Path(importlib.util.find_spec(package).origin).parent / ".mim" / "configs" / relative
+
+
+@pytest.mark.parametrize("encoder", ["resnet50", "vit"])
+def test_a_checkpoint_of_another_encoder_is_an_error(encoder, data, tmp_path, checkpoints):
+    other = {"resnet50": "vit", "vit": "resnet50"}[encoder]
+    path = ROOT / f"configs/downstream/classification/rsna_{encoder}.py"
+    runner = Runner.from_cfg(configure(path, data, tmp_path, image_init=str(checkpoints / f"{other}.pth")))
+    with pytest.raises(UserError, match=r"only in part; \d+ missing|another architecture"):
+        runner.train()
+
+
+def test_cached_features_give_the_result_of_the_loop(data, tmp_path):
+    """Bit for bit: the same order, the same start, and features encoded in other batches."""
+    path = ROOT / "configs/quickstart/classification_covidx.py"
+
+    def train(folder, cache):
+        cfg = configure(path, data, tmp_path / folder, **{"custom_hooks.0.folder": cache})
+        cfg.train_cfg.max_iters = 12
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+        return runner.model.state_dict(), runner.test()
+
+    loop, loop_scores = train("loop", None)
+    cached, cached_scores = train("cached", str(tmp_path / "features"))
+    again, _ = train("again", str(tmp_path / "features"))
+    assert len(list((tmp_path / "features").iterdir())) == 2  # training and validation, encoded once
+    for key, value in loop.items():
+        torch.testing.assert_close(cached[key], value, rtol=1e-4, atol=1e-6)
+        assert torch.equal(cached[key], again[key]), key
+    assert cached_scores == pytest.approx(loop_scores, abs=1e-4)
+
+
+def test_features_of_a_trained_encoder_are_not_cached(data, tmp_path):
+    path = ROOT / "configs/downstream/classification/rsna_resnet50_finetune.py"
+    cfg = configure(path, data, tmp_path, **{"custom_hooks.0.folder": str(tmp_path / "features")})
+    with pytest.raises(UserError, match="frozen backbone only"):
+        Runner.from_cfg(cfg).train()
+
+
+def test_paper_numbers():
+    """PROTOCOL.md §2-4."""
+    for path in CONFIGS:
+        if path.stem.endswith("_finetune"):
+            continue
+        cfg = Config.fromfile(path)
+        optimizer = cfg.optim_wrapper.optimizer
+        assert (optimizer.type, optimizer.lr) == ("AdamW", 5e-4)
+        assert optimizer.weight_decay == (0.05 if path.parent.name == "segmentation" else 1e-6)
+        assert cfg.param_scheduler == [] and cfg.train_cfg.max_epochs == 50
+        (stop,) = [hook for hook in cfg.custom_hooks if hook.type == "EarlyStoppingHook"]
+        assert stop.patience == 10 and stop.monitor == cfg.default_hooks.checkpoint.save_best
+        batch = {"classification": 48, "detection": 16}.get(path.parent.name, 8 if "siim" in path.stem else 16)
+        assert cfg.train_dataloader.batch_size == batch
+    chexpert = Config.fromfile(ROOT / "configs/downstream/classification/chexpert_vit.py")
+    assert chexpert.uncertain == dict(
+        zip(("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion"), (1, 0, 0, 1, 1), strict=True)
+    )
+    yolo = Config.fromfile(ROOT / "configs/downstream/detection/rsna_resnet50.py").model.bbox_head
+    assert yolo.anchor_generator.base_sizes[0][0] == pytest.approx((116 * 224 / 416, 90 * 224 / 416))
+
+
+def test_subset_lists_are_read(data, tmp_path):
+    folder = data("rsna_pneumonia")
+    options = {"train_dataloader.dataset.ann_file": "detection/subsets/train_10pct_seed42.json"}
+    cfg = configure(ROOT / "configs/downstream/detection/rsna_resnet50.py", data, tmp_path, **options)
+    dataset = Runner.from_cfg(cfg).build_dataloader(cfg.train_dataloader).dataset
+    listed = (folder / "detection/subsets/train_10pct_seed42.txt").read_text().splitlines()
+    rows = json.loads((folder / "train.json").read_text())["data_list"]
+    assert len(dataset) == len(listed) > 0
+    names = [dataset.get_data_info(index)["img_path"].rpartition("/")[2] for index in range(len(dataset))]
+    assert names == [f"{image_id}.png" for image_id in listed]
+    assert len(rows) > len(listed)

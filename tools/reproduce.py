@@ -1,0 +1,111 @@
+#!/usr/bin/env python
+"""Run the paper's downstream tables: ``python tools/reproduce.py table1 --data data --inits random mgca=CHECKPOINT``.
+
+``--data phantom`` makes small data sets and encoders of its own. Calling it again goes on where it stopped.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from mgca_mm.engine.config import RANDOM
+from mgca_mm.errors import UserError, exit_on_user_error
+from mgca_mm.reproduction.grid import Profile, cells_of, command_of, run_cell
+from mgca_mm.reproduction.phantom import PRETRAINING, make_data, pretrain, profile_of
+from mgca_mm.reproduction.report import write_report
+from mgca_mm.reproduction.settings import TABLES
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("tables", nargs="+", choices=[*TABLES, "all"], help="tables of the paper")
+    parser.add_argument("--data", default="data", help="folder of the prepared data sets, or phantom (default: data)")
+    parser.add_argument(
+        "--inits",
+        nargs="+",
+        metavar="NAME[=ENCODER:CHECKPOINT,…]",
+        help="rows of the tables: random, or a name with what each encoder starts from, a checkpoint, a weight file or "
+        "torchvision://resnet50, as mgca=vit:FILE,resnet50:FILE; ablations are ita, ita_cta, ita_cpa. On the phantom "
+        f"these have no files: {RANDOM} {' '.join(PRETRAINING)} (default there: what the tables have)",
+    )
+    parser.add_argument("--fractions", nargs="+", type=int, choices=(1, 10, 100), default=[1, 10, 100], help="in %%")
+    parser.add_argument("--seeds", type=int, default=3, choices=(1, 2, 3), help="seeds from 42 on (default: 3)")
+    parser.add_argument("--out", type=Path, default=Path("work_dirs/reproduce"), help="folder of runs and reports")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands instead of running them")
+    return parser.parse_args()
+
+
+def read_inits(words: list[str], phantom: bool) -> dict[str, dict[str, str]]:
+    """Checkpoint by initialisation and encoder.
+
+    Raises:
+        UserError: A word is malformed, names no file, or nothing that the phantom has.
+    """
+    inits: dict[str, dict[str, str]] = {}
+    for word in words:
+        name, _, files = word.partition("=")
+        if phantom and (files or name not in (RANDOM, *PRETRAINING)):
+            raise UserError(
+                f"--inits {word}: on the phantom there are {RANDOM}, {', '.join(PRETRAINING)}, without files"
+            )
+        if not phantom and name != RANDOM and not files:
+            raise UserError(f"--inits {word}: name what it starts from: {name}=vit:FILE,resnet50:FILE")
+        inits[name] = {}
+        for file in files.split(",") if files else ():
+            encoder, separator, checkpoint = file.partition(":")
+            if not separator or encoder not in ("vit", "resnet50"):
+                raise UserError(f"--inits {word}: expected vit:FILE or resnet50:FILE, or both with a comma between")
+            if "://" not in checkpoint and not Path(checkpoint).is_file():
+                raise UserError(f"--inits {word}: no such file: {checkpoint}")
+            inits[name][encoder] = checkpoint
+    return inits
+
+
+def main() -> int:
+    """Run the cells; 0 if all have a score, 1 if some failed."""
+    args = parse_args()
+    with exit_on_user_error():
+        out = args.out.absolute()
+        tables = list(TABLES) if "all" in args.tables else list(dict.fromkeys(args.tables))
+        phantom = args.data == "phantom"
+        words = args.inits or ([RANDOM, *PRETRAINING] if phantom else [RANDOM])
+        inits = read_inits(words, phantom)
+        profile = profile_of(out / "phantom") if phantom else Profile(Path(args.data).absolute())
+        cells = cells_of(tables, list(inits), args.fractions, range(42, 42 + args.seeds), profile)
+        if phantom:
+            # Only what the cells need, for an ablation's pretraining takes minutes.
+            inits = {name: inits[name] for name in inits if any(cell.init == name for cell in cells)}
+            if not args.dry_run:
+                workers = len(os.sched_getaffinity(0))
+                make_data(out / "phantom", {cell.setting.data for cell in cells} | {"mimic_cxr"}, workers)
+            for name in set(inits) - {RANDOM}:
+                inits[name] = {"resnet18": "?" if args.dry_run else pretrain(out / "phantom", name)}
+        cells = [cell for cell in cells if cell.init == RANDOM or cell.encoder in inits[cell.init]]
+        results = {}
+        for number, cell in enumerate(cells, start=1):
+            checkpoint = inits[cell.init].get(cell.encoder, RANDOM)
+            if args.dry_run:
+                print(shlex.join(command_of(cell, out / "runs", checkpoint, profile)))
+                continue
+            start = time.monotonic()
+            results[cell] = run_cell(cell, out / "runs", checkpoint, profile)
+            score = results[cell]["score"]
+            shown = "FAILED, see output.txt in its folder" if score is None else f"{score:.1f}"
+            print(f"[{number}/{len(cells)}] {cell.name}: {shown} ({time.monotonic() - start:.0f} s)", flush=True)
+        if args.dry_run:
+            return 0
+        heading = (
+            "Phantom data, small models: these numbers say that the code works, and nothing of real radiographs."
+            if phantom
+            else "Protocol of the paper; in square brackets the paper's number."
+        )
+        print(write_report(out, tables, results, list(inits), profile, heading))
+        return int(any(result["score"] is None for result in results.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
