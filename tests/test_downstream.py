@@ -30,6 +30,7 @@ LAYOUT_OF = {
     "covidx": "covidx",
     "object": "object_cxr",
     "siim": "siim_pneumothorax",
+    "covid": "covid_chestxray",
 }
 SCORES = {"classification": "cls/", "detection": "det/mAP", "segmentation": "seg/dice"}
 
