@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Run the paper's downstream tables: ``python tools/reproduce.py table1 --data data --inits random mgca=CHECKPOINT``.
 
-``--data phantom`` makes small data sets and encoders of its own. Calling it again goes on where it stopped.
+``--data phantom`` makes small data sets and encoders of its own. ``--resume`` goes on where a call stopped.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mgca_mm.engine.config import RANDOM
 from mgca_mm.errors import UserError, exit_on_user_error
-from mgca_mm.reproduction.grid import Profile, cells_of, command_of, run_cell
+from mgca_mm.reproduction.grid import RESULT, Profile, cells_of, command_of, run_cell
 from mgca_mm.reproduction.phantom import PRETRAINING, make_data, pretrain, profile_of
 from mgca_mm.reproduction.report import write_report
 from mgca_mm.reproduction.settings import TABLES
@@ -35,6 +35,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--fractions", nargs="+", type=int, choices=(1, 10, 100), default=[1, 10, 100], help="in %%")
     parser.add_argument("--seeds", type=int, default=3, choices=(1, 2, 3), help="seeds from 42 on (default: 3)")
     parser.add_argument("--out", type=Path, default=Path("work_dirs/reproduce"), help="folder of runs and reports")
+    parser.add_argument("--resume", action="store_true", help="keep the cells in --out that have a score")
     parser.add_argument("--dry-run", action="store_true", help="print the commands instead of running them")
     return parser.parse_args()
 
@@ -74,6 +75,8 @@ def main() -> int:
         phantom = args.data == "phantom"
         words = args.inits or ([RANDOM, *PRETRAINING] if phantom else [RANDOM])
         inits = read_inits(words, phantom)
+        if not (args.resume or args.dry_run) and any(out.glob(f"runs/**/{RESULT}")):
+            raise UserError(f"{out} has results already; go on with --resume, or choose another --out")
         profile = profile_of(out / "phantom") if phantom else Profile(Path(args.data).absolute())
         cells = cells_of(tables, list(inits), args.fractions, range(42, 42 + args.seeds), profile)
         if phantom:

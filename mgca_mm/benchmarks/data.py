@@ -1,4 +1,4 @@
-"""How fast images reach a model: decoded from full-size files each time, or read from the prepared store; and memory."""
+"""How fast images reach a model, decoded from full-size files or read from the prepared store; and memory."""
 
 import json
 import multiprocessing

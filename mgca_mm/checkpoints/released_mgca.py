@@ -8,15 +8,11 @@ from torch import Tensor
 
 from mgca_mm.errors import UserError
 
+from . import timm_vit
+
 # Ordered: the first pattern that matches a whole name gives its replacement.
 _RENAMES = [
-    (r"img_encoder_q\.model\.(cls_token|pos_embed)", r"image_encoder.backbone.\1"),
-    (r"img_encoder_q\.model\.patch_embed\.proj\.(.+)", r"image_encoder.backbone.patch_embed.projection.\1"),
-    (r"img_encoder_q\.model\.blocks\.(\d+)\.norm([12])\.(.+)", r"image_encoder.backbone.layers.\1.ln\2.\3"),
-    (r"img_encoder_q\.model\.blocks\.(\d+)\.mlp\.fc1\.(.+)", r"image_encoder.backbone.layers.\1.ffn.layers.0.0.\2"),
-    (r"img_encoder_q\.model\.blocks\.(\d+)\.mlp\.fc2\.(.+)", r"image_encoder.backbone.layers.\1.ffn.layers.1.\2"),
-    (r"img_encoder_q\.model\.blocks\.(\d+)\.attn\.(.+)", r"image_encoder.backbone.layers.\1.attn.\2"),
-    (r"img_encoder_q\.model\.norm\.(.+)", r"image_encoder.backbone.ln1.\1"),
+    *((rf"img_encoder_q\.model\.{theirs}", f"image_encoder.backbone.{ours}") for theirs, ours in timm_vit.RENAMES),
     (r"img_encoder_q\.model\.((?:conv1|bn1|layer[1-4])\..+)", r"image_encoder.backbone.\1"),
     (r"text_encoder_q\.model\.((?:embeddings|encoder)\..+)", r"text_encoder.model.\1"),
     (r"prototype_layer\.weight", r"alignments.cpa.prototypes"),

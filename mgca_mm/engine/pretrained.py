@@ -9,6 +9,7 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner.checkpoint import _load_checkpoint
 from torch import nn
 
+from mgca_mm.checkpoints.timm_vit import is_timm_vit, rename_timm_vit
 from mgca_mm.errors import UserError
 
 _PREFIXES = ("image_encoder.backbone.", "backbone.", "")
@@ -24,7 +25,7 @@ class CompletePretrainedInit(PretrainedInit):
 
     MMEngine's own initialiser, which this one replaces under its name, only warns of missing or misshapen parameters,
     so that a wrong prefix trains from random weights without a word. Names that the module does not have (a
-    classification head) are ignored, as there.
+    classification head) are ignored, as there. A vision transformer of timm or DeiT is renamed for mmpretrain's.
 
     Args:
         checkpoint: File, URL or ``torchvision://`` name.
@@ -42,6 +43,8 @@ class CompletePretrainedInit(PretrainedInit):
         prefix = next(p for p in _PREFIXES if _begins(content, p)) if self.prefix is None else self.prefix
         print_log(f"load {prefix or 'model'} from {self.checkpoint}", logger="current")
         state_dict = {name[len(prefix) :]: tensor for name, tensor in content.items() if name.startswith(prefix)}
+        if is_timm_vit(state_dict):
+            state_dict = rename_timm_vit(state_dict)
         if not state_dict:
             raise UserError(
                 f"Checkpoint '{self.checkpoint}' holds no name that begins with '{prefix}'.\n"
@@ -89,7 +92,8 @@ def read_state_dict(checkpoint: str, map_location: str = "cpu", remedy: str = "G
     except Exception as error:  # torch, pickle, zipfile and urllib raise a dozen kinds for a damaged or absent file
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise UserError(f"Checkpoint '{checkpoint}' cannot be read: {reason}\n{remedy}") from error
-    state_dict = content.get("state_dict", content) if isinstance(content, dict) else None
+    # DeiT's files, and those of projects after it, have "model".
+    state_dict = content.get("state_dict", content.get("model", content)) if isinstance(content, dict) else None
     if not isinstance(state_dict, dict):
         raise UserError(f"Checkpoint '{checkpoint}' holds no weights.\n{remedy}")
     return state_dict

@@ -85,3 +85,27 @@ def test_a_vit_is_resized_as_mmpretrain_does(tmp_path):
     large.init_weights()
     assert large.pos_embed.shape == (1, 65, 32)
     assert torch.equal(large.layers[0].attn.qkv.weight, small.layers[0].attn.qkv.weight)
+
+
+def test_a_transformer_of_timm_is_renamed(tmp_path):
+    """As DeiT's files are: under "model", with a head; the outputs of both libraries agree."""
+    import timm
+
+    theirs = timm.create_model("deit_tiny_patch16_224", pretrained=False).eval()
+    torch.save({"model": theirs.state_dict()}, tmp_path / "deit.pth")
+    ours = ROOT_MODELS.build(
+        dict(
+            type="mmpretrain.VisionTransformer",
+            arch="deit-tiny",
+            img_size=224,
+            patch_size=16,
+            out_type="cls_token",
+            init_cfg=dict(type="Pretrained", checkpoint=str(tmp_path / "deit.pth")),
+        )
+    )
+    ours.init_weights()
+    ours.eval()
+    image = torch.randn(2, 3, 224, 224)
+    with torch.no_grad():
+        expected = theirs.forward_features(image)[:, 0]
+        torch.testing.assert_close(ours(image)[-1], expected, rtol=1e-4, atol=1e-5)
