@@ -1,0 +1,43 @@
+"""Two ranks with a share of the images each give the metrics of one process, on both, without waiting for ever."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from mgca_mm.registry import METRICS
+from tests.test_distributed.test_equivalence import launch
+
+from .test_classification_metrics import draw, exclusive, multi_label
+from .test_detection_metrics import random_images
+from .test_segmentation_metrics import sample
+
+IMAGES = 11
+
+
+def metrics_and_samples():
+    rng = np.random.default_rng(0)
+    masks = torch.from_numpy(rng.random((IMAGES, 6, 6)) < 0.3).long()
+    scores = torch.from_numpy(rng.random((IMAGES, 6, 6)))
+    labelled = multi_label(*draw(rng, IMAGES, 2))
+    return [
+        (dict(type="AUROC", num_bootstrap=20), labelled),
+        (dict(type="ClassificationLoss", multi_label=True), labelled),
+        (dict(type="Top1Accuracy"), exclusive(rng.random((IMAGES, 3)), rng.integers(3, size=IMAGES))),
+        (dict(type="DetectionMAP"), random_images(rng, images=IMAGES)),
+        (dict(type="PerImageDice"), [sample(*pair) for pair in zip(masks, scores, strict=True)]),
+    ]
+
+
+def test_ranks_equal_one_process(tmp_path):
+    samples_path, metrics_path = tmp_path / "samples.pt", tmp_path / "metrics.json"
+    torch.save(metrics_and_samples(), samples_path)
+    launch(2, "tests/test_evaluation/ranks.py", str(samples_path), str(metrics_path))
+    expected = {}
+    for metric, samples in metrics_and_samples():
+        metric = METRICS.build(metric)
+        metric.process({}, samples)
+        expected.update(metric.evaluate(len(samples)))
+    for metrics in json.loads(metrics_path.read_text()):
+        assert metrics == pytest.approx(expected)

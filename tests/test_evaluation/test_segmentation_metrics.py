@@ -1,0 +1,114 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+
+from mgca_mm.errors import UserError
+from mgca_mm.evaluation import PerImageDice
+
+
+def sample(mask, probability=None, predicted=None):
+    """A sample of (H, W) arrays."""
+    planes = dict(gt_sem_seg=mask, seg_logits=probability, pred_sem_seg=predicted)
+    return {name: dict(data=torch.as_tensor(plane)[None]) for name, plane in planes.items() if plane is not None}
+
+
+def evaluate(samples, **kwargs):
+    metric = PerImageDice(**kwargs)
+    metric.process({}, samples)
+    return metric.evaluate(len(samples))
+
+
+def reference(mask, found):
+    both = either = 0
+    for row, found_row in zip(mask.tolist(), found.tolist(), strict=True):
+        for true, predicted in zip(row, found_row, strict=True):
+            if true != 255:
+                both += true == 1 and predicted
+                either += (true == 1) + predicted
+    return 200 * both / either if either else 100
+
+
+def test_dice_equals_the_loop():
+    rng = np.random.default_rng(0)
+    empty = 0
+    for _ in range(1000):
+        shape, threshold = tuple(rng.integers(1, 6, size=2)), rng.choice([0.3, 0.5])
+        samples, expected, positive = [], [], []
+        for _ in range(rng.integers(1, 5)):
+            mask = rng.choice([0, 1, 255], size=shape, p=rng.dirichlet([1, 1, 0.2]))
+            mask *= rng.random() > 0.3
+            probability = rng.random(shape).round(1).astype(np.float32) * (rng.random() > 0.3)
+            found = probability > np.float32(threshold)
+            samples.append(
+                sample(mask, probability) if rng.random() < 0.5 else sample(mask, predicted=found.astype(np.int64))
+            )
+            expected.append(reference(mask, found))
+            if (mask == 1).any():
+                positive.append(expected[-1])
+            empty += not (mask == 1).any() and not found.any()
+        metrics = evaluate(samples, threshold=threshold)
+        assert metrics["seg/dice"] == pytest.approx(np.mean(expected), abs=1e-4)
+        np.testing.assert_allclose(metrics["seg/dice_positive"], np.mean(positive) if positive else np.nan, atol=1e-4)
+    assert empty > 100
+
+
+def test_empty_masks(log):
+    empty, full = torch.zeros(4, 4), torch.ones(4, 4)
+    assert evaluate([sample(empty, empty)])["seg/dice"] == 100
+    assert evaluate([sample(empty, full)])["seg/dice"] == 0
+    assert evaluate([sample(full, empty)]) == {"seg/dice": 0, "seg/dice_positive": 0}
+    assert len(log) == 2 and "no image has foreground" in log[0]
+    assert evaluate([sample(empty, empty), sample(full, empty)]) == {"seg/dice": 50, "seg/dice_positive": 0}
+    assert np.isnan(evaluate([sample(empty, empty)])["seg/dice_positive"])
+
+
+def test_a_score_at_the_threshold_is_background():
+    assert evaluate([sample(torch.ones(2, 2), torch.full((2, 2), 0.5))])["seg/dice"] == 0
+
+
+def test_not_a_number_is_not_an_empty_prediction():
+    assert np.isnan(evaluate([sample(torch.zeros(2, 2), torch.full((2, 2), torch.nan))])["seg/dice"])
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_on_the_samples_of_mmseg(channels):
+    """What mmseg leaves under ``seg_logits`` is a probability for one channel, a logit for two."""
+    from mmengine.structures import PixelData
+    from mmseg.models.segmentors.base import BaseSegmentor
+    from mmseg.structures import SegDataSample
+
+    logits = torch.randn(3, channels, 8, 8) * 3
+    masks = (torch.rand(3, 8, 8) < 0.4).long()
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=mask[None]), metainfo=dict(ori_shape=(8, 8))) for mask in masks]
+    segmentor = SimpleNamespace(align_corners=False, decode_head=SimpleNamespace(threshold=0.9))  # not the metric's
+    evaluator = Evaluator(dict(type="mgca_mm.PerImageDice"))
+    evaluator.process(BaseSegmentor.postprocess_result(segmentor, logits, samples))
+    found = logits[:, 0] > 0 if channels == 1 else logits.argmax(dim=1) == 1
+    expected = np.mean([reference(*pair) for pair in zip(masks, found, strict=True)])
+    assert evaluator.evaluate(3)["seg/dice"] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (dict(seg_logits=dict(data=torch.rand(1, 2, 2))), "no gt_sem_seg"),
+        (sample(torch.ones(2, 2)), "neither"),
+        (sample(torch.ones(4, 4), torch.rand(2, 2)), "after Resize"),
+        (sample(torch.full((2, 2), 2), torch.rand(2, 2)), "A mask must hold"),
+        (sample(torch.ones(2, 2), torch.tensor([[0.5, -3.0], [2.0, 0.0]])), "probabilities"),
+        (sample(torch.ones(2, 2), predicted=torch.full((2, 2), 3)), "two classes"),
+        (sample(torch.ones(1, 2, 2), torch.rand(2, 2)), r"\(1, H, W\)"),
+    ],
+)
+def test_errors(wrong, message):
+    with pytest.raises(UserError, match=message):
+        PerImageDice().process({}, [wrong])
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, 50])
+def test_threshold_is_a_probability(threshold):
+    with pytest.raises(ValueError, match="threshold"):
+        PerImageDice(threshold=threshold)
