@@ -1,0 +1,192 @@
+"""The grid of the paper's tables: its cells, their repetition, the report. The runs themselves are small scripts."""
+
+import csv
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from mgca_mm.errors import UserError
+from mgca_mm.reproduction import grid
+from mgca_mm.reproduction.grid import Cell, Profile, cells_of, command_of, run_cell
+from mgca_mm.reproduction.paper import paper_number
+from mgca_mm.reproduction.report import summarise, write_report
+from mgca_mm.reproduction.settings import ABLATIONS, SETTINGS, TABLES
+from tests.conftest import ROOT
+
+PROFILE = Profile(Path("data"))
+
+
+def load_tool():
+    spec = importlib.util.spec_from_file_location("reproduce", ROOT / "tools" / "reproduce.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_setting_has_its_configs():
+    for setting in SETTINGS.values():
+        for encoder in ("vit", "resnet50"):
+            config = PROFILE.config.format(task=setting.task, name=setting.name, encoder=encoder)
+            assert (ROOT / config).is_file(), config
+        assert (ROOT / f"configs/quickstart/{setting.key}.py").is_file()
+
+
+def test_cells_are_run_once_though_tables_share_them():
+    cells = cells_of(["table1", "table5"], ["random", "mgca"], [1, 10], [42, 43], PROFILE)
+    assert len(set(cells)) == len(cells)
+    # table1: 2 settings x 2 encoders; table5 adds COVIDx with the ViT; x 2 inits x 2 shares x 2 seeds
+    assert len(cells) == (2 * 2 + 1) * 2 * 2 * 2
+    assert [cell.percent for cell in cells] == sorted(cell.percent for cell in cells)
+
+
+def test_the_ablation_has_rows_of_its_own():
+    inits = ["random", *ABLATIONS, "mgca"]
+    assert {cell.init for cell in cells_of(["table4"], inits, [1], [42], PROFILE)} == {*ABLATIONS, "mgca"}
+    assert {cell.init for cell in cells_of(["table1"], inits, [1], [42], PROFILE)} == {"random", "mgca"}
+
+
+@pytest.mark.parametrize(
+    ("key", "percent", "expected"),
+    [
+        ("classification_chexpert", 1, "train_dataloader.dataset.subset=subsets/train_1pct_seed43.txt"),
+        ("detection_rsna", 10, "train_dataloader.dataset.ann_file=detection/subsets/train_10pct_seed43.json"),
+        ("segmentation_siim", 1, "train_dataloader.dataset.ann_file=segmentation/subsets/train_1pct_seed43.txt"),
+        ("detection_rsna", 100, None),
+    ],
+)
+def test_command(key, percent, expected, tmp_path):
+    words = command_of(Cell(SETTINGS[key], "resnet50", "mgca", percent, 43), tmp_path, "encoder.pth", PROFILE)
+    assert words[1].endswith("tools/train.py") and "--test" in words and "randomness.seed=43" in words
+    assert "image_init=encoder.pth" in words
+    assert (expected in words) if expected else not any("subset" in word for word in words)
+    small = "optim_wrapper.optimizer.lr=2e-4"  # PROTOCOL §3
+    one_percent = command_of(Cell(SETTINGS[key], "resnet50", "mgca", 1, 43), tmp_path, "encoder.pth", PROFILE)
+    assert (small in one_percent) == key.startswith("detection")
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """Cells that write a score, or fail; returns the list of those that ran."""
+    ran = []
+
+    def command(cell, folder, checkpoint, profile):
+        ran.append(cell.name)
+        score = 50 + cell.seed - 42 + 10 * (cell.init == "mgca")
+        script = f"import json, sys; json.dump({{'{cell.setting.metric}': {score}}}, open('test.json', 'w'))"
+        if cell.init == "broken":
+            script = "raise SystemExit('no luck')"
+        script = f"import os; os.chdir({str(folder / cell.name)!r}); {script}"
+        return [sys.executable, "-c", script]
+
+    monkeypatch.setattr(grid, "command_of", command)
+    return ran
+
+
+def cell(init="mgca", percent=1, seed=42, key="classification_rsna"):
+    return Cell(SETTINGS[key], "vit", init, percent, seed)
+
+
+def test_a_cell_with_a_score_is_not_run_again(scripted, tmp_path):
+    checkpoint = tmp_path / "encoder.pth"
+    checkpoint.write_bytes(b"one")
+    first = run_cell(cell(), tmp_path, str(checkpoint), PROFILE)
+    assert first["score"] == 60
+    marker = tmp_path / cell().name / "test.json"
+    marker.unlink()
+    assert run_cell(cell(), tmp_path, str(checkpoint), PROFILE) == first and not marker.exists()
+    checkpoint.write_bytes(b"another")  # another encoder is another cell
+    run_cell(cell(), tmp_path, str(checkpoint), PROFILE)
+    assert marker.exists()
+
+
+def test_a_failed_cell_has_no_score_and_is_tried_again(scripted, tmp_path):
+    for _ in range(2):
+        result = run_cell(cell("broken"), tmp_path, "random", PROFILE)
+        assert result["score"] is None and result["metrics"] == {}
+    assert "no luck" in (tmp_path / cell("broken").name / "output.txt").read_text()
+    assert not (tmp_path / cell("broken").name / "test.json").exists()
+
+
+def test_checkpoints_of_a_finished_cell_are_removed(scripted, tmp_path):
+    for init, left in (("mgca", []), ("broken", ["epoch_1.pth"])):
+        folder = tmp_path / cell(init).name
+        folder.mkdir(parents=True)
+        (folder / "epoch_1.pth").write_bytes(b"")
+        run_cell(cell(init), tmp_path, "random", PROFILE)
+        assert [path.name for path in folder.glob("*.pth")] == left
+
+
+def test_report(scripted, tmp_path):
+    cells = [cell(init, percent, seed) for init in ("mgca", "broken") for percent in (1, 10) for seed in (42, 43, 44)]
+    results = {each: run_cell(each, tmp_path / "runs", "random", PROFILE) for each in cells}
+    summary = summarise(results)
+    key = ("classification_rsna", "vit", "mgca", 1)
+    assert (summary[key]["mean"], summary[key]["sd"], summary[key]["seeds"]) == (61, 1, 3)
+    assert summary[key]["paper"] == 89.1
+    text = write_report(tmp_path, ["table1"], results, ["mgca", "broken"], PROFILE, "A heading.")
+    row = next(line for line in text.splitlines() if line.startswith("| mgca, vit"))
+    assert row == "| mgca, vit | not run | not run | 61.0 ± 1.0 [89.1] | 61.0 ± 1.0 [89.9] |"
+    assert "| broken, vit | not run | not run | failed | failed |" in text and "A heading." in text
+    assert (tmp_path / "report.md").read_text() == text
+    with open(tmp_path / "report.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 and rows[0]["mean"] == "61" and rows[2]["failed"] == "3"
+    assert json.loads((tmp_path / "report.json").read_text())["cells"][0]["paper"] == 89.1
+    assert (tmp_path / "classification_rsna.png").stat().st_size > 5000
+
+
+def test_numbers_of_the_paper():
+    assert paper_number("classification_chexpert", "resnet50", "random", 1) == 56.1
+    assert paper_number("classification_covidx", "vit", "mgca", 100) == 92.3
+    assert paper_number("detection_object_cxr", "resnet50", "mgca", 1) is None
+    assert paper_number("detection_object_cxr", "resnet50", "mgca", 10) == 12.1
+    assert paper_number("segmentation_siim", "resnet50", "ita_cta", 10) == 54.4
+    assert paper_number("segmentation_siim", "vit", "mgca", 10) is None
+    assert all(setting in SETTINGS for table in TABLES.values() for setting in table.settings)
+
+
+@pytest.mark.parametrize(
+    ("words", "phantom", "message"),
+    [
+        (["mgca"], False, "name what it starts from"),
+        (["mgca=FILE"], False, "expected vit:FILE"),
+        (["mgca=vit:absent.pth"], False, "no such file: absent.pth"),
+        (["mgca=vit:x"], True, "without files"),
+        (["convirt"], True, "on the phantom there are"),
+    ],
+)
+def test_malformed_inits(words, phantom, message):
+    with pytest.raises(UserError, match=message):
+        load_tool().read_inits(words, phantom)
+
+
+def test_inits(tmp_path):
+    file = tmp_path / "vit.pth"
+    file.write_bytes(b"")
+    inits = load_tool().read_inits(["random", f"mgca=vit:{file},resnet50:torchvision://resnet50"], False)
+    assert inits == {"random": {}, "mgca": {"vit": str(file), "resnet50": "torchvision://resnet50"}}
+
+
+def run_tool(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", *map(str, words)])
+    return load_tool().main()
+
+
+def test_dry_run_prints_commands_and_writes_nothing(monkeypatch, tmp_path, capsys):
+    assert (
+        run_tool(monkeypatch, "table3", "--data", tmp_path, "--seeds", 1, "--dry-run", "--out", tmp_path / "out") == 0
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 * 3 and all("tools/train.py" in line and "image_init=random" in line for line in lines)
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_are_not_overwritten_without_resume(monkeypatch, tmp_path, capsys):
+    (tmp_path / "out" / "runs" / "a").mkdir(parents=True)
+    (tmp_path / "out" / "runs" / "a" / "cell.json").write_text("{}")
+    with pytest.raises(SystemExit):
+        run_tool(monkeypatch, "table3", "--data", tmp_path, "--out", tmp_path / "out")
+    assert "--resume" in capsys.readouterr().err
