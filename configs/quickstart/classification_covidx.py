@@ -7,11 +7,16 @@ test_pipeline = [
     dict(type='mmpretrain.PackInputs'),
 ]
 # Without augmentation, so that images can be encoded once: custom_hooks.0.folder=DIR
-train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline))
+train_dataloader = dict(
+    num_workers=0,
+    persistent_workers=False,
+    sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
+    dataset=dict(pipeline=test_pipeline))
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline))
 optim_wrapper = dict(optimizer=dict(lr=5e-3))
-# As many iterations for 1 % of the images as for all.
+# As many iterations for 1 % of the images as for all; MMEngine would wait two seconds after each pass over the images
+# without the endless sampler.
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=600, val_interval=20)
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=600))
 log_processor = dict(by_epoch=False)

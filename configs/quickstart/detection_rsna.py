@@ -22,10 +22,15 @@ test_pipeline = [
     dict(type='mmdet.LoadAnnotations', with_bbox=True),
     dict(type='mmdet.PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
-train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(
+    num_workers=0,
+    persistent_workers=False,
+    sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
+    dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline))
-# As many iterations for 1 % of the images as for all.
+# As many iterations for 1 % of the images as for all; MMEngine would wait two seconds after each pass over the images
+# without the endless sampler.
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=400, val_interval=40)
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=400))
 log_processor = dict(by_epoch=False)
