@@ -17,7 +17,11 @@ from mgca_mm.errors import UserError
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_GREY = ("MONOCHROME1", "MONOCHROME2")
+# By samples a pixel.
+_PHOTOMETRIC = {
+    1: ("MONOCHROME1", "MONOCHROME2"),
+    3: ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"),
+}
 
 
 def is_dicom(data: bytes) -> bool:
@@ -47,7 +51,7 @@ def decode_dicom(data: bytes, path: Path) -> np.ndarray:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             # pydicom warns of every small departure from the standard, and repeats values of the header in doing so.
             warnings.simplefilter("ignore")
-            return _decode(data, path)
+            return _decode(data)
     except MemoryError:
         raise
     except UserError as error:
@@ -56,13 +60,19 @@ def decode_dicom(data: bytes, path: Path) -> np.ndarray:
         raise UserError(f"{path}: the DICOM file is broken and cannot be decoded ({type(error).__name__})") from error
 
 
-def _decode(data: bytes, path: Path) -> np.ndarray:
+def _decode(data: bytes) -> np.ndarray:
     import pydicom
     from pydicom.pixels import pixel_array
-    from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGExtended12Bit
+    from pydicom.uid import (
+        DeflatedExplicitVRLittleEndian,
+        JPEG2000TransferSyntaxes,
+        JPEGBaseline8Bit,
+        JPEGExtended12Bit,
+    )
 
-    # The reader unpacks this syntax itself, without any limit, so it is looked for before, in the file's first group.
-    if DeflatedExplicitVRLittleEndian.encode() + b"\0" * (len(DeflatedExplicitVRLittleEndian) % 2) in data[:4096]:
+    # The reader unpacks this syntax itself, without any limit, so it is looked for before: in the whole file, for the
+    # group that names it may have any length.
+    if DeflatedExplicitVRLittleEndian.encode() in data:
         raise UserError("deflated DICOM files are not read; convert it to another transfer syntax")
     dataset = pydicom.dcmread(io.BytesIO(data))
     if "PixelData" not in dataset:
@@ -70,30 +80,48 @@ def _decode(data: bytes, path: Path) -> np.ndarray:
     if int(dataset.get("NumberOfFrames") or 1) != 1:
         raise UserError("the DICOM file has several frames; a radiograph is a single one")
     _check_shape(dataset)
+    _check_samples(dataset)
     if dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit and dataset.BitsStored > 8:
-        pixels = _read_with_gdcm(path, (dataset.Rows, dataset.Columns))
+        pixels = _decode_twelve_bits(dataset)
     else:
-        pixels = pixel_array(dataset)
+        # GDCM, which pydicom prefers, ends the process on some broken files; it is left with what Pillow cannot read.
+        plugin = (
+            "pillow" if dataset.file_meta.TransferSyntaxUID in (JPEGBaseline8Bit, *JPEG2000TransferSyntaxes) else ""
+        )
+        pixels = pixel_array(dataset, decoding_plugin=plugin)
     if pixels.ndim == 3:
         return cv2.cvtColor(_stretch(pixels, *_stored_range(dataset)), cv2.COLOR_RGB2GRAY)
-    if dataset.PhotometricInterpretation not in _GREY:
-        raise UserError(f"the photometric interpretation is none of {', '.join(_GREY)} or a colour space")
     return _to_display(pixels, dataset)
 
 
-def _read_with_gdcm(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    """Stored values (H, W) of a 12-bit lossy JPEG, which pydicom does not pass on to GDCM, by GDCM's own reader."""
-    import gdcm
+def _decode_twelve_bits(dataset: "Dataset") -> np.ndarray:
+    """Stored values (H, W) of a 12-bit lossy JPEG, which pydicom does not pass on to GDCM, by GDCM's decoder.
 
+    GDCM is given the compressed image alone: its reader of whole files ends the process where a header is broken.
+    """
+    import gdcm
+    from pydicom.encaps import get_frame
+
+    if (dataset.SamplesPerPixel, dataset.BitsAllocated) != (1, 16):
+        raise UserError("a 12-bit JPEG of several samples a pixel, or in another container than 16 bits")
     gdcm.Trace.WarningOff()  # It would say that its 8-bit decoder was no good, before taking the right one.
     gdcm.Trace.ErrorOff()
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(path))
-    if not reader.Read():
-        raise ValueError("GDCM cannot read the file")
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    image = gdcm.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((dataset.Columns, dataset.Rows, 1))
+    image.SetDataElement(element)
+    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2))
+    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGExtendedProcess2_4))
+    image.SetPixelFormat(gdcm.PixelFormat(1, 16, 12, 11, 0))
     # Its Python binding hands bytes out as a string.
-    buffer = reader.GetImage().GetBuffer().encode("utf-8", "surrogateescape")
-    return np.frombuffer(buffer, np.uint16).reshape(shape)
+    buffer = image.GetBuffer().encode("utf-8", "surrogateescape")
+    return np.frombuffer(buffer, np.uint16).reshape(dataset.Rows, dataset.Columns)
 
 
 def _check_shape(dataset: "Dataset") -> None:
@@ -122,6 +150,17 @@ def _check_shape(dataset: "Dataset") -> None:
         available = False
     if not available:
         raise UserError(f"no decoder for the transfer syntax {syntax.name}; convert the file to JPEG 2000 or JPEG")
+
+
+def _check_samples(dataset: "Dataset") -> None:
+    """Make sure that the header describes the samples as it may: where it does not, GDCM ends the process."""
+    from pydicom.uid import JPEGTransferSyntaxes
+
+    if dataset.PhotometricInterpretation not in _PHOTOMETRIC.get(dataset.SamplesPerPixel, ()):
+        raise UserError("the photometric interpretation is no grey of one sample and no colour space of three")
+    allocated, stored = dataset.BitsAllocated, dataset.BitsStored
+    if dataset.file_meta.TransferSyntaxUID in JPEGTransferSyntaxes and stored != allocated != 16:
+        raise UserError(f"a JPEG of {stored} bits in {allocated}; correct the header")
 
 
 def _to_display(pixels: np.ndarray, dataset: "Dataset") -> np.ndarray:
@@ -154,7 +193,13 @@ def _stored_range(dataset: "Dataset") -> tuple[int, int]:
 
 
 def _stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Map low … high to 0 … 255, rounded and clipped; a range without extent is black."""
+    """Map low … high to 0 … 255, rounded and clipped; a range without extent is black.
+
+    Raises:
+        UserError: The range has no ends.
+    """
+    if not np.isfinite([low, high]).all():
+        raise UserError("the window or the rescale is not finite; correct it in the header")
     if high == low:
         return np.zeros(values.shape, np.uint8)
     return np.rint(np.clip((values.astype(np.float64) - low) * (255 / (high - low)), 0, 255)).astype(np.uint8)

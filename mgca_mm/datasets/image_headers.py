@@ -11,6 +11,7 @@ PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = b"\xff\xd9"
+_MAX_SCANS = 100  # Progressive images have some ten. Each is a pass over all pixels: a megabyte of them takes minutes.
 
 
 def refuse_huge(height: int, width: int) -> None:
@@ -39,6 +40,9 @@ def jpeg_shape(data: bytes) -> tuple[int, int]:
             position += 1
             continue
         if marker in _START_OF_FRAME:
+            # The format ends at 16 bits; GDCM's decoders end the process.
+            if int.from_bytes(data[position + 4 : position + 5], "big") > 16:
+                break
             height = int.from_bytes(data[position + 5 : position + 7], "big")
             shape = height, int.from_bytes(data[position + 7 : position + 9], "big")
         if marker == _START_OF_SCAN:
@@ -46,6 +50,8 @@ def jpeg_shape(data: bytes) -> tuple[int, int]:
                 break
             if data.rfind(_END_OF_IMAGE, position) < 0:
                 raise ValueError("the JPEG is truncated")
+            if data.count(b"\xff\xda", position) > _MAX_SCANS:
+                raise ValueError("the JPEG has more scans than any radiograph")
             return shape
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     raise ValueError("the JPEG header is broken")

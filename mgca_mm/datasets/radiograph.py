@@ -101,10 +101,10 @@ def resize_and_pad(image: np.ndarray, size: int) -> np.ndarray:
 
 def _read_bytes(path: Path) -> bytes:
     """Read a regular file of sensible size."""
-    # A directory or a named pipe would fail late or hang.
-    if not path.is_file():
-        raise UserError(f"{path}: {'not a regular file' if path.exists() else 'no such image file'}")
     try:
+        # A directory or a named pipe would fail late or hang.
+        if not path.is_file():
+            raise UserError(f"{path}: {'not a regular file' if path.exists() else 'no such image file'}")
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path}: larger than {MAX_BYTES >> 20} MiB, hence not a radiograph")
         data = path.read_bytes()

@@ -78,6 +78,14 @@ def _jpeg_with_thumbnail_cut_off():
     return data[:2] + thumbnail + data[2:-2]
 
 
+def _jpeg_of_many_scans():
+    """Each of a few bytes, and each a pass over all pixels."""
+    _, encoded = cv2.imencode(".jpg", np.full((80, 80), 9, np.uint8), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1))
+    data = encoded.tobytes()
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + 100 * scan + data[-2:]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -95,6 +103,7 @@ def _jpeg_with_thumbnail_cut_off():
         (_png_header(0, 0), "cannot be decoded"),
         (_png_header(50_000, 50_000), "50000 x 50000 pixels"),
         (_huge_jpeg(), "20000 x 20000 pixels"),
+        (_jpeg_of_many_scans(), "more scans than any radiograph"),
     ],
 )
 def test_bad_files_are_named(tmp_path, content, message):

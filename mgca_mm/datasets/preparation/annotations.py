@@ -79,7 +79,8 @@ def write_coco(
                     "id": len(annotations) + 1,
                     "image_id": image_id,
                     "category_id": box.category + 1,
-                    "bbox": [round(value, 3) for value in box[:4]],
+                    # A box has an extent, however far it was shrunk.
+                    "bbox": [round(box.x, 3), round(box.y, 3), *(max(round(side, 3), 0.001) for side in box[2:4])],
                     "area": round(box.width * box.height, 3),
                     "iscrowd": 0,
                 }

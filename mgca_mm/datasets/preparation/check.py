@@ -1,6 +1,7 @@
 """Checking a prepared folder: is it whole, unchanged, and free of leaks?"""
 
 import json
+import tokenize
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -56,7 +57,8 @@ def check(dataset: str, out: Path) -> list[str]:
         if parameters.get("protocol") == "paper":
             faults += _check_patients(folder, entries)
         faults += _check_subsets(out, folder, {entry["image_id"] for entry in entries["train"]})
-    return faults
+    # Names in damaged lists may be no text, which a terminal refuses to print.
+    return [fault.encode("utf-8", "backslashreplace").decode() for fault in faults]
 
 
 def _check_files(out: Path, expected: dict[str, tuple[int, str]]) -> list[str]:
@@ -86,6 +88,8 @@ def _read_annotations(out: Path, faults: list[str], has_store: bool) -> dict[str
         try:
             content = json.loads((out / f"{split}.json").read_text(encoding="utf-8"))
             rows, classes = list(content["data_list"]), content["metainfo"].get("classes")
+            if not isinstance(classes, list | None):
+                raise TypeError
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             faults.append(f"{split}.json: missing or not in MMEngine's annotation format")
             continue
@@ -130,6 +134,9 @@ def _read_boxes(out: Path, faults: list[str], has_store: bool) -> dict[str, list
             images = {image["id"]: image for image in content["images"]}
             categories = {category["id"] for category in content["categories"]}
             for image in content["images"]:
+                names = image["image_id"], image["patient_id"]
+                if not isinstance(image["id"], int) or not all(isinstance(name, str) for name in names):
+                    raise TypeError
                 entry = {"image_id": image["image_id"], "patient_id": image["patient_id"]}
                 entries[split].append(entry | ({"image_index": image["id"]} if has_store else {}))
             for box in content["annotations"]:
@@ -166,7 +173,7 @@ def _check_store(out: Path, entries: list[dict]) -> list[str]:
     """Whether the store is a square uint8 array in which each image has a row of its own, and each row an image."""
     try:
         store = np.load(out / STORE, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, tokenize.TokenError):  # The last one is of a damaged header.
         return [f"{STORE}: missing or not a NumPy array"]
     if store.dtype != np.uint8 or store.ndim != 3 or store.shape[1] != store.shape[2]:
         return [f"{STORE}: uint8 (N, S, S) expected, found {store.dtype} {store.shape}"]

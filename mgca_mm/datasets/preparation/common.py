@@ -199,12 +199,13 @@ def assert_disjoint_patients(groups: dict[str, list[Sample]]) -> None:
     """Make sure that no patient is in two splits.
 
     Raises:
-        UserError: One is; the message names the patient and the splits.
+        UserError: One is; the message names the splits, and the patient unless the name has the looks of a sentence.
     """
     shared = find_shared_patients({split: {sample.patient_id for sample in groups[split]} for split in SPLITS})
     if shared:
         patient, splits = shared[0]
+        is_identifier = patient.isprintable() and " " not in patient and len(patient) <= 64
         raise UserError(
-            f"patient {patient} is in the splits {' and '.join(splits)}\n"
+            f"{f'patient {patient}' if is_identifier else 'one patient'} is in the splits {' and '.join(splits)}\n"
             "Models would be tested on patients they were trained on; correct the split in the raw tables."
         )

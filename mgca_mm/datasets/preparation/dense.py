@@ -19,16 +19,18 @@ def check_boxes(sample: Sample) -> None:
     A box may stick out by a hundredth of the side, as those drawn by hand do; it is cut off at the edge.
 
     Raises:
-        UserError: A box reaches further; the message names its row.
+        UserError: A box reaches further, or is wholly outside; the message names its row.
     """
     height, width = sample.shape
     boxes = []
     for box in sample.boxes or ():
         right, bottom = box.x + box.width, box.y + box.height
-        if max(-box.x, right - width) > 0.01 * width or max(-box.y, bottom - height) > 0.01 * height:
+        sticks_out = max(-box.x, right - width) > 0.01 * width or max(-box.y, bottom - height) > 0.01 * height
+        # A box beside the image would have no extent once it is cut.
+        if sticks_out or right <= 0 or bottom <= 0 or box.x >= width or box.y >= height:
             raise UserError(f"{box.place}: a box reaches out of the image of {width} x {height} pixels; correct it")
-        left, top = max(box.x, 0), max(box.y, 0)
-        boxes.append(box._replace(x=left, y=top, width=min(right, width) - left, height=min(bottom, height) - top))
+        left, top, right, bottom = max(box.x, 0), max(box.y, 0), min(right, width), min(bottom, height)
+        boxes.append(box._replace(x=left, y=top, width=right - left, height=bottom - top))
     if sample.boxes is not None:
         sample.boxes = boxes
 
@@ -56,7 +58,9 @@ def draw_mask(sample: Sample, raw: RawFolder) -> np.ndarray:
         path = raw.file(sample.mask.path)
         drawn = read_radiograph(path)
         if drawn.shape != (height, width):
-            raise UserError(f"{path}: a mask of {drawn.shape[::-1]} pixels for an image of {width} x {height}")
+            raise UserError(
+                f"{path}: a mask of {drawn.shape[1]} x {drawn.shape[0]} pixels for an image of {width} x {height}"
+            )
         mask[:] = drawn > 127
     return mask
 

@@ -30,8 +30,8 @@ def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
 def collect(raw: RawFolder, options: Options) -> Collection:
     """Read the pairs; those without a split of their own are divided 80/10/10 by patient.
 
-    The text is the impression and the findings of a report that has such sections (see :mod:`.reports`), else all of
-    it. Without a patient column each image counts as a patient.
+    The text is the impression and the findings of a report that has such sections (see :mod:`.reports`), else all of it
+    but the names of sections. Without a patient column each image counts as a patient.
 
     Args:
         raw: Folder with the table; images are JPEG, PNG or DICOM files in it, in any folders.
@@ -59,7 +59,10 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             rejected.append(Rejected(image, image, True, f"{table}, line {line}: {error}"))
             continue
         filters.passed(_STAGES[1])
-        report = reports.report_sentences(text) if reports.find_sections(text) else reports.clean_text(text)
+        if reports.find_sections(text):
+            report = reports.report_sentences(text)
+        else:
+            report = reports.clean_text(reports.drop_section_names(text))
         if not passes_text_filters(report, filters):
             rejected.append(Rejected(image, image, False, reports.TOO_SHORT))
             continue

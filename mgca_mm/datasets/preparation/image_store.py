@@ -3,7 +3,10 @@
 import hashlib
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
+import threading
+import tokenize
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -110,8 +113,8 @@ def _read_progress(folder: Path, raw: RawFolder, chunks: list[Sequence[str]], si
             index, stamp, shapes = json.loads(line)
             if stamp == _stamp(raw, chunks[index]):
                 done[index] = _Chunk(stamp, [tuple(shape) for shape in shapes], {})
-    except (OSError, IndexError):
-        return {}  # There was no such call.
+    except (OSError, IndexError, EOFError, tokenize.TokenError):
+        return {}  # There was no such call, or what it made did not reach the disk.
     except ValueError:
         pass  # The last line was cut off.
     return done
@@ -172,7 +175,7 @@ def _map(workers: int, arguments: tuple) -> Iterator[_Chunk]:
     # Not fork: OpenCV's and the tokenizers' threads do not survive it. The fork server imports this module once.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_be_single_threaded) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
         try:
             yield from pool.map(_decode_chunk, *arguments)
         except BrokenProcessPool as error:
@@ -181,9 +184,16 @@ def _map(workers: int, arguments: tuple) -> Iterator[_Chunk]:
             pool.shutdown(cancel_futures=True)
 
 
-def _be_single_threaded() -> None:
-    """The pool is the parallelism; threads of OpenCV on top of it only get in each other's way."""
+def _start_worker() -> None:
+    """One thread of OpenCV, for the pool is the parallelism; and no life without the process that started it."""
     cv2.setNumThreads(1)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    """End this worker when the main process is killed: it would wait for work for ever, and keep its memory."""
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def _decode_chunk(store: Path, raw: RawFolder, start: int, images: Sequence[str], size: int) -> _Chunk:

@@ -4,6 +4,7 @@ Neither views nor patients are published. A mirror of the collection has a table
 with it laterals are dropped, without it they cannot be.
 """
 
+import gzip
 import re
 import tarfile
 import zlib
@@ -41,7 +42,8 @@ def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
     Raises:
         UserError: There are no reports.
     """
-    reports_ = sorted(raw.file(_FOLDER).glob("*.xml"), key=_number)
+    found = [raw.file(f"{_FOLDER}/{path.name}") for path in raw.file(_FOLDER).glob("*.xml")]
+    reports_ = sorted((path for path in found if path.is_file()), key=_number)
     if not reports_ and raw.file(_ARCHIVE).is_file():
         reports_ = [raw.file(_ARCHIVE)]
     if not reports_:
@@ -63,7 +65,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         One sample an image, in the order of the reports' numbers.
 
     Raises:
-        UserError: There are no reports, or two have one number.
+        UserError: There are no reports, or two have one number or one image.
     """
     sources = find_sources(raw)
     views = _read_views(sources[_PROJECTIONS][0]) if _PROJECTIONS in sources else None
@@ -72,6 +74,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     samples: list[Sample] = []
     rejected: list[Rejected] = []
     seen: set[str] = set()
+    seen_images: set[str] = set()
     for name, data in tqdm(_read_reports(sources["reports"]), desc="reports", unit="report", disable=None):
         filters.passed(_STAGES[0])
         try:
@@ -80,8 +83,11 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             rejected.append(Rejected(name, name, True, f"{name}: {error}"))
             continue
         if study in seen:
-            raise UserError(f"{raw.path}: {name} has the number {study} of another report; remove one of them")
+            raise UserError(f"{raw.path}: {name} has the number of another report; remove one of them")
+        if not seen_images.isdisjoint(images):
+            raise UserError(f"{raw.path}: {name} has an image of another report; remove one of them")
         seen.add(study)
+        seen_images.update(images)
         filters.passed(_STAGES[1])
         if not images:
             continue
@@ -133,9 +139,12 @@ def _read_reports(paths: list[Path]) -> Iterator[tuple[str, bytes]]:
     try:
         with tarfile.open(paths[0], "r:gz") as archive:
             members = [member for member in archive if member.isfile() and member.name.endswith(".xml")]
+            while archive.fileobj.read(1 << 20):  # To the end, where the checksum is; the archive ends before.
+                pass
             for member in sorted(members, key=lambda member: _number(Path(member.name))):
                 yield Path(member.name).name, archive.extractfile(member).read(_MAX_BYTES + 1)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    # ValueError: numbers in a header that are none.
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
         raise UserError(f"{paths[0]}: the archive is truncated or damaged; copy it again") from error
 
 
@@ -145,9 +154,10 @@ def _parse_report(data: bytes) -> tuple[str, list[str], list[str]]:
     Raises:
         ValueError: It is not such a file; the message does not quote it.
     """
-    # The reports have no document type; one that has could make the parser write entities without end.
-    if len(data) > _MAX_BYTES or b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        raise ValueError("not a report of Open-i (huge, or with a document type)")
+    # The reports have no document type; one that has could make the parser write entities without end. In UTF-16, the
+    # one encoding of XML that is not made of ASCII, it would not be found.
+    if len(data) > _MAX_BYTES or b"<!DOCTYPE" in data or b"<!ENTITY" in data or b"\0" in data:
+        raise ValueError("not a report of Open-i (huge, in UTF-16, or with a document type)")
     try:
         root = ElementTree.fromstring(data)
     except (ElementTree.ParseError, ValueError, LookupError) as error:
@@ -158,12 +168,10 @@ def _parse_report(data: bytes) -> tuple[str, list[str], list[str]]:
     images = list(dict.fromkeys(image.get("id") or "" for image in root.iter("parentImage")))
     if not all(re.fullmatch(r"[\w-]{1,200}", image, re.ASCII) for image in images):
         raise ValueError("the name of an image has other characters than letters, digits, _ and -")
-    texts = {part.get("Label"): "".join(part.itertext()) for part in root.iter("AbstractText")}
-    sentences = [
-        sentence
-        for label in ("IMPRESSION", "FINDINGS")
-        for sentence in reports.clean_text(_DEIDENTIFIED.sub(" ", texts.get(label, "")))
-    ]
+    parts = {part.get("Label"): part for part in root.iter("AbstractText")}
+    # Only these two: thousands of parts inside each other have a text of each, which takes time by their square.
+    texts = ["".join(parts[label].itertext()) for label in ("IMPRESSION", "FINDINGS") if label in parts]
+    sentences = [sentence for text in texts for sentence in reports.clean_text(_DEIDENTIFIED.sub(" ", text))]
     return number.get("id"), images, sentences
 
 

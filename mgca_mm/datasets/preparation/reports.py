@@ -126,6 +126,15 @@ def report_texts(text: str) -> list[str]:
     return ["\n".join(reversed(paragraph))] if _has_words(paragraph) else []
 
 
+def drop_section_names(text: str) -> str:
+    """A text without the names of sections that its lines start with: of sections without text, nothing is left.
+
+    Only the names of the tables above are dropped, for a text in capitals would lose half a line with any other.
+    """
+    headers = ((line, _parse_header(line, any_name=False)) for line in text.splitlines())
+    return "\n".join(line if header is None else header[1] for line, header in headers)
+
+
 def clean_text(text: str) -> list[str]:
     r"""Clean a text into sentences of lower-case ASCII words.
 
@@ -167,15 +176,20 @@ def count_tokens(sentences: list[str]) -> int:
     return sum(sentence.count(" ") + 1 for sentence in sentences)
 
 
-def _parse_header(line: str) -> tuple[str, str] | None:
-    """Section and remaining text of a line that starts a section, else None."""
+def _parse_header(line: str, any_name: bool = True) -> tuple[str, str] | None:
+    """Section and remaining text of a line that starts a section, else None.
+
+    Args:
+        line: The line.
+        any_name: Whether any name in capitals before a colon starts one, or only a name of the tables.
+    """
     line = line.strip()
     name, colon, rest = line.partition(":")
     if colon and len(name) <= _HEADER_LENGTH:
         section = _SECTION_OF_NAME.get(_normalise_name(name))
         if section is not None:
             return section, rest
-        if _UPPER_CASE_NAME.fullmatch(name.rstrip()):
+        if any_name and _UPPER_CASE_NAME.fullmatch(name.rstrip()):
             return "other", rest
     match = _HEADER_WITHOUT_COLON.match(line)
     if match:

@@ -75,7 +75,7 @@ def test_duplicate_image(mimic, tmp_path, table):
     rows = getattr(mimic, table)
     rows.append(rows[1])
     mimic.write_tables()
-    refuse(mimic, tmp_path / "out", rf"{table}\.csv\.gz, line {len(rows)}: dicom_id a1 stands twice")
+    refuse(mimic, tmp_path / "out", rf"{table}\.csv\.gz, line {len(rows)}: this dicom_id stands twice")
 
 
 @pytest.mark.parametrize("dicom_id", ["../../../etc/passwd", "..", "a\nb", "a/b"])

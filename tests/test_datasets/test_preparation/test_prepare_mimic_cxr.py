@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -282,6 +283,18 @@ def test_a_killed_preparation_goes_on(mimic, tmp_path, monkeypatch):
     assert check("mimic_cxr", tmp_path / "out") == []
 
 
+def _is_alive(group):
+    """Whether a group of processes has a living member."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, member_of = path.read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # It has just ended.
+            continue
+        if member_of == str(group) and state != "Z":
+            return True
+    return False
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_preparation_survives_sigkill(mimic, tmp_path, workers):
     mimic.metadata, mimic.split = mimic.metadata[:1], mimic.split[:1]
@@ -290,7 +303,8 @@ def test_a_preparation_survives_sigkill(mimic, tmp_path, workers):
         mimic.split.append([f"x{index:03d}", "50000001", "10000001", "train"])
     raw = mimic.write()
     command = [sys.executable, ROOT / "tools" / "prepare_data.py", "mimic_cxr", "--raw", raw, "--workers", str(workers)]
-    process = subprocess.Popen([*command, "--out", tmp_path / "out"], env=os.environ | {"PYTHONPATH": str(ROOT)})
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([*command, "--out", tmp_path / "out"], env=environment, start_new_session=True)
     progress = tmp_path / "out" / ".partial" / "progress.jsonl"
     deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
@@ -299,6 +313,9 @@ def test_a_preparation_survives_sigkill(mimic, tmp_path, workers):
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    while _is_alive(process.pid) and time.monotonic() < deadline:  # its workers
+        time.sleep(0.1)
+    assert not _is_alive(process.pid)
     prepare("mimic_cxr", raw, tmp_path / "out", Options())
     prepare("mimic_cxr", raw, tmp_path / "fresh", Options())
     assert manifest(tmp_path / "out")["files"] == manifest(tmp_path / "fresh")["files"]
