@@ -177,6 +177,8 @@ def _to_display(pixels: np.ndarray, dataset: "Dataset") -> np.ndarray:
     elif dataset.get("WindowCenter") is not None and dataset.get("WindowWidth") is not None:
         # What lies far outside of the window shows the range its output has; a negative rescale slope turns it round.
         low, high = apply_voi_lut(np.array([-1e12, 1e12]), dataset)
+        if low == high:
+            raise UserError("the window shows one grey for all values; correct it in the header")
         grey = apply_voi_lut(grey, dataset)
     elif dataset.BitsStored <= 8:
         low, high = sorted(apply_modality_lut(np.array(_stored_range(dataset)), dataset))

@@ -216,6 +216,7 @@ def _jpeg2000_bomb(dataset):
     dataset.PixelData = encapsulate([b"\xff\x4f\xff\x51\x00\x29\x00\x00" + size + bytes(30)])
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value", "ignore:The value length")
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -230,7 +231,9 @@ def _jpeg2000_bomb(dataset):
         (_deflated_after_a_long_header, "deflated"),
         (lambda d: d.update({"PhotometricInterpretation": "RGB"}), "photometric interpretation"),
         (lambda d: d.update({"SamplesPerPixel": 3}), "photometric interpretation"),
-        (lambda d: d.update({"WindowCenter": "1e999", "WindowWidth": 9}), "window or the rescale is not finite"),
+        (lambda d: d.update({"WindowCenter": "nan", "WindowWidth": 9}), "the window or the rescale is not finite"),
+        (lambda d: d.update({"RescaleSlope": "inf", "RescaleIntercept": 0}), "the window or the rescale is not finite"),
+        (lambda d: d.update({"WindowCenter": "1e999", "WindowWidth": 9}), "the window shows one grey for all values"),
         (_jpeg_of_another_shape, "the header has 31 x 20 pixels, the image inside 48 x 64"),
         (_truncated_jpeg, "the JPEG is truncated"),
         (_jpeg2000_bomb, "the image inside 65500 x 65500"),

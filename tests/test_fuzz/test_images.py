@@ -30,7 +30,7 @@ from mgca_mm.datasets.phantom.dicom import KINDS, write_dicom
 from mgca_mm.datasets.radiograph import read_radiograph, resize_and_pad
 from mgca_mm.errors import UserError
 from tests.test_datasets.raw_trees import SECRET
-from tests.test_fuzz.common import SECONDS, at, cases, places, spoil_bytes
+from tests.test_fuzz.common import SECONDS, at, cases, few, places, spoil_bytes
 
 _MEMORY = 6 * 1024**3  # Of the reading process: an image of 100 megapixels fits, a bomb does not.
 
@@ -158,7 +158,7 @@ def _spoil_chunks(data, content):
         (size,) = struct.unpack(">I", content[position : position + 4])
         chunks.append((content[position + 4 : position + 8], content[position + 8 : position + 8 + size]))
         position += size + 12
-    for _ in range(data.draw(st.integers(1, 3))):
+    for _ in range(data.draw(few)):
         place = at(chunks, data.draw(places))
         kind, body = chunks[place]
         action = data.draw(st.sampled_from(("body", "pixels", "kind", "insert", "repeat", "delete")))
@@ -193,12 +193,10 @@ def test_png(data, read):
 @cases(70, 2000)
 def test_jpeg(data, read):
     content = one_of(data, jpeg_files())
-    if data.draw(st.booleans()):  # Before the scan, where the tables are; what comes after, an end marker, stays.
-        scan = content.index(b"\xff\xda")
-        content = content[:2] + spoil_bytes(data, content[2:scan]) + content[scan:]
-    else:
-        content = spoil_bytes(data, content)
-    read(content)
+    scan = content.index(b"\xff\xda")
+    # The tables and the pixels apart, too: without the start, the scan or the end, nothing is decoded.
+    start, end = data.draw(st.sampled_from(((0, len(content)), (2, scan), (scan + 14, len(content) - 2))))
+    read(content[:start] + spoil_bytes(data, content[start:end]) + content[end:])
 
 
 _HEADER = {

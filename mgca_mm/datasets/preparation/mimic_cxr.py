@@ -1,5 +1,7 @@
 """MIMIC-CXR: the images of MIMIC-CXR-JPG 2.0.0 with the reports of MIMIC-CXR, in the layout of PhysioNet."""
 
+import lzma
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -173,6 +175,18 @@ def _read_labels(raw: RawFolder) -> tuple[list[str] | None, dict[str, list[int |
 
 
 _MAX_REPORT_BYTES = 1024 * 1024
+# What zipfile and its decompressors raise: RuntimeError for encryption and for methods that Python does not know,
+# ValueError for names that are none, OSError for bzip2 and for offsets outside of the file.
+_DAMAGED_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    ValueError,
+    RuntimeError,
+)
 
 
 class _ReportReader:
@@ -188,7 +202,7 @@ class _ReportReader:
         if self._path.is_file():
             try:
                 self._archive = zipfile.ZipFile(self._path)
-            except zipfile.BadZipFile as error:
+            except _DAMAGED_ZIP as error:
                 raise UserError(f"{self._path}: not a zip file, or truncated; copy it again") from error
             self._members = set(self._archive.namelist())
         return self
@@ -214,8 +228,7 @@ class _ReportReader:
                 self._refuse_huge(self._archive.getinfo(member).file_size)
                 try:
                     data = self._archive.read(member)
-                # RuntimeError: encrypted; NotImplementedError: a compression Python does not know.
-                except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+                except _DAMAGED_ZIP as error:
                     raise UserError(f"{self._path}: {member} cannot be unpacked; copy the archive again") from error
                 return reports.decode_report(data)
         return None

@@ -153,12 +153,18 @@ def test_archive_without_a_member_loses_that_study_only(mimic, tmp_path):
     assert '"image_id": "b1"' in (tmp_path / "out" / "train.json").read_text()
 
 
-@pytest.mark.parametrize("where", ["end", "member"])
-def test_damaged_archive(mimic, tmp_path, where):
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: data.replace(b"FINAL REPORT", b"FINAL RECORD", 1),
+        lambda data: data.replace(b"PK\1\2\x14\x03\x14", b"PK\1\2\x14\x03\xff", 1),  # A version yet to come.
+    ],
+)
+def test_damaged_archive(mimic, tmp_path, spoil):
     mimic.write(reports="zip")
     path = mimic.folder / "mimic-cxr-reports.zip"
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2] if where == "end" else data.replace(b"FINAL REPORT", b"FINAL RECORD", 1))
+    path.write_bytes(spoil(path.read_bytes()))
     refuse(mimic, tmp_path / "out", r"mimic-cxr-reports\.zip: (not a zip file|.*s50000001\.txt cannot be unpacked)")
 
 
