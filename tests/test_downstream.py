@@ -100,7 +100,7 @@ def checkpoints(tmp_path_factory):
         state_dict = ImageEncoder(backbone, input_size=224).state_dict()
         for value in state_dict.values():
             if value.is_floating_point():
-                value += 0.01 * torch.rand(value.shape, generator=generator)
+                value += 1e-3 * torch.rand(value.shape, generator=generator)
         content = {f"image_encoder.{key}": value for key, value in state_dict.items()} | {
             "text_encoder.x": torch.ones(1)
         }
