@@ -1,0 +1,97 @@
+"""The configs printed in the documentation are whole: they load, build, and hold the checkpoint's weights."""
+
+import re
+import runpy
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+import mgca_mm.engine  # noqa: F401  registers the initialiser
+from mgca_mm.models import ImageEncoder
+from tests.conftest import ROOT
+
+PAGE = ROOT / "docs/replace_backbone.md"
+BLOCKS = dict(re.findall(r"```python\n# (\w+\.py)\n(.+?)```", PAGE.read_text(), flags=re.DOTALL))
+PREFIX = "image_encoder.backbone."
+
+
+def save_checkpoint(path, backbone):
+    """A pretraining checkpoint with weights unlike any initialisation's; returns those of the backbone."""
+    init_default_scope("mgca_mm")
+    state_dict = ImageEncoder(backbone).state_dict()
+    content = {f"image_encoder.{name}": torch.rand_like(tensor.float()) for name, tensor in state_dict.items()}
+    path.parent.mkdir(parents=True)
+    torch.save({"state_dict": content | {"text_encoder.x": torch.ones(1)}}, path)
+    return {name.removeprefix(PREFIX): tensor for name, tensor in content.items()}
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def write_block(name):
+        path = tmp_path / name
+        path.write_text(BLOCKS[name])
+        return path
+
+    yield write_block
+    init_default_scope("mgca_mm")
+
+
+def build(cfg):
+    scope = cfg.get("default_scope") or "mgca_mm"
+    init_default_scope(scope)
+    if "data_preprocessor" in cfg:
+        cfg.model.setdefault("data_preprocessor", cfg.data_preprocessor)
+    return MODELS.build({**cfg.model, "type": f"{scope}.{cfg.model.type.rpartition('.')[2]}"})
+
+
+def test_every_block_is_tested():
+    tested = {"resnet50_classifier.py", "yolov3.py", "fcn.py", "torchvision_resnet50.py"}
+    assert set(BLOCKS) == tested | {"pretrain_regnet.py", "pretrain_convnext.py", "detect_regnet.py"}
+    assert PAGE.read_text().count("```python") == len(BLOCKS)
+
+
+@pytest.mark.parametrize("name", ["resnet50_classifier.py", "yolov3.py", "fcn.py"])
+def test_stock_configs_take_the_encoder(name, write, tmp_path):
+    checkpoint = tmp_path / "work_dirs/pretrain_resnet50/epoch_50.pth"
+    expected = save_checkpoint(checkpoint, dict(type="mmpretrain.ResNet", depth=50, out_indices=(2, 3)))
+    model = build(Config.fromfile(write(name)))
+    model.init_weights()
+    found = model.backbone.state_dict()
+    assert set(found) == set(expected)
+    for key in found:
+        assert torch.equal(found[key], expected[key].to(found[key].dtype)), key
+    preprocessor = model.data_preprocessor
+    assert preprocessor.mean.flatten().tolist() == preprocessor.std.flatten().tolist() == [127.5] * 3
+
+
+def test_torchvision_takes_the_encoder(write, tmp_path):
+    checkpoint = tmp_path / "work_dirs/pretrain_resnet50/epoch_50.pth"
+    expected = save_checkpoint(checkpoint, dict(type="mmpretrain.ResNet", depth=50, out_indices=(2, 3)))
+    model = runpy.run_path(str(write("torchvision_resnet50.py")))["model"]
+    assert torch.equal(model.layer4[2].conv3.weight, expected["layer4.2.conv3.weight"])
+
+
+@pytest.mark.parametrize("name", ["pretrain_regnet.py", "pretrain_convnext.py"])
+def test_other_backbones_in_pretraining(name, write):
+    encoder = MODELS.build({**Config.fromfile(write(name)).model.image_encoder, "type": "mgca_mm.ImageEncoder"})
+    features = encoder(torch.rand(2, 3, 224, 224))
+    assert features.global_feature.shape == (2, encoder.global_channels)
+    assert features.tokens.shape == (2, 14 * 14, encoder.token_channels)
+
+
+def test_another_backbone_downstream(write, tmp_path):
+    backbone = dict(type="mmpretrain.RegNet", arch="regnetx_1.6gf", out_indices=(2, 3))
+    checkpoint = tmp_path / "work_dirs/pretrain_regnet/epoch_50.pth"
+    expected = save_checkpoint(checkpoint, backbone)
+    model = build(Config.fromfile(write("detect_regnet.py")))
+    model.init_weights()
+    found = model.backbone.state_dict()
+    assert set(found) == set(expected)
+    assert torch.equal(found["layer4.1.conv3.weight"], expected["layer4.1.conv3.weight"])
+    assert not any(parameter.requires_grad for parameter in model.backbone.parameters())
+    outputs = model.eval()(torch.rand(1, 3, 224, 224), mode="tensor")
+    assert outputs[0][0].shape[-2:] == (7, 7)
