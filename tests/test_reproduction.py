@@ -4,12 +4,14 @@ import csv
 import importlib.util
 import json
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from mgca_mm.errors import UserError
-from mgca_mm.reproduction import grid
+from mgca_mm.reproduction import grid, jobs
 from mgca_mm.reproduction.grid import Cell, Profile, cells_of, command_of, run_cell
 from mgca_mm.reproduction.paper import paper_number
 from mgca_mm.reproduction.report import summarise, write_report
@@ -190,3 +192,36 @@ def test_results_are_not_overwritten_without_resume(monkeypatch, tmp_path, capsy
     with pytest.raises(SystemExit):
         run_tool(monkeypatch, "table3", "--data", tmp_path, "--out", tmp_path / "out")
     assert "--resume" in capsys.readouterr().err
+
+
+def test_runs_side_by_side_share_the_machine(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    monkeypatch.setattr(jobs.os, "sched_getaffinity", lambda pid: set(range(8)))
+    meet = threading.Barrier(2)  # broken unless two run at the same time
+
+    def run(item, environment):
+        meet.wait(timeout=30)
+        return environment["CUDA_VISIBLE_DEVICES"], environment["OMP_NUM_THREADS"]
+
+    results = dict(jobs.run_side_by_side(run, [1, 2], 2))
+    assert set(results.values()) == {("4", "4"), ("6", "4")}
+
+
+def test_one_run_at_a_time_has_the_whole_machine(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    ((_, environment),) = jobs.run_side_by_side(lambda item, environment: environment, [1], 1)
+    assert environment == dict(jobs.os.environ)
+
+
+def test_after_a_failure_nothing_new_begins():
+    begun = []
+
+    def run(item, environment):
+        begun.append(item)
+        if item == 1:
+            raise RuntimeError("no luck")
+        time.sleep(0.05)
+
+    with pytest.raises(RuntimeError, match="no luck"):
+        list(jobs.run_side_by_side(run, list(range(100)), 2))
+    assert len(begun) < 100

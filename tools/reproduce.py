@@ -8,12 +8,13 @@ import argparse
 import os
 import shlex
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
 from mgca_mm.engine.config import RANDOM
 from mgca_mm.errors import UserError, exit_on_user_error
-from mgca_mm.reproduction.grid import RESULT, Profile, cells_of, command_of, run_cell
+from mgca_mm.reproduction.grid import RESULT, Cell, Profile, cells_of, command_of, run_cell
+from mgca_mm.reproduction.jobs import run_side_by_side
 from mgca_mm.reproduction.phantom import PRETRAINING, make_data, pretrain, profile_of
 from mgca_mm.reproduction.report import write_report
 from mgca_mm.reproduction.settings import TABLES
@@ -35,6 +36,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--fractions", nargs="+", type=int, choices=(1, 10, 100), default=[1, 10, 100], help="in %%")
     parser.add_argument("--seeds", type=int, default=3, choices=(1, 2, 3), help="seeds from 42 on (default: 3)")
     parser.add_argument("--out", type=Path, default=Path("work_dirs/reproduce"), help="folder of runs and reports")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="runs at a time, each with its share of the cores, or a GPU"
+    )
     parser.add_argument("--resume", action="store_true", help="keep the cells in --out that have a score")
     parser.add_argument("--dry-run", action="store_true", help="print the commands instead of running them")
     return parser.parse_args()
@@ -66,6 +70,26 @@ def read_inits(words: list[str], phantom: bool) -> dict[str, dict[str, str]]:
     return inits
 
 
+def make_phantom_encoders(
+    cells: list[Cell], names: list[str], folder: Path, jobs: int, dry_run: bool
+) -> dict[str, dict[str, str]]:
+    """Make the data sets and encoders that some cells need and that are not there yet.
+
+    Returns:
+        Checkpoint by initialisation and encoder; ``?`` in a dry run, which makes nothing.
+    """
+    # Only what the cells need, for a pretraining takes minutes.
+    names = [name for name in names if any(cell.init == name for cell in cells)]
+    pretrained = [name for name in names if name != RANDOM]
+    if dry_run:
+        encoders = dict.fromkeys(pretrained, "?")
+    else:
+        data = {cell.setting.data for cell in cells} | ({"mimic_cxr"} if pretrained else set())
+        make_data(folder, data, workers=len(os.sched_getaffinity(0)))
+        encoders = dict(run_side_by_side(partial(pretrain, folder), pretrained, jobs))
+    return {name: {"resnet18": encoders[name]} if name in encoders else {} for name in names}
+
+
 def main() -> int:
     """Run the cells; 0 if all have a score, 1 if some failed."""
     args = parse_args()
@@ -80,27 +104,22 @@ def main() -> int:
         profile = profile_of(out / "phantom") if phantom else Profile(Path(args.data).absolute())
         cells = cells_of(tables, list(inits), args.fractions, range(42, 42 + args.seeds), profile)
         if phantom:
-            # Only what the cells need, for an ablation's pretraining takes minutes.
-            inits = {name: inits[name] for name in inits if any(cell.init == name for cell in cells)}
-            if not args.dry_run:
-                workers = len(os.sched_getaffinity(0))
-                make_data(out / "phantom", {cell.setting.data for cell in cells} | {"mimic_cxr"}, workers)
-            for name in set(inits) - {RANDOM}:
-                inits[name] = {"resnet18": "?" if args.dry_run else pretrain(out / "phantom", name)}
+            inits = make_phantom_encoders(cells, list(inits), out / "phantom", args.jobs, args.dry_run)
         cells = [cell for cell in cells if cell.init == RANDOM or cell.encoder in inits[cell.init]]
-        results = {}
-        for number, cell in enumerate(cells, start=1):
-            checkpoint = inits[cell.init].get(cell.encoder, RANDOM)
-            if args.dry_run:
-                print(shlex.join(command_of(cell, out / "runs", checkpoint, profile)))
-                continue
-            start = time.monotonic()
-            results[cell] = run_cell(cell, out / "runs", checkpoint, profile)
-            score = results[cell]["score"]
-            shown = "FAILED, see output.txt in its folder" if score is None else f"{score:.1f}"
-            print(f"[{number}/{len(cells)}] {cell.name}: {shown} ({time.monotonic() - start:.0f} s)", flush=True)
+        starts = {cell: inits[cell.init].get(cell.encoder, RANDOM) for cell in cells}
         if args.dry_run:
+            for cell in cells:
+                print(shlex.join(command_of(cell, out / "runs", starts[cell], profile)))
             return 0
+
+        def run(cell: Cell, environment: dict[str, str]) -> dict:
+            return run_cell(cell, out / "runs", starts[cell], profile, environment)
+
+        results = {}
+        for cell, result in run_side_by_side(run, cells, args.jobs):
+            results[cell] = result
+            shown = "FAILED, see output.txt in its folder" if result["score"] is None else f"{result['score']:.1f}"
+            print(f"[{len(results)}/{len(cells)}] {cell.name}: {shown} ({result['seconds']:.0f} s)", flush=True)
         heading = (
             "Phantom data, small models: these numbers say that the code works, and nothing of real radiographs."
             if phantom

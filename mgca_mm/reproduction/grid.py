@@ -79,7 +79,9 @@ def command_of(cell: Cell, folder: Path, checkpoint: str, profile: Profile) -> l
     return words + [f"{name}={value}" for name, value in options.items()]
 
 
-def run_cell(cell: Cell, folder: Path, checkpoint: str, profile: Profile) -> dict:
+def run_cell(
+    cell: Cell, folder: Path, checkpoint: str, profile: Profile, environment: Mapping[str, str] | None = None
+) -> dict:
     """Run a cell, unless it has run already from the same checkpoint.
 
     Args:
@@ -87,6 +89,7 @@ def run_cell(cell: Cell, folder: Path, checkpoint: str, profile: Profile) -> dic
         folder: Folder of all cells.
         checkpoint: What the encoder starts from: a file, a name or ``random``.
         profile: What to run on.
+        environment: Variables of its process; None: those of this one.
 
     Returns:
         ``score`` in percent (None for a failed cell), all ``metrics``, ``seconds``, ``command`` and ``started_from``.
@@ -103,8 +106,10 @@ def run_cell(cell: Cell, folder: Path, checkpoint: str, profile: Profile) -> dic
     (work_dir / "test.json").unlink(missing_ok=True)
     start = time.monotonic()
     with open(work_dir / "output.txt", "w", encoding="utf-8") as output:
-        code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False, cwd=ROOT).returncode
-    metrics = json.loads((work_dir / "test.json").read_text()) if code == 0 else {}
+        process = subprocess.run(
+            command, stdout=output, stderr=subprocess.STDOUT, check=False, cwd=ROOT, env=environment
+        )
+    metrics = json.loads((work_dir / "test.json").read_text()) if process.returncode == 0 else {}
     result = {
         "score": metrics.get(cell.setting.metric),
         "metrics": metrics,

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from .grid import ROOT, Profile
@@ -55,20 +56,33 @@ def make_data(folder: Path, names: set[str], workers: int) -> None:
         _run("prepare_data.py", name, "--raw", raw, "--out", out, "--image-size", IMAGE_SIZE, "--vocab-size", 2000)
 
 
-def pretrain(folder: Path, init: str) -> str:
-    """Checkpoint of an encoder pretrained on the phantom, which is made if it is not there."""
+def pretrain(folder: Path, init: str, environment: Mapping[str, str] | None = None) -> str:
+    """Checkpoint of an encoder pretrained on the phantom, which is made if it is not there.
+
+    Args:
+        folder: Folder of the phantom's data and encoders.
+        init: Key of :data:`PRETRAINING`.
+        environment: Variables of the process; None: those of this one.
+
+    Returns:
+        The file.
+
+    Raises:
+        subprocess.CalledProcessError: The run failed; its log is in the run's folder.
+    """
     work_dir = folder / "pretraining" / init
     pointer = work_dir / "last_checkpoint"
     final = work_dir / "epoch_6.pth"
     if not final.is_file():
         options = ["--resume"] if pointer.is_file() else []
         data = f"data_root={folder / 'data' / 'mimic_cxr'}"
-        _run("train.py", ROOT / PRETRAINING[init], "--work-dir", work_dir, *options, "--cfg-options", data)
+        arguments = (ROOT / PRETRAINING[init], "--work-dir", work_dir, *options, "--cfg-options", data)
+        _run("train.py", *arguments, environment=environment)
     return str(final)
 
 
-def _run(tool: str, *arguments: object) -> None:
+def _run(tool: str, *arguments: object, environment: Mapping[str, str] | None = None) -> None:
     """Run one of the tools; the noise of MMEngine's start is left to its log file."""
     command = [sys.executable, str(ROOT / "tools" / tool), *map(str, arguments)]
     quiet = subprocess.DEVNULL if tool == "train.py" else None
-    subprocess.run(command, check=True, stdout=quiet, cwd=ROOT)
+    subprocess.run(command, check=True, stdout=quiet, cwd=ROOT, env=environment)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -89,7 +90,7 @@ class CachedFeaturesHook(Hook):
     def _save(self, path: Path, features: dict[str, np.ndarray]) -> None:
         """Write a cache file such that no other run meets half of it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.stem}.partial.npz")
+        temporary = path.with_name(f"{path.stem}.{os.getpid()}.partial.npz")
         np.savez(temporary, image_ids=np.array(list(features)), features=np.stack(list(features.values())))
         temporary.replace(path)
 

@@ -1,0 +1,58 @@
+"""Processes side by side, each with its share of the machine."""
+
+import os
+import queue
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def run_side_by_side(
+    function: Callable[[Item, dict[str, str]], Result], items: Sequence[Item], jobs: int
+) -> Iterator[tuple[Item, Result]]:
+    """Call a function that waits for a process, on some items at a time.
+
+    Args:
+        function: Gets an item and the environment of its process: its share of the cores and, where there are several
+            GPUs, one of them.
+        items: What to call it on, in this order.
+        jobs: How many at a time.
+
+    Yields:
+        An item and what the function returned, as they end.
+    """
+    places: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for place in range(jobs):
+        places.put(place)
+
+    def run(item: Item) -> Result:
+        place = places.get()
+        try:
+            return function(item, _environment(place, jobs))
+        finally:
+            places.put(place)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(run, item): item for item in items}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:  # After an interrupt nothing new begins.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _environment(place: int, jobs: int) -> dict[str, str]:
+    """Variables of the process at one of ``jobs`` places."""
+    environment = dict(os.environ)
+    if jobs > 1:
+        environment["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // jobs))
+        devices = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(torch.cuda.device_count())))).split(
+            ","
+        )
+        environment["CUDA_VISIBLE_DEVICES"] = devices[place % len(devices)]
+    return environment
