@@ -22,8 +22,9 @@ train_dataloader = dict(
     dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline))
+optim_wrapper = dict(type='mgca_mm.BFloat16OptimWrapper')
 # As many iterations for 1 % of the images as for all; MMEngine would wait two seconds after each pass over the images
 # without the endless sampler.
-train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=400, val_interval=40)
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=400))
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=240, val_interval=60)
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=240))
 log_processor = dict(by_epoch=False)
