@@ -19,8 +19,8 @@ class Box(NamedTuple):
     Attributes:
         x: Left edge.
         y: Upper edge.
-        width: Extent to the right, more than 0.
-        height: Extent downwards, more than 0.
+        width: Extent to the right.
+        height: Extent downwards.
         category: Index into the collection's categories.
         place: File and line it was read from, for messages.
     """

@@ -14,13 +14,18 @@ from .raw_folder import RawFolder
 
 
 def check_boxes(sample: Sample) -> None:
-    """Make sure that a sample's boxes lie in its image.
+    """Make sure that a sample's boxes have an area and, where the image's shape is known, lie in it.
 
     A box may stick out by a hundredth of the side, as those drawn by hand do; it is cut off at the edge.
 
     Raises:
-        UserError: A box reaches further, or is wholly outside; the message names its row.
+        UserError: A box is empty, reaches further, or is wholly outside; the message names its row.
     """
+    for box in sample.boxes or ():
+        if box.width <= 0 or box.height <= 0:
+            raise UserError(f"{box.place}: a box without area; correct or remove it")
+    if sample.shape is None:
+        return
     height, width = sample.shape
     boxes = []
     for box in sample.boxes or ():

@@ -75,7 +75,7 @@ def _tight_box(text: str, table: Path, line: int) -> Box:
     """Smallest box around an object, ``type x1 y1 x2 y2 …``.
 
     Raises:
-        UserError: The type is unknown, a number is missing or none, or the object has no area.
+        UserError: The type is unknown, or a number is missing or none.
     """
     kind, *words = text.split()
     place = f"{table}, line {line}"
@@ -89,7 +89,4 @@ def _tight_box(text: str, table: Path, line: int) -> Box:
     if not num_wanted or not all(abs(number) <= _MAX_COORDINATE for number in numbers):
         raise UserError(f"{place}: column 'annotation' has a {_TYPES[kind]} with other numbers than its coordinates")
     across, down = numbers[::2], numbers[1::2]
-    box = Box(min(across), min(down), max(across) - min(across), max(down) - min(down), 0, place)
-    if box.width <= 0 or box.height <= 0:
-        raise UserError(f"{place}: column 'annotation' has a {_TYPES[kind]} without area; correct or remove it")
-    return box
+    return Box(min(across), min(down), max(across) - min(across), max(down) - min(down), 0, place)

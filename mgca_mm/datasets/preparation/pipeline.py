@@ -185,16 +185,16 @@ def _store_images(collection: Collection, raw: RawFolder, partial: Path, options
 
 
 def _check_annotations(collection: Collection, raw: RawFolder, partial: Path) -> dict[int, str]:
-    """Without images: check boxes and masks where the format names the shape, and write the masks as COCO's RLE."""
+    """Without images: check boxes, and masks where the format names the shape, and write those as COCO's RLE."""
     from pycocotools import mask as coco_mask
 
     faults: dict[int, str] = {}
     masks = {}
     for row, sample in enumerate(collection.samples):
-        if sample.dense_splits and sample.shape is not None:
+        if sample.dense_splits:
             try:
                 check_boxes(sample)
-                if sample.mask is not None:
+                if sample.mask is not None and sample.shape is not None:
                     mask = coco_mask.encode(np.asfortranarray(draw_mask(sample, raw)))
                     masks[sample.image_id] = mask | {"counts": mask["counts"].decode("ascii")}
             except UserError as error:

@@ -87,11 +87,9 @@ def _read_box(row: dict[str, str], table: Path, line: int) -> Box:
     """The box of a row.
 
     Raises:
-        UserError: A cell is not a number, or the box is empty.
+        UserError: A cell is not a number.
     """
     x, y, width, height = (require_real(row, column, table, line) for column in ("x", "y", "width", "height"))
-    if width <= 0 or height <= 0:
-        raise UserError(f"{table}, line {line}: the box has no area; correct or remove the row")
     return Box(x, y, width, height, 0, f"{table}, line {line}")
 
 

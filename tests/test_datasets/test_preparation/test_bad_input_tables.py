@@ -97,7 +97,7 @@ def test_malformed_rows(tmp_path, name, table):
         ("object_cxr", "train.csv", 2, "annotation", (f"{SECRET} 1 2 3 4", "3 1 2 3 4"), "has an object that is none"),
         ("object_cxr", "dev.csv", 3, "annotation", ("0 1 2 3", f"1 1 1 {SECRET} 5", "0 1 1 nan 5"), NO_BOX),
         ("object_cxr", "dev.csv", 3, "annotation", ("2 1 1 2 2", "2 1 1 2 2 3", "0 1 1 1e6 5"), NO_BOX),
-        ("object_cxr", "train.csv", 5, "annotation", ("1 5 5 5 9", "2 1 1 2 1 3 1"), "without area"),
+        ("object_cxr", "train.csv", 5, "annotation", ("1 5 5 5 9", "2 1 1 2 1 3 1"), "a box without area"),
         ("siim_pneumothorax", SIIM, 2, "ImageId", ("../x", "/etc/passwd", ""), f"({NO_PATH}|is empty)"),
         (
             "siim_pneumothorax",
@@ -159,7 +159,7 @@ def test_bad_line_of_a_list(tmp_path, cells, message):
         ("rsna_pneumonia", RSNA, ["p0", "", "", "", "", "0"], "this patientId stands twice, and one of its rows"),
         ("rsna_pneumonia", RSNA, ["p5", "1", "1", "5", "5", "1"], "this patientId stands twice, and one of its rows"),
         ("rsna_pneumonia", RSNA, ["p9", "1", "1", "5", "5", "0"], "a box where column 'Target' is 0"),
-        ("rsna_pneumonia", RSNA, ["p9", "1", "1", "-5", "5", "1"], "the box has no area"),
+        ("rsna_pneumonia", RSNA, ["p9", "1", "1", "-5", "5", "1"], "a box without area"),
         ("object_cxr", "dev.csv", ["00001.jpg", ""], "this image_name stands twice"),
         ("siim_pneumothorax", SIIM, 6, "this ImageId stands twice, and one of its rows has no mask"),
         ("siim_pneumothorax", SIIM, ["1.2.0", "-1"], "this ImageId stands twice, and one of its rows"),
