@@ -21,11 +21,12 @@ def run_side_by_side(
         function: Gets an item and the environment of its process: its share of the cores and, where there are several
             GPUs, one of them.
         items: What to call it on, in this order.
-        jobs: How many at a time.
+        jobs: How many at a time, at most.
 
     Yields:
         An item and what the function returned, as they end.
     """
+    jobs = min(jobs, len(items)) or 1
     places: queue.SimpleQueue[int] = queue.SimpleQueue()
     for place in range(jobs):
         places.put(place)
