@@ -20,19 +20,26 @@ def gather(x: Tensor) -> Tensor:
     Returns:
         (R · B_local, …) in rank order. ``x`` itself where there is one process.
     """
-    if get_world_size() == 1:
-        return x
-    return torch.cat(dist_nn.all_gather(x.contiguous()))
+    return x if get_world_size() == 1 else _all_gather(x.contiguous())
 
 
 def sum_over_ranks(x: Tensor) -> Tensor:
     """Sum over the ranks; the gradient flows back to every rank."""
-    if get_world_size() == 1:
-        return x
-    return dist_nn.all_reduce(x.contiguous())
+    return x if get_world_size() == 1 else _all_reduce(x.contiguous())
 
 
 def own_slice(x: Tensor, local_size: int) -> Tensor:
     """Rows of a gathered tensor that belong to this rank: (R · B_local, …) → (B_local, …)."""
     start = get_rank() * local_size if x.shape[0] != local_size else 0
     return x[start : start + local_size]
+
+
+# torch.compile traces around these two instead of into them; with one process there is nothing to go around.
+@torch.compiler.disable
+def _all_gather(x: Tensor) -> Tensor:
+    return torch.cat(dist_nn.all_gather(x))
+
+
+@torch.compiler.disable
+def _all_reduce(x: Tensor) -> Tensor:
+    return dist_nn.all_reduce(x)

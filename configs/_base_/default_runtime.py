@@ -1,6 +1,7 @@
 default_scope = 'mgca_mm'
 custom_hooks = [dict(type='FreezePrototypesHook', num_epochs=1), dict(type='ThroughputHook')]
 default_hooks = dict(
+    runtime_info=dict(type='mgca_mm.DeferredRuntimeInfoHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),

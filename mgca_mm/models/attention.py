@@ -35,10 +35,7 @@ class CrossModalAttention(BaseModule):
         Returns:
             (B, T, D) cross-modal context of each token.
         """
-        mask = None if context_mask is None else context_mask[:, None, :]
-        attended = F.scaled_dot_product_attention(
-            self.query(tokens), self.key(context), self.value(context), attn_mask=mask
-        )
+        attended = _attend(self.query(tokens), self.key(context), self.value(context), context_mask)
         return self.output(attended)
 
 
@@ -59,5 +56,15 @@ class SimilarityAttention(BaseModule):
 
     def forward(self, tokens: Tensor, context: Tensor, context_mask: Tensor | None = None) -> Tensor:
         """Attend; arguments and result as in :meth:`CrossModalAttention.forward`, inputs L2-normalised."""
-        mask = None if context_mask is None else context_mask[:, None, :]
-        return F.scaled_dot_product_attention(tokens, context, context, attn_mask=mask, scale=1 / self.temperature)
+        return _attend(tokens, context, context, context_mask, scale=1 / self.temperature)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float | None = None) -> Tensor:
+    """Single-head attention, (B, T, D), (B, U, D), (B, U, D) → (B, T, D).
+
+    The axis of the one head is there because the kernels that never store the (T, U) map ask for four axes.
+    """
+    mask = None if mask is None else mask[:, None, None, :]
+    return F.scaled_dot_product_attention(
+        query[:, None], key[:, None], value[:, None], attn_mask=mask, scale=scale
+    ).squeeze(1)

@@ -1,9 +1,14 @@
 """From the loader's uint8 batch to the model's input, on the device."""
 
+import math
+
 import torch
 from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
 
 from mgca_mm.registry import MODELS
+
+_REPORT = ("input_ids", "attention_mask", "is_continuation")
 
 
 @MODELS.register_module()
@@ -13,19 +18,87 @@ class ImageReportDataPreprocessor(BaseDataPreprocessor):
     Args:
         mean: Mean in grey levels, 0-255.
         std: Standard deviation in grey levels.
+        crop_size: Side length of a crop made on the device: of a random place for each image in training, of the centre
+            otherwise. None: images come cropped from the loader.
+        length_bucket: Cut the padding that all reports of a batch share, to a multiple of this many pieces. The
+            embeddings stay; a small one saves most, a large one gives ``torch.compile`` fewer shapes. None: reports
+            stay as long as the tokeniser has padded them.
         non_blocking: Copy without waiting (from pinned memory).
     """
 
-    def __init__(self, mean: float = 127.5, std: float = 127.5, non_blocking: bool = True):
+    def __init__(
+        self,
+        mean: float = 127.5,
+        std: float = 127.5,
+        crop_size: int | None = None,
+        length_bucket: int | None = None,
+        non_blocking: bool = True,
+    ):
         super().__init__(non_blocking=non_blocking)
         if std <= 0:
             raise ValueError(f"std must be positive, got {std}")
+        if crop_size is not None and crop_size < 1:
+            raise ValueError(f"crop_size must be positive, got {crop_size}")
+        if length_bucket is not None and length_bucket < 1:
+            raise ValueError(f"length_bucket must be positive, got {length_bucket}")
         self.mean = mean
         self.std = std
+        self.crop_size = crop_size
+        self.length_bucket = length_bucket
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Normalise ``data['inputs']['image']`` from (B, 1, H, W) uint8 to (B, 3, H, W) float32; the rest is moved."""
+        """Prepare ``data['inputs']``.
+
+        Args:
+            data: ``inputs`` with ``image`` (B, 1, H, W) uint8 and, for pairs, the reports' tensors (B, T), still in the
+                memory of the loader; ``data_samples``.
+            training: Crop at random places.
+
+        Returns:
+            The same on the device with ``image`` (B, 3, H, W) float32, and T cut to the bucket.
+        """
+        length = self._bucket_length(data["inputs"])
         data = self.cast_data(data)
-        image = data["inputs"]["image"].to(torch.float32)
-        image = ((image - self.mean) / self.std).expand(-1, 3, -1, -1)
-        return {**data, "inputs": {**data["inputs"], "image": image}}
+        inputs = dict(data["inputs"])
+        for key in _REPORT:
+            if key in inputs:
+                inputs[key] = inputs[key][:, :length]
+        image = inputs["image"]
+        if self.crop_size is not None:
+            image = crop(image, self.crop_size, random=training)
+        inputs["image"] = ((image.to(torch.float32) - self.mean) / self.std).expand(-1, 3, -1, -1)
+        return {**data, "inputs": inputs}
+
+    def _bucket_length(self, inputs: dict[str, Tensor]) -> int | None:
+        """Pieces to keep, known before the copy so that nothing waits for the device."""
+        if self.length_bucket is None or "attention_mask" not in inputs:
+            return None
+        longest = int(inputs["attention_mask"].sum(dim=1).max())
+        return math.ceil(longest / self.length_bucket) * self.length_bucket
+
+
+def crop(image: Tensor, size: int, random: bool) -> Tensor:
+    """Square crops of a batch, each at a place of its own or all at the centre.
+
+    Args:
+        image: (B, C, H, W).
+        size: Side length of the crops.
+        random: Uniformly random places, from the device's default generator.
+
+    Returns:
+        (B, C, size, size).
+
+    Raises:
+        ValueError: If the images are smaller.
+    """
+    batch, channels, height, width = image.shape
+    if min(height, width) < size:
+        raise ValueError(f"images of {height} x {width} are smaller than crop_size {size}")
+    if random:
+        top = torch.randint(height - size + 1, (batch, 1), device=image.device)
+        left = torch.randint(width - size + 1, (batch, 1), device=image.device)
+        steps = torch.arange(size, device=image.device)
+        image = image.gather(2, (top + steps)[:, None, :, None].expand(-1, channels, -1, width))
+        return image.gather(3, (left + steps)[:, None, None, :].expand(-1, channels, size, -1))
+    top, left = round((height - size) / 2), round((width - size) / 2)
+    return image[:, :, top : top + size, left : left + size]

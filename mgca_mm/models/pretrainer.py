@@ -22,6 +22,8 @@ class ImageReportPretrainer(BaseModel):
             tokens of each modality.
         alignments: Name → config of an alignment. Their losses add up.
         project_padding: Let padding words take part in the projector's batch statistics (released code).
+        compile: Arguments of :func:`torch.compile` for the encoders, projectors and alignments, such as
+            ``dict(dynamic=False)``. They are compiled for training; validation runs as it stands. None: nothing is.
         data_preprocessor: Config of the data preprocessor.
         init_cfg: MMEngine initialisation.
     """
@@ -33,6 +35,7 @@ class ImageReportPretrainer(BaseModel):
         projector: dict,
         alignments: dict[str, dict],
         project_padding: bool = False,
+        compile: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ):
@@ -51,6 +54,13 @@ class ImageReportPretrainer(BaseModel):
         if self.uses_tokens:
             self.image_token_projector = _build_projector(projector, self.image_encoder.token_channels)
             self.text_token_projector = _build_projector(projector, self.text_encoder.token_channels)
+        if compile is not None:
+            # Each part by itself, in place: names in checkpoints stay, and gradients of one part travel to other ranks
+            # while those of the next are computed.
+            for module in [m for name, m in self.named_children() if name not in ("data_preprocessor", "alignments")]:
+                module.compile(**compile)
+            for alignment in self.alignments.values():
+                alignment.compile(**compile)
 
     def forward(
         self, inputs: dict[str, Tensor], data_samples: list[ImageReportSample] | None = None, mode: str = "tensor"
@@ -68,10 +78,12 @@ class ImageReportPretrainer(BaseModel):
         """
         if mode not in ("tensor", "loss", "predict"):
             raise ValueError(f"mode must be 'tensor', 'loss' or 'predict', got {mode!r}")
-        image, text = self.embed_images(inputs), self.embed_reports(inputs)
-        if mode == "tensor":
-            return image, text
-        losses = self._align(image, text)
+        # Batches of validation have other shapes, each of which would be compiled anew.
+        with torch.compiler.set_stance("default" if self.training else "force_eager"):
+            image, text = self.embed_images(inputs), self.embed_reports(inputs)
+            if mode == "tensor":
+                return image, text
+            losses = self._align(image, text)
         return losses if mode == "loss" else _fill_samples(data_samples, image, text, losses)
 
     def embed_images(self, inputs: dict[str, Tensor]) -> ImageFeatures:
@@ -89,6 +101,9 @@ class ImageReportPretrainer(BaseModel):
         global_embedding = _unit(self.text_projector(features.global_feature))
         if not self.uses_tokens:
             return TextFeatures(global_embedding)
+        if self.project_padding:
+            # The statistics are those of all slots, also of those that length buckets have cut off.
+            features = _pad_words(features, self.text_encoder.max_length - 1)
         mask = None if self.project_padding else features.token_mask
         tokens = _unit(self.text_token_projector(features.tokens, mask))
         return TextFeatures(global_embedding, tokens, features.token_weight, features.token_mask)
@@ -112,6 +127,16 @@ def _build_projector(config: dict, in_channels: int) -> nn.Module:
 def _unit(x: Tensor) -> Tensor:
     """L2-normalise the last axis, in fp32 at least: in bfloat16 the norm itself would be off by 0.4 %."""
     return F.normalize(x.to(torch.promote_types(x.dtype, torch.float32)), dim=-1)
+
+
+def _pad_words(features: TextFeatures, length: int) -> TextFeatures:
+    """Words and what belongs to them with empty slots up to a length: (B, L, …) → (B, ``length``, …)."""
+    missing = length - features.tokens.shape[1]
+    return features._replace(
+        tokens=F.pad(features.tokens, (0, 0, 0, missing)),
+        token_weight=F.pad(features.token_weight, (0, missing)),
+        token_mask=F.pad(features.token_mask, (0, missing)),
+    )
 
 
 def _fill_samples(

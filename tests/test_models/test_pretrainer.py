@@ -3,7 +3,6 @@ import copy
 import pytest
 import torch
 
-from mgca_mm.models import ImageReportDataPreprocessor
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageReportSample
 from tests.conftest import SMALL_MODEL, small_batch
@@ -93,9 +92,13 @@ def test_it_learns():
     assert losses["acc_i2t"] == 100
 
 
-def test_data_preprocessor():
-    image = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
-    out = ImageReportDataPreprocessor()({"inputs": {"image": image, "input_ids": torch.ones(1, 3)}})["inputs"]
-    assert out["image"].shape == (1, 3, 16, 16) and out["image"].dtype == torch.float32
-    torch.testing.assert_close(out["image"][0, 2], (image[0, 0] / 255 - 0.5) / 0.5)
-    assert "input_ids" in out
+def test_released_statistics_are_those_of_all_slots():
+    """Batches cut to a length bucket give the losses of the padded ones where padding takes part in the statistics."""
+    inputs = small_batch()
+    inputs["attention_mask"][:, 12:] = 0
+    inputs["is_continuation"][:, 12:] = False
+    short = {k: v if k == "image" else v[:, :12] for k, v in inputs.items()}
+    model = build(project_padding=True)
+    long_losses, short_losses = model(inputs, mode="loss"), copy.deepcopy(model)(short, mode="loss")
+    for name in ("loss_ita", "loss_cta", "loss_cpa"):
+        torch.testing.assert_close(long_losses[name], short_losses[name])

@@ -1,5 +1,6 @@
 from .cached_features import CachedFeaturesHook
 from .freeze_prototypes import FreezePrototypesHook
+from .runtime_info import DeferredRuntimeInfoHook
 from .throughput import ThroughputHook
 
-__all__ = ["CachedFeaturesHook", "FreezePrototypesHook", "ThroughputHook"]
+__all__ = ["CachedFeaturesHook", "DeferredRuntimeInfoHook", "FreezePrototypesHook", "ThroughputHook"]

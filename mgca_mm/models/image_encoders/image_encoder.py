@@ -1,5 +1,6 @@
 """Image encoder: any backbone of mmpretrain or timm, seen as one global feature and a set of tokens."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -130,13 +131,18 @@ class ImageEncoder(BaseModule):
 
 def _build(backbone: dict) -> nn.Module:
     try:
-        return MODELS.build(backbone)
+        model = MODELS.build(backbone)
     except OSError as error:  # timm's pretrained=True without access to the hub
         raise UserError(
             f"The weights of {backbone.get('model_name', backbone['type'])} cannot be had: "
             f"{str(error).splitlines()[0]}\nDownload them elsewhere and set image_encoder.backbone.checkpoint_path "
             "(timm) or init_cfg."
         ) from error
+    for module in model.modules():
+        # mmpretrain's rates are NumPy's numbers, at which torch.compile would break the graph.
+        if isinstance(getattr(module, "drop_prob", None), np.floating):
+            module.drop_prob = float(module.drop_prob)
+    return model
 
 
 def _uniform_weight(tokens: Tensor) -> Tensor:

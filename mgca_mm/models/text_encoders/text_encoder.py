@@ -78,7 +78,9 @@ class TextEncoder(BaseModule):
         if input_ids.shape[1] > self.max_length:
             raise ValueError(f"{input_ids.shape[1]} pieces a report, but max_length is {self.max_length}")
         maps_needed = self.cls_attention is None
-        output = self.model(input_ids=input_ids, attention_mask=attention_mask, output_attentions=maps_needed)
+        output = self.model(
+            input_ids=input_ids, attention_mask=self._model_mask(attention_mask), output_attentions=maps_needed
+        )
         pieces = output.last_hidden_state  # (B, T, C)
         if maps_needed:
             piece_attention = output.attentions[-1][:, :, 0].mean(dim=1).detach()
@@ -86,6 +88,15 @@ class TextEncoder(BaseModule):
             piece_attention = self.cls_attention.pop(attention_mask.bool())
         words, word_attention, word_mask = self.word_merging(pieces, piece_attention, attention_mask, is_continuation)
         return TextFeatures(pieces[:, 0], words, word_attention, word_mask)
+
+    def _model_mask(self, attention_mask: Tensor) -> Tensor:
+        """The mask in the shape in which the model does not look at its values.
+
+        Given (B, T), the BERT family asks whether there is any padding at all, and waits for the device's answer.
+        """
+        if self.cls_attention is None:
+            return attention_mask
+        return attention_mask[:, None, :].expand(-1, attention_mask.shape[1], -1)
 
     def init_weights(self) -> None:
         """Nothing to do: transformers has initialised or loaded the model, and doing it again would undo that."""

@@ -1,0 +1,97 @@
+"""A training step does not wait for the device: on a CPU by counting operators, on a GPU by CUDA's own debug mode."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.optim import build_optim_wrapper
+from torch._dynamo.utils import counters
+
+from mgca_mm.benchmarks.operators import OperatorCount
+from mgca_mm.registry import MODELS
+from mgca_mm.structures import ImageReportSample
+from tests.conftest import SMALL_MODEL, small_batch
+
+RESNET = dict(
+    type="mgca_mm.ImageEncoder", input_size=64, backbone=dict(type="mmpretrain.ResNet", depth=18, out_indices=(2, 3))
+)
+RELEASED = dict(
+    project_padding=True,
+    alignments=dict(
+        ita=dict(type="mgca_mm.InstanceAlignment", gather=False),
+        cta=dict(
+            type="mgca_mm.TokenAlignment",
+            attention=dict(type="mgca_mm.SimilarityAttention", temperature=0.1),
+            mask_padding=False,
+        ),
+        cpa=dict(type="mgca_mm.PrototypeAlignment", num_prototypes=10, embed_dims=16, gather=False),
+    ),
+)
+
+
+def make_step(device="cpu", **changes):
+    """A model and its optimiser as the configs have them, and a batch as the loader gives it."""
+    size = 64 if "image_encoder" in changes else 32
+    preprocessor = dict(type="mgca_mm.ImageReportDataPreprocessor", crop_size=size, length_bucket=4)
+    model = MODELS.build({**copy.deepcopy(SMALL_MODEL), "data_preprocessor": preprocessor, **changes}).to(device)
+    optimizer = dict(type="AdamW", lr=2e-5, weight_decay=0.05, fused=True)
+    wrapper = build_optim_wrapper(model, dict(type="BFloat16OptimWrapper", optimizer=optimizer))
+    inputs = small_batch(8)
+    inputs["image"] = torch.randint(0, 256, (8, 1, size + 8, size + 8), dtype=torch.uint8)
+    return model, wrapper, dict(inputs=inputs, data_samples=[ImageReportSample() for _ in range(8)])
+
+
+@pytest.mark.parametrize("changes", [{}, dict(image_encoder=RESNET), RELEASED], ids=["vit", "resnet", "released"])
+def test_a_step_on_the_cpu(changes):
+    model, wrapper, batch = make_step(**changes)
+    model.train_step(batch, wrapper)  # the optimiser makes its state
+    with OperatorCount() as count:
+        model.train_step(batch, wrapper)
+    # The longest report of the batch is looked up while the batch is still in the loader's memory.
+    assert count.waits == ["aten::_local_scalar_dense"] and count.operators > 500
+
+
+def test_waits_are_seen():
+    x = torch.arange(4.0)
+    with OperatorCount() as count:
+        float(x.sum())
+        x[x > 1]
+        x[x > 1] = 0
+        x.nonzero()
+        x[torch.tensor([0, 1])]
+    assert [wait.removeprefix("aten::") for wait in count.waits] == [
+        "_local_scalar_dense",
+        "index",
+        "index_put_",
+        "nonzero",
+    ]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_step_on_a_gpu():
+    model, wrapper, batch = make_step("cuda")
+    model.train_step(batch, wrapper)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        model.train_step(batch, wrapper)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("changes", [{}, dict(image_encoder=RESNET), RELEASED], ids=["vit", "resnet", "released"])
+def test_no_graph_break(changes):
+    """``fullgraph`` makes a break an error; the numbers are those of the model that is not compiled."""
+    torch._dynamo.reset()
+    counters.clear()
+    model = make_step(**changes)[0]
+    # "eager": what is traced is run as it is, without a compiler for C++.
+    compiled = make_step(**changes, compile=dict(backend="eager", fullgraph=True, dynamic=False))[0]
+    compiled.load_state_dict(model.state_dict())
+    inputs = small_batch(8, image_size=64 if "image_encoder" in changes else 32)
+    losses, expected = compiled(inputs, mode="loss"), model(inputs, mode="loss")
+    for name, value in expected.items():
+        torch.testing.assert_close(losses[name], value)
+    parts = 6 + len(model.alignments)  # two encoders, four projectors
+    assert counters["stats"]["unique_graphs"] == parts and not counters["graph_break"]
+    compiled.eval()(inputs, mode="loss")
+    assert counters["stats"]["unique_graphs"] == parts, "validation was compiled, too"
