@@ -1,4 +1,4 @@
-from .alignments import InstanceAlignment, PrototypeAlignment, TokenAlignment
+from .alignments import InstanceAlignment, PrototypeAlignment, SigmoidAlignment, TokenAlignment
 from .attention import CrossModalAttention, SimilarityAttention
 from .data_preprocessor import ImageReportDataPreprocessor
 from .image_encoders import ImageEncoder
@@ -18,6 +18,7 @@ __all__ = [
     "Projector",
     "PrototypeAlignment",
     "ReleasedWordMerging",
+    "SigmoidAlignment",
     "SimilarityAttention",
     "SwappedPredictionLoss",
     "TextEncoder",

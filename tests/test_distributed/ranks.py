@@ -13,18 +13,29 @@ from mgca_mm.registry import MODELS
 from tests.conftest import SMALL_MODEL, small_batch
 
 BATCH = 8
+# Name → alignments; "-local" takes negatives and codes from the own rank only.
+CASES = ("ita", "cta", "cpa", "sigmoid", "chunked", "ita+cta+cpa", "ita-local", "cpa-local", "sigmoid-local")
 
 
-def build(alignments):
+def build(case):
     """The same model on every rank and in the single process, in float64."""
     init_default_scope("mgca_mm")
     torch.manual_seed(0)
-    cfg = copy.deepcopy(SMALL_MODEL)
-    cfg["alignments"] = {name: cfg["alignments"][name] for name in alignments}
-    return MODELS.build(cfg).double()
+    names, _, local = case.partition("-")
+    known = {
+        **SMALL_MODEL["alignments"],
+        "sigmoid": dict(type="mgca_mm.SigmoidAlignment"),
+        "chunked": dict(type="mgca_mm.InstanceAlignment", chunk_size=3),
+    }
+    alignments = {name: dict(known[name]) for name in names.split("+")}
+    if local:
+        for alignment in alignments.values():
+            alignment["gather"] = False
+    return MODELS.build({**copy.deepcopy(SMALL_MODEL), "alignments": alignments}).double()
 
 
 def batch():
+    """Reports of uneven length."""
     inputs = small_batch(BATCH)
     return {k: v.double() if v.is_floating_point() else v for k, v in inputs.items()}
 
@@ -40,13 +51,10 @@ def state(model, losses):
     return dict(losses={k: v.detach() for k, v in losses.items()}, gradients=gradients, statistics=statistics)
 
 
-def main():
-    path, alignments = sys.argv[1], sys.argv[2].split("+")
-    dist.init_process_group("gloo")
+def run(case):
+    """State of one training step of this rank's share, losses averaged over the ranks."""
     # With the token alignment alone, nothing trains the global projectors.
-    model = DistributedDataParallel(
-        build(alignments), broadcast_buffers=False, find_unused_parameters=alignments == ["cta"]
-    )
+    model = DistributedDataParallel(build(case), broadcast_buffers=False, find_unused_parameters=case == "cta")
     share = BATCH // dist.get_world_size()
     rows = slice(dist.get_rank() * share, (dist.get_rank() + 1) * share)
     losses = model({k: v[rows] for k, v in batch().items()}, mode="loss")
@@ -55,8 +63,14 @@ def main():
     for value in losses.values():
         dist.all_reduce(value)
         value /= dist.get_world_size()
+    return state(model.module, losses)
+
+
+def main():
+    dist.init_process_group("gloo")
+    states = {case: run(case) for case in CASES}
     if dist.get_rank() == 0:
-        torch.save(state(model.module, losses), path)
+        torch.save(states, sys.argv[1])
     # A rank that leaves while its neighbour still talks to it can be aborted by gloo's threads, also at exit.
     dist.barrier()
     dist.destroy_process_group()

@@ -12,7 +12,8 @@ from tests.conftest import ROOT
 
 from . import ranks
 
-LOGGED_PER_RANK = {"prototype_usage"}  # the entropy of the rank's own codes
+# Of the rank's own rows: their mean over the ranks is not that of the whole batch.
+LOGGED_PER_RANK = {"prototype_usage", "p_unmatched"}
 
 
 def launch(world_size, *args):
@@ -25,23 +26,54 @@ def launch(world_size, *args):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-@pytest.mark.parametrize(
-    ("world_size", "alignments"), [(2, "ita"), (2, "cta"), (2, "cpa"), (2, "ita+cta+cpa"), (4, "ita+cta+cpa")]
-)
-def test_ranks_equal_one_process(world_size, alignments, tmp_path):
-    launch(world_size, "tests/test_distributed/ranks.py", str(tmp_path / "ranks.pt"), alignments)
-    many = torch.load(tmp_path / "ranks.pt", weights_only=True)
+@pytest.fixture(scope="module")
+def state_of_ranks(tmp_path_factory):
+    """States of all cases under a number of ranks, from one launch each."""
+    found = {}
 
-    model = ranks.build(alignments.split("+"))
-    losses = model(ranks.batch(), mode="loss")
-    ranks.total(losses).backward()
-    one = ranks.state(model, losses)
+    def states(world_size):
+        if world_size not in found:
+            path = tmp_path_factory.mktemp("ranks") / "states.pt"
+            launch(world_size, "tests/test_distributed/ranks.py", str(path))
+            found[world_size] = torch.load(path, weights_only=True)
+        return found[world_size]
 
+    return states
+
+
+def one_process(case, num_ranks):
+    """The same step on the whole batch; local losses are the mean over the shares the ranks would have."""
+    model = ranks.build(case)
+    inputs = ranks.batch()
+    if case.endswith("-local"):
+        image, text = model.embed_images(inputs), model.embed_reports(inputs)
+        share = ranks.BATCH // num_ranks
+        parts = []
+        for start in range(0, ranks.BATCH, share):
+            rows = slice(start, start + share)
+            part = model._align(*(_take(features, rows) for features in (image, text)))
+            (ranks.total(part) / num_ranks).backward(retain_graph=True)
+            parts.append(part)
+        losses = {name: sum(part[name].detach() for part in parts) / num_ranks for name in parts[0]}
+    else:
+        losses = model(inputs, mode="loss")
+        ranks.total(losses).backward()
+    return ranks.state(model, losses)
+
+
+def _take(features, rows):
+    return features._replace(**{k: v[rows] for k, v in features._asdict().items() if v is not None})
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+@pytest.mark.parametrize("case", ranks.CASES)
+def test_ranks_equal_one_process(case, world_size, state_of_ranks):
+    many, one = state_of_ranks(world_size)[case], one_process(case, world_size)
     for name in one["losses"].keys() - LOGGED_PER_RANK:
-        torch.testing.assert_close(many["losses"][name], one["losses"][name], rtol=1e-10, atol=1e-12, msg=name)
+        torch.testing.assert_close(many["losses"][name], one["losses"][name], rtol=1e-12, atol=1e-12, msg=name)
     for name, gradient in one["gradients"].items():
         if gradient is None:  # a projector that this alignment does not use
-            assert alignments == "cta" and many["gradients"][name] is None, name
+            assert case == "cta" and many["gradients"][name] is None, name
             continue
         scale = gradient.abs().max()
         assert (many["gradients"][name] - gradient).abs().max() <= 1e-10 * scale + 1e-14, name

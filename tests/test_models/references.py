@@ -17,6 +17,17 @@ def info_nce(images, texts, temperature, reduction="mean"):
     return both / 2 if reduction == "mean" else both
 
 
+def sigmoid_loss(images, texts, temperature, bias):
+    """SigLIP's equation over one batch."""
+    total = 0.0
+    for i in range(len(images)):
+        for j in range(len(texts)):
+            z = 1 if i == j else -1
+            logit = temperature * float(torch.dot(images[i], texts[j])) + bias
+            total += math.log(1 + math.exp(-z * logit))
+    return total / len(images)
+
+
 def attention(tokens, context, mask, query, key, value, output):
     """Eq. 4 for one sample; the weights as torch.nn.Linear stores them."""
     out = []

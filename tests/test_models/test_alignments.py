@@ -1,8 +1,10 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from mgca_mm.models import InstanceAlignment, PrototypeAlignment, TokenAlignment
+from mgca_mm.models import InstanceAlignment, PrototypeAlignment, SigmoidAlignment, TokenAlignment
 from mgca_mm.models.losses import sinkhorn_codes
 
 from . import references
@@ -16,6 +18,35 @@ def test_instance_alignment(pair):
     similarity = image.global_feature @ text.global_feature.T
     assert out["acc_i2t"] == sum(int(similarity[i].argmax() == i) for i in range(4)) * 25
     assert out["acc_t2i"] == sum(int(similarity[:, i].argmax() == i) for i in range(4)) * 25
+
+
+@pytest.mark.parametrize("chunk_size", [1, 3, 4, 100])
+def test_instance_alignment_in_chunks(pair, chunk_size):
+    """The same numbers and gradients, whether or not the rows divide evenly."""
+    results = []
+    for size in (None, chunk_size):
+        image, text = pair()
+        leaves = [x.global_feature.detach().clone().requires_grad_() for x in (image, text)]
+        alignment = InstanceAlignment(loss_weight=2.0, chunk_size=size)
+        out = alignment(image._replace(global_feature=leaves[0]), text._replace(global_feature=leaves[1]))
+        out["loss_ita"].backward()
+        results.append([*out.values(), *(leaf.grad for leaf in leaves)])
+    for whole, chunked in zip(*results, strict=True):
+        torch.testing.assert_close(chunked, whole, rtol=1e-12, atol=1e-14)
+
+
+def test_sigmoid_alignment(pair):
+    image, text = pair()
+    alignment = SigmoidAlignment(temperature=5.0, bias=-2.0, loss_weight=3.0).double()
+    alignment.log_temperature.data.fill_(math.log(5))  # in float64, too
+    out = alignment(image, text)
+    expected = references.sigmoid_loss(image.global_feature, text.global_feature, 5.0, -2.0)
+    assert float(out["loss_sigmoid"]) == pytest.approx(3 * expected, rel=1e-10)
+    out["loss_sigmoid"].backward()
+    assert alignment.log_temperature.grad != 0 and alignment.bias.grad != 0
+    assert 0 < out["p_unmatched"] < 1 and 0 < out["p_matched"] < 1
+    one = alignment.eval()(*(x._replace(global_feature=x.global_feature[:1]) for x in (image, text)))
+    assert one["p_unmatched"] == 0  # there is no other
 
 
 @pytest.mark.parametrize("released", [False, True])
@@ -116,6 +147,8 @@ def test_gradcheck_of_every_alignment(pair):
     inputs = (image.global_feature, text.global_feature, image.tokens, text.tokens)
     for alignment in (
         InstanceAlignment(),
+        InstanceAlignment(chunk_size=1),
+        SigmoidAlignment().double(),
         TokenAlignment(attention=dict(type="mgca_mm.CrossModalAttention", embed_dims=6)).double(),
     ):
 
@@ -153,6 +186,8 @@ def test_gradcheck_of_the_prototypes(pair):
         lambda: TokenAlignment(reduction="avg"),
         lambda: TokenAlignment(normalize_contexts=("word",)),
         lambda: PrototypeAlignment(num_prototypes=1),
+        lambda: InstanceAlignment(chunk_size=0),
+        lambda: SigmoidAlignment(temperature=0),
     ],
 )
 def test_impossible_options(make):

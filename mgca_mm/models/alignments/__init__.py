@@ -2,6 +2,7 @@
 
 from .instance import InstanceAlignment
 from .prototype import PrototypeAlignment
+from .sigmoid import SigmoidAlignment
 from .token import TokenAlignment
 
-__all__ = ["InstanceAlignment", "PrototypeAlignment", "TokenAlignment"]
+__all__ = ["InstanceAlignment", "PrototypeAlignment", "SigmoidAlignment", "TokenAlignment"]
