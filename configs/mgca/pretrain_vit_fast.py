@@ -1,0 +1,17 @@
+# pretrain_vit.py for one GPU: bfloat16, compiled, crops and shorter padding on the device. The same method.
+_base_ = './pretrain_vit.py'
+tokenize = {{_base_.tokenize}}
+pipeline = [
+    dict(type='LoadRadiograph'),
+    dict(type='ResizeAndPad', size=256),
+    tokenize,
+    dict(type='PackImageReportInputs'),
+]
+model = dict(
+    # Four lengths of reports, each of which is compiled once.
+    data_preprocessor=dict(crop_size=224, length_bucket=28),
+    compile=dict(dynamic=False))
+train_dataloader = dict(dataset=dict(pipeline=pipeline))
+val_dataloader = dict(dataset=dict(pipeline=pipeline))
+test_dataloader = dict(dataset=dict(pipeline=pipeline))
+optim_wrapper = dict(type='BFloat16OptimWrapper')
