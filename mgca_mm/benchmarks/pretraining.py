@@ -69,7 +69,7 @@ def build_model(cfg: Config, compile: bool) -> ImageReportPretrainer:
 
 
 def make_batch(model: ImageReportPretrainer, image_size: int, batch_size: int, device: str) -> dict:
-    """A batch as the loader gives it: grey uint8 images, and reports of the length that radiologists write.
+    """A batch as the loader gives it: grey uint8 images, and reports of uneven length.
 
     Lengths are normal around 75 pieces with a deviation of 25, cut to what the model takes; a third of the pieces
     continue a word.
@@ -228,7 +228,7 @@ def _synchronise(device: str) -> None:
 
 
 def _peak_memory(run: Callable[[], object], device: str) -> int:
-    """Bytes that a call takes beyond what is held already; on a CPU by the kernel's own high-water mark."""
+    """Peak bytes of a call: all that is allocated on a GPU; on a CPU what the process grows by."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         run()

@@ -58,14 +58,14 @@ class InstanceAlignment(BaseModule):
         target = own_slice(torch.arange(all_texts.shape[0], device=local_images.device), local_images.shape[0])
         rows = (local_images, local_texts, target)
         if self.chunk_size is None:
-            total = self._score(*rows, all_images, all_texts)
+            scores = self._score(*rows, all_images, all_texts)
         else:
             chunks = zip(*(x.split(self.chunk_size) for x in rows), strict=True)
-            total = sum(
+            scores = sum(
                 checkpoint(self._score, *chunk, all_images, all_texts, use_reentrant=False) * len(chunk[0])
                 for chunk in chunks
             ) / len(target)
-        loss, acc_i2t, acc_t2i = total
+        loss, acc_i2t, acc_t2i = scores
         return dict(loss_ita=loss * self.loss_weight, acc_i2t=acc_i2t.detach(), acc_t2i=acc_t2i.detach())
 
     def _score(self, images: Tensor, texts: Tensor, target: Tensor, all_images: Tensor, all_texts: Tensor) -> Tensor:
