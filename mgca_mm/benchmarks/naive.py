@@ -28,15 +28,15 @@ def make_naive(model: ImageReportPretrainer) -> ImageReportPretrainer:
         TypeError: The token alignment's attention is not the paper's.
     """
     model = copy.deepcopy(model)
+    for module in model.modules():
+        module._forward_pre_hooks.clear()  # which compute one row of an attention map
     if model.image_encoder.cls_attention is not None:
         maps = [_FullMap() for _ in model.image_encoder.backbone.layers]
         for layer, full_map in zip(model.image_encoder.backbone.layers, maps, strict=True):
             layer.attn.scaled_dot_product_attention = full_map
-            layer.attn._forward_pre_hooks.clear()
         model.image_encoder.cls_attention = maps[-1]
     text = model.text_encoder
     if text.cls_attention is not None:
-        text.cls_attention.attention._forward_pre_hooks.clear()
         text.cls_attention = None  # the encoder then asks the model for all its maps
     text.model.set_attn_implementation("eager")
     text.word_merging = _LoopWordMerging()

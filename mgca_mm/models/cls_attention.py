@@ -20,8 +20,9 @@ _BERT_FAMILY = {
 class ClsAttention:
     """Computes softmax(q_cls · Kᵀ / √d), averaged over heads, of one self-attention module.
 
-    A forward pre-hook keeps the module's input; :meth:`pop` projects the one query and all keys from it. The full
-    (H, T, T) map never exists and the module itself is free to use scaled_dot_product_attention. No gradient.
+    A forward pre-hook projects the one query and all keys from the module's input; :meth:`pop` hands the row out. The
+    full (H, T, T) map never exists and the module itself is free to use scaled_dot_product_attention. No gradient. The
+    row is computed in the hook, not afterwards, since sharded weights (FSDP) are whole only while their module runs.
 
     Two families are known, by class, since rotary, windowed and biased attentions look alike but are not q · Kᵀ alone:
     mmpretrain's and timm's plain attention (a fused ``qkv`` linear layer, optional ``q_norm``/``k_norm``), and the
@@ -34,9 +35,8 @@ class ClsAttention:
     def __init__(self, attention: nn.Module):
         if not self.supports(attention):
             raise TypeError(f"no [CLS] attention row can be computed from a {type(attention).__name__}")
-        self.attention = attention
-        self.hidden_states: Tensor | None = None
-        attention.register_forward_pre_hook(self._keep_input, with_kwargs=True)
+        self.logits: Tensor | None = None
+        attention.register_forward_pre_hook(self._compute_row, with_kwargs=True)
 
     @staticmethod
     def supports(attention: nn.Module) -> bool:
@@ -47,12 +47,15 @@ class ClsAttention:
         absolute = getattr(attention, "position_embedding_type", "absolute") == "absolute"
         return kind.__name__ in _BERT_FAMILY and absolute
 
-    def _keep_input(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
-        self.hidden_states = args[0] if args else kwargs["hidden_states"]
+    @torch.no_grad()
+    def _compute_row(self, attention: nn.Module, args: tuple, kwargs: dict) -> None:
+        hidden_states = args[0] if args else kwargs["hidden_states"]
+        query, key = _project(attention, hidden_states)  # (B, H, 1, d), (B, H, T, d)
+        self.logits = (query @ key.transpose(2, 3)).squeeze(2) * query.shape[-1] ** -0.5  # (B, H, T)
 
     @torch.no_grad()
     def pop(self, key_mask: Tensor | None = None) -> Tensor:
-        """Attention row of the forward pass that has just run; the kept input is released.
+        """Attention row of the forward pass that has just run, which is then forgotten.
 
         Args:
             key_mask: (B, T) True = real token, others get no attention.
@@ -63,29 +66,28 @@ class ClsAttention:
         Raises:
             RuntimeError: If the encoder has not run since the last call.
         """
-        if self.hidden_states is None:
+        if self.logits is None:
             raise RuntimeError("the encoder has not run since the last [CLS] attention was taken")
-        hidden_states, self.hidden_states = self.hidden_states, None
-        query, key = self._project(hidden_states)  # (B, H, 1, d), (B, H, T, d)
-        logits = (query @ key.transpose(2, 3)).squeeze(2) * query.shape[-1] ** -0.5  # (B, H, T)
+        logits, self.logits = self.logits, None
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         if key_mask is not None:
             logits = logits.masked_fill(~key_mask[:, None, :], -torch.inf)
         return logits.softmax(dim=-1).mean(dim=1)
 
-    def _project(self, hidden_states: Tensor) -> tuple[Tensor, Tensor]:
-        attention = self.attention
-        cls_state = hidden_states[:, :1]
-        if hasattr(attention, "qkv"):
-            heads = attention.num_heads
-            query_weight, key_weight, _ = attention.qkv.weight.chunk(3)
-            biases = (None, None) if attention.qkv.bias is None else attention.qkv.bias.chunk(3)[:2]
-            query = _split_heads(nn.functional.linear(cls_state, query_weight, biases[0]), heads)
-            key = _split_heads(nn.functional.linear(hidden_states, key_weight, biases[1]), heads)
-            query_norm, key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
-            return query_norm(query) if query_norm else query, key_norm(key) if key_norm else key
-        heads = attention.num_attention_heads
-        return _split_heads(attention.query(cls_state), heads), _split_heads(attention.key(hidden_states), heads)
+
+def _project(attention: nn.Module, hidden_states: Tensor) -> tuple[Tensor, Tensor]:
+    """Query of [CLS] (B, H, 1, d) and keys of all tokens (B, H, T, d)."""
+    cls_state = hidden_states[:, :1]
+    if hasattr(attention, "qkv"):
+        heads = attention.num_heads
+        query_weight, key_weight, _ = attention.qkv.weight.chunk(3)
+        biases = (None, None) if attention.qkv.bias is None else attention.qkv.bias.chunk(3)[:2]
+        query = _split_heads(nn.functional.linear(cls_state, query_weight, biases[0]), heads)
+        key = _split_heads(nn.functional.linear(hidden_states, key_weight, biases[1]), heads)
+        query_norm, key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
+        return query_norm(query) if query_norm else query, key_norm(key) if key_norm else key
+    heads = attention.num_attention_heads
+    return _split_heads(attention.query(cls_state), heads), _split_heads(attention.key(hidden_states), heads)
 
 
 def _split_heads(x: Tensor, num_heads: int) -> Tensor:
