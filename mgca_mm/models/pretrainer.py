@@ -55,6 +55,8 @@ class ImageReportPretrainer(BaseModel):
             self.image_token_projector = _build_projector(projector, self.image_encoder.token_channels)
             self.text_token_projector = _build_projector(projector, self.text_encoder.token_channels)
         if compile is not None:
+            # The [CLS] row that a checkpointed layer hands out is not needed a second time in the backward pass.
+            torch._dynamo.config.skip_fwd_side_effects_in_bwd_under_checkpoint = True
             # Each part by itself, in place: names in checkpoints stay, and gradients of one part travel to other ranks
             # while those of the next are computed.
             for module in [m for name, m in self.named_children() if name not in ("data_preprocessor", "alignments")]:

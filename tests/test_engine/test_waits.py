@@ -15,6 +15,10 @@ from tests.conftest import SMALL_MODEL, small_batch
 RESNET = dict(
     type="mgca_mm.ImageEncoder", input_size=64, backbone=dict(type="mmpretrain.ResNet", depth=18, out_indices=(2, 3))
 )
+CHECKPOINTED = dict(
+    image_encoder={**SMALL_MODEL["image_encoder"], "activation_checkpointing": True},
+    text_encoder={**SMALL_MODEL["text_encoder"], "activation_checkpointing": True},
+)
 RELEASED = dict(
     project_padding=True,
     alignments=dict(
@@ -28,10 +32,12 @@ RELEASED = dict(
     ),
 )
 
+CASES = {"vit": {}, "resnet": dict(image_encoder=RESNET), "released": RELEASED, "checkpointed": CHECKPOINTED}
+
 
 def make_step(device="cpu", **changes):
     """A model and its optimiser as the configs have them, and a batch as the loader gives it."""
-    size = 64 if "image_encoder" in changes else 32
+    size = changes.get("image_encoder", SMALL_MODEL["image_encoder"])["input_size"]
     preprocessor = dict(type="mgca_mm.ImageReportDataPreprocessor", crop_size=size, length_bucket=4)
     model = MODELS.build({**copy.deepcopy(SMALL_MODEL), "data_preprocessor": preprocessor, **changes}).to(device)
     optimizer = dict(type="AdamW", lr=2e-5, weight_decay=0.05, fused=True)
@@ -41,7 +47,7 @@ def make_step(device="cpu", **changes):
     return model, wrapper, dict(inputs=inputs, data_samples=[ImageReportSample() for _ in range(8)])
 
 
-@pytest.mark.parametrize("changes", [{}, dict(image_encoder=RESNET), RELEASED], ids=["vit", "resnet", "released"])
+@pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
 def test_a_step_on_the_cpu(changes):
     model, wrapper, batch = make_step(**changes)
     model.train_step(batch, wrapper)  # the optimiser makes its state
@@ -78,7 +84,7 @@ def test_a_step_on_a_gpu():
         torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.parametrize("changes", [{}, dict(image_encoder=RESNET), RELEASED], ids=["vit", "resnet", "released"])
+@pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
 def test_no_graph_break(changes):
     """``fullgraph`` makes a break an error; the numbers are those of the model that is not compiled."""
     torch._dynamo.reset()
@@ -87,7 +93,7 @@ def test_no_graph_break(changes):
     # "eager": what is traced is run as it is, without a compiler for C++.
     compiled = make_step(**changes, compile=dict(backend="eager", fullgraph=True, dynamic=False))[0]
     compiled.load_state_dict(model.state_dict())
-    inputs = small_batch(8, image_size=64 if "image_encoder" in changes else 32)
+    inputs = small_batch(8, image_size=model.data_preprocessor.crop_size)
     losses, expected = compiled(inputs, mode="loss"), model(inputs, mode="loss")
     for name, value in expected.items():
         torch.testing.assert_close(losses[name], value)

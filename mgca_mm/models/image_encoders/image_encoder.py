@@ -7,6 +7,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mgca_mm.errors import UserError
+from mgca_mm.models.activation_checkpointing import checkpoint_blocks
 from mgca_mm.models.cls_attention import ClsAttention
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures
@@ -31,6 +32,8 @@ class ImageEncoder(BaseModule):
         token_weight: ``'cls_attention'``: last layer's attention of [CLS] to each patch, averaged over heads;
             ``'uniform'``; None: the former where the backbone has [CLS] and tokens, else the latter.
         channels_last: Lay maps out as (B, H, W, C) in memory, in which convolutions run faster; the numbers stay.
+        activation_checkpointing: Compute the activations of each block again in the backward pass instead of keeping
+            them: less memory for one more forward pass.
         input_size: Side length (H, W alike) of the images; only used once, to find the numbers of channels.
         init_cfg: MMEngine initialisation.
 
@@ -45,6 +48,7 @@ class ImageEncoder(BaseModule):
         resize_to: int | None = None,
         token_weight: str | None = None,
         channels_last: bool = False,
+        activation_checkpointing: bool = False,
         input_size: int = 224,
         init_cfg: dict | None = None,
     ):
@@ -63,6 +67,8 @@ class ImageEncoder(BaseModule):
         self.global_channels, self.token_channels, has_sequence = self._probe(input_size)
         if token_weight == "cls_attention" or (token_weight is None and has_sequence and self.has_cls_token):
             self.cls_attention = self._watch_cls_attention(has_sequence)
+        if activation_checkpointing:
+            checkpoint_blocks(_timm_or_own(self.backbone))
 
     def forward(self, images: Tensor) -> ImageFeatures:
         """Encode.

@@ -25,6 +25,8 @@ class TextEncoder(BaseModule):
         num_hidden_layers: Keep the first layers only (released code: 6). None: all.
         max_length: T, pieces of a report with [CLS] and [SEP]; longer input is refused, the tokenizer truncates.
         word_merging: Config of the merging of pieces into words.
+        activation_checkpointing: Compute the activations of each layer again in the backward pass instead of keeping
+            them: less memory for one more forward pass.
         init_cfg: MMEngine initialisation.
 
     Attributes:
@@ -42,6 +44,7 @@ class TextEncoder(BaseModule):
         num_hidden_layers: int | None = None,
         max_length: int = 112,
         word_merging: dict | None = None,
+        activation_checkpointing: bool = False,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
@@ -56,6 +59,8 @@ class TextEncoder(BaseModule):
         self.cls_attention = None if attention is None else ClsAttention(attention)
         if getattr(self.model, "pooler", None) is not None:
             self.model.pooler = nn.Identity()  # unused here; its parameters would never get a gradient
+        if activation_checkpointing:
+            self.model.gradient_checkpointing_enable(dict(use_reentrant=False))
         self.max_length = max_length
         self.global_channels = self.token_channels = self.model.config.hidden_size
         self.word_merging = MODELS.build(word_merging or dict(type="mgca_mm.WordMerging"))
