@@ -6,8 +6,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mgca_mm.benchmarks import pretraining
+from mgca_mm.benchmarks import machine, pretraining, scale
 from mgca_mm.benchmarks.naive import make_naive
+from mgca_mm.benchmarks.open_clip import OpenClipStep
 from mgca_mm.registry import MODELS
 from tests.conftest import ROOT, SMALL_MODEL
 
@@ -44,16 +45,53 @@ def test_arithmetic_is_counted():
         pretraining.count_flops(model, pretraining.make_batch(model, 40, 12, "cpu")),
     )
     assert 1.9 < two / one < 2.1
-    assert pretraining.matrix_product_ceiling(torch.float32, "cpu", size=64) > 1e6
+    assert machine.matrix_product_ceiling(torch.float32, "cpu", size=64) > 1e6
 
 
 def test_measure():
-    result = pretraining.measure(QUICKSTART, batch_size=4, precision="fp32", against_naive=True, repeats=1)
+    result = pretraining.measure(QUICKSTART, batch_size=4, precision="fp32", against="naive", repeats=1)
     assert result["agreement"]["loss"] < 1e-5 and result["agreement"]["gradient_cosine"] > 0.9999
     for name in ("ours", "naive"):
         assert all(value > 0 for value in result[name].values()), result[name]
     assert result["waits"] == 0 and result["operators"] > 1000
-    assert 0 < result["share_of_ceiling"] < 1.5
+    assert all(0 < share < 1.5 for share in result["share_of_ceiling"].values())
+
+
+def test_the_naive_step_keeps_its_activations():
+    cfg = Config.fromfile(QUICKSTART)
+    cfg.model.image_encoder.activation_checkpointing = True
+    checkpointed, naive = (pretraining.build_model(cfg, naive=naive) for naive in (False, True))
+    assert "forward" in vars(checkpointed.image_encoder.backbone.layer1[0])
+    assert "forward" not in vars(naive.image_encoder.backbone.layer1[0])
+
+
+def test_memory_grows_with_the_batch():
+    result = pretraining.measure_memory(QUICKSTART, [4, 16], "fp32")
+    assert result["peak_mb"][16] > 1.5 * result["peak_mb"][4] and result["mb_per_image"] > 1
+
+
+def test_exponents():
+    sizes = [1, 2, 4, 8]
+    assert scale.fit_exponent(sizes, [3 * size**2 for size in sizes]) == pytest.approx(2)
+    assert scale.fit_exponent(sizes, [5.0] * 4) == pytest.approx(0)
+    assert set(scale.scale_batch(QUICKSTART, [2, 3], "fp32", "cpu")) == {2, 3}
+    tokens, prototypes = scale.scale_tokens([32, 256], "cpu"), scale.scale_prototypes([100, 8000], "cpu")
+    assert tokens[256] > 2 * tokens[32] and prototypes[8000] > 2 * prototypes[100]
+
+
+def test_local_losses_take_memory_linear_in_the_global_batch():
+    """B_local x B_global similarities a rank, not B_global x B_global."""
+    peak = {world_size: found["peak_mb"] for world_size, found in scale.scale_ranks([1, 3]).items()}
+    assert peak[3] > 1.5 * peak[1]
+    assert scale.fit_exponent(list(peak), list(peak.values())) < 1.2
+
+
+def test_a_step_of_open_clip():
+    step = OpenClipStep(2, torch.float32, "cpu", name="ViT-S-32-alt")
+    before = [parameter.detach().clone() for parameter in step.model.parameters()]
+    assert torch.isfinite(step())
+    assert any(not torch.equal(a, b) for a, b in zip(before, step.model.parameters(), strict=True))
+    assert step.count_flops() > 1e9
 
 
 def test_a_config_of_another_task(tmp_path):

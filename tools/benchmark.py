@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Measure speed and memory: ``python tools/benchmark.py {data,pretrain} …``.
+"""Measure speed and memory: ``python tools/benchmark.py {data,pretrain,memory,scale} …``.
 
 Figures are of this machine at this moment; compare ratios taken in one run.
 """
@@ -9,8 +9,12 @@ import json
 import logging
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+
+from mmengine.config import DictAction
 
 
 def main() -> int:
@@ -25,17 +29,42 @@ def main() -> int:
     data.add_argument("--seconds", type=float, default=10, help="time for each of the two (default: 10)")
     data.add_argument("--rows", type=int, default=400_000, help="pairs of the data set whose memory is measured")
     data.set_defaults(run=run_data)
-    pretrain = benchmarks.add_parser(
-        "pretrain", parents=[common], help="a training step of a config, on generated data"
+    step = argparse.ArgumentParser(add_help=False, parents=[common])
+    step.add_argument("config", type=Path, help="pretraining config; it needs neither its data nor its weights")
+    step.add_argument("--precision", choices=("fp32", "bf16"), default="bf16")
+    step.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    step.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="change the config, such as model.image_encoder.activation_checkpointing=True",
     )
-    pretrain.add_argument("config", type=Path, help="pretraining config; it needs neither its data nor its weights")
+    pretrain = benchmarks.add_parser("pretrain", parents=[step], help="a training step of a config, on generated data")
     pretrain.add_argument("--batch-size", type=int, default=8)
-    pretrain.add_argument("--precision", choices=("fp32", "bf16"), default="bf16")
     pretrain.add_argument("--compile", action="store_true", help="by torch.compile, which needs a C++ compiler on CPUs")
-    pretrain.add_argument("--against", choices=("naive",), help="take the same steps in the naive way, too (fp32)")
+    pretrain.add_argument(
+        "--against",
+        choices=("naive", "open_clip"),
+        help="take other steps in turns with ours: the same in the plain way (fp32), or those of OpenCLIP's ViT-B-16",
+    )
     pretrain.add_argument("--repeats", type=int, default=5, help="timed steps of each; the median counts (default: 5)")
-    pretrain.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
     pretrain.set_defaults(run=run_pretrain)
+    memory = benchmarks.add_parser("memory", parents=[step], help="peak memory of a step against the batch size")
+    memory.add_argument("--batch-sizes", type=int, nargs="+", default=[2, 4, 8, 16])
+    memory.set_defaults(run=run_memory)
+    scale = benchmarks.add_parser(
+        "scale", parents=[step], help="cost against batch, tokens, prototypes and ranks, with the exponents"
+    )
+    scale.add_argument("--batch-sizes", type=int, nargs="+", default=[2, 4, 8, 16], help="of the whole step")
+    scale.add_argument("--tokens", type=int, nargs="+", default=[128, 256, 512, 1024], help="of the token alignment")
+    scale.add_argument(
+        "--prototypes", type=int, nargs="+", default=[1000, 2000, 4000, 8000], help="of the prototype alignment"
+    )
+    scale.add_argument(
+        "--ranks", type=int, nargs="+", default=[1, 2, 4], help="of the gathering alignments, on the CPU"
+    )
+    scale.set_defaults(run=run_scale)
     args = parser.parse_args()
     figures = args.run(args)
     if args.out:
@@ -61,38 +90,91 @@ def run_data(args: argparse.Namespace) -> dict:
 
 
 def run_pretrain(args: argparse.Namespace) -> dict:
-    import torch
-
     from mgca_mm.benchmarks.pretraining import measure
-    from mgca_mm.errors import exit_on_user_error
 
-    logging.disable(logging.INFO)  # MMEngine lists every parameter's decay.
-    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    with exit_on_user_error():
+    device, name = _device(args)
+    with _quiet():
         figures = measure(
-            args.config, args.batch_size, args.precision, args.compile, bool(args.against), args.repeats, device
+            args.config,
+            args.batch_size,
+            args.precision,
+            args.compile,
+            args.against,
+            args.repeats,
+            device,
+            args.cfg_options,
         )
-    name = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} CPU threads"
     print(f"{args.config}, batch {args.batch_size}, {args.precision}, on {name}")
     print(f"arithmetic            {figures['gflop_per_image']:10.1f} GFLOP an image, forward and backward")
     print(f"matrix product        {figures['ceiling_tflops']:10.3f} TFLOP/s")
-    for way in ("ours", "naive"):
-        if way in figures:
-            step = figures[way]
-            print(
-                f"{way:<9} {step['ms']:10.1f} ms a step {step['images_per_s']:10.1f} images/s "
-                f"{step['tflops']:8.3f} TFLOP/s {step['peak_mb']:10.0f} MB at the peak"
-            )
-    print(f"share of the ceiling  {figures['share_of_ceiling']:10.2f}")
+    for way, share in figures["share_of_ceiling"].items():
+        step = figures[way]
+        print(
+            f"{way:<9} {step['ms']:10.1f} ms a step {step['images_per_s']:10.1f} images/s "
+            f"{step['tflops']:8.3f} TFLOP/s ({share:.0%} of the product's) {step['peak_mb']:8.0f} MB at the peak"
+        )
     if "operators" in figures:
         print(f"operators a step      {figures['operators']:10d}, of which the host waits for {figures['waits']}")
     if "ratio" in figures:
-        print(f"ours / naive          {figures['ratio']['time']:10.2f} time {figures['ratio']['memory']:10.2f} memory")
+        ratio = figures["ratio"]
+        print(f"ours / {args.against:<14} {ratio['time']:10.2f} time {ratio['memory']:10.2f} memory")
+    if "agreement" in figures:
         agreement = figures["agreement"]
         print(
             f"fp32 agreement        {agreement['loss']:10.1e} loss, cosine {agreement['gradient_cosine']:.6f} gradients"
         )
     return {"device": name, **figures}
+
+
+def run_memory(args: argparse.Namespace) -> dict:
+    from mgca_mm.benchmarks.pretraining import measure_memory
+
+    device, name = _device(args)
+    with _quiet():
+        figures = measure_memory(args.config, args.batch_sizes, args.precision, device, args.cfg_options)
+    print(f"{args.config}, {args.precision}, on {name}")
+    for batch_size, peak in figures["peak_mb"].items():
+        print(f"batch {batch_size:<6} {peak:10.0f} MB at the peak")
+    print(f"straight line: {figures['mb_fixed']:.0f} MB + {figures['mb_per_image']:.1f} MB an image")
+    return {"device": name, **figures}
+
+
+def run_scale(args: argparse.Namespace) -> dict:
+    from mgca_mm.benchmarks import scale
+
+    device, name = _device(args)
+    with _quiet():
+        figures = {
+            "batch": scale.scale_batch(args.config, args.batch_sizes, args.precision, device),
+            "tokens": scale.scale_tokens(args.tokens, device),
+            "prototypes": scale.scale_prototypes(args.prototypes, device),
+        }
+        ranks = scale.scale_ranks(args.ranks)
+        for unit in ("ms", "peak_mb"):
+            figures[f"ranks, {unit}"] = {world_size: found[unit] for world_size, found in ranks.items()}
+    print(f"{args.config} (batch), its alignments (the rest), on {name}")
+    exponents = {}
+    for what, costs in figures.items():
+        exponents[what] = scale.fit_exponent(list(costs), list(costs.values()))
+        points = "  ".join(f"{size}: {cost:.1f}" for size, cost in costs.items())
+        print(f"{what:<16} exponent {exponents[what]:5.2f}    {points}")
+    return {"device": name, "exponents": exponents, **figures}
+
+
+def _device(args: argparse.Namespace) -> tuple[str, str]:
+    import torch
+
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return device, torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} CPU threads"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    from mgca_mm.errors import exit_on_user_error
+
+    logging.disable(logging.INFO)  # MMEngine lists every parameter's decay.
+    with exit_on_user_error():
+        yield
 
 
 if __name__ == "__main__":

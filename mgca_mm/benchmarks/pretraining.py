@@ -1,13 +1,13 @@
-"""Speed and memory of a pretraining step: images a second, arithmetic, waits, and the same step in the naive way."""
+"""Speed and memory of a pretraining step: images a second, arithmetic, waits, and other steps beside it."""
 
 import copy
-import ctypes
 import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.optim import OptimWrapper, build_optim_wrapper
@@ -21,7 +21,9 @@ from mgca_mm.models import ImageReportPretrainer
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageReportSample
 
+from .machine import elapsed, matrix_product_ceiling, peak_memory
 from .naive import make_naive
+from .open_clip import OpenClipStep
 from .operators import OperatorCount
 
 _STORE_SIZE = 256  # of prepared images
@@ -34,23 +36,29 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 class Step:
     """One way to take a training step, with what was measured of it."""
 
-    model: ImageReportPretrainer
-    wrapper: OptimWrapper
-    naive: bool = False
+    run: Callable[[], object]
+    flops: int
     times: list[float] = field(default_factory=list)
     peak_bytes: int = 0
 
-    def run(self, batch: dict) -> dict[str, Tensor]:
-        """Take a step; the naive one looks for anomalies and reads every number."""
-        if not self.naive:
-            return self.model.train_step(batch, self.wrapper)
-        with torch.autograd.set_detect_anomaly(True, check_nan=True):
-            losses = self.model.train_step(batch, self.wrapper)
-        return {name: torch.tensor(value.item()) for name, value in losses.items()}
+    def figures(self, batch_size: int) -> dict[str, float]:
+        """Median speed and peak memory."""
+        seconds = statistics.median(self.times)
+        return dict(
+            ms=seconds * 1e3,
+            images_per_s=batch_size / seconds,
+            tflops=self.flops / seconds / 1e12,
+            peak_mb=self.peak_bytes / 1e6,
+        )
 
 
-def build_model(cfg: Config, compile: bool) -> ImageReportPretrainer:
+def build_model(cfg: Config, compile: bool = False, naive: bool = False) -> ImageReportPretrainer:
     """The config's model with random weights and no dropout, so that two ways of a step give the same numbers.
+
+    Args:
+        cfg: Pretraining config.
+        compile: By :func:`torch.compile`.
+        naive: As a plain step would have it: nothing that only saves memory, see :func:`make_naive`.
 
     Raises:
         UserError: The config is not one of pretraining.
@@ -64,8 +72,12 @@ def build_model(cfg: Config, compile: bool) -> ImageReportPretrainer:
     text = model.text_encoder.pop("config", None) or dict(_BERT_BASE)
     model.text_encoder.pop("pretrained", None)
     model.text_encoder.config = {**text, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    if naive:
+        for encoder in (model.image_encoder, model.text_encoder):
+            encoder.pop("activation_checkpointing", None)
     torch.manual_seed(0)
-    return MODELS.build(model)
+    built = MODELS.build(model)
+    return make_naive(built) if naive else built
 
 
 def make_batch(model: ImageReportPretrainer, image_size: int, batch_size: int, device: str) -> dict:
@@ -97,9 +109,10 @@ def measure(
     batch_size: int,
     precision: str = "bf16",
     compile: bool = False,
-    against_naive: bool = False,
+    against: str | None = None,
     repeats: int = 5,
     device: str = "cpu",
+    cfg_options: dict | None = None,
 ) -> dict:
     """Measure a training step of a config on generated data.
 
@@ -108,60 +121,93 @@ def measure(
         batch_size: B.
         precision: ``'fp32'`` or ``'bf16'`` autocast.
         compile: By :func:`torch.compile`.
-        against_naive: Take the same steps in the naive way (always fp32, as it is written first), in turns with ours.
+        against: Take other steps in turns with ours: ``'naive'``, the same in the plain way (always fp32, as it is
+            written first), or ``'open_clip'``, those of OpenCLIP's ViT-B-16 in the same precision.
         repeats: Timed steps of each; the median counts.
         device: ``'cpu'`` or ``'cuda'``.
+        cfg_options: Changes of the config, dotted key → value.
 
     Returns:
-        ``ours`` (and ``naive``) with ``ms``, ``images_per_s``, ``tflops``, ``peak_mb``; ``gflop_per_image``,
-        ``ceiling_tflops`` of a large matrix product in this precision, ``share_of_ceiling``, ``operators`` and
-        ``waits`` of a step; with the naive one ``agreement`` of losses and gradients (both in fp32), and ``ratio``.
+        ``ours`` (and the name of the other) with ``ms``, ``images_per_s``, ``tflops``, ``peak_mb``;
+        ``gflop_per_image``, ``ceiling_tflops`` of a large matrix product in this precision, ``share_of_ceiling``,
+        ``operators`` and ``waits`` of a step; ``ratio`` of ours to the other; with the naive one ``agreement`` of
+        losses and gradients (both in fp32).
     """
     cfg = Config.fromfile(config)
-    model = build_model(cfg, compile=False).to(device)
-    crop_size = model.data_preprocessor.crop_size
-    image_size = _STORE_SIZE if crop_size else _input_size(cfg)
-    batch = make_batch(model, image_size, batch_size, device)
+    cfg.merge_from_dict(cfg_options or {})
+    model = build_model(cfg).to(device)
+    batch = make_batch(model, _image_size(cfg, model), batch_size, device)
     result: dict = dict(config=Path(config).name, batch_size=batch_size, precision=precision, compile=compile)
 
-    if against_naive:
-        result["agreement"] = compare(model, make_naive(model), batch)
     flops = count_flops(model, batch)
-    ours = _make_step(build_model(cfg, compile).to(device), cfg, precision, naive=False)
-    steps = {"ours": ours}
-    if against_naive:
-        steps["naive"] = _make_step(make_naive(model), cfg, "fp32", naive=True)
+    if against == "naive":
+        result["agreement"] = compare(model, build_model(cfg, naive=True).to(device), batch)
     del model
+    ours = step_of(cfg, batch_size, precision, device, compile)
+    steps = {"ours": Step(ours, flops)}
+    if against == "naive":
+        naive = _with_optimizer(build_model(cfg, naive=True).to(device), cfg, "fp32", fused=False)
+        steps["naive"] = Step(partial(_take_naive_step, *naive, batch), flops)
+    elif against == "open_clip":
+        other = OpenClipStep(batch_size, _DTYPES[precision], device)
+        # Counted before it is compiled: operators of compiled code are not seen.
+        steps["open_clip"] = Step(other, other.count_flops())
+        other.model = torch.compile(other.model) if compile else other.model
     for step in steps.values():  # compilation, the optimiser's state, the library's choice of kernels
-        step.run(batch)
-        step.peak_bytes = _peak_memory(lambda step=step: step.run(batch), device)
+        step.run()
+        step.peak_bytes = peak_memory(step.run, device)
     for _ in range(repeats):
         for step in steps.values():
-            step.times.append(_time(lambda step=step: step.run(batch), device))
+            step.times.append(elapsed(step.run, device))
     if not compile:
         with OperatorCount() as count:
-            ours.run(batch)
+            ours()
         result |= dict(operators=count.operators, waits=len(count.waits))
-    ceiling = matrix_product_ceiling(_DTYPES[precision], device)
-    for name, step in steps.items():
-        seconds = statistics.median(step.times)
-        result[name] = dict(
-            ms=seconds * 1e3,
-            images_per_s=batch_size / seconds,
-            tflops=flops / seconds / 1e12,
-            peak_mb=step.peak_bytes / 1e6,
-        )
+
+    ceiling = matrix_product_ceiling(_DTYPES[precision], device) / 1e12
+    result |= {name: step.figures(batch_size) for name, step in steps.items()}
     result |= dict(
         gflop_per_image=flops / batch_size / 1e9,
-        ceiling_tflops=ceiling / 1e12,
-        share_of_ceiling=result["ours"]["tflops"] / (ceiling / 1e12),
+        ceiling_tflops=ceiling,
+        share_of_ceiling={name: result[name]["tflops"] / ceiling for name in steps},
     )
-    if against_naive:
-        result["ratio"] = {
-            "time": result["ours"]["ms"] / result["naive"]["ms"],
-            "memory": result["ours"]["peak_mb"] / result["naive"]["peak_mb"],
-        }
+    if against:
+        result["ratio"] = dict(
+            time=result["ours"]["ms"] / result[against]["ms"],
+            memory=result["ours"]["peak_mb"] / result[against]["peak_mb"],
+        )
     return result
+
+
+def measure_memory(
+    config: str | Path,
+    batch_sizes: Sequence[int],
+    precision: str = "bf16",
+    device: str = "cpu",
+    cfg_options: dict | None = None,
+) -> dict:
+    """Peak memory of a training step against the batch size.
+
+    Args:
+        config: Pretraining config.
+        batch_sizes: At least two.
+        precision: ``'fp32'`` or ``'bf16'`` autocast.
+        device: ``'cpu'`` or ``'cuda'``.
+        cfg_options: Changes of the config, dotted key → value.
+
+    Returns:
+        ``peak_mb``, batch size → MB, as :func:`peak_memory` counts; and the straight line through them:
+        ``mb_per_image``, ``mb_fixed``.
+    """
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(cfg_options or {})
+    peaks = {}
+    for batch_size in sorted(batch_sizes):
+        step = step_of(cfg, batch_size, precision, device)
+        step()  # the optimiser makes its state
+        peaks[batch_size] = peak_memory(step, device) / 1e6
+    per_image, fixed = np.polyfit(list(peaks), list(peaks.values()), 1)
+    return dict(config=Path(config).name, precision=precision, peak_mb=peaks, mb_per_image=per_image, mb_fixed=fixed)
 
 
 def compare(model: ImageReportPretrainer, other: ImageReportPretrainer, batch: dict) -> dict[str, float]:
@@ -195,52 +241,34 @@ def count_flops(model: ImageReportPretrainer, batch: dict) -> int:
     return 3 * counter.get_total_flops()
 
 
-def matrix_product_ceiling(dtype: torch.dtype, device: str, size: int | None = None) -> float:
-    """Operations a second of the fastest of some large matrix products."""
-    size = size or (8192 if device == "cuda" else 2048)
-    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    a @ b
-    return 2 * size**3 / min(_time(lambda: a @ b, device) for _ in range(8))
+def step_of(cfg: Config, batch_size: int, precision: str, device: str, compile: bool = False) -> Callable[[], dict]:
+    """A training step of a config on generated data, ready to be called."""
+    model = build_model(cfg, compile).to(device)
+    batch = make_batch(model, _image_size(cfg, model), batch_size, device)
+    return partial(_take_step, *_with_optimizer(model, cfg, precision), batch)
 
 
-def _make_step(model: ImageReportPretrainer, cfg: Config, precision: str, naive: bool) -> Step:
+def _with_optimizer(
+    model: ImageReportPretrainer, cfg: Config, precision: str, fused: bool = True
+) -> tuple[ImageReportPretrainer, OptimWrapper]:
     wrapper = {**cfg.optim_wrapper, "type": _WRAPPERS[precision].__name__}
-    wrapper["optimizer"] = {**wrapper["optimizer"], "fused": not naive, "foreach": False}
-    return Step(model.train(), build_optim_wrapper(model, ConfigDict(wrapper)), naive)
+    wrapper["optimizer"] = {**wrapper["optimizer"], "fused": fused, "foreach": False}
+    return model.train(), build_optim_wrapper(model, ConfigDict(wrapper))
 
 
-def _input_size(cfg: Config) -> int:
-    """Side length of the images of a pipeline that crops."""
+def _take_step(model: ImageReportPretrainer, wrapper: OptimWrapper, batch: dict) -> dict[str, Tensor]:
+    return model.train_step(batch, wrapper)
+
+
+def _take_naive_step(model: ImageReportPretrainer, wrapper: OptimWrapper, batch: dict) -> dict[str, float]:
+    """Looks for anomalies and reads every number."""
+    with torch.autograd.set_detect_anomaly(True, check_nan=True):
+        losses = model.train_step(batch, wrapper)
+    return {name: value.item() for name, value in losses.items()}
+
+
+def _image_size(cfg: Config, model: ImageReportPretrainer) -> int:
+    """Side length of the images that the loader gives: whole ones if the device crops, else those of the pipeline."""
+    if model.data_preprocessor.crop_size:
+        return _STORE_SIZE
     return next(step["crop_size"] for step in cfg.train_dataloader.dataset.pipeline if "crop_size" in step)
-
-
-def _time(run: Callable[[], object], device: str) -> float:
-    _synchronise(device)
-    start = time.perf_counter()
-    run()
-    _synchronise(device)
-    return time.perf_counter() - start
-
-
-def _synchronise(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
-def _peak_memory(run: Callable[[], object], device: str) -> int:
-    """Peak bytes of a call: all that is allocated on a GPU; on a CPU what the process grows by."""
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        run()
-        return torch.cuda.max_memory_allocated()
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
-    before = _status("VmRSS")
-    run()
-    return _status("VmHWM") - before
-
-
-def _status(name: str) -> int:
-    """A line of ``/proc/self/status``, in bytes."""
-    with open("/proc/self/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith(name)) * 1024

@@ -1,0 +1,49 @@
+"""What a piece of code costs on a machine: seconds, peak memory, and what the machine could do at best."""
+
+import ctypes
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+
+def elapsed(run: Callable[[], object], device: str) -> float:
+    """Seconds of a call, the device's work included."""
+    _synchronise(device)
+    start = time.perf_counter()
+    run()
+    _synchronise(device)
+    return time.perf_counter() - start
+
+
+def peak_memory(run: Callable[[], object], device: str) -> int:
+    """Peak bytes of a call: all that is allocated on a GPU; on a CPU what the process grows by."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        run()
+        return torch.cuda.max_memory_allocated()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
+    before = _status("VmRSS")
+    run()
+    return _status("VmHWM") - before
+
+
+def matrix_product_ceiling(dtype: torch.dtype, device: str, size: int | None = None) -> float:
+    """Operations a second of the fastest of some large matrix products."""
+    size = size or (8192 if device == "cuda" else 2048)
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    a @ b
+    return 2 * size**3 / min(elapsed(lambda: a @ b, device) for _ in range(8))
+
+
+def _synchronise(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def _status(name: str) -> int:
+    """A line of ``/proc/self/status``, in bytes."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(name)) * 1024
