@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mgca_mm.distributed import gather, own_slice
 from mgca_mm.models.losses import sinkhorn_codes
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, TextFeatures
@@ -71,7 +70,10 @@ class PrototypeAlignment(BaseModule):
         prototypes = self._unit_prototypes()  # (K, D)
         image_scores = image.global_feature @ prototypes.T  # (B, K)
         text_scores = text.global_feature @ prototypes.T
-        image_codes, text_codes = self._codes(image_scores), self._codes(text_scores)
+        across_ranks = self.gather and self.training
+        image_codes, text_codes = sinkhorn_codes(
+            torch.stack([image_scores, text_scores]), self.epsilon, self.num_iterations, across_ranks
+        )
         loss = self.loss(image_scores, text_scores, image_codes, text_codes) * self.loss_weight
         mean_code = (image_codes.mean(dim=0) + text_codes.mean(dim=0)) / 2
         usage = torch.special.entr(mean_code).sum() / math.log(self.prototypes.shape[0])
@@ -85,9 +87,3 @@ class PrototypeAlignment(BaseModule):
             self.prototypes.copy_(F.normalize(self.prototypes, dim=1))
         # A gradient of zero, not None: DistributedDataParallel waits for a gradient of every parameter.
         return self.prototypes.detach() + 0 * self.prototypes if self.frozen else self.prototypes
-
-    @torch.no_grad()
-    def _codes(self, scores: Tensor) -> Tensor:
-        """Sinkhorn codes of the local samples (B, K), balanced over the global batch."""
-        all_scores = gather(scores) if self.gather and self.training else scores
-        return own_slice(sinkhorn_codes(all_scores, self.epsilon, self.num_iterations), scores.shape[0])
