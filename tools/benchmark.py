@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Measure speed and memory: ``python tools/benchmark.py {data,pretrain,memory,scale} …``.
+"""Measure speed and memory: ``python tools/benchmark.py {data,pretrain,memory,scale,communication} …``.
 
 Figures are of this machine at this moment; compare ratios taken in one run.
 """
@@ -65,6 +65,13 @@ def main() -> int:
         "--ranks", type=int, nargs="+", default=[1, 2, 4], help="of the gathering alignments, on the CPU"
     )
     scale.set_defaults(run=run_scale)
+    many = benchmarks.add_parser(
+        "communication", parents=[step], help="estimate of a step's communication on many GPUs; nothing is run"
+    )
+    many.add_argument("--batch-size", type=int, default=144, help="of one GPU (default: 144)")
+    many.add_argument("--gpus", type=int, nargs="+", default=[8, 64, 512])
+    many.add_argument("--tflops", type=float, default=350.0, help="that one GPU sustains (default: 350)")
+    many.set_defaults(run=run_communication)
     args = parser.parse_args()
     figures = args.run(args)
     if args.out:
@@ -159,6 +166,24 @@ def run_scale(args: argparse.Namespace) -> dict:
         points = "  ".join(f"{size}: {cost:.1f}" for size, cost in costs.items())
         print(f"{what:<16} exponent {exponents[what]:5.2f}    {points}")
     return {"device": name, "exponents": exponents, **figures}
+
+
+def run_communication(args: argparse.Namespace) -> dict:
+    from mmengine.config import Config
+
+    from mgca_mm.benchmarks.communication import Cluster, estimate
+
+    cluster = Cluster(tflops=args.tflops)
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    with _quiet():
+        figures = {gpus: estimate(cfg, args.batch_size, gpus, cluster) for gpus in args.gpus}
+    print(f"{args.config}, batch {args.batch_size} a GPU; assumed: {cluster}")
+    names = next(iter(figures.values()))
+    print(f"{'GPUs':>6} " + " ".join(f"{name:>14}" for name in names))
+    for gpus, found in figures.items():
+        print(f"{gpus:>6} " + " ".join(f"{value:14.2f}" for value in found.values()))
+    return {"batch_size": args.batch_size, "cluster": vars(cluster), "gpus": figures}
 
 
 def _device(args: argparse.Namespace) -> tuple[str, str]:

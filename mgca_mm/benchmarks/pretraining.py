@@ -104,6 +104,14 @@ def make_batch(model: ImageReportPretrainer, image_size: int, batch_size: int, d
     return dict(inputs=inputs, data_samples=[ImageReportSample() for _ in range(batch_size)])
 
 
+def make_step_batch(cfg: Config, model: ImageReportPretrainer, batch_size: int, device: str) -> dict:
+    """:func:`make_batch` of the size that the config's loader gives: whole images if the device crops."""
+    if model.data_preprocessor.crop_size:
+        return make_batch(model, _STORE_SIZE, batch_size, device)
+    crop_size = next(step["crop_size"] for step in cfg.train_dataloader.dataset.pipeline if "crop_size" in step)
+    return make_batch(model, crop_size, batch_size, device)
+
+
 def measure(
     config: str | Path,
     batch_size: int,
@@ -136,7 +144,7 @@ def measure(
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(cfg_options or {})
     model = build_model(cfg).to(device)
-    batch = make_batch(model, _image_size(cfg, model), batch_size, device)
+    batch = make_step_batch(cfg, model, batch_size, device)
     result: dict = dict(config=Path(config).name, batch_size=batch_size, precision=precision, compile=compile)
 
     flops = count_flops(model, batch)
@@ -244,7 +252,7 @@ def count_flops(model: ImageReportPretrainer, batch: dict) -> int:
 def step_of(cfg: Config, batch_size: int, precision: str, device: str, compile: bool = False) -> Callable[[], dict]:
     """A training step of a config on generated data, ready to be called."""
     model = build_model(cfg, compile).to(device)
-    batch = make_batch(model, _image_size(cfg, model), batch_size, device)
+    batch = make_step_batch(cfg, model, batch_size, device)
     return partial(_take_step, *_with_optimizer(model, cfg, precision), batch)
 
 
@@ -265,10 +273,3 @@ def _take_naive_step(model: ImageReportPretrainer, wrapper: OptimWrapper, batch:
     with torch.autograd.set_detect_anomaly(True, check_nan=True):
         losses = model.train_step(batch, wrapper)
     return {name: value.item() for name, value in losses.items()}
-
-
-def _image_size(cfg: Config, model: ImageReportPretrainer) -> int:
-    """Side length of the images that the loader gives: whole ones if the device crops, else those of the pipeline."""
-    if model.data_preprocessor.crop_size:
-        return _STORE_SIZE
-    return next(step["crop_size"] for step in cfg.train_dataloader.dataset.pipeline if "crop_size" in step)
