@@ -10,6 +10,7 @@ from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
 from mgca_mm.engine.launch import close_ranks, configure_run
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.errors import UserError, exit_on_user_error
@@ -29,6 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--test", action="store_true", help="test the best checkpoint in the end; metrics go to WORK_DIR/test.json"
     )
+    parser.add_argument("--trust-checkpoint", action="store_true", help=TRUST_HELP)
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
     parser.add_argument(
         "--cfg-options",
@@ -45,6 +47,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    if args.trust_checkpoint:
+        trust_checkpoints()
     with exit_on_user_error():
         cfg = configure_run(args.config, args.cfg_options, args.work_dir, args.launcher, args.amp)
         if args.resume is not None:

@@ -1,6 +1,16 @@
+from mgca_mm.checkpoints import schemes
+
 from .amp import BFloat16OptimWrapper
-from .hooks import CachedFeaturesHook, DeferredRuntimeInfoHook, FreezePrototypesHook, ThroughputHook
+from .hooks import (
+    CachedFeaturesHook,
+    DeferredRuntimeInfoHook,
+    FreezePrototypesHook,
+    PlainCheckpointHook,
+    ThroughputHook,
+)
 from .pretrained import CompletePretrainedInit
+
+schemes.register()
 
 __all__ = [
     "BFloat16OptimWrapper",
@@ -8,5 +18,6 @@ __all__ = [
     "CompletePretrainedInit",
     "DeferredRuntimeInfoHook",
     "FreezePrototypesHook",
+    "PlainCheckpointHook",
     "ThroughputHook",
 ]

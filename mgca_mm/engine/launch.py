@@ -40,6 +40,7 @@ def configure_run(
         cfg.work_dir = work_dir
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs") / Path(config).stem)
+    cfg.setdefault("default_hooks", {}).setdefault("plain_checkpoint", dict(type="mgca_mm.PlainCheckpointHook"))
     if amp:
         wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
         if wrapper not in ("OptimWrapper", "BFloat16OptimWrapper"):
