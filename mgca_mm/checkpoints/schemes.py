@@ -30,6 +30,11 @@ def trust_checkpoints() -> None:
     _trusted = True
 
 
+def is_trusted() -> bool:
+    """Whether :func:`trust_checkpoints` was called."""
+    return _trusted
+
+
 def load_from_local(filename: str, map_location: Any = None) -> dict:
     """Load a file."""
     return read_checkpoint(filename, map_location, trust=_trusted)

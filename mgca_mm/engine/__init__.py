@@ -1,5 +1,6 @@
 from mgca_mm.checkpoints import schemes
 
+from . import file_handlers
 from .amp import BFloat16OptimWrapper
 from .hooks import (
     CachedFeaturesHook,
@@ -11,6 +12,7 @@ from .hooks import (
 from .pretrained import CompletePretrainedInit
 
 schemes.register()
+file_handlers.register()
 
 __all__ = [
     "BFloat16OptimWrapper",
