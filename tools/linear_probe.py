@@ -14,6 +14,7 @@ from torch import nn
 from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
 from mgca_mm.engine.config import load_config, require_data
 from mgca_mm.engine.pretrained import load_whole_model
+from mgca_mm.engine.validation import validate
 from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.evaluation.linear_probe import LabelledFeatures, ProbeResult, extract_features, linear_probe, select
 from mgca_mm.registry import DATASETS, METRICS, MODELS
@@ -39,6 +40,7 @@ def main() -> None:
         trust_checkpoints()
     with exit_on_user_error():
         cfg = load_config(args.config, args.cfg_options)
+        validate(cfg)
         require_data(cfg)
         init_default_scope("mgca_mm")
         results, retrieval = compare(cfg, args.checkpoint, args.seed)

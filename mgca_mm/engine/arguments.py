@@ -1,5 +1,6 @@
 """Whether the values of a config suit the constructors that take them: type hints and a table of ranges."""
 
+import contextlib
 import inspect
 import math
 import types
@@ -7,13 +8,15 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Union
 
+from torch.utils.data import DataLoader
+
 # Smallest value of an argument, and whether that value itself is allowed. For our own classes and for what MMEngine's
 # runner takes; where another library has an argument of such a name, it means what it likes.
 RANGES: dict[str, tuple[float, bool]] = {
     **dict.fromkeys(("temperature", "epsilon", "lr", "std"), (0, False)),
     **dict.fromkeys(("loss_weight", "weight_decay", "num_workers", "gamma", "focal_weight", "patience"), (0, True)),
     **dict.fromkeys(("num_epochs", "num_bootstrap", "scale", "degrees", "seed", "begin"), (0, True)),
-    **dict.fromkeys(("batch_size", "max_epochs", "max_iters", "val_interval", "interval", "max_keep_ckpts"), (1, True)),
+    **dict.fromkeys(("batch_size", "max_epochs", "max_iters", "val_interval"), (1, True)),
     **dict.fromkeys(("embed_dims", "hidden_channels", "out_channels", "in_channels", "num_iterations"), (1, True)),
     **dict.fromkeys(("input_size", "resize_to", "crop_size", "size", "length_bucket", "chunk_size"), (1, True)),
     **dict.fromkeys(("num_hidden_layers", "num_heads", "T_max", "end", "topk"), (1, True)),
@@ -22,22 +25,26 @@ RANGES: dict[str, tuple[float, bool]] = {
 }
 
 
+# torch's own hints do not resolve at run time.
+_LOADER_HINTS = {
+    "batch_size": int | None,
+    "num_workers": int,
+    "pin_memory": bool,
+    "drop_last": bool,
+    "persistent_workers": bool,
+    "prefetch_factor": int | None,
+    "timeout": float,
+}
+
+
 def parameters_of(constructor: Callable) -> tuple[dict[str, inspect.Parameter], bool]:
     """Parameters that a class or function can be given by name.
-
-    Where a class of ours, or a parameter scheduler of MMEngine, hands ``**kwargs`` to the class it extends, the
-    parameters of that class are among them.
 
     Returns:
         Name → parameter, and whether any other name is taken too.
     """
     found: dict[str, inspect.Parameter] = {}
-    initialisers = [constructor]
-    if inspect.isclass(constructor):
-        initialisers = [c.__init__ for c in constructor.__mro__ if "__init__" in vars(c)]
-        if not constructor.__module__.startswith(("mgca_mm.", "mmengine.optim.scheduler")):
-            initialisers = initialisers[:1]
-    for initialiser in initialisers:
+    for initialiser in _initialisers(constructor):
         try:
             parameters = inspect.signature(initialiser).parameters.values()
         except (TypeError, ValueError):  # written in C
@@ -47,15 +54,33 @@ def parameters_of(constructor: Callable) -> tuple[dict[str, inspect.Parameter], 
                 found.setdefault(parameter.name, parameter)
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             return found, False
-    return found, True
+    return found, not _hands_on(constructor)
 
 
 def hints_of(constructor: Callable) -> dict[str, Any]:
-    """Name of an argument → its type hint; empty where the hints cannot be resolved."""
-    try:
-        return typing.get_type_hints(constructor.__init__ if inspect.isclass(constructor) else constructor)
-    except Exception:  # names that exist for type checkers only
-        return {}
+    """Name of an argument → its type hint; those that cannot be resolved are not there."""
+    if constructor is DataLoader:
+        return _LOADER_HINTS
+    hints: dict[str, Any] = {}
+    for initialiser in _initialisers(constructor):
+        with contextlib.suppress(Exception):  # names that exist for type checkers only
+            hints = typing.get_type_hints(initialiser) | hints
+    return hints
+
+
+def _initialisers(constructor: Callable) -> list[Callable]:
+    """A function itself, or the ``__init__`` of a class and of those that it hands ``**kwargs`` to."""
+    if not inspect.isclass(constructor):
+        return [constructor]
+    chain = [vars(c)["__init__"] for c in constructor.__mro__[:-1] if "__init__" in vars(c)]
+    return chain if _hands_on(constructor) else chain[:1]
+
+
+def _hands_on(constructor: Callable) -> bool:
+    """Whether ``**kwargs`` are arguments of the class that is extended: so with ours and MMEngine's schedulers."""
+    names = ("mgca_mm.", "mmengine.optim.scheduler")
+    no_init = inspect.isclass(constructor) and constructor.__init__ is object.__init__
+    return no_init or getattr(constructor, "__module__", "").startswith(names)
 
 
 def suits(value: Any, hint: Any) -> bool:
@@ -83,7 +108,23 @@ def suits(value: Any, hint: Any) -> bool:
         element = next((argument for argument in arguments if argument is not Ellipsis), None)
         uniform = kind is not tuple or len(set(arguments) - {Ellipsis}) == 1
         return items and (element is None or not uniform or all(suits(item, element) for item in value))
-    return True
+    is_config = isinstance(value, Mapping) and "type" in value  # of the object that is asked for
+    return is_config or isinstance(value, kind) if isinstance(kind, type) else True
+
+
+def suits_roughly(value: Any, hint: Any) -> bool:
+    """Whether a value is no text where a number is asked for.
+
+    More cannot be asked of other libraries' hints: nothing enforces them, and many are narrower than what is taken.
+    """
+    return hint not in (int, float) or not isinstance(value, str)
+
+
+def suits_engine(value: Any, hint: Any) -> bool:
+    """Whether a value is the number or truth value that MMEngine asks for; it takes 2.0 for 2, None for a default."""
+    if hint not in (int, float, bool) or value is None:
+        return True
+    return suits(value, hint) or (isinstance(value, float) and value.is_integer())
 
 
 def describe(hint: Any) -> str:

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mgca_mm.errors import UserError
 
 from .config import load_config, require_data
+from .validation import validate
 
 
 def configure_run(
@@ -31,9 +32,11 @@ def configure_run(
         Config ready for :meth:`mmengine.runner.Runner.from_cfg`.
 
     Raises:
-        UserError: If the config or the data it asks for is missing, or ``amp`` cannot be combined with its optimiser.
+        UserError: If the config is faulty, if it or the data it asks for is missing, or if ``amp`` cannot be combined
+            with its optimiser.
     """
     cfg = load_config(config, cfg_options)
+    validate(cfg)
     require_data(cfg)
     cfg.launcher = launcher
     if work_dir is not None:
