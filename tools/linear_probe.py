@@ -14,6 +14,7 @@ from torch import nn
 from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
 from mgca_mm.engine.config import load_config, require_data
 from mgca_mm.engine.pretrained import load_whole_model
+from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.engine.validation import validate
 from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.evaluation.linear_probe import LabelledFeatures, ProbeResult, extract_features, linear_probe, select
@@ -36,6 +37,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    keep_files_private()
     if args.trust_checkpoint:
         trust_checkpoints()
     with exit_on_user_error():

@@ -10,6 +10,7 @@ from .hooks import (
     ThroughputHook,
 )
 from .pretrained import CompletePretrainedInit
+from .runner import PrivateRunner
 
 schemes.register()
 file_handlers.register()
@@ -21,5 +22,6 @@ __all__ = [
     "DeferredRuntimeInfoHook",
     "FreezePrototypesHook",
     "PlainCheckpointHook",
+    "PrivateRunner",
     "ThroughputHook",
 ]

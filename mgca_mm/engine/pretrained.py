@@ -1,5 +1,6 @@
 """``init_cfg=dict(type='Pretrained', …)`` that never fills a backbone by half."""
 
+import os
 from collections.abc import Iterable
 
 from mmengine.logging import print_log
@@ -67,6 +68,10 @@ class CompletePretrainedInit(PretrainedInit):
             )
         if hasattr(module, "_params_init_info"):
             update_init_info(module, init_info=self._get_init_info())
+
+    def _get_init_info(self) -> str:
+        """Line of the log about each parameter; of the path, the file's name."""
+        return f"{type(self).__name__}: load from {os.path.basename(self.checkpoint)}"
 
     def _read(self) -> dict:
         if not self.checkpoint:
