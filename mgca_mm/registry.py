@@ -17,6 +17,7 @@ TRANSFORMS = _child(mmengine.TRANSFORMS, "datasets.transforms")
 MODELS = _child(mmengine.MODELS, "models", "models.dense")
 METRICS = _child(mmengine.METRICS, "evaluation")
 HOOKS = _child(mmengine.HOOKS, "engine")
+RUNNERS = _child(mmengine.RUNNERS, "engine")
 OPTIM_WRAPPERS = _child(mmengine.OPTIM_WRAPPERS, "engine")
 
 # Nothing of ours stands in these; MMEngine warns of a scope that lacks a registry which it searches.

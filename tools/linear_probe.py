@@ -11,8 +11,11 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
+from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
 from mgca_mm.engine.config import load_config, require_data
 from mgca_mm.engine.pretrained import load_whole_model
+from mgca_mm.engine.privacy import keep_files_private
+from mgca_mm.engine.validation import validate
 from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.evaluation.linear_probe import LabelledFeatures, ProbeResult, extract_features, linear_probe, select
 from mgca_mm.registry import DATASETS, METRICS, MODELS
@@ -27,14 +30,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("checkpoint", help="checkpoint of the pretraining")
     parser.add_argument("--out", required=True, help="folder of the table (md, json) and the pictures")
     parser.add_argument("--seed", type=int, default=42, help="seed of the random initialisation and the subset lists")
+    parser.add_argument("--trust-checkpoint", action="store_true", help=TRUST_HELP)
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config")
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    keep_files_private()
+    if args.trust_checkpoint:
+        trust_checkpoints()
     with exit_on_user_error():
         cfg = load_config(args.config, args.cfg_options)
+        validate(cfg)
         require_data(cfg)
         init_default_scope("mgca_mm")
         results, retrieval = compare(cfg, args.checkpoint, args.seed)

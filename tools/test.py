@@ -8,10 +8,12 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner
 
+from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
 from mgca_mm.engine.launch import close_ranks, configure_run
 from mgca_mm.engine.pretrained import load_whole_model
+from mgca_mm.engine.privacy import keep_files_private
+from mgca_mm.engine.runner import PrivateRunner
 from mgca_mm.errors import UserError, exit_on_user_error
 
 
@@ -21,6 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("checkpoint", help="checkpoint file")
     parser.add_argument("--work-dir", help="folder of logs (default: work_dirs/<config's name>)")
     parser.add_argument("--out", help="write the metrics to this json file")
+    parser.add_argument("--trust-checkpoint", action="store_true", help=TRUST_HELP)
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
@@ -31,11 +34,14 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    keep_files_private()
+    if args.trust_checkpoint:
+        trust_checkpoints()
     with exit_on_user_error():
         cfg = configure_run(args.config, args.cfg_options, args.work_dir, args.launcher)
         if args.out and not Path(args.out).absolute().parent.is_dir():
             raise UserError(f"The folder of --out '{args.out}' does not exist.")
-        runner = Runner.from_cfg(cfg)
+        runner = PrivateRunner.from_cfg(cfg)
         load_whole_model(runner.model, args.checkpoint)
         metrics = runner.test()
         if args.out and is_main_process():

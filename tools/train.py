@@ -8,10 +8,12 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner
 
+from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
 from mgca_mm.engine.launch import close_ranks, configure_run
 from mgca_mm.engine.pretrained import load_whole_model
+from mgca_mm.engine.privacy import keep_files_private
+from mgca_mm.engine.runner import PrivateRunner
 from mgca_mm.errors import UserError, exit_on_user_error
 
 
@@ -29,6 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--test", action="store_true", help="test the best checkpoint in the end; metrics go to WORK_DIR/test.json"
     )
+    parser.add_argument("--trust-checkpoint", action="store_true", help=TRUST_HELP)
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
     parser.add_argument(
         "--cfg-options",
@@ -45,6 +48,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    keep_files_private()
+    if args.trust_checkpoint:
+        trust_checkpoints()
     with exit_on_user_error():
         cfg = configure_run(args.config, args.cfg_options, args.work_dir, args.launcher, args.amp)
         if args.resume is not None:
@@ -52,7 +58,7 @@ def main() -> None:
             cfg.load_from = None if args.resume == "auto" else args.resume
             if cfg.load_from is not None and not Path(cfg.load_from).is_file():
                 raise UserError(f"Checkpoint '{cfg.load_from}' of --resume does not exist.")
-        runner = Runner.from_cfg(cfg)
+        runner = PrivateRunner.from_cfg(cfg)
         if len(runner.train_loop.dataloader) == 0:
             raise UserError(
                 f"The {len(runner.train_dataloader.dataset)} training samples do not fill one batch of this many.\n"
@@ -64,7 +70,7 @@ def main() -> None:
         close_ranks()
 
 
-def test_best_checkpoint(runner: Runner) -> None:
+def test_best_checkpoint(runner: PrivateRunner) -> None:
     """Test the checkpoint that was best in validation, or the last one where none was kept."""
     checkpoint = runner.message_hub.get_info("best_ckpt", None) or runner.message_hub.get_info("last_ckpt")
     load_whole_model(runner.model, checkpoint)

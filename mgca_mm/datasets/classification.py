@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmengine.dataset import BaseDataset
 
+from mgca_mm.datasets.identity import pseudonym
 from mgca_mm.datasets.image_report import load_prepared
 from mgca_mm.datasets.subsets import keep_subset
 from mgca_mm.errors import UserError
@@ -68,7 +69,8 @@ class ChestXrayDataset(BaseDataset):
             labels = row.pop("labels")
             positive = [index for index, (column, name) in enumerate(columns) if self._resolve(labels[column], name)]
             if self.exclusive and len(positive) != 1:
-                raise UserError(f"'{self.ann_file}': {row['image_id']} has {len(positive)} of the labels, not one.")
+                name = pseudonym(row["image_id"], self.data_root)
+                raise UserError(f"'{self.ann_file}': {name} has {len(positive)} of the labels, not one.")
             row["gt_label"] = positive[0] if self.exclusive else positive
         return rows
 

@@ -1,6 +1,19 @@
+from mgca_mm.checkpoints import schemes
+
+from . import file_handlers
 from .amp import BFloat16OptimWrapper
-from .hooks import CachedFeaturesHook, DeferredRuntimeInfoHook, FreezePrototypesHook, ThroughputHook
+from .hooks import (
+    CachedFeaturesHook,
+    DeferredRuntimeInfoHook,
+    FreezePrototypesHook,
+    PlainCheckpointHook,
+    ThroughputHook,
+)
 from .pretrained import CompletePretrainedInit
+from .runner import PrivateRunner
+
+schemes.register()
+file_handlers.register()
 
 __all__ = [
     "BFloat16OptimWrapper",
@@ -8,5 +21,7 @@ __all__ = [
     "CompletePretrainedInit",
     "DeferredRuntimeInfoHook",
     "FreezePrototypesHook",
+    "PlainCheckpointHook",
+    "PrivateRunner",
     "ThroughputHook",
 ]

@@ -9,6 +9,8 @@ from mgca_mm.datasets.image_report import require_prepared
 from mgca_mm.datasets.preparation.tokenizer import load_tokenizer
 from mgca_mm.errors import UserError
 
+from .validation import require_known_options
+
 # Variables on top of our configs. Python substitutes them when a config file is read, too early for --cfg-options.
 VARIABLES = ("data_root", "text_model", "image_init")
 RANDOM = "random"
@@ -28,16 +30,26 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
         The config.
 
     Raises:
-        UserError: If the file does not exist.
+        UserError: If the file does not exist or cannot be read, or an option names nothing.
     """
     if not Path(filename).is_file():
         raise UserError(f"Config '{filename}' does not exist; the configs stand in configs/.")
-    cfg = Config.fromfile(filename)
+    try:
+        cfg = Config.fromfile(filename)
+    except UserError:
+        raise
+    except Exception as error:  # a config is Python, and can fail in any way that Python can
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise UserError(f"Config '{filename}' cannot be read: {type(error).__name__}: {reason[:300]}") from error
     options = dict(options or {})
+    require_known_options(cfg._cfg_dict, options)
     for name in VARIABLES:
         if name in options and name in cfg:
             _replace(cfg._cfg_dict, cfg[name], options[name])
-    cfg.merge_from_dict(options)
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError, IndexError) as error:
+        raise UserError(f"--cfg-options do not fit '{filename}': {str(error)[:300]}") from error
     if cfg.get("image_init") == RANDOM:
         _start_at_random(cfg._cfg_dict)
     return cfg

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mgca_mm.errors import UserError
 
 from .config import load_config, require_data
+from .validation import validate
 
 
 def configure_run(
@@ -31,15 +32,18 @@ def configure_run(
         Config ready for :meth:`mmengine.runner.Runner.from_cfg`.
 
     Raises:
-        UserError: If the config or the data it asks for is missing, or ``amp`` cannot be combined with its optimiser.
+        UserError: If the config is faulty, if it or the data it asks for is missing, or if ``amp`` cannot be combined
+            with its optimiser.
     """
     cfg = load_config(config, cfg_options)
+    validate(cfg)
     require_data(cfg)
     cfg.launcher = launcher
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs") / Path(config).stem)
+    cfg.setdefault("default_hooks", {}).setdefault("plain_checkpoint", dict(type="mgca_mm.PlainCheckpointHook"))
     if amp:
         wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
         if wrapper not in ("OptimWrapper", "BFloat16OptimWrapper"):

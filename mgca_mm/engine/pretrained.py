@@ -1,5 +1,6 @@
 """``init_cfg=dict(type='Pretrained', …)`` that never fills a backbone by half."""
 
+import os
 from collections.abc import Iterable
 
 from mmengine.logging import print_log
@@ -7,8 +8,9 @@ from mmengine.model import PretrainedInit
 from mmengine.model.weight_init import update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner.checkpoint import _load_checkpoint
-from torch import nn
+from torch import Tensor, nn
 
+from mgca_mm.checkpoints.reading import UntrustedCheckpointError
 from mgca_mm.checkpoints.timm_vit import is_timm_vit, rename_timm_vit
 from mgca_mm.errors import UserError
 
@@ -67,6 +69,10 @@ class CompletePretrainedInit(PretrainedInit):
         if hasattr(module, "_params_init_info"):
             update_init_info(module, init_info=self._get_init_info())
 
+    def _get_init_info(self) -> str:
+        """Line of the log about each parameter; of the path, the file's name."""
+        return f"{type(self).__name__}: load from {os.path.basename(self.checkpoint)}"
+
     def _read(self) -> dict:
         if not self.checkpoint:
             raise UserError(
@@ -89,12 +95,13 @@ def read_state_dict(checkpoint: str, map_location: str = "cpu", remedy: str = "G
     """
     try:
         content = _load_checkpoint(checkpoint, map_location=map_location)
-    except Exception as error:  # torch, pickle, zipfile and urllib raise a dozen kinds for a damaged or absent file
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise UserError(f"Checkpoint '{checkpoint}' cannot be read: {reason}\n{remedy}") from error
+    except UntrustedCheckpointError:
+        raise
+    except UserError as error:
+        raise UserError(f"{error}\n{remedy}") from error
     # DeiT's files, and those of projects after it, have "model".
-    state_dict = content.get("state_dict", content.get("model", content)) if isinstance(content, dict) else None
-    if not isinstance(state_dict, dict):
+    state_dict = content.get("state_dict", content.get("model", content))
+    if not isinstance(state_dict, dict) or not any(isinstance(value, Tensor) for value in state_dict.values()):
         raise UserError(f"Checkpoint '{checkpoint}' holds no weights.\n{remedy}")
     return state_dict
 

@@ -27,7 +27,7 @@ def test_config_errors_name_the_right_file(tmp_path):
     with pytest.raises(UserError, match=r"absent\.py"):
         load_config("absent.py")
     (tmp_path / "c.py").write_text("_base_ = './missing_base.py'\n")
-    with pytest.raises(FileNotFoundError, match="missing_base"):
+    with pytest.raises(UserError, match="missing_base"):
         load_config(str(tmp_path / "c.py"))
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mgca_mm.datasets.identity import pseudonym
 from mgca_mm.datasets.radiograph import read_radiograph
 from mgca_mm.errors import UserError
 from mgca_mm.registry import TRANSFORMS
@@ -35,7 +36,7 @@ class LoadRadiograph(BaseTransform):
             # A copy, so that no later transform writes to or keeps a page of the shared map.
             image = np.array(self._open(results["image_store"])[results["image_index"]])
         else:
-            image = read_radiograph(results["img_path"])
+            image = _read(results)
         if self.channels == 3:
             image = np.repeat(image[..., None], 3, axis=-1)
         results["img"] = image
@@ -57,3 +58,17 @@ class LoadRadiograph(BaseTransform):
     def __getstate__(self) -> dict:
         """Leave the maps behind when the pipeline is sent to a worker."""
         return {**self.__dict__, "_stores": {}}
+
+
+def _read(results: dict) -> np.ndarray:
+    """Read an image file; an error names the sample by a salted hash, for the path of a file names the patient."""
+    path = str(results["img_path"])
+    try:
+        return read_radiograph(path)
+    except UserError as error:
+        reason = str(error).replace(path, "").lstrip(": ")
+        name = pseudonym(results.get("image_id", path), results.get("data_root"))
+        raise UserError(
+            f"{name}: {reason}\nFind it with mgca_mm.datasets.identity.find_identifiers, or check the whole folder: "
+            "tools/prepare_data.py NAME --out FOLDER --check"
+        ) from None  # the first error has the path

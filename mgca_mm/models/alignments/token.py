@@ -1,5 +1,7 @@
 """Cross-attention-based token-wise alignment (CTA)."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -40,7 +42,7 @@ class TokenAlignment(BaseModule):
         mask_padding: bool = True,
         normalize_contexts: tuple[str, ...] = ("image", "text"),
         clip_quantiles: tuple[float, float] = (0.1, 0.9),
-        reduction: str = "mean",
+        reduction: Literal["mean", "sum"] = "mean",
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)

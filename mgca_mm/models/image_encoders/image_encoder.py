@@ -1,5 +1,7 @@
 """Image encoder: any backbone of mmpretrain or timm, seen as one global feature and a set of tokens."""
 
+from typing import Literal
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -46,7 +48,7 @@ class ImageEncoder(BaseModule):
         self,
         backbone: dict,
         resize_to: int | None = None,
-        token_weight: str | None = None,
+        token_weight: Literal["cls_attention", "uniform"] | None = None,
         channels_last: bool = False,
         activation_checkpointing: bool = False,
         input_size: int = 224,

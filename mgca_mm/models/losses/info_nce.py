@@ -1,5 +1,7 @@
 """Instance-wise InfoNCE between the images and the reports of a batch."""
 
+from typing import Literal
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -21,7 +23,7 @@ class InfoNCELoss(nn.Module):
         reduction: ``'mean'`` of the two directions (paper) or their ``'sum'`` (released code).
     """
 
-    def __init__(self, temperature: float = 0.1, reduction: str = "mean"):
+    def __init__(self, temperature: float = 0.1, reduction: Literal["mean", "sum"] = "mean"):
         super().__init__()
         if temperature <= 0:
             raise ValueError(f"temperature must be positive, got {temperature}")

@@ -121,7 +121,9 @@ def _last_attention(model: nn.Module) -> nn.Module | None:
 
 def _load(pretrained: str, overrides: dict) -> nn.Module:
     try:
-        model, info = AutoModel.from_pretrained(pretrained, **overrides, output_loading_info=True)
+        model, info = AutoModel.from_pretrained(
+            pretrained, **overrides, output_loading_info=True, trust_remote_code=False
+        )
     except Exception as error:  # transformers, its hub client and safetensors raise a dozen kinds
         is_folder = Path(pretrained).is_dir()
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,93 @@
+"""A training checkpoint as tensors and plain data, so that :func:`read_checkpoint` needs to trust nothing.
+
+MMEngine's holds objects (the histories of the losses) and the config as text with the user's paths in it.
+"""
+
+import logging
+import os
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer, print_log
+from torch import Tensor
+
+_HISTORY = frozenset({"log_history", "count_history", "max_length"})
+
+
+def to_plain(checkpoint: dict[str, Any]) -> None:
+    """Reduce a checkpoint that is about to be written, in place.
+
+    Histories become tensors, numpy values tensors and numbers. The config text is left out, as are the folders of
+    earlier checkpoints. What cannot be reduced is left out with a warning.
+
+    Args:
+        checkpoint: As :meth:`mmengine.runner.Runner.save_checkpoint` makes it.
+    """
+    checkpoint.get("meta", {}).pop("cfg", None)
+    hub = checkpoint.get("message_hub", {})
+    # resumed_keys is the hub's own dict, not a copy.
+    hub["resumed_keys"] = {name: kept for name, kept in hub.get("resumed_keys", {}).items() if name != "cfg"}
+    runtime_info = hub.get("runtime_info", {})
+    runtime_info.pop("cfg", None)
+    for name, value in runtime_info.items():
+        if "ckpt" in name and isinstance(value, str):
+            runtime_info[name] = os.path.basename(value)
+    for name, value in checkpoint.items():
+        if name != "state_dict":  # tensors already, in an OrderedDict with the versions of the modules
+            checkpoint[name] = _plain(value, name)
+
+
+def from_plain(checkpoint: dict[str, Any], work_dir: str) -> None:
+    """Give a checkpoint that was read the form that MMEngine resumes from, in place.
+
+    Args:
+        checkpoint: Result of :func:`read_checkpoint`.
+        work_dir: Folder of the checkpoints that it names.
+    """
+    hub = checkpoint.get("message_hub")
+    if not isinstance(hub, dict):
+        return
+    scalars = hub.get("log_scalars", {})
+    for name, value in scalars.items():
+        if isinstance(value, dict) and value.keys() == _HISTORY:
+            history = HistoryBuffer(max_length=value["max_length"])
+            history._log_history = value["log_history"].cpu().numpy()
+            history._count_history = value["count_history"].cpu().numpy()
+            scalars[name] = history
+    runtime_info = hub.get("runtime_info", {})
+    for name, value in runtime_info.items():
+        if "ckpt" in name and isinstance(value, str):
+            runtime_info[name] = str(Path(work_dir, os.path.basename(value)))
+
+
+def _plain(value: Any, name: str) -> Any:
+    if value is None or isinstance(value, Tensor) or type(value) in (bool, int, float, complex, str, bytes):
+        return value
+    if isinstance(value, HistoryBuffer):
+        logs, counts = value.data
+        return {
+            "log_history": torch.from_numpy(np.array(logs, dtype=np.float64)),
+            "count_history": torch.from_numpy(np.array(counts, dtype=np.float64)),
+            "max_length": value.max_length,
+        }
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        return torch.from_numpy(value.copy())
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        kind = type(value) if type(value) in (OrderedDict, Counter) else dict
+        return kind({key: _plain(item, f"{name}.{key}") for key, item in value.items()})
+    if isinstance(value, tuple):
+        return tuple(_plain(item, name) for item in value)
+    if isinstance(value, list | set | frozenset):
+        return [_plain(item, name) for item in value]
+    print_log(
+        f"left out of the checkpoint: {name}, a {type(value).__name__} and no plain data",
+        logger="current",
+        level=logging.WARNING,
+    )
+    return None

@@ -1,0 +1,88 @@
+"""A checkpoint to give away: weights alone, in a format that holds nothing else, with a model card."""
+
+import hashlib
+import os
+from collections import Counter
+from pathlib import Path
+
+import safetensors.torch
+from torch import Tensor
+
+from mgca_mm.errors import UserError
+from mgca_mm.version import __version__
+
+_CARD = """# {name}
+
+Weights written by mgca_mm {version} for research only: not a medical device, not to be used to diagnose or treat.
+
+| | |
+|---|---|
+| file | `{file}`, {size:.1f} MB, safetensors |
+| sha256 | `{sha256}` |
+| tensors | {tensors}, {parameters:,} numbers |
+
+| part | tensors |
+|---|---|
+{parts}
+
+Optimiser, training state, config and paths were left out.
+
+## Use
+
+```python
+init_cfg=dict(type='Pretrained', checkpoint='{file}'{prefix})
+```
+
+## To be filled in by whoever publishes it
+
+- Data it was trained on, its licence or data use agreement, and whether that allows weights to be shared:
+- Config, number of epochs, seed:
+- Scores, on which data, and what it must not be used for:
+"""
+
+
+def publish(state_dict: dict[str, Tensor], target: str | os.PathLike) -> Path:
+    """Write weights as safetensors and a model card beside them.
+
+    Args:
+        state_dict: Weights; what is no tensor is left out.
+        target: File to write, ``.safetensors``.
+
+    Returns:
+        The model card, ``<target without its ending>.md``.
+
+    Raises:
+        UserError: If the target has another ending, or its folder does not exist.
+    """
+    target = Path(target)
+    if target.suffix != ".safetensors":
+        raise UserError(f"'{target}': weights are published as .safetensors; name the file so.")
+    if not target.absolute().parent.is_dir():
+        raise UserError(f"The folder of '{target}' does not exist; make it first.")
+    # Copies, for tensors that share their memory cannot be written.
+    tensors = {name: value.contiguous().clone() for name, value in state_dict.items() if isinstance(value, Tensor)}
+    partial = target.with_name(f".{target.name}.partial")
+    safetensors.torch.save_file(tensors, partial, metadata={"format": "pt", "mgca_mm": __version__})
+    os.replace(partial, target)
+    parts = Counter(".".join(name.split(".")[:2]) if name.count(".") > 1 else name.split(".")[0] for name in tensors)
+    ours = any(name.startswith("image_encoder.backbone.") for name in tensors)
+    digest = hashlib.sha256()
+    with open(target, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    card = target.with_suffix(".md")
+    card.write_text(
+        _CARD.format(
+            name=target.stem,
+            version=__version__,
+            file=target.name,
+            size=target.stat().st_size / 1e6,
+            sha256=digest.hexdigest(),
+            tensors=len(tensors),
+            parameters=sum(tensor.numel() for tensor in tensors.values()),
+            parts="\n".join(f"| `{part}` | {count} |" for part, count in parts.items()),
+            prefix=", prefix='image_encoder.backbone.'" if ours else "",
+        ),
+        encoding="utf-8",
+    )
+    return card

@@ -1,0 +1,198 @@
+"""Reading a checkpoint file without running anything that it contains.
+
+Every entry point reads by this module: ``--resume``, ``load_from``, ``init_cfg=dict(type='Pretrained', …)`` in configs
+of any library (through :mod:`mgca_mm.checkpoints.schemes`), ``tools/test.py``, the probe and the converters.
+"""
+
+import logging
+import os
+import pickletools
+import zipfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+import safetensors
+import safetensors.torch
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+
+from mgca_mm.errors import UserError
+
+# What a pickle of tensors and plain data names. Narrower than torch's own list: nothing here allocates memory by a
+# number in the file. What we save needs no other name, see checkpoints/plain.py.
+SAFE_NAMES = frozenset(
+    {
+        "collections.OrderedDict",
+        "collections.Counter",
+        "torch._utils._rebuild_tensor",
+        "torch._utils._rebuild_tensor_v2",
+        "torch._utils._rebuild_tensor_v3",
+        "torch._utils._rebuild_parameter",
+        "torch.nn.parameter.Parameter",
+        "torch.storage.UntypedStorage",
+        "torch.Size",
+        "torch.device",
+        "torch.serialization._get_layout",
+        "_codecs.encode",  # bytes, in the pickle protocol of torch
+        "__builtin__.set",
+        "builtins.set",
+        "builtins.complex",
+    }
+)
+# Code that MMEngine's Runner.resume and its inferencers would execute: the config as text.
+_CONFIG_TEXTS = ("config", "cfg")
+_NO_GLOBAL = {"INST", "OBJ", "EXT1", "EXT2", "EXT4", "NEWOBJ_EX", "PERSID"}  # no writer of tensors uses them
+
+
+class CheckpointError(UserError):
+    """A checkpoint file is absent, damaged or not a checkpoint."""
+
+
+class UntrustedCheckpointError(CheckpointError):
+    """A checkpoint file holds more than tensors and plain data, so that reading it could run code."""
+
+
+def read_checkpoint(
+    path: str | os.PathLike, map_location: str | torch.device | Callable | dict | None = "cpu", trust: bool = False
+) -> dict[str, Any]:
+    """Read a checkpoint file: torch's (``.pth``, ``.ckpt``, old or new format) or ``.safetensors``.
+
+    Only tensors and plain data are read, and there is no fallback. Memory is bounded by the size of the file. The
+    config text that MMEngine puts into checkpoints, and executes when it resumes, is dropped; of the paths of earlier
+    checkpoints, which it deletes when it finds a better one, only the file names are kept.
+
+    Args:
+        path: Local file.
+        map_location: Where the tensors are read to, as in :func:`torch.load`.
+        trust: Unpickle whatever the file holds, which can run any code in it; says so in the log.
+
+    Returns:
+        The content of a torch file; ``state_dict`` and ``meta`` of a safetensors file.
+
+    Raises:
+        UntrustedCheckpointError: If the file names anything but tensors and plain data.
+        CheckpointError: If it does not exist, is damaged, or holds no dict.
+    """
+    path = os.path.expanduser(path)
+    if not os.path.isfile(path):
+        raise CheckpointError(f"Checkpoint '{path}' does not exist.")
+    if os.path.getsize(path) == 0:
+        raise CheckpointError(f"Checkpoint '{path}' cannot be read: it is empty.")
+    try:
+        if path.endswith(".safetensors"):
+            content = _read_safetensors(path, map_location)
+        elif trust:
+            warning = f"TRUSTED: '{path}' is unpickled without restriction; whatever code it holds runs now"
+            print_log(warning, logger="current", level=logging.WARNING)
+            content = torch.load(path, map_location=map_location, weights_only=False)
+        else:
+            _require_plain(path)
+            content = torch.load(path, map_location=map_location, weights_only=True)
+            _require_stored(content, path)
+    except UserError:
+        raise
+    except Exception as error:  # torch, zipfile, pickletools and safetensors raise a dozen kinds for a damaged file
+        reason = next(iter(str(error).splitlines()), "")[:200] or type(error).__name__
+        raise CheckpointError(f"Checkpoint '{path}' cannot be read: {reason}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"Checkpoint '{path}' holds no dict but {type(content).__name__}.")
+    _disarm(content)
+    return content
+
+
+def _read_safetensors(path: str, map_location: Any) -> dict[str, Any]:
+    device = map_location if isinstance(map_location, str | torch.device) else "cpu"
+    with safetensors.safe_open(path, framework="pt") as file:
+        meta = file.metadata() or {}
+    return {"state_dict": safetensors.torch.load_file(path, device=str(device)), "meta": meta}
+
+
+def _require_plain(path: str) -> None:
+    """Refuse a file that names anything beyond :data:`SAFE_NAMES`, before torch opens it."""
+    with open(path, "rb") as file:
+        if file.read(2) == b"PK":
+            names = _names_in_archive(path)
+        else:
+            file.seek(0)
+            names = [name for _ in range(5) for name in _names(file)]  # magic, version, system, content, storage keys
+    for name in names:
+        if not _is_safe(name):
+            raise UntrustedCheckpointError(
+                f"Checkpoint '{path}' is refused: it holds '{name[:100]}' besides tensors and plain data, and reading "
+                "that could run code.\nIf you made it yourself, add --trust-checkpoint, or convert it once: "
+                "tools/convert_checkpoint.py publish IN OUT.safetensors --trust-checkpoint"
+            )
+
+
+def _names_in_archive(path: str) -> list[str]:
+    """Names in the pickle of a zip archive, whose records must be as torch writes them."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or sum(
+            entry.file_size for entry in entries
+        ) > os.path.getsize(path):
+            raise CheckpointError(f"Checkpoint '{path}' is refused: its records are compressed or overlap.")
+        roots = {entry.filename.partition("/")[0] for entry in entries}
+        if len(roots) != 1 or any(".." in entry.filename.split("/") for entry in entries):
+            raise CheckpointError(f"Checkpoint '{path}' is refused: its records do not stand in one folder.")
+        with archive.open(f"{roots.pop()}/data.pkl") as pickled:
+            return list(_names(pickled))
+
+
+def _names(pickled: BinaryIO) -> Iterator[str]:
+    """Every class and function that a pickle names, by reading it without running it."""
+    strings: deque[str] = deque(maxlen=2)
+    for opcode, argument, _ in pickletools.genops(pickled):
+        if opcode.name == "GLOBAL":
+            yield argument.replace(" ", ".", 1)
+        elif opcode.name == "STACK_GLOBAL":
+            yield ".".join(strings)
+        elif opcode.name in _NO_GLOBAL:
+            yield opcode.name
+        elif isinstance(argument, str):
+            strings.append(argument)
+
+
+def _is_safe(name: str) -> bool:
+    module, _, attribute = name.rpartition(".")
+    return (
+        name in SAFE_NAMES
+        or (module == "torch" and isinstance(getattr(torch, attribute, None), torch.dtype))
+        or (module in ("torch", "torch.cuda") and attribute.endswith("Storage") and attribute[:-7].isalnum())
+    )
+
+
+def _require_stored(content: Any, path: str) -> None:
+    """Refuse a tensor that claims more elements than its storage has, lest a copy of it fill the memory."""
+    todo, seen = [content], set()
+    while todo:
+        value = todo.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Tensor):
+            if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+                raise CheckpointError(f"Checkpoint '{path}' is refused: a tensor is larger than what is stored of it.")
+        elif isinstance(value, dict):
+            todo.extend(value.values())
+        elif isinstance(value, list | tuple):
+            todo.extend(value)
+
+
+def _disarm(content: dict) -> None:
+    """Take from a checkpoint what MMEngine would execute or delete."""
+    runtime_info = _child(content, "message_hub", "runtime_info")
+    for info in (_child(content, "meta"), runtime_info):
+        for name in _CONFIG_TEXTS:
+            info.pop(name, None)
+    for name, value in runtime_info.items():
+        if isinstance(value, str) and "ckpt" in str(name):  # last_ckpt, best_ckpt, best_ckpt_<metric>
+            runtime_info[name] = os.path.basename(value)
+
+
+def _child(node: Any, *keys: str) -> dict:
+    for key in keys:
+        node = node.get(key) if isinstance(node, dict) else None
+    return node if isinstance(node, dict) else {}

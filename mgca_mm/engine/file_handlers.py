@@ -1,0 +1,50 @@
+"""Yaml and pickle files as MMEngine reads them (configs, annotation files), without running what they hold."""
+
+from typing import Any
+
+import yaml
+from mmengine.fileio import register_handler
+from mmengine.fileio.handlers import PickleHandler, YamlHandler
+
+from mgca_mm.checkpoints.schemes import is_trusted
+from mgca_mm.errors import UserError
+
+
+class SafeYamlHandler(YamlHandler):
+    """Reads plain yaml. MMEngine's own takes tags such as ``!!python/object/apply:os.system``."""
+
+    def load_from_fileobj(self, file: Any, **kwargs) -> Any:
+        """Read.
+
+        Raises:
+            UserError: If the file is no plain yaml.
+        """
+        try:
+            return yaml.safe_load(file)
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f" at line {mark.line + 1}" if mark else ""
+            raise UserError(f"This yaml file is not plain{line}; tags such as !!python are not taken.") from error
+
+
+class UnreadPickleHandler(PickleHandler):
+    """Writes pickles and does not read them."""
+
+    def load_from_fileobj(self, file: Any, **kwargs) -> Any:
+        """Refuse.
+
+        Raises:
+            UserError: Unless ``--trust-checkpoint`` was given.
+        """
+        if not is_trusted():
+            raise UserError(
+                "This file is a pickle, which can run any code when it is read.\n"
+                "Convert it to json, or add --trust-checkpoint if you made it yourself."
+            )
+        return super().load_from_fileobj(file, **kwargs)
+
+
+def register() -> None:
+    """Let :func:`mmengine.fileio.load` use them, also for the configs and data sets of other libraries."""
+    register_handler(["yaml", "yml"])(SafeYamlHandler)
+    register_handler(["pickle", "pkl"])(UnreadPickleHandler)

@@ -1,0 +1,21 @@
+"""Checkpoints of tensors and plain data only."""
+
+from mmengine.hooks import Hook
+
+from mgca_mm.checkpoints.plain import from_plain, to_plain
+from mgca_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class PlainCheckpointHook(Hook):
+    """Reduces what is saved to tensors and plain data, without config text and paths, and restores it on resume."""
+
+    priority = "LOWEST"  # After every hook that adds something to a checkpoint.
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Reduce."""
+        to_plain(checkpoint)
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Restore."""
+        from_plain(checkpoint, runner.work_dir)

@@ -1,0 +1,163 @@
+"""Files that would do something when they are read carelessly; each leaves a mark where it succeeds."""
+
+import io
+import os
+import pickle
+import tarfile
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+WEIGHT = "image_encoder.backbone.conv1.weight"
+
+
+class Call:
+    """Pickles as the call of a function."""
+
+    def __init__(self, function: Callable, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+def _touch(mark: Path) -> str:
+    return f"touch {mark}"
+
+
+def _content(poison: object) -> dict:
+    """An ordinary checkpoint with something in it."""
+    return {
+        "meta": {"epoch": 1, "iter": 1, "extra": poison},
+        "state_dict": OrderedDict({WEIGHT: torch.ones(2)}),
+        "message_hub": {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}},
+    }
+
+
+def os_system(file: Path, mark: Path) -> None:
+    torch.save(_content(Call(os.system, _touch(mark))), file)
+
+
+def evaluate(file: Path, mark: Path) -> None:
+    torch.save(_content(Call(eval, f"open({str(mark)!r}, 'w')")), file)
+
+
+def execute(file: Path, mark: Path) -> None:
+    torch.save(_content(Call(exec, f"open({str(mark)!r}, 'w')")), file)
+
+
+def getattr_chain(file: Path, mark: Path) -> None:
+    """Nothing is named but ``getattr`` and harmless classes."""
+    module = Call(getattr, Call(getattr, HasGlobals.method, "__globals__"), "get")
+    torch.save(_content([module, mark]), file)
+
+
+class HasGlobals:
+    """A class whose method leads to this module's names."""
+
+    def method(self):
+        """Nothing."""
+
+
+def legacy_format(file: Path, mark: Path) -> None:
+    torch.save(_content(Call(os.system, _touch(mark))), file, _use_new_zipfile_serialization=False)
+
+
+def bare_pickle(file: Path, mark: Path) -> None:
+    """Protocol 4, whose names stand on the stack."""
+    file.write_bytes(pickle.dumps(_content(Call(os.system, _touch(mark))), protocol=4))
+
+
+def in_tensor_hooks(file: Path, mark: Path) -> None:
+    """In the arguments of a function that is allowed."""
+
+    class Tensor:
+        def __reduce__(self):
+            storage = Call(os.system, _touch(mark))
+            return torch._utils._rebuild_tensor_v2, (storage, 0, (1,), (1,), False, OrderedDict())
+
+    torch.save(_content(Tensor()), file)
+
+
+def config_text(file: Path, mark: Path) -> None:
+    """Plain data altogether; MMEngine executes it when it resumes."""
+    content = _content(None)
+    content["state_dict"] = OrderedDict()
+    text = f"open({str(mark)!r}, 'w').close()\nmodel = dict()\n"
+    content["meta"].update(config=text, cfg=text)
+    content["message_hub"]["runtime_info"]["cfg"] = text
+    torch.save(content, file)
+
+
+def yaml_tag(file: Path, mark: Path) -> None:
+    file.write_text(f"state_dict: !!python/object/apply:os.system ['{_touch(mark)}']\n")
+
+
+def object_array(file: Path, mark: Path) -> None:
+    torch.save(_content(np.array([Call(os.system, _touch(mark))], dtype=object)), file)
+
+
+def zip_path(file: Path, mark: Path) -> None:
+    """A record that an extraction would put beside the file."""
+    torch.save(_content(None), file)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(f"{file.stem}/../../{mark.name}", "extracted")
+
+
+def tar_format(file: Path, mark: Path) -> None:
+    """The oldest format of torch."""
+    with tarfile.open(file, "w") as archive:
+        for name in ("sys_info", "pickle", "storages", "tensors"):
+            data = pickle.dumps(Call(os.system, _touch(mark)), protocol=2)
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+
+
+def torchscript(file: Path, mark: Path) -> None:
+    """An archive that torch.load hands to torch.jit.load."""
+    torch.save(_content(Call(os.system, _touch(mark))), file)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(f"{file.stem}/constants.pkl", pickle.dumps(Call(os.system, _touch(mark)), protocol=2))
+
+
+EXECUTING = (
+    os_system,
+    evaluate,
+    execute,
+    getattr_chain,
+    legacy_format,
+    bare_pickle,
+    in_tensor_hooks,
+    config_text,
+    yaml_tag,
+    object_array,
+    zip_path,
+    tar_format,
+    torchscript,
+)
+
+
+def compressed(file: Path) -> None:
+    """512 MB of zeros in 512 kB."""
+    torch.save(_content(None), file)
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive, archive.open(f"{file.stem}/data/9", "w") as entry:
+        for _ in range(32):
+            entry.write(bytes(1 << 24))
+
+
+def allocating(file: Path) -> None:
+    """bytearray(number), which torch's own allowlist holds."""
+    torch.save(_content(Call(bytearray, 1 << 36)), file)
+
+
+def expanded(file: Path) -> None:
+    """A tensor of 4 TB over one stored number."""
+    torch.save({"state_dict": OrderedDict({WEIGHT: torch.ones(1).expand(1 << 40)})}, file)
+
+
+FILLING = (compressed, allocating, expanded)
