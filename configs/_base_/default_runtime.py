@@ -6,8 +6,11 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, save_best='loss', rule='less'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    step_seed=dict(type='mgca_mm.StepSeedHook'),
+    non_finite=dict(type='mgca_mm.NonFiniteGuardHook'),
     plain_checkpoint=dict(type='mgca_mm.PlainCheckpointHook'),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+    termination=dict(type='mgca_mm.TerminationHook'))
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),

@@ -2,13 +2,19 @@ from mgca_mm.checkpoints import schemes
 
 from . import file_handlers
 from .amp import BFloat16OptimWrapper
+from .file_backend import AtomicLocalBackend
 from .hooks import (
     CachedFeaturesHook,
     DeferredRuntimeInfoHook,
     FreezePrototypesHook,
+    NonFiniteGuardHook,
     PlainCheckpointHook,
+    SafeCheckpointHook,
+    StepSeedHook,
+    TerminationHook,
     ThroughputHook,
 )
+from .loops import ResumableTrainLoop
 from .pretrained import CompletePretrainedInit
 from .runner import PrivateRunner
 
@@ -16,12 +22,18 @@ schemes.register()
 file_handlers.register()
 
 __all__ = [
+    "AtomicLocalBackend",
     "BFloat16OptimWrapper",
     "CachedFeaturesHook",
     "CompletePretrainedInit",
     "DeferredRuntimeInfoHook",
     "FreezePrototypesHook",
+    "NonFiniteGuardHook",
     "PlainCheckpointHook",
     "PrivateRunner",
+    "ResumableTrainLoop",
+    "SafeCheckpointHook",
+    "StepSeedHook",
+    "TerminationHook",
     "ThroughputHook",
 ]

@@ -11,6 +11,14 @@ from mgca_mm.errors import UserError
 from .config import load_config, require_data
 from .validation import validate
 
+# Of every run, also of another library's config.
+_TRUSTWORTHY_HOOKS = dict(
+    step_seed=dict(type="mgca_mm.StepSeedHook"),
+    non_finite=dict(type="mgca_mm.NonFiniteGuardHook"),
+    plain_checkpoint=dict(type="mgca_mm.PlainCheckpointHook"),
+    termination=dict(type="mgca_mm.TerminationHook"),
+)
+
 
 def configure_run(
     config: str,
@@ -43,7 +51,8 @@ def configure_run(
         cfg.work_dir = work_dir
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs") / Path(config).stem)
-    cfg.setdefault("default_hooks", {}).setdefault("plain_checkpoint", dict(type="mgca_mm.PlainCheckpointHook"))
+    for name, hook in _TRUSTWORTHY_HOOKS.items():
+        cfg.setdefault("default_hooks", {}).setdefault(name, hook)
     if amp:
         wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
         if wrapper not in ("OptimWrapper", "BFloat16OptimWrapper"):

@@ -1,13 +1,21 @@
 from .cached_features import CachedFeaturesHook
+from .checkpoint import SafeCheckpointHook
 from .freeze_prototypes import FreezePrototypesHook
+from .non_finite import NonFiniteGuardHook
 from .plain_checkpoint import PlainCheckpointHook
 from .runtime_info import DeferredRuntimeInfoHook
+from .step_seed import StepSeedHook
+from .termination import TerminationHook
 from .throughput import ThroughputHook
 
 __all__ = [
     "CachedFeaturesHook",
     "DeferredRuntimeInfoHook",
     "FreezePrototypesHook",
+    "NonFiniteGuardHook",
     "PlainCheckpointHook",
+    "SafeCheckpointHook",
+    "StepSeedHook",
+    "TerminationHook",
     "ThroughputHook",
 ]

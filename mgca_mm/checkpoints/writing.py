@@ -1,0 +1,140 @@
+"""Writing a file so that a crash at any moment leaves the old one or the new one, whole, and finding the newest.
+
+A checkpoint has its SHA-256 beside it, in the format of ``sha256sum``: ``epoch_5.pth`` and ``epoch_5.pth.sha256``.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+from pathlib import Path
+
+POINTER = "last_checkpoint"
+_PARTIAL = ".partial"
+_CHUNK = 1 << 22
+
+
+def write_atomically(path: str | os.PathLike, content: bytes | memoryview) -> None:
+    """Write a file under another name in the same folder, to the disk, and rename it.
+
+    Args:
+        path: File, which may exist. The new one is readable by its owner only.
+        content: All of it.
+
+    Raises:
+        OSError: If it cannot be written; what was there stays, and nothing partial is left.
+    """
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}{_PARTIAL}")
+    try:
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def write_checkpoint(path: str | os.PathLike, content: bytes | memoryview) -> None:
+    """Write a checkpoint and its digest.
+
+    Where one of this name exists, the digest file names both until the new checkpoint has taken the old one's place:
+    whichever of the two stands there after a crash, it is known to be whole.
+
+    Args:
+        path: Checkpoint file.
+        content: All of it.
+
+    Raises:
+        OSError: As in :func:`write_atomically`.
+    """
+    path = Path(path)
+    digest = hashlib.sha256(content).hexdigest()
+    known = digests(path) if path.exists() else []
+    _write_digests(path, [digest, *known])
+    write_atomically(path, content)
+    if known:
+        _write_digests(path, [digest])
+
+
+def digests(path: str | os.PathLike) -> list[str]:
+    """SHA-256 digests that stand beside a checkpoint: one, two while it is being replaced, none if there is no file."""
+    try:
+        text = digest_file(path).read_text(encoding="ascii")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return []
+    return re.findall(r"^[0-9a-f]{64}", text, flags=re.MULTILINE)
+
+
+def digest_file(path: str | os.PathLike) -> Path:
+    """The file with a checkpoint's digest."""
+    return Path(f"{os.fspath(path)}.sha256")
+
+
+def is_whole(path: str | os.PathLike) -> bool | None:
+    """Whether a checkpoint is the one that was written; None if no digest stands beside it."""
+    known = digests(path)
+    if not known:
+        return None
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            found.update(chunk)
+    return found.hexdigest() in known
+
+
+def remove_checkpoint(path: str | os.PathLike) -> None:
+    """Remove a checkpoint, then its digest."""
+    Path(path).unlink(missing_ok=True)
+    digest_file(path).unlink(missing_ok=True)
+
+
+def remove_partial_files(folder: str | os.PathLike) -> None:
+    """Remove what killed processes have left half written in a folder of checkpoints.
+
+    Only of processes that are gone: another run may be writing into the same folder.
+    """
+    for path in Path(folder).glob(f"*{_PARTIAL}"):
+        pid = path.name.removesuffix(_PARTIAL).rpartition(".")[2]
+        if pid.isdigit() and not _is_running(int(pid)):
+            path.unlink(missing_ok=True)
+
+
+def newest_first(folder: str | os.PathLike) -> list[Path]:
+    """Training checkpoints of a folder (``epoch_N.pth``, ``iter_N.pth``), the one of the pointer first, then by age."""
+    folder = Path(folder)
+    found = [path for path in folder.glob("*.pth") if re.fullmatch(r"(epoch|iter)_\d+\.pth", path.name)]
+    found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
+        # Only the name: the folder may have been moved since.
+        named = folder / os.path.basename((folder / POINTER).read_text(encoding="utf-8").strip())
+        if named in found:
+            found.remove(named)
+            found.insert(0, named)
+    return found
+
+
+def _write_digests(path: Path, found: list[str]) -> None:
+    write_atomically(digest_file(path), "".join(f"{digest}  {path.name}\n" for digest in found).encode("ascii"))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let a rename reach the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

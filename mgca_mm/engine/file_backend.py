@@ -1,0 +1,32 @@
+"""Local files that are whole at any moment."""
+
+import os
+
+from mmengine.fileio import LocalBackend, register_backend
+
+from mgca_mm.checkpoints.writing import write_atomically, write_checkpoint
+
+_CHECKPOINTS = (".pth", ".pt", ".safetensors")
+
+
+@register_backend(name="local", prefixes="", force=True)
+class AtomicLocalBackend(LocalBackend):
+    """``LocalBackend`` that writes a file beside the old one, to the disk, and renames it.
+
+    MMEngine saves checkpoints and whatever else it dumps by its file backends. Its own opens the old file for writing,
+    and a kill leaves it empty or short. Checkpoints get a digest beside them, too.
+    """
+
+    def put(self, obj: bytes | memoryview, filepath: str) -> None:
+        """Write bytes."""
+        self._make_folder(filepath)
+        write = write_checkpoint if str(filepath).endswith(_CHECKPOINTS) else write_atomically
+        write(filepath, obj)
+
+    def put_text(self, obj: str, filepath: str, encoding: str = "utf-8") -> None:
+        """Write text."""
+        self._make_folder(filepath)
+        write_atomically(filepath, obj.encode(encoding))
+
+    def _make_folder(self, filepath: str) -> None:
+        os.makedirs(os.path.dirname(os.path.abspath(filepath)), exist_ok=True)

@@ -1,0 +1,160 @@
+"""Steps whose loss or gradients are not finite."""
+
+from collections import deque
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mgca_mm.datasets.identity import pseudonym
+from mgca_mm.errors import UserError
+from mgca_mm.registry import HOOKS
+
+from .checkpoint import SafeCheckpointHook
+
+
+@dataclass
+class _Step:
+    """A step whose outcome the host does not know yet."""
+
+    iteration: int
+    samples: list[str]
+    skipped: Tensor  # on the host, written when the event has happened
+    event: torch.cuda.Event | None
+
+    def is_known(self) -> bool:
+        return self.event is None or self.event.query()
+
+
+@HOOKS.register_module()
+class NonFiniteGuardHook(Hook):
+    """Skips a step, on all ranks, in which a loss or gradient of any rank is NaN or infinite.
+
+    Parameters, optimiser and running statistics stay bit for bit what they were. After ``max_in_a_row`` such steps the
+    run ends with a checkpoint of the state before the first of them: ``--resume`` with it takes the same step with the
+    same samples again, since order and randomness follow from the seed.
+
+    A fused optimiser on a GPU skips by itself (the flag stays on the device, and the host learns of it a step later,
+    without waiting); any other one needs the host to look at the flag at each step.
+
+    Args:
+        max_in_a_row: Skipped steps in a row that end the run.
+        set_in_forward: Ends of the names of parameters that a forward pass itself changes.
+
+    Raises:
+        UserError: After ``max_in_a_row`` skipped steps.
+    """
+
+    priority = "ABOVE_NORMAL"
+
+    def __init__(self, max_in_a_row: int = 3, set_in_forward: tuple[str, ...] = ("prototypes",)):
+        self.max_in_a_row = max_in_a_row
+        self.set_in_forward = tuple(set_in_forward)
+        self.skipped = 0
+        self._row: list[_Step] = []
+        self._pending: deque[_Step] = deque()
+        self._loss_is_finite: Tensor | None = None
+        self._flag: Tensor | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Watch the model's losses and the optimiser's steps."""
+        if getattr(runner.optim_wrapper, "loss_scaler", None) is not None:
+            return  # float16 with a scaler, which skips such steps as a matter of course
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        parameters = [p for name, p in model.named_parameters() if name.endswith(self.set_in_forward)]
+        self._watched = [*parameters, *model.buffers()]
+        self._kept = [torch.empty_like(tensor) for tensor in self._watched]
+        model.register_forward_hook(self._look_at_losses)
+        runner.optim_wrapper.optimizer.register_step_pre_hook(self._look_at_gradients)
+
+    @torch.no_grad()
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        """Keep what the forward pass changes."""
+        self._flag = self._loss_is_finite = None
+        if hasattr(self, "_kept"):
+            for kept, tensor in zip(self._kept, self._watched, strict=True):
+                kept.copy_(tensor)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Count what the host knows by now."""
+        if self._flag is None:
+            return
+        self._pending.append(_pending_step(runner.iter, data_batch, self._flag))
+        while self._pending and self._pending[0].is_known():
+            self._count(runner, self._pending.popleft())
+
+    def _look_at_losses(self, model, args, outputs) -> None:
+        if model.training and isinstance(outputs, dict):
+            losses = [value for name, value in outputs.items() if "loss" in name]
+            flat = [tensor for value in losses for tensor in (value if isinstance(value, list | tuple) else [value])]
+            self._loss_is_finite = torch.stack([tensor.detach().float().sum() for tensor in flat]).isfinite().all()
+
+    @torch.no_grad()
+    def _look_at_gradients(self, optimizer, args, kwargs) -> None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        largest = torch.nn.utils.get_total_norm([p.grad for p in parameters], norm_type=torch.inf)
+        finite = largest.isfinite()
+        if self._loss_is_finite is not None:
+            finite = finite & self._loss_is_finite
+        flag = (~finite).float()
+        if get_world_size() > 1:
+            dist.all_reduce(flag, dist.ReduceOp.MAX)
+        self._flag = flag
+        if flag.is_cuda and optimizer.defaults.get("fused"):
+            optimizer.found_inf = flag
+            for kept, tensor in zip(self._kept, self._watched, strict=True):
+                tensor.copy_(torch.where(flag.bool(), kept, tensor))
+        elif flag.item():
+            for parameter in parameters:
+                parameter.grad = None  # which every optimiser passes over
+            for kept, tensor in zip(self._kept, self._watched, strict=True):
+                tensor.copy_(kept)
+
+    def _count(self, runner: Runner, step: _Step) -> None:
+        if not step.skipped.item():
+            self._row.clear()
+            return
+        self.skipped += 1
+        self._row.append(step)
+        runner.message_hub.update_info("skipped_steps", self.skipped)
+        runner.logger.warning(
+            f"Step {step.iteration + 1} was skipped: a loss or gradient is not finite ({len(self._row)} in a row, "
+            f"{self.skipped} in all). Samples of this rank: {' '.join(step.samples)}"
+        )
+        if len(self._row) == self.max_in_a_row:
+            self._stop(runner)
+
+    def _stop(self, runner: Runner) -> None:
+        first = self._row[0].iteration
+        name = f"nonfinite_iter_{first}.pth"
+        if any(isinstance(hook, SafeCheckpointHook) for hook in runner.hooks):
+            meta = dict(epoch=runner.epoch, iter=first)
+            runner.save_checkpoint(runner.work_dir, name, meta=meta, by_epoch=False)
+        raise UserError(
+            f"{self.max_in_a_row} steps in a row had a loss or gradient that is not finite; training ends.\n"
+            f"{name} in the work dir holds the state before the first one: --resume with it takes that step again.\n"
+            "Lower the learning rate, or look at the samples named in the log."
+        )
+
+
+def _pending_step(iteration: int, data_batch: dict, flag: Tensor) -> _Step:
+    samples = [_name(sample) for sample in data_batch.get("data_samples", [])] if isinstance(data_batch, dict) else []
+    if not flag.is_cuda:
+        return _Step(iteration, samples, flag, None)
+    host = torch.empty_like(flag, device="cpu", pin_memory=True)
+    host.copy_(flag, non_blocking=True)
+    event = torch.cuda.Event()
+    event.record()
+    return _Step(iteration, samples, host, event)
+
+
+def _name(sample) -> str:
+    for key in ("image_id", "img_id", "img_path"):
+        if getattr(sample, key, None) is not None:
+            return pseudonym(str(getattr(sample, key)), getattr(sample, "data_root", None))
+    return "sample"

@@ -1,0 +1,69 @@
+"""SIGTERM: save and leave."""
+
+import signal
+
+import torch.distributed as dist
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import tensor
+
+from mgca_mm.registry import HOOKS
+
+from .checkpoint import SafeCheckpointHook
+
+EXIT_CODE = 128 + signal.SIGTERM  # what a shell reports of a process that SIGTERM has ended
+
+
+@HOOKS.register_module()
+class TerminationHook(Hook):
+    """On SIGTERM, saves a checkpoint after the iteration that runs and exits with code 143.
+
+    Schedulers send it before they take a machine away. The ranks agree after each iteration, over the CPU, whether one
+    of them has got it, so that all stop after the same one. Ranks that died are left to torchrun.
+    """
+
+    priority = "LOWEST"  # The iteration is complete for every other hook.
+
+    def __init__(self):
+        self.asked = False
+        self._former = None
+        self._group = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Listen."""
+        self._former = signal.signal(signal.SIGTERM, self._ask)
+        if get_world_size() > 1 and dist.get_backend() != "gloo":
+            self._group = dist.new_group(backend="gloo")
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Save and exit if asked to."""
+        if not self._any_asked():
+            return
+        hook = next((hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook)), None)
+        if hook is not None:
+            hook.save_now(runner)
+        self._exit(runner)
+
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Exit if asked to; the epoch before the validation is saved already."""
+        if self._any_asked():
+            self._exit(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Listen no more."""
+        signal.signal(signal.SIGTERM, self._former)
+
+    def _ask(self, number: int, frame) -> None:
+        self.asked = True
+
+    def _any_asked(self) -> bool:
+        if get_world_size() == 1:
+            return self.asked
+        asked = tensor(int(self.asked))
+        dist.all_reduce(asked, dist.ReduceOp.MAX, group=self._group)
+        return bool(asked)
+
+    def _exit(self, runner: Runner) -> None:
+        runner.logger.warning(f"SIGTERM: the run ends after iteration {runner.iter + 1}; go on with --resume")
+        raise SystemExit(EXIT_CODE)

@@ -1,0 +1,213 @@
+"""Small trainings for fault tests, each in a process of its own that is forked from one that has imported everything.
+
+As a script: reads requests from stdin, one JSON line each, and answers on stdout with the process id when a training
+starts and with its exit code when it ends.
+"""
+
+import copy
+import csv
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tests.conftest import ROOT, SMALL_MODEL
+
+SAMPLES = 24
+FINDINGS = ("effusion", "pneumonia", "edema", "nodule")
+
+
+def make_data(root):
+    """A prepared data set of 24 pairs to train on and 8 to validate on."""
+    from mgca_mm.datasets.preparation import Options, prepare
+
+    random = np.random.default_rng(0)
+    raw = Path(root, "raw")
+    raw.mkdir(parents=True)
+    rows = []
+    for number in range(SAMPLES + 16):
+        cv2.imwrite(str(raw / f"{number}.png"), random.integers(0, 255, (48, 40), dtype=np.uint8))
+        split = "train" if number < SAMPLES else "val" if number < SAMPLES + 8 else "test"
+        report = f"There is {FINDINGS[number % 4]} on the {('left', 'right')[number % 2]}. No {FINDINGS[number % 3]}."
+        rows.append([f"{number}.png", report, f"p{number}", split])
+    with open(raw / "pairs.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["image", "report", "patient", "split"], *rows])
+    prepare("image_report_csv", raw, Path(root, "data"), Options(image_size=48, vocab_size=200))
+    return Path(root, "data")
+
+
+def make_config(data, work_dir, epochs=3, batch_size=4, workers=0, faults=(), **changes):
+    """MGCA on it, with dropout and random crops."""
+    from mmengine.config import Config
+
+    model = copy.deepcopy(SMALL_MODEL)
+    model["text_encoder"]["config"] |= dict(vocab_size=200, hidden_dropout_prob=0.1)
+    model["data_preprocessor"] = dict(type="ImageReportDataPreprocessor")
+
+    def loader(split, crop, sampler, **others):
+        pipeline = [dict(type="LoadRadiograph"), dict(type="ResizeAndPad", size=40), crop]
+        pipeline += [dict(type="TokenizeReport", max_length=16), dict(type="PackImageReportInputs")]
+        dataset = dict(type="ImageReportDataset", data_root=str(data), ann_file=f"{split}.json", pipeline=pipeline)
+        settings = dict(batch_size=batch_size, num_workers=workers, persistent_workers=workers > 0)
+        return dict(dataset=dataset, sampler=sampler, collate_fn=dict(type="default_collate"), **settings, **others)
+
+    cfg = Config.fromfile(ROOT / "configs/_base_/default_runtime.py")
+    cfg.merge_from_dict(
+        dict(
+            model=model,
+            train_dataloader=loader(
+                "train",
+                dict(type="mmpretrain.RandomCrop", crop_size=32),
+                dict(type="ReproducibleSampler", shuffle=True),
+                drop_last=True,
+            ),
+            val_dataloader=loader(
+                "val", dict(type="CenterCrop", crop_size=32), dict(type="DefaultSampler", shuffle=False)
+            ),
+            val_evaluator=[dict(type="AlignmentLoss")],
+            optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3, fused=True)),
+            param_scheduler=[dict(type="CosineAnnealingLR", T_max=epochs, by_epoch=True, convert_to_iter_based=True)],
+            train_cfg=dict(type="ResumableTrainLoop", max_epochs=epochs, val_interval=1),
+            val_cfg=dict(type="ValLoop"),
+            work_dir=str(work_dir),
+            **changes,
+        )
+    )
+    cfg.custom_hooks = [*cfg.custom_hooks, *faults]
+    return cfg
+
+
+def train(cfg):
+    """Train to the end; the runner."""
+    from mgca_mm.engine.runner import PrivateRunner
+
+    runner = PrivateRunner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def final_state(work_dir, epochs=3):
+    """What must be equal: weights, optimiser, scheduler and best score in the last checkpoint."""
+    import torch
+
+    checkpoint = torch.load(Path(work_dir, f"epoch_{epochs}.pth"), weights_only=True)
+    return dict(
+        weights=checkpoint["state_dict"],
+        optimizer=checkpoint["optimizer"],
+        schedulers=checkpoint["param_schedulers"],
+        position=(checkpoint["meta"]["epoch"], checkpoint["meta"]["iter"]),
+        best=checkpoint["message_hub"]["runtime_info"].get("best_score"),
+    )
+
+
+def assert_equal(found, expected, where="state"):
+    """Bit for bit."""
+    import torch
+
+    assert type(found) is type(expected), where
+    if isinstance(found, dict):
+        assert found.keys() == expected.keys(), where
+        for key in found:
+            assert_equal(found[key], expected[key], f"{where}.{key}")
+    elif isinstance(found, list | tuple):
+        assert len(found) == len(expected), where
+        for number, (one, other) in enumerate(zip(found, expected, strict=True)):
+            assert_equal(one, other, f"{where}.{number}")
+    elif isinstance(found, torch.Tensor):
+        assert found.shape == expected.shape and torch.equal(found, expected), where
+    else:
+        assert found == expected, where
+
+
+class Server:
+    """Runs trainings in forked processes."""
+
+    def __init__(self):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.test_faults.runs"],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout.readline() == "ready\n"
+
+    def start(self, data, work_dir, hold=None, **options):
+        """Start a training; its process id. ``hold``: dotted name of a function to run first in the process."""
+        request = dict(data=str(data), work_dir=str(work_dir), hold=hold, options=options)
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def wait(self):
+        """Exit code of the training, negative for a signal."""
+        return int(self.process.stdout.readline())
+
+    def run(self, *args, **options):
+        """Start and wait."""
+        self.start(*args, **options)
+        return self.wait()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=10)
+
+
+def _serve():
+    import torch
+    from mmengine.registry import init_default_scope
+
+    import mgca_mm.engine
+    import mgca_mm.models  # noqa: F401
+
+    torch.set_num_threads(1)
+    init_default_scope("mgca_mm")
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a training prints is no answer
+    print("ready", file=answers, flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            _run(request)
+        print(child, file=answers, flush=True)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(status, file=answers, flush=True)
+
+
+def _run(request):
+    code = 1
+    try:
+        os.makedirs(request["work_dir"], exist_ok=True)
+        log = os.open(os.path.join(request["work_dir"], "output.txt"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        if request["hold"]:
+            import importlib
+
+            module, _, name = request["hold"].rpartition(".")
+            getattr(importlib.import_module(module), name)()
+        train(make_config(request["data"], request["work_dir"], **request["options"]))
+        code = 0
+    except SystemExit as error:
+        code = error.code
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        logging.shutdown()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _serve()
