@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import re
+import zipfile
 from pathlib import Path
 
 POINTER = "last_checkpoint"
@@ -74,16 +75,29 @@ def digest_file(path: str | os.PathLike) -> Path:
     return Path(f"{os.fspath(path)}.sha256")
 
 
-def is_whole(path: str | os.PathLike) -> bool | None:
-    """Whether a checkpoint is the one that was written; None if no digest stands beside it."""
+def is_whole(path: str | os.PathLike) -> bool:
+    """Whether a checkpoint is the one that was written.
+
+    By the digest beside it; where none stands, by the checksums of torch's archive. A file of another kind without a
+    digest passes: only reading it will tell.
+
+    Args:
+        path: Checkpoint file.
+    """
     known = digests(path)
-    if not known:
-        return None
-    found = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            found.update(chunk)
-    return found.hexdigest() in known
+    if known:
+        found = hashlib.sha256()
+        with open(path, "rb") as file:
+            while chunk := file.read(_CHUNK):
+                found.update(chunk)
+        return found.hexdigest() in known
+    if not zipfile.is_zipfile(path):
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError):  # whichever a damaged header leads to
+        return False
 
 
 def remove_checkpoint(path: str | os.PathLike) -> None:

@@ -86,8 +86,8 @@ class PrivateRunner(Runner):
     def _fault(self, path: str | Path) -> str | None:
         """Why a checkpoint cannot be resumed from, None if it can."""
         try:
-            if is_whole(path) is False:
-                return "it is not what was written (its SHA-256 differs)"
+            if not is_whole(path):
+                return "it is damaged (its checksum is another than when it was written)"
             content = read_checkpoint(path, trust=is_trusted())
         except (UserError, OSError) as error:
             return str(error)

@@ -1,9 +1,18 @@
-"""Hooks that make something go wrong at a certain step."""
+"""Hooks that make something go wrong at a certain step, and one that records what a step did."""
 
+import hashlib
+import json
+import multiprocessing
 import os
+import resource
 import signal
+from pathlib import Path
 
+import torch
+from mmengine.dist import collect_results, get_rank
+from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 
 
 class SignalAfterStep(Hook):
@@ -16,3 +25,98 @@ class SignalAfterStep(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if runner.iter + 1 == self.step:
             os.kill(os.getpid(), self.number)
+
+
+class FullDisk(Hook):
+    """Files cannot grow beyond 50 kB from the end of an epoch to the end of another one."""
+
+    priority = "HIGHEST"
+
+    def __init__(self, begin, end):
+        self.begin, self.end = begin, end
+
+    def after_train_epoch(self, runner):
+        full = self.begin <= runner.epoch + 1 <= self.end
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000 if full else hard, hard))
+
+
+def unwrapped(runner):
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def digest(runner):
+    """Of parameters, buffers and the optimiser's state."""
+    found = hashlib.sha256()
+    tensors = [*unwrapped(runner).state_dict().values()]
+    for state in runner.optim_wrapper.optimizer.state.values():
+        tensors += [value for value in state.values() if isinstance(value, torch.Tensor)]
+    for tensor in tensors:
+        found.update(tensor.detach().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+class NonFiniteInput(Hook):
+    """The images of one rank are NaN in certain steps."""
+
+    def __init__(self, steps, rank):
+        self.steps, self.rank = steps, rank
+        self.active = False
+
+    def before_train(self, runner):
+        unwrapped(runner).image_encoder.register_forward_pre_hook(
+            lambda module, args: (args[0] * torch.nan,) if self.active and module.training else None
+        )
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.active = runner.iter in self.steps and get_rank() == self.rank
+
+
+class Record(Hook):
+    """Writes down, for each step and rank, the samples, the loss, and digests of the state before and after."""
+
+    priority = "HIGHEST"
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.before = digest(runner)
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        step = dict(
+            iteration=runner.iter,
+            rank=get_rank(),
+            samples=[sample.image_id for sample in data_batch["data_samples"]],
+            loss=float(outputs["loss"]),
+            state_before=self.before,
+            state_after=digest(runner),
+        )
+        with open(Path(runner.work_dir, f"record_{get_rank()}.jsonl"), "a") as file:
+            print(json.dumps(step), file=file)
+
+
+class KillWorker(Hook):
+    """Kills a worker of the training loader."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter + 1 == self.step:
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+
+class CountSamples(BaseMetric):
+    """How many samples an evaluation has seen."""
+
+    def process(self, data_batch, data_samples):
+        self.results += [sample["image_id"] for sample in data_samples]
+
+    def evaluate(self, size):
+        results = collect_results(self.results, size, "cpu")
+        if results is not None:
+            counts = dict(samples=len(results), distinct=len(set(results)))
+            Path(self.collect_dir, "counts.json").write_text(json.dumps(counts))
+        self.results.clear()
+        return {}
+
+    def compute_metrics(self, results):
+        return {}

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import traceback
@@ -43,12 +44,20 @@ def make_data(root):
     return Path(root, "data")
 
 
-def make_config(data, work_dir, epochs=3, batch_size=4, workers=0, faults=(), **changes):
-    """MGCA on it, with dropout and random crops."""
+def make_config(data, work_dir, epochs=3, batch_size=4, workers=0, faults=(), dropout=0.1, validate=None, **changes):
+    """MGCA on it, with dropout and random crops.
+
+    Args:
+        data, work_dir, epochs, batch_size, workers: Of the run.
+        faults: Hooks that make something go wrong.
+        dropout: Of the text encoder.
+        validate: Validate on this many samples, and count them.
+        **changes: Of the config.
+    """
     from mmengine.config import Config
 
     model = copy.deepcopy(SMALL_MODEL)
-    model["text_encoder"]["config"] |= dict(vocab_size=200, hidden_dropout_prob=0.1)
+    model["text_encoder"]["config"] |= dict(vocab_size=200, hidden_dropout_prob=dropout)
     model["data_preprocessor"] = dict(type="ImageReportDataPreprocessor")
 
     def loader(split, crop, sampler, **others):
@@ -80,6 +89,10 @@ def make_config(data, work_dir, epochs=3, batch_size=4, workers=0, faults=(), **
             **changes,
         )
     )
+    if validate is not None:
+        cfg.val_dataloader.dataset.indices = validate
+        metric = dict(type="tests.test_faults.faults.CountSamples", collect_device="cpu", collect_dir=str(work_dir))
+        cfg.val_evaluator = [dict(type="AlignmentLoss"), metric]
     cfg.custom_hooks = [*cfg.custom_hooks, *faults]
     return cfg
 
@@ -141,21 +154,22 @@ class Server:
         )
         assert self.process.stdout.readline() == "ready\n"
 
-    def start(self, data, work_dir, hold=None, **options):
-        """Start a training; its process id. ``hold``: dotted name of a function to run first in the process."""
-        request = dict(data=str(data), work_dir=str(work_dir), hold=hold, options=options)
+    def start(self, data, work_dir, ranks=1, **options):
+        """Start a training on some ranks over gloo; their process ids."""
+        request = dict(data=str(data), work_dir=str(work_dir), ranks=ranks, options=options)
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
-        return int(self.process.stdout.readline())
+        return json.loads(self.process.stdout.readline())
 
     def wait(self):
-        """Exit code of the training, negative for a signal."""
-        return int(self.process.stdout.readline())
+        """Exit code of each rank, negative for a signal."""
+        return json.loads(self.process.stdout.readline())
 
     def run(self, *args, **options):
-        """Start and wait."""
+        """Start and wait; the one exit code that all ranks have, or their list."""
         self.start(*args, **options)
-        return self.wait()
+        codes = self.wait()
+        return codes[0] if len(set(codes)) == 1 else codes
 
     def close(self):
         self.process.stdin.close()
@@ -176,27 +190,37 @@ def _serve():
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            _run(request)
-        print(child, file=answers, flush=True)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        print(status, file=answers, flush=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        children = []
+        for rank in range(request["ranks"]):
+            child = os.fork()
+            if child == 0:
+                _run(request, rank, port)
+            children.append(child)
+        print(children, file=answers, flush=True)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        print(codes, file=answers, flush=True)
 
 
-def _run(request):
+def _run(request, rank, port):
+    from mgca_mm.engine.launch import _use_cpu_ranks, close_ranks
+
     code = 1
     try:
         os.makedirs(request["work_dir"], exist_ok=True)
         log = os.open(os.path.join(request["work_dir"], "output.txt"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        if request["hold"]:
-            import importlib
-
-            module, _, name = request["hold"].rpartition(".")
-            getattr(importlib.import_module(module), name)()
-        train(make_config(request["data"], request["work_dir"], **request["options"]))
+        cfg = make_config(request["data"], request["work_dir"], **request["options"])
+        if request["ranks"] > 1:
+            address = dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, WORLD_SIZE=request["ranks"], RANK=rank)
+            os.environ.update({name: str(value) for name, value in {**address, "LOCAL_RANK": rank}.items()})
+            cfg.launcher = "pytorch"
+            _use_cpu_ranks(cfg)
+        train(cfg)
+        close_ranks()
         code = 0
     except SystemExit as error:
         code = error.code

@@ -48,7 +48,7 @@ def test_the_number_of_workers_does_not_matter(server, data, uninterrupted, tmp_
 @pytest.mark.parametrize("case", range(cases(4, 200)))
 def test_killed_at_any_moment(case, server, data, uninterrupted, tmp_path):
     expected, seconds = uninterrupted
-    pid = server.start(data, tmp_path)
+    (pid,) = server.start(data, tmp_path)
     time.sleep(random.Random(case).uniform(0, seconds))
     os.kill(pid, signal.SIGKILL)
     server.wait()

@@ -1,0 +1,131 @@
+"""Several ranks: another number of them on resume, NaN in one, one that dies."""
+
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from . import runs
+from .conftest import cases
+
+RECORD = dict(type="tests.test_faults.faults.Record")
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = runs.Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return runs.make_data(tmp_path_factory.mktemp("data"))
+
+
+def records(work_dir):
+    """Iteration → what each rank has recorded of it."""
+    found = {}
+    for path in Path(work_dir).glob("record_*.jsonl"):
+        for line in path.read_text().splitlines():
+            step = json.loads(line)
+            found.setdefault(step["iteration"], {})[step["rank"]] = step
+    return found
+
+
+def global_batches(work_dir):
+    return {
+        iteration: sorted(index for step in ranks.values() for index in step["samples"])
+        for iteration, ranks in records(work_dir).items()
+    }
+
+
+def losses(work_dir):
+    return {
+        iteration: sum(step["loss"] for step in ranks.values()) / len(ranks)
+        for iteration, ranks in records(work_dir).items()
+    }
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (2, 4)])
+def test_another_number_of_ranks_on_resume(before, after, server, data, tmp_path):
+    """Stopped in the second epoch; the samples and losses that follow are those of an uninterrupted run."""
+    options = dict(faults=[RECORD], dropout=0.0)
+    assert server.run(data, tmp_path / "whole", ranks=before, batch_size=8 // before, **options) == 0
+    stop = dict(type="tests.test_faults.faults.SignalAfterStep", step=4)
+    options["faults"] = [RECORD, stop]
+    assert server.run(data, tmp_path / "parts", ranks=before, batch_size=8 // before, **options) == 143
+    options["faults"] = [RECORD]
+    assert server.run(data, tmp_path / "parts", ranks=after, batch_size=8 // after, resume=True, **options) == 0
+    assert global_batches(tmp_path / "parts") == global_batches(tmp_path / "whole")
+    expected = losses(tmp_path / "whole")
+    assert len(expected) == 9
+    assert losses(tmp_path / "parts") == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("case", range(cases(2, 50)))
+def test_nan_in_one_rank(case, server, data, tmp_path):
+    """All ranks skip the step, and nothing in the model or the optimiser changes."""
+    chance = random.Random(case)
+    ranks = chance.choice([1, 2])
+    step = chance.randrange(9)
+    nan = dict(type="tests.test_faults.faults.NonFiniteInput", steps=[step], rank=chance.randrange(ranks))
+    assert server.run(data, tmp_path, ranks=ranks, batch_size=8 // ranks, faults=[nan, RECORD]) == 0
+    for iteration, found in records(tmp_path).items():
+        changed = {step["state_before"] != step["state_after"] for step in found.values()}
+        assert changed == {iteration != step}
+        assert len({step["state_after"] for step in found.values()}) == 1  # the same on all ranks
+    output = (tmp_path / "output.txt").read_text()
+    assert output.count("was skipped: a loss or gradient is not finite") >= 1
+    assert "(1 in a row, 1 in all). Samples of this rank: sample-" in output
+
+
+def test_three_in_a_row_end_the_run_with_a_state_that_reproduces_it(server, data, tmp_path):
+    nan = dict(type="tests.test_faults.faults.NonFiniteInput", steps=[4, 5, 6], rank=0)
+    assert server.run(data, tmp_path, faults=[nan, RECORD]) == 1
+    assert "3 steps in a row had a loss or gradient that is not finite" in (tmp_path / "output.txt").read_text()
+    first = records(tmp_path)[4][0]
+    for path in tmp_path.glob("record_*"):
+        path.unlink()
+    resume = dict(resume=True, load_from=str(tmp_path / "nonfinite_iter_4.pth"))
+    assert server.run(data, tmp_path, faults=[nan, RECORD], **resume) == 1
+    again = records(tmp_path)[4][0]
+    assert again["samples"] == first["samples"] and again["state_before"] == first["state_before"]
+
+
+@pytest.mark.parametrize("case", range(cases(2, 10)))
+def test_a_rank_that_dies_ends_the_job(case, server, data, tmp_path):
+    pids = server.start(data, tmp_path, ranks=2, epochs=100)
+    time.sleep(random.Random(case).uniform(3, 6))
+    os.kill(pids[case % 2], signal.SIGKILL)
+    start = time.monotonic()
+    codes = server.wait()
+    assert time.monotonic() - start < 60
+    assert all(code != 0 for code in codes)
+
+
+@pytest.mark.parametrize("case", range(cases(2, 10)))
+def test_a_worker_that_dies_ends_the_run(case, server, data, tmp_path):
+    kill = dict(type="tests.test_faults.faults.KillWorker", step=case % 9 + 4)
+    server.start(data, tmp_path, workers=2, faults=[kill], epochs=50)
+    start = time.monotonic()
+    codes = server.wait()
+    assert time.monotonic() - start < 60 + 30
+    assert codes[0] not in (0, -signal.SIGKILL)
+    assert server.run(data, tmp_path, workers=2, resume=True) == 0
+    assert (tmp_path / "epoch_3.pth").exists()
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_evaluation_counts_each_sample_once(ranks, server, data, tmp_path):
+    """Whatever is left for the last batch."""
+    for size in range(1, 9) if cases(0, 1) else (1, 5, 8):
+        work_dir = tmp_path / str(size)
+        changes = dict(epochs=1, ranks=ranks, batch_size=8 // ranks, validate=size)
+        assert server.run(data, work_dir, **changes) == 0, (work_dir / "output.txt").read_text()[-2000:]
+        counts = json.loads((work_dir / "counts.json").read_text())
+        assert counts == dict(samples=size, distinct=size)

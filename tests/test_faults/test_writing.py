@@ -1,0 +1,279 @@
+"""Kills inside the writer, damaged files, full disks: a whole checkpoint is always there, and found."""
+
+import io
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.logging import MessageHub, MMLogger
+
+from mgca_mm.checkpoints import writing
+from mgca_mm.engine import AtomicLocalBackend, SafeCheckpointHook
+from mgca_mm.engine.runner import PrivateRunner
+from tests.conftest import ROOT
+
+from . import runs
+from .conftest import cases
+
+EPOCHS = 6
+POINTS = ("opened", "half written", "written", "synced", "renamed", "before a removal")
+
+
+class Killer:
+    """Ends the process at the n-th time that the writer passes a point."""
+
+    def __init__(self, point, number):
+        self.point, self.left = point, number
+        self.real = SimpleNamespace(fsync=os.fsync, replace=os.replace, unlink=os.unlink, open=open)
+
+    def passes(self, point):
+        if point == self.point:
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def install(self):
+        writing.open = self.open
+        os.fsync, os.replace, os.unlink = self.fsync, self.replace, self.unlink
+
+    def open(self, *args, **kwargs):
+        file = self.real.open(*args, **kwargs)
+        if "w" not in args[1]:
+            return file
+        self.passes("opened")
+        write = file.write
+        return SimpleFile(file, lambda content: self.write(file, write, content))
+
+    def write(self, file, write, content):
+        write(content[: len(content) // 2])
+        file.flush()
+        self.passes("half written")
+        write(content[len(content) // 2 :])
+        file.flush()
+        self.passes("written")
+
+    def fsync(self, descriptor):
+        self.real.fsync(descriptor)
+        self.passes("synced")
+
+    def replace(self, source, target):
+        self.real.replace(source, target)
+        self.passes("renamed")
+
+    def unlink(self, path, **kwargs):
+        self.passes("before a removal")
+        self.real.unlink(path, **kwargs)
+
+
+class SimpleFile:
+    def __init__(self, file, write):
+        self.file, self.write = file, write
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.file.close()
+
+    def flush(self):
+        self.file.flush()
+
+    def fileno(self):
+        return self.file.fileno()
+
+
+def content(epoch):
+    buffer = io.BytesIO()
+    torch.save({"state_dict": {}, "epoch": torch.full((100,), epoch)}, buffer)
+    return buffer.getvalue()
+
+
+def save_epochs(work_dir, killer=None):
+    """Six epochs of checkpoints, of which every second is the best so far, by the hook."""
+    hub = MessageHub.get_instance(f"writer {work_dir}")
+    runner = SimpleNamespace(
+        message_hub=hub, work_dir=str(work_dir), logger=MMLogger.get_instance("writer"), epoch=0, iter=0
+    )
+    backend = AtomicLocalBackend()
+    runner.save_checkpoint = lambda out_dir, filename, meta, **kwargs: backend.put(
+        content(meta["epoch"]), os.path.join(out_dir, filename)
+    )
+    hook = SafeCheckpointHook(interval=1, max_keep_ckpts=2, save_best="loss", rule="less")
+    hook.before_train(runner)
+    if killer:
+        killer.install()
+    for epoch in range(EPOCHS):
+        hook._save_checkpoint(runner)
+        runner.epoch += 1
+        hook.after_val_epoch(runner, {"loss": 10.0 - epoch if epoch % 2 else 20.0 + epoch})
+
+
+def killed(work_dir, killer):
+    """Save in a process of its own; whether it was killed."""
+    child = os.fork()
+    if child == 0:
+        try:
+            save_epochs(work_dir, killer)
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def epoch_of(path):
+    return int(torch.load(path, weights_only=True)["epoch"][0])
+
+
+def check(work_dir):
+    """Every checkpoint is whole; the newest one is found, and no older one is passed off as it."""
+    found = writing.newest_first(work_dir)
+    for path in [*found, *work_dir.glob("best_*.pth")]:
+        assert writing.is_whole(path) and writing.digests(path), path
+        assert epoch_of(path) == int(path.stem.split("_")[-1])
+    return found
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_in_the_writer(point, tmp_path):
+    happened = 0
+    for case in range(1, cases(12, 100) + 1):
+        work_dir = tmp_path / str(case)
+        work_dir.mkdir()
+        first = killed(work_dir, Killer(point, case))
+        found = check(work_dir)
+        happened += first
+        if first and case > 12:
+            assert found, "there was a checkpoint, and now there is none"
+        # Another run writes the same names over what is there, and is killed, too.
+        killed(work_dir, Killer(point, case + 3))
+        again = check(work_dir)
+        assert len(again) >= min(len(found), 1)
+        killed(work_dir, None)
+        assert check(work_dir)[0].name == f"epoch_{EPOCHS}.pth"
+        assert len(check(work_dir)) == 2 and len(list(work_dir.glob("best_*.pth"))) >= 1
+        assert not list(work_dir.glob("*.partial"))
+        shutil.rmtree(work_dir)
+    assert happened >= 8
+
+
+def test_digests_are_those_of_sha256sum(tmp_path):
+    writing.write_checkpoint(tmp_path / "epoch_1.pth", content(1))
+    done = subprocess.run(["sha256sum", "--check", "epoch_1.pth.sha256"], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Folder of a finished run, a runner of its model, and its data."""
+    data = runs.make_data(tmp_path_factory.mktemp("data"))
+    work_dir = tmp_path_factory.mktemp("finished")
+    server = runs.Server()
+    assert server.run(data, work_dir) == 0
+    server.close()
+    return work_dir, PrivateRunner.from_cfg(runs.make_config(data, work_dir / "other")), data
+
+
+def truncated(blob, random):
+    return blob[: random.randrange(len(blob))]
+
+
+def flipped(blob, random):
+    position = random.randrange(len(blob))
+    return blob[:position] + bytes([blob[position] ^ (1 << random.randrange(8))]) + blob[position + 1 :]
+
+
+def emptied(blob, random):
+    return b""
+
+
+def zeroed(blob, random):
+    start = random.randrange(len(blob))
+    return blob[:start] + bytes(len(blob) - start)
+
+
+DAMAGES = (truncated, flipped, emptied, zeroed)
+
+
+@pytest.mark.parametrize("with_digest", [True, False], ids=["digest", "no digest"])
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_damaged_checkpoints_are_passed_over(damage, with_digest, finished, tmp_path):
+    source, runner, _ = finished
+    runner._work_dir = str(tmp_path)
+    for path in source.glob("epoch_*"):
+        shutil.copy2(path, tmp_path)
+    (tmp_path / writing.POINTER).write_text(str(tmp_path / "epoch_3.pth"))
+    blob = (source / "epoch_3.pth").read_bytes()
+    if not with_digest:
+        writing.digest_file(tmp_path / "epoch_3.pth").unlink()
+    for case in range(cases(15, 125)):
+        broken = damage(blob, random.Random(case))
+        (tmp_path / "epoch_3.pth").write_bytes(broken)
+        found = runner._newest_usable()
+        if not with_digest and broken != blob and found.name == "epoch_3.pth":
+            # A flip in what neither archive checksums nor tensors cover, such as a time stamp, changes nothing.
+            expected, read = (torch.load(p, weights_only=True) for p in (source / "epoch_3.pth", found))
+            runs.assert_equal(read["state_dict"], expected["state_dict"])
+            runs.assert_equal(read["optimizer"], expected["optimizer"])
+        else:
+            assert found.name == "epoch_2.pth", case
+
+
+def test_a_checkpoint_of_another_architecture(finished, tmp_path):
+    source, runner, _ = finished
+    shutil.copy2(source / "epoch_2.pth", tmp_path)
+    before = {name: value.clone() for name, value in runner.model.state_dict().items()}
+    for change in ("renamed", "reshaped", "missing", "additional"):
+        checkpoint = torch.load(source / "epoch_3.pth", weights_only=True)
+        weights = checkpoint["state_dict"]
+        name = next(iter(weights))
+        if change == "renamed":
+            weights["other"] = weights.pop(name)
+        elif change == "reshaped":
+            weights[name] = weights[name][..., :1]
+        elif change == "missing":
+            del weights[name]
+        else:
+            weights["more"] = torch.zeros(2)
+        torch.save(checkpoint, tmp_path / "epoch_3.pth")
+        runner._work_dir = str(tmp_path)
+        assert runner._newest_usable().name == "epoch_2.pth"
+        assert "of another model" in runner._fault(tmp_path / "epoch_3.pth")
+    assert all(torch.equal(value, before[name]) for name, value in runner.model.state_dict().items())
+
+
+def test_full_disk(finished, tmp_path):
+    """A limit of the kernel on the size of files ends a write half-way, as a full disk does."""
+    data = finished[2]
+    server = runs.Server()
+    faults = [dict(type="tests.test_faults.faults.FullDisk", begin=2, end=2)]
+    assert server.run(data, tmp_path / "short", epochs=4, faults=faults) == 0
+    output = (tmp_path / "short" / "output.txt").read_text()
+    assert "could not be written (File too large), failure 1 of 3" in output
+    assert {"epoch_1.pth", "epoch_4.pth"} <= {path.name for path in (tmp_path / "short").glob("*.pth")}
+    assert all(writing.is_whole(path) for path in (tmp_path / "short").glob("*.pth"))
+    assert not list((tmp_path / "short").glob("*.partial"))
+
+    faults = [dict(type="tests.test_faults.faults.FullDisk", begin=2, end=9)]
+    assert server.run(data, tmp_path / "long", epochs=8, faults=faults) not in (0, None)
+    assert "3 checkpoints in a row could not be written" in (tmp_path / "long" / "output.txt").read_text()
+    names = {path.name for path in (tmp_path / "long").glob("epoch_*.pth")}
+    assert names == {"epoch_1.pth"} and writing.is_whole(tmp_path / "long" / "epoch_1.pth")
+    assert server.run(data, tmp_path / "long", epochs=8, resume=True) == 0
+    server.close()
+
+
+def test_verify_checkpoint(finished, tmp_path):
+    for path in finished[0].glob("epoch_*"):
+        shutil.copy2(path, tmp_path)
+    command = [sys.executable, "tools/verify_checkpoint.py", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.count("sound by the digest") == 2, done.stdout + done.stderr
+    with open(tmp_path / "epoch_3.pth", "r+b") as file:
+        file.truncate(1000)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout.count("is damaged") == 1 and "Traceback" not in done.stderr

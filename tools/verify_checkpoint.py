@@ -1,0 +1,43 @@
+#!/usr/bin/env python
+"""Say whether checkpoints are whole and can be read without trust: ``verify_checkpoint.py FILE_OR_FOLDER …``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """Run the command line; 1 if a checkpoint is damaged or cannot be read."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("paths", nargs="+", type=Path, help="checkpoint files, or folders of them")
+    args = parser.parse_args()
+
+    from mgca_mm.checkpoints.reading import read_checkpoint
+    from mgca_mm.checkpoints.writing import digests, is_whole
+    from mgca_mm.errors import UserError
+
+    files = []
+    for path in args.paths:
+        found = sorted([*path.glob("*.pth"), *path.glob("*.safetensors")]) if path.is_dir() else [path]
+        if not found:
+            print(f"{path}: no checkpoint in this folder")
+        files += found
+    faults = 0
+    for path in files:
+        try:
+            if not path.is_file():
+                raise UserError("does not exist")
+            if not is_whole(path):
+                raise UserError("is damaged: its checksum is another than when it was written")
+            content = read_checkpoint(path)
+            tensors = len(content.get("state_dict", content))
+            kind = "the digest beside it" if digests(path) else "its own checksums; no digest stands beside it"
+            print(f"{path}: sound by {kind}; {tensors} tensors")
+        except UserError as error:
+            faults += 1
+            print(f"{path}: {str(error).splitlines()[0]}")
+    return int(faults > 0 or not files)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
