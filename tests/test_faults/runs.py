@@ -44,13 +44,14 @@ def make_data(root):
     return Path(root, "data")
 
 
-def make_config(data, work_dir, epochs=3, batch_size=4, workers=0, faults=(), dropout=0.1, validate=None, **changes):
+def make_config(data, work_dir, epochs=3, batch_size=4, workers=0, faults=(), dropout=0.1, lr=1e-3, validate=None, **changes):
     """MGCA on it, with dropout and random crops.
 
     Args:
         data, work_dir, epochs, batch_size, workers: Of the run.
         faults: Hooks that make something go wrong.
         dropout: Of the text encoder.
+        lr: Learning rate.
         validate: Validate on this many samples, and count them.
         **changes: Of the config.
     """
@@ -81,7 +82,7 @@ def make_config(data, work_dir, epochs=3, batch_size=4, workers=0, faults=(), dr
                 "val", dict(type="CenterCrop", crop_size=32), dict(type="DefaultSampler", shuffle=False)
             ),
             val_evaluator=[dict(type="AlignmentLoss")],
-            optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3, fused=True)),
+            optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=lr, fused=True)),
             param_scheduler=[dict(type="CosineAnnealingLR", T_max=epochs, by_epoch=True, convert_to_iter_based=True)],
             train_cfg=dict(type="ResumableTrainLoop", max_epochs=epochs, val_interval=1),
             val_cfg=dict(type="ValLoop"),

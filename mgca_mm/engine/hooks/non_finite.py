@@ -22,6 +22,7 @@ from .checkpoint import SafeCheckpointHook
 class _Step:
     """A step whose outcome the host does not know yet."""
 
+    epoch: int
     iteration: int
     samples: list[str]
     skipped: Tensor  # on the host, written when the event has happened
@@ -84,7 +85,7 @@ class NonFiniteGuardHook(Hook):
         """Count what the host knows by now."""
         if self._flag is None:
             return
-        self._pending.append(_pending_step(runner.iter, data_batch, self._flag))
+        self._pending.append(_pending_step(runner.epoch, runner.iter, data_batch, self._flag))
         while self._pending and self._pending[0].is_known():
             self._count(runner, self._pending.popleft())
 
@@ -130,10 +131,10 @@ class NonFiniteGuardHook(Hook):
             self._stop(runner)
 
     def _stop(self, runner: Runner) -> None:
-        first = self._row[0].iteration
-        name = f"nonfinite_iter_{first}.pth"
+        first = self._row[0]
+        name = f"nonfinite_iter_{first.iteration}.pth"
         if any(isinstance(hook, SafeCheckpointHook) for hook in runner.hooks):
-            meta = dict(epoch=runner.epoch, iter=first)
+            meta = dict(epoch=first.epoch, iter=first.iteration)
             runner.save_checkpoint(runner.work_dir, name, meta=meta, by_epoch=False)
         raise UserError(
             f"{self.max_in_a_row} steps in a row had a loss or gradient that is not finite; training ends.\n"
@@ -142,15 +143,15 @@ class NonFiniteGuardHook(Hook):
         )
 
 
-def _pending_step(iteration: int, data_batch: dict, flag: Tensor) -> _Step:
+def _pending_step(epoch: int, iteration: int, data_batch: dict, flag: Tensor) -> _Step:
     samples = [_name(sample) for sample in data_batch.get("data_samples", [])] if isinstance(data_batch, dict) else []
     if not flag.is_cuda:
-        return _Step(iteration, samples, flag, None)
+        return _Step(epoch, iteration, samples, flag, None)
     host = torch.empty_like(flag, device="cpu", pin_memory=True)
     host.copy_(flag, non_blocking=True)
     event = torch.cuda.Event()
     event.record()
-    return _Step(iteration, samples, host, event)
+    return _Step(epoch, iteration, samples, host, event)
 
 
 def _name(sample) -> str:
