@@ -124,7 +124,7 @@ def require_plain(path: str | os.PathLike) -> None:
             if not _is_safe(name):
                 raise UntrustedCheckpointError(
                     f"Checkpoint '{path}' is refused: it holds '{name[:100]}' besides tensors and plain data, and "
-                    "reading that could run code.\nIf you made it yourself, add --trust-checkpoint or convert it once:\n"
+                    "reading that could run code.\nIf you made it, add --trust-checkpoint or convert it once:\n"
                     "tools/convert_checkpoint.py publish IN OUT.safetensors --trust-checkpoint"
                 )
 
