@@ -39,7 +39,6 @@ SAFE_NAMES = frozenset(
         "_codecs.encode",  # bytes, in the pickle protocol of torch
         "__builtin__.set",
         "builtins.set",
-        "builtins.complex",
     }
 )
 # Code that MMEngine's Runner.resume and its inferencers would execute: the config as text.
@@ -209,6 +208,8 @@ def _disarm(content: dict) -> None:
     for name, value in runtime_info.items():
         if isinstance(value, str) and "ckpt" in str(name):  # last_ckpt, best_ckpt, best_ckpt_<metric>
             runtime_info[name] = os.path.basename(value)
+        elif name == "keep_ckpt_ids":  # of which MMEngine makes names of files to delete
+            runtime_info[name] = [step for step in value if isinstance(step, int)] if isinstance(value, list) else []
 
 
 def _child(node: Any, *keys: str) -> dict:
