@@ -157,7 +157,7 @@ def test_backbone_transfers_by_one_line(trained):
     init_cfg = dict(type="Pretrained", checkpoint=str(checkpoint), prefix="image_encoder.backbone.")
     backbone = MODELS.build(dict(type="mmpretrain.ResNet", depth=18, out_indices=(1, 2, 3), init_cfg=init_cfg))
     backbone.init_weights()
-    stored = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+    stored = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     assert torch.equal(backbone.conv1.weight, stored["image_encoder.backbone.conv1.weight"])
 
 

@@ -65,13 +65,13 @@ def from_plain(checkpoint: dict[str, Any], work_dir: str) -> None:
 
 
 def _plain(value: Any, name: str) -> Any:
-    if value is None or isinstance(value, Tensor) or type(value) in (bool, int, float, complex, str, bytes):
+    if value is None or isinstance(value, Tensor) or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, HistoryBuffer):
         logs, counts = value.data
         return {
-            "log_history": torch.from_numpy(np.array(logs, dtype=np.float64)),
-            "count_history": torch.from_numpy(np.array(counts, dtype=np.float64)),
+            "log_history": torch.from_numpy(np.array(logs)),
+            "count_history": torch.from_numpy(np.array(counts)),
             "max_length": value.max_length,
         }
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":

@@ -4,6 +4,7 @@ Every entry point reads by this module: ``--resume``, ``load_from``, ``init_cfg=
 of any library (through :mod:`mgca_mm.checkpoints.schemes`), ``tools/test.py``, the probe and the converters.
 """
 
+import contextlib
 import logging
 import os
 import pickletools
@@ -38,7 +39,6 @@ SAFE_NAMES = frozenset(
         "_codecs.encode",  # bytes, in the pickle protocol of torch
         "__builtin__.set",
         "builtins.set",
-        "builtins.complex",
     }
 )
 # Code that MMEngine's Runner.resume and its inferencers would execute: the config as text.
@@ -76,11 +76,7 @@ def read_checkpoint(
         CheckpointError: If it does not exist, is damaged, or holds no dict.
     """
     path = os.path.expanduser(path)
-    if not os.path.isfile(path):
-        raise CheckpointError(f"Checkpoint '{path}' does not exist.")
-    if os.path.getsize(path) == 0:
-        raise CheckpointError(f"Checkpoint '{path}' cannot be read: it is empty.")
-    try:
+    with _typed_errors(path):
         if path.endswith(".safetensors"):
             content = _read_safetensors(path, map_location)
         elif trust:
@@ -88,14 +84,9 @@ def read_checkpoint(
             print_log(warning, logger="current", level=logging.WARNING)
             content = torch.load(path, map_location=map_location, weights_only=False)
         else:
-            _require_plain(path)
+            require_plain(path)
             content = torch.load(path, map_location=map_location, weights_only=True)
             _require_stored(content, path)
-    except UserError:
-        raise
-    except Exception as error:  # torch, zipfile, pickletools and safetensors raise a dozen kinds for a damaged file
-        reason = next(iter(str(error).splitlines()), "")[:200] or type(error).__name__
-        raise CheckpointError(f"Checkpoint '{path}' cannot be read: {reason}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"Checkpoint '{path}' holds no dict but {type(content).__name__}.")
     _disarm(content)
@@ -109,21 +100,48 @@ def _read_safetensors(path: str, map_location: Any) -> dict[str, Any]:
     return {"state_dict": safetensors.torch.load_file(path, device=str(device)), "meta": meta}
 
 
-def _require_plain(path: str) -> None:
-    """Refuse a file that names anything beyond :data:`SAFE_NAMES`, before torch opens it."""
-    with open(path, "rb") as file:
+def require_plain(path: str | os.PathLike) -> None:
+    """Refuse a torch file that holds more than tensors and plain data, by looking at it without reading it.
+
+    For files that another library reads by itself: timm's ``checkpoint_path``, the weights of a text model.
+
+    Args:
+        path: Local file.
+
+    Raises:
+        UntrustedCheckpointError: If it names anything beyond :data:`SAFE_NAMES`.
+        CheckpointError: If it does not exist or is damaged.
+    """
+    path = os.fspath(path)
+    with _typed_errors(path), open(path, "rb") as file:
         if file.read(2) == b"PK":
             names = _names_in_archive(path)
         else:
             file.seek(0)
             names = [name for _ in range(5) for name in _names(file)]  # magic, version, system, content, storage keys
-    for name in names:
-        if not _is_safe(name):
-            raise UntrustedCheckpointError(
-                f"Checkpoint '{path}' is refused: it holds '{name[:100]}' besides tensors and plain data, and reading "
-                "that could run code.\nIf you made it yourself, add --trust-checkpoint, or convert it once: "
-                "tools/convert_checkpoint.py publish IN OUT.safetensors --trust-checkpoint"
-            )
+        for name in names:
+            if not _is_safe(name):
+                raise UntrustedCheckpointError(
+                    f"Checkpoint '{path}' is refused: it holds '{name[:100]}' besides tensors and plain data, and "
+                    "reading that could run code.\nIf you made it, add --trust-checkpoint or convert it once:\n"
+                    "tools/convert_checkpoint.py publish IN OUT.safetensors --trust-checkpoint"
+                )
+
+
+@contextlib.contextmanager
+def _typed_errors(path: str) -> Iterator[None]:
+    """Turn what goes wrong with a file into an error that names it."""
+    if not os.path.isfile(path):
+        raise CheckpointError(f"Checkpoint '{path}' does not exist.")
+    if os.path.getsize(path) == 0:
+        raise CheckpointError(f"Checkpoint '{path}' cannot be read: it is empty.")
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # torch, zipfile, pickletools and safetensors raise a dozen kinds for a damaged file
+        reason = next(iter(str(error).splitlines()), "")[:200] or type(error).__name__
+        raise CheckpointError(f"Checkpoint '{path}' cannot be read: {reason}") from error
 
 
 def _names_in_archive(path: str) -> list[str]:
@@ -190,6 +208,8 @@ def _disarm(content: dict) -> None:
     for name, value in runtime_info.items():
         if isinstance(value, str) and "ckpt" in str(name):  # last_ckpt, best_ckpt, best_ckpt_<metric>
             runtime_info[name] = os.path.basename(value)
+        elif name == "keep_ckpt_ids":  # of which MMEngine makes names of files to delete
+            runtime_info[name] = [step for step in value if isinstance(step, int)] if isinstance(value, list) else []
 
 
 def _child(node: Any, *keys: str) -> dict:

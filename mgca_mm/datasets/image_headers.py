@@ -27,6 +27,19 @@ def png_shape(data: bytes) -> tuple[int, int]:
     return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
 
 
+def require_png_chunks(data: bytes) -> None:
+    """Raise ``ValueError`` unless the chunks of a PNG are in the file as long as they say.
+
+    OpenCV allocates and clears what a chunk says it holds, up to 2 GB, before it finds that the file is shorter.
+    """
+    position, kind = len(PNG_MAGIC), b""
+    while kind != b"IEND":  # What follows it is not read.
+        kind = data[position + 4 : position + 8]
+        position += 12 + int.from_bytes(data[position : position + 4], "big")
+        if position > len(data):
+            raise ValueError("the PNG is truncated")
+
+
 def jpeg_shape(data: bytes) -> tuple[int, int]:
     """Height and width from the frame header of a JPEG or JPEG-LS whose end is there.
 

@@ -7,7 +7,14 @@ import cv2
 import numpy as np
 
 from mgca_mm.datasets.dicom import decode_dicom, is_dicom
-from mgca_mm.datasets.image_headers import JPEG_MAGIC, PNG_MAGIC, jpeg_shape, png_shape, refuse_huge
+from mgca_mm.datasets.image_headers import (
+    JPEG_MAGIC,
+    PNG_MAGIC,
+    jpeg_shape,
+    png_shape,
+    refuse_huge,
+    require_png_chunks,
+)
 from mgca_mm.errors import UserError
 
 MAX_BYTES = 512 * 1024 * 1024
@@ -38,6 +45,7 @@ def read_radiograph(path: str | Path) -> np.ndarray:
     try:
         if data.startswith(PNG_MAGIC):
             refuse_huge(*png_shape(data))
+            require_png_chunks(data)
         elif data.startswith(JPEG_MAGIC):
             refuse_huge(*jpeg_shape(data))
         else:

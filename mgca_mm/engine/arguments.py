@@ -23,8 +23,6 @@ RANGES: dict[str, tuple[float, bool]] = {
     "num_prototypes": (2, True),
     "max_length": (3, True),  # a word between [CLS] and [SEP]
 }
-
-
 # torch's own hints do not resolve at run time.
 _LOADER_HINTS = {
     "batch_size": int | None,

@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 # /a/b and what follows, but neither a URL nor a fraction.
 _ABSOLUTE = re.compile(r"(?<![\w.:/<>])~?/(?:[^\s'\"/:,;()\[\]{}]+/)+")
+_FOLDERS = ("data_root", "work_dir", "load_from")  # whatever their values look like
 
 
 def keep_files_private() -> None:
@@ -32,7 +33,7 @@ def without_paths(cfg: Config) -> tuple[Config, dict[str, str]]:
     """
     replaced: dict[str, str] = {}
     for key, value in _strings(cfg._cfg_dict, ""):
-        if _is_path(value):
+        if key in _FOLDERS or _is_path(value):
             replaced.setdefault(value, f"<{key}>")
     shown = Config(_replace(cfg._cfg_dict.to_dict(), replaced), filename=cfg.filename)
     return shown, replaced
@@ -47,7 +48,9 @@ class PathFilter(logging.Filter):
 
     def __init__(self, known: Mapping[str, str]):
         super().__init__()
-        self.known = sorted(known.items(), key=lambda item: len(item[0]), reverse=True)
+        # A bare name, such as data, is a word as well.
+        paths = [item for item in known.items() if os.sep in item[0]]
+        self.known = sorted(paths, key=lambda item: len(item[0]), reverse=True)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change a message, and let it pass."""

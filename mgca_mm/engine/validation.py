@@ -184,7 +184,7 @@ def _check(node: Any, path: str, key: str, registry: Registry, strict: bool) -> 
         if constructor is None:
             return
         _check_arguments(node, path, constructor, _TAKEN_OUT.get(key, set()), strict)
-        strict = constructor.__module__.startswith(_OURS)
+        strict = _module(constructor).startswith(_OURS)
     elif key in _LOADERS:
         _check_arguments(node, path, DataLoader, _LOADER, strict)
     elif strict:
@@ -230,7 +230,7 @@ def _check_arguments(node: Mapping, path: str, constructor: Any, taken_out: set[
             name = getattr(constructor, "__name__", str(constructor))
             raise UserError(f"Config key '{path}.{key}': {name} has no such argument{_or_nearest(key, known)}")
     _require_kinds(f"{path}.", given, constructor)
-    if constructor is DataLoader or constructor.__module__.startswith(_RANGED):
+    if constructor is DataLoader or _module(constructor).startswith(_RANGED):
         for key, value in given.items():
             requirement = violated_range(key, value)
             if requirement:
@@ -239,7 +239,7 @@ def _check_arguments(node: Mapping, path: str, constructor: Any, taken_out: set[
 
 def _require_kinds(prefix: str, values: Mapping[str, Any], constructor: Any) -> None:
     hints = hints_of(constructor)
-    module = constructor.__module__
+    module = _module(constructor)
     if constructor in (Runner, DataLoader) or module.startswith("mgca_mm."):
         fits = suits
     else:
@@ -249,6 +249,10 @@ def _require_kinds(prefix: str, values: Mapping[str, Any], constructor: Any) -> 
             raise UserError(
                 f"Config key '{prefix}{key}' must be {describe(hints[key])}, got {type(value).__name__} {value!r:.60}."
             )
+
+
+def _module(constructor: Any) -> str:
+    return getattr(constructor, "__module__", None) or ""  # a partial function has none
 
 
 def _find(name: str, scope: str | None, registry: Registry) -> Any:

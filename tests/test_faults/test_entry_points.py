@@ -1,6 +1,8 @@
 """Poisoned checkpoints at every way into the package: a typed error, and nothing executed."""
 
+import json
 import runpy
+import shutil
 import sys
 
 import pytest
@@ -54,6 +56,36 @@ def test_init_cfg(poison, scope, files):
     with pytest.raises(UserError):
         model.init_weights()
     assert_nothing_happened(files)
+
+
+@pytest.mark.parametrize("poison", POISONS)
+def test_timm(poison, files):
+    """Its models read ``checkpoint_path`` without MMEngine."""
+    backbone = dict(type="mmpretrain.TIMMBackbone", model_name="resnet18", checkpoint_path=str(files / f"{poison}.pth"))
+    plain = poison in ("config_text", "expanded")  # timm finds that the weights are of another model
+    with pytest.raises(RuntimeError if plain else UserError):
+        ROOT_MODELS.build(dict(type="mgca_mm.ImageEncoder", backbone=backbone, input_size=32))
+    assert_nothing_happened(files)
+
+
+@pytest.mark.parametrize("poison", POISONS)
+def test_a_text_model(poison, files, tmp_path):
+    """Folders of transformers: weights as a pickle."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "architectures": ["BertModel"]}))
+    shutil.copy(files / f"{poison}.pth", tmp_path / "pytorch_model.bin")
+    with pytest.raises(UserError):
+        ROOT_MODELS.build(dict(type="mgca_mm.TextEncoder", pretrained=str(tmp_path)))
+    assert_nothing_happened(files)
+
+
+def test_a_text_model_with_code_of_its_own(tmp_path):
+    mark = tmp_path / "mark"
+    auto_map = {"AutoConfig": "code.C", "AutoModel": "code.M"}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "unheard-of", "auto_map": auto_map}))
+    (tmp_path / "code.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    with pytest.raises(UserError):
+        ROOT_MODELS.build(dict(type="mgca_mm.TextEncoder", pretrained=str(tmp_path)))
+    assert not mark.exists()
 
 
 @pytest.mark.parametrize("poison", POISONS)

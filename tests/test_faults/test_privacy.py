@@ -125,9 +125,18 @@ def test_the_config_that_is_written_down_runs_again(prepared, tmp_path):
 
 
 def test_urls_and_hub_names_are_shown():
-    cfg = Config(dict(a="https://example.org/x/y.pth", b="emilyalsentzer/Bio_ClinicalBERT", c="mmdet.X", d=["/x/y"]))
+    cfg = Config(
+        dict(
+            a="https://example.org/x/y.pth",
+            b="emilyalsentzer/Bio_ClinicalBERT",
+            c="mmdet.X",
+            d=["/x/y"],
+            work_dir="runs",
+        )
+    )
     shown, _ = without_paths(cfg)
     assert (shown.a, shown.b, shown.c, shown.d) == (cfg.a, cfg.b, cfg.c, ["<d>"])
+    assert shown.work_dir == "<work_dir>"
 
 
 @pytest.mark.parametrize(
@@ -136,13 +145,14 @@ def test_urls_and_hub_names_are_shown():
         ("Checkpoints will be saved to /home/a b/run.", "Checkpoints will be saved to <work_dir>."),
         ("load /mnt/p10/s5/x.pth now", "load …/x.pth now"),
         ("get https://a.b/c/d.pth", "get https://a.b/c/d.pth"),
+        ("data_time: 0.1", "data_time: 0.1"),
         ("loss 3/4, Epoch [1][2/9]", "loss 3/4, Epoch [1][2/9]"),
         ("read 'data/phantom/train.json'", "read '<data_root>/train.json'"),
     ],
 )
 def test_messages(message, expected):
     record = logging.LogRecord("x", logging.INFO, "", 0, "%s", (message,), None)
-    PathFilter({"/home/a b/run": "<work_dir>", "data/phantom": "<data_root>"}).filter(record)
+    PathFilter({"/home/a b/run": "<work_dir>", "data/phantom": "<data_root>", "data": "<x>"}).filter(record)
     assert record.getMessage() == expected
 
 

@@ -144,9 +144,11 @@ def test_a_training_checkpoint_needs_no_trust(tmp_path):
 
 def test_paths_in_a_checkpoint_lead_nowhere(tmp_path):
     """MMEngine deletes the file or folder that a checkpoint names as the best so far."""
-    content = {"message_hub": {"runtime_info": {"best_ckpt": "/home/someone", "best_ckpt_auc": "../../x"}}}
+    info = {"best_ckpt": "/home/someone", "best_ckpt_auc": "../../x", "keep_ckpt_ids": [1, "../../x", 2]}
+    content = {"message_hub": {"runtime_info": info}}
     torch.save(content, tmp_path / "c.pth")
     assert read_checkpoint(tmp_path / "c.pth")["message_hub"]["runtime_info"] == {
         "best_ckpt": "someone",
         "best_ckpt_auc": "x",
+        "keep_ckpt_ids": [1, 2],
     }

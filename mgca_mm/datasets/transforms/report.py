@@ -9,6 +9,9 @@ from mmcv.transforms import BaseTransform
 from mgca_mm.datasets.preparation.tokenizer import load_tokenizer
 from mgca_mm.registry import TRANSFORMS
 
+# More than any piece has: what follows is cut off in any case, and tokenising 10 MB takes seconds.
+_CHARACTERS_PER_PIECE = 1000
+
 
 @TRANSFORMS.register_module()
 class TokenizeReport(BaseTransform):
@@ -40,8 +43,11 @@ class TokenizeReport(BaseTransform):
         if self._loaded is None:
             self._loaded = load_tokenizer(self.tokenizer or str(Path(results["data_root"]) / "tokenizer"))
         report = results["report"]
+        text = report if isinstance(report, str) else " ".join(report)
+        # Lone surrogates, which json can hold, are no text to the tokenizer.
+        text = text[: _CHARACTERS_PER_PIECE * self.max_length].encode("utf-8", "replace").decode()
         encoding = self._loaded(
-            report if isinstance(report, str) else " ".join(report),
+            text,
             max_length=self.max_length,
             truncation=True,
             padding="max_length",

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mgca_mm.checkpoints.reading import require_plain
 from mgca_mm.errors import UserError
 from mgca_mm.models.activation_checkpointing import checkpoint_blocks
 from mgca_mm.models.cls_attention import ClsAttention
@@ -138,6 +139,9 @@ class ImageEncoder(BaseModule):
 
 
 def _build(backbone: dict) -> nn.Module:
+    weights = backbone.get("checkpoint_path")
+    if weights and not str(weights).endswith((".npz", ".npy", ".safetensors")):
+        require_plain(weights)
     try:
         model = MODELS.build(backbone)
     except OSError as error:  # timm's pretrained=True without access to the hub

@@ -6,6 +6,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
+from mgca_mm.checkpoints.reading import require_plain
 from mgca_mm.errors import UserError
 from mgca_mm.models.cls_attention import ClsAttention
 from mgca_mm.registry import MODELS
@@ -120,6 +121,8 @@ def _last_attention(model: nn.Module) -> nn.Module | None:
 
 
 def _load(pretrained: str, overrides: dict) -> nn.Module:
+    for weights in Path(pretrained).glob("pytorch_model*.bin"):
+        require_plain(weights)
     try:
         model, info = AutoModel.from_pretrained(
             pretrained, **overrides, output_loading_info=True, trust_remote_code=False

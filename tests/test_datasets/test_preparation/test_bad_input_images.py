@@ -42,7 +42,7 @@ def test_a_truncated_image(tmp_path, name):
     number = len(tree.images)
     refuse(name, raw, f"1 of {number} images are missing or broken.*max-rejected is 0.01. The first:\n.*{broken}: ")
     assert tree.images[1] in (tmp_path / "refused" / "failed.csv").read_text()
-    manifest = prepare_without(name, raw, {tree.images[1]: "cannot be decoded" if broken.suffix == ".png" else ""})
+    manifest = prepare_without(name, raw, {tree.images[1]: "truncated" if broken.suffix == ".png" else ""})
     assert manifest["total"]["images"] == number - 1
     assert manifest["filters"][-1] == {"stage": "image readable", "kept": number - 1, "dropped": 1}
 
