@@ -1,13 +1,15 @@
-from .alignments import InstanceAlignment, PrototypeAlignment, SigmoidAlignment, TokenAlignment
+from .alignments import Alignment, InstanceAlignment, PrototypeAlignment, SigmoidAlignment, TokenAlignment
 from .attention import CrossModalAttention, SimilarityAttention
 from .data_preprocessor import ImageReportDataPreprocessor
 from .image_encoders import ImageEncoder
-from .losses import FocalLogDiceLoss, InfoNCELoss, SwappedPredictionLoss, TokenInfoNCELoss
+from .losses import FocalLogDiceLoss, InfoNCELoss, SwappedPredictionLoss, TokenInfoNCELoss, TripletLoss
+from .pooling import WeldonPooling
 from .pretrainer import ImageReportPretrainer
-from .projectors import Projector
+from .projectors import LinearProjector, Projector
 from .text_encoders import ReleasedWordMerging, TextEncoder, WordMerging
 
 __all__ = [
+    "Alignment",
     "CrossModalAttention",
     "FocalLogDiceLoss",
     "ImageEncoder",
@@ -15,6 +17,7 @@ __all__ = [
     "ImageReportPretrainer",
     "InfoNCELoss",
     "InstanceAlignment",
+    "LinearProjector",
     "Projector",
     "PrototypeAlignment",
     "ReleasedWordMerging",
@@ -24,5 +27,7 @@ __all__ = [
     "TextEncoder",
     "TokenAlignment",
     "TokenInfoNCELoss",
+    "TripletLoss",
+    "WeldonPooling",
     "WordMerging",
 ]

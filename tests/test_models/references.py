@@ -5,16 +5,39 @@ import math
 import torch
 
 
-def info_nce(images, texts, temperature, reduction="mean"):
-    """Eq. 1-3 over one batch."""
+def info_nce(images, texts, temperature, reduction="mean", image_weight=0.5):
+    """Eq. 1-3 over one batch; with a weight, ConVIRT's eq. 4."""
     n = len(images)
     total = {"i2t": 0.0, "t2i": 0.0}
     for i in range(n):
         for name, queries, keys in (("i2t", images, texts), ("t2i", texts, images)):
             terms = [torch.exp(torch.dot(queries[i], keys[j]) / temperature) for j in range(n)]
             total[name] = total[name] - torch.log(terms[i] / sum(terms)) / n
-    both = total["i2t"] + total["t2i"]
-    return both / 2 if reduction == "mean" else both
+    if reduction == "sum":
+        return total["i2t"] + total["t2i"]
+    return image_weight * total["i2t"] + (1 - image_weight) * total["t2i"]
+
+
+def triplet(images, texts, margin, num_negatives=1):
+    """Hinge on the hardest negatives of one batch, both ways."""
+    n = len(images)
+    total = 0.0
+    for queries, keys in ((images, texts), (texts, images)):
+        for i in range(n):
+            positive = torch.dot(queries[i], keys[i])
+            hinges = [margin + torch.dot(queries[i], keys[j]) - positive for j in range(n) if j != i]
+            hinges = sorted((h if h > 0 else 0 * h for h in hinges), key=float, reverse=True)[:num_negatives]
+            total = total + sum(hinges) / len(hinges) / n
+    return total
+
+
+def weldon_pooling(regions, weight, bias, k):
+    """Mean of the k highest and of the k lowest activations of each map, for one image."""
+    pooled = []
+    for w, b in zip(weight, bias, strict=True):
+        ordered = sorted((torch.dot(region, w) + b for region in regions), key=float)
+        pooled.append(sum(ordered[-k:]) / k + sum(ordered[:k]) / k)
+    return torch.stack(pooled)
 
 
 def sigmoid_loss(images, texts, temperature, bias):

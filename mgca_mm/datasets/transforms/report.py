@@ -1,6 +1,7 @@
 """Tokenisation of reports."""
 
 import itertools
+import random
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,21 @@ from mmcv.transforms import BaseTransform
 
 from mgca_mm.datasets.preparation.tokenizer import load_tokenizer
 from mgca_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class SampleSentence(BaseTransform):
+    """Keeps one sentence of a report, drawn uniformly at each visit (ConVIRT).
+
+    Required and modified key: ``report``, a list of sentences; a report of one string stays as it is.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Draw a sentence."""
+        report = results["report"]
+        if not isinstance(report, str) and len(report) > 1:
+            results["report"] = [random.choice(report)]
+        return results
 
 
 @TRANSFORMS.register_module()

@@ -4,7 +4,6 @@ import math
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mgca_mm.distributed import gather, own_slice
@@ -12,9 +11,11 @@ from mgca_mm.models.losses import sinkhorn_codes
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, TextFeatures
 
+from .base import Alignment
+
 
 @MODELS.register_module()
-class PrototypeAlignment(BaseModule):
+class PrototypeAlignment(Alignment):
     """Makes both modalities of a pair choose the same disease-level prototype (MGCA §3.4).
 
     Args:
@@ -30,8 +31,6 @@ class PrototypeAlignment(BaseModule):
     Attributes:
         frozen: No gradient reaches the prototypes while True; ``FreezePrototypesHook`` sets it in the first epoch.
     """
-
-    uses_tokens = False
 
     def __init__(
         self,

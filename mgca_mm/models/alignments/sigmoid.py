@@ -3,7 +3,6 @@
 import math
 
 import torch
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -11,9 +10,11 @@ from mgca_mm.distributed import gather, own_slice
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, TextFeatures
 
+from .base import Alignment
+
 
 @MODELS.register_module()
-class SigmoidAlignment(BaseModule):
+class SigmoidAlignment(Alignment):
     """Every image with every report is a question of its own: is this the pair? (Zhai et al., *SigLIP*, ICCV 2023)
 
     With z_ij = 1 for the pair i = j and −1 otherwise, cosine s_ij, learned temperature t = e^t' and bias b::
@@ -29,8 +30,6 @@ class SigmoidAlignment(BaseModule):
         gather: Take negatives from all ranks or from this rank only.
         init_cfg: MMEngine initialisation.
     """
-
-    uses_tokens = False
 
     def __init__(
         self,
