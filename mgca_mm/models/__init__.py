@@ -1,4 +1,11 @@
-from .alignments import Alignment, InstanceAlignment, PrototypeAlignment, SigmoidAlignment, TokenAlignment
+from .alignments import (
+    Alignment,
+    InstanceAlignment,
+    LocalAlignment,
+    PrototypeAlignment,
+    SigmoidAlignment,
+    TokenAlignment,
+)
 from .attention import CrossModalAttention, SimilarityAttention
 from .data_preprocessor import ImageReportDataPreprocessor
 from .image_encoders import ImageEncoder
@@ -18,6 +25,7 @@ __all__ = [
     "InfoNCELoss",
     "InstanceAlignment",
     "LinearProjector",
+    "LocalAlignment",
     "Projector",
     "PrototypeAlignment",
     "ReleasedWordMerging",

@@ -14,7 +14,10 @@ from tests.conftest import SMALL_MODEL, small_batch
 
 BATCH = 8
 # Name → alignments; "-local" takes negatives and codes from the own rank only.
-CASES = ("ita", "cta", "cpa", "sigmoid", "chunked", "ita+cta+cpa", "ita-local", "cpa-local", "sigmoid-local")
+CASES = (
+    *("ita", "cta", "cpa", "sigmoid", "chunked", "triplet", "learned", "local+ita", "ita+cta+cpa"),
+    *("ita-local", "cpa-local", "sigmoid-local", "local+ita-local"),
+)
 
 
 def build(case):
@@ -26,6 +29,9 @@ def build(case):
         **SMALL_MODEL["alignments"],
         "sigmoid": dict(type="mgca_mm.SigmoidAlignment"),
         "chunked": dict(type="mgca_mm.InstanceAlignment", chunk_size=3),
+        "triplet": dict(type="mgca_mm.InstanceAlignment", loss=dict(type="mgca_mm.TripletLoss", num_negatives=2)),
+        "learned": dict(type="mgca_mm.InstanceAlignment", loss=dict(type="mgca_mm.InfoNCELoss", learnable=True)),
+        "local": dict(type="mgca_mm.LocalAlignment", chunk_size=3),
     }
     alignments = {name: dict(known[name]) for name in names.split("+")}
     if local:

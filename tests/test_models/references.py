@@ -127,6 +127,34 @@ def swapped_prediction(image_scores, text_scores, image_codes, text_codes, tempe
     return total
 
 
+def local_similarity(regions, words, mask, word_sharpness=4.0, report_sharpness=5.0):
+    """GLoRIA's similarity of one image with one report; padding words do not exist."""
+    words = [word for word, real in zip(words, mask, strict=True) if real]
+    among = []
+    for region in regions:
+        terms = [torch.exp(torch.dot(region, word)) for word in words]
+        among.append([term / sum(terms) for term in terms])
+    total = 0.0
+    for index, word in enumerate(words):
+        terms = [torch.exp(word_sharpness * among[s][index]) for s in range(len(regions))]
+        context = sum(term / sum(terms) * region for term, region in zip(terms, regions, strict=True))
+        cosine = torch.dot(context, word) / (context.norm() * word.norm())
+        total = total + torch.exp(report_sharpness * cosine)
+    return torch.log(total)
+
+
+def similarity_info_nce(similarity, sharpness):
+    """Both directions of InfoNCE on similarities s[image][report], added."""
+    n = len(similarity)
+    total = 0.0
+    for i in range(n):
+        row = sum(torch.exp(sharpness * similarity[i][j]) for j in range(n))
+        column = sum(torch.exp(sharpness * similarity[j][i]) for j in range(n))
+        own = torch.exp(sharpness * similarity[i][i])
+        total = total - (torch.log(own / row) + torch.log(own / column)) / n
+    return total
+
+
 def merge_word_pieces(pieces, piece_attention, attention_mask, is_continuation):
     """Words, attention and mask of one report, piece by piece."""
     length, channels = pieces.shape

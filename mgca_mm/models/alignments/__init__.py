@@ -2,8 +2,16 @@
 
 from .base import Alignment
 from .instance import InstanceAlignment
+from .local import LocalAlignment
 from .prototype import PrototypeAlignment
 from .sigmoid import SigmoidAlignment
 from .token import TokenAlignment
 
-__all__ = ["Alignment", "InstanceAlignment", "PrototypeAlignment", "SigmoidAlignment", "TokenAlignment"]
+__all__ = [
+    "Alignment",
+    "InstanceAlignment",
+    "LocalAlignment",
+    "PrototypeAlignment",
+    "SigmoidAlignment",
+    "TokenAlignment",
+]
