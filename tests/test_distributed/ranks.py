@@ -15,8 +15,8 @@ from tests.conftest import SMALL_MODEL, small_batch
 BATCH = 8
 # Name → alignments; "-local" takes negatives and codes from the own rank only.
 CASES = (
-    *("ita", "cta", "cpa", "sigmoid", "chunked", "triplet", "learned", "local+ita", "ita+cta+cpa"),
-    *("ita-local", "cpa-local", "sigmoid-local", "local+ita-local"),
+    *("ita", "cta", "cpa", "sigmoid", "chunked", "triplet", "learned", "matching", "local+ita", "ita+cta+cpa"),
+    *("ita-local", "cpa-local", "sigmoid-local", "matching-local", "local+ita-local"),
 )
 
 
@@ -31,6 +31,7 @@ def build(case):
         "chunked": dict(type="mgca_mm.InstanceAlignment", chunk_size=3),
         "triplet": dict(type="mgca_mm.InstanceAlignment", loss=dict(type="mgca_mm.TripletLoss", num_negatives=2)),
         "learned": dict(type="mgca_mm.InstanceAlignment", loss=dict(type="mgca_mm.InfoNCELoss", learnable=True)),
+        "matching": dict(type="mgca_mm.MatchingAlignment", embed_dims=16),
         "local": dict(type="mgca_mm.LocalAlignment", chunk_size=3),
     }
     alignments = {name: dict(known[name]) for name in names.split("+")}

@@ -155,6 +155,17 @@ def similarity_info_nce(similarity, sharpness):
     return total
 
 
+def matching(images, texts, classify):
+    """Binary cross-entropy of each pair and of each image with the report half a batch away."""
+    n = len(images)
+    total = 0.0
+    for i in range(n):
+        own = classify(torch.cat([images[i], texts[i]]))
+        other = classify(torch.cat([images[i], texts[(i + n // 2) % n]]))
+        total = total + torch.log(1 + torch.exp(-own)) + torch.log(1 + torch.exp(other))
+    return total / (2 * n)
+
+
 def merge_word_pieces(pieces, piece_attention, attention_mask, is_continuation):
     """Words, attention and mask of one report, piece by piece."""
     length, channels = pieces.shape

@@ -3,6 +3,7 @@
 from .base import Alignment
 from .instance import InstanceAlignment
 from .local import LocalAlignment
+from .matching import MatchingAlignment
 from .prototype import PrototypeAlignment
 from .sigmoid import SigmoidAlignment
 from .token import TokenAlignment
@@ -11,6 +12,7 @@ __all__ = [
     "Alignment",
     "InstanceAlignment",
     "LocalAlignment",
+    "MatchingAlignment",
     "PrototypeAlignment",
     "SigmoidAlignment",
     "TokenAlignment",
