@@ -58,20 +58,24 @@ def require_data(cfg: Config) -> None:
 
 
 def _require_embeddings(cfg: Config, dataset: dict) -> None:
-    rows = cfg.get("model", {}).get("text_encoder", {}).get("config", {}).get("vocab_size")
+    model = cfg.get("model", {})
+    parts = {"text_encoder.config": (model.get("text_encoder") or {}).get("config") or {}}
+    parts |= {f"alignments.{name}": alignment for name, alignment in model.get("alignments", {}).items()}
+    rows = {f"model.{name}.vocab_size": part["vocab_size"] for name, part in parts.items() if "vocab_size" in part}
     tokenizers = [
         step.get("tokenizer") or str(Path(dataset["data_root"]) / "tokenizer")
         for step in dataset.get("pipeline", [])
         if step["type"].endswith("TokenizeReport")
     ]
-    if rows is None or not tokenizers:
+    if not rows or not tokenizers:
         return
     pieces = len(load_tokenizer(tokenizers[0]))
-    if pieces > rows:
-        raise UserError(
-            f"The tokenizer '{tokenizers[0]}' has {pieces} pieces, but the text encoder has {rows} embeddings.\n"
-            f"Set model.text_encoder.config.vocab_size={pieces}, or prepare the data with --vocab-size {rows}."
-        )
+    for key, size in rows.items():
+        if pieces > size:
+            raise UserError(
+                f"The tokenizer '{tokenizers[0]}' has {pieces} pieces, but {key} is {size}.\n"
+                f"Set {key}={pieces}, or prepare the data with --vocab-size {size}."
+            )
 
 
 def _replace(node: Any, old: str, new: Any) -> None:

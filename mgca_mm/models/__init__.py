@@ -1,5 +1,6 @@
 from .alignments import (
     Alignment,
+    CaptioningAlignment,
     InstanceAlignment,
     LocalAlignment,
     MatchingAlignment,
@@ -9,6 +10,7 @@ from .alignments import (
 )
 from .attention import CrossModalAttention, SimilarityAttention
 from .data_preprocessor import ImageReportDataPreprocessor
+from .decoders import LSTMDecoder, MemoryTransformerDecoder
 from .image_encoders import ImageEncoder
 from .losses import FocalLogDiceLoss, InfoNCELoss, SwappedPredictionLoss, TokenInfoNCELoss, TripletLoss
 from .pooling import WeldonPooling
@@ -18,6 +20,7 @@ from .text_encoders import ReleasedWordMerging, TextEncoder, WordMerging
 
 __all__ = [
     "Alignment",
+    "CaptioningAlignment",
     "CrossModalAttention",
     "FocalLogDiceLoss",
     "ImageEncoder",
@@ -25,9 +28,11 @@ __all__ = [
     "ImageReportPretrainer",
     "InfoNCELoss",
     "InstanceAlignment",
+    "LSTMDecoder",
     "LinearProjector",
     "LocalAlignment",
     "MatchingAlignment",
+    "MemoryTransformerDecoder",
     "Projector",
     "PrototypeAlignment",
     "ReleasedWordMerging",

@@ -141,8 +141,9 @@ class ImageReportPretrainer(BaseModel):
         rows: dict[str, Tensor] = {}
         if self.encodes_reports:
             rows = dict(image_embedding=image.global_feature, report_embedding=text.global_feature)
-        for alignment in self.alignments.values():
-            rows |= alignment.predict(image, text)
+        with torch.autocast(text.piece_ids.device.type, enabled=False):
+            for alignment in self.alignments.values():
+                rows |= alignment.predict(image, text)
         losses = {name: value for name, value in losses.items() if "loss" in name}
         for index, sample in enumerate(data_samples):
             sample.losses = losses

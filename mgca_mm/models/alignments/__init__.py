@@ -1,6 +1,7 @@
 """A pretraining method is a dict of alignments; each maps the features of both modalities to losses."""
 
 from .base import Alignment
+from .captioning import CaptioningAlignment
 from .instance import InstanceAlignment
 from .local import LocalAlignment
 from .matching import MatchingAlignment
@@ -10,6 +11,7 @@ from .token import TokenAlignment
 
 __all__ = [
     "Alignment",
+    "CaptioningAlignment",
     "InstanceAlignment",
     "LocalAlignment",
     "MatchingAlignment",
