@@ -183,3 +183,58 @@ def merge_word_pieces(pieces, piece_attention, attention_mask, is_continuation):
             weights[slot] += piece_attention[t]
             mask[slot] = True
     return words, weights, mask
+
+
+def lstm_decoder(decoder, piece_ids, regions):
+    """States of LSTMDecoder for one report, step by step, from its parameters."""
+    lstm, dims = decoder.lstm, decoder.embed_dims
+    both = torch.tanh(decoder.initial_state.weight @ regions.mean(0) + decoder.initial_state.bias)
+    hidden, cell = both[:dims], both[dims:]
+    states = []
+    for piece in piece_ids:
+        gates = lstm.weight_ih_l0 @ decoder.embedding.weight[piece] + lstm.bias_ih_l0
+        gates = gates + lstm.weight_hh_l0 @ hidden + lstm.bias_hh_l0
+        i, f, g, o = (gates[k * dims : (k + 1) * dims] for k in range(4))
+        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+        hidden = torch.sigmoid(o) * torch.tanh(cell)
+        terms = [torch.exp(torch.dot(hidden, decoder.attention.weight @ v) / math.sqrt(dims)) for v in regions]
+        attended = sum(term / sum(terms) * v for term, v in zip(terms, regions, strict=True))
+        states.append(torch.tanh(decoder.output.weight @ torch.cat([attended, hidden]) + decoder.output.bias))
+    return states
+
+
+def multi_head_attention(module, states, context, causal):
+    """One attention of MemoryTransformerDecoder for one report: head by head, state by state."""
+    dims, size = len(states[0]), len(states[0]) // module.heads
+    both = [module.key_value.weight @ v + module.key_value.bias for v in context]
+    slots = [] if module.memory is None else list(module.memory)
+    out = []
+    for t, state in enumerate(states):
+        query = module.query.weight @ state + module.query.bias
+        seen = [*(both[: t + 1] if causal else both), *slots]
+        heads = []
+        for h in range(module.heads):
+            part = slice(h * size, (h + 1) * size)
+            terms = [torch.exp(torch.dot(query[part], kv[:dims][part]) / math.sqrt(size)) for kv in seen]
+            heads.append(sum(term / sum(terms) * kv[dims:][part] for term, kv in zip(terms, seen, strict=True)))
+        out.append(module.output.weight @ torch.cat(heads) + module.output.bias)
+    return out
+
+
+def layer_norm(norm, x):
+    centred = x - x.mean()
+    return centred / torch.sqrt((centred**2).mean() + norm.eps) * norm.weight + norm.bias
+
+
+def memory_transformer_decoder(decoder, piece_ids, regions):
+    """States of MemoryTransformerDecoder for one report."""
+    states = [decoder.embedding.weight[piece] + decoder.position.weight[t] for t, piece in enumerate(piece_ids)]
+    for layer in decoder.layers:
+        added = multi_head_attention(layer.self_attention, states, states, causal=True)
+        states = [layer_norm(layer.norms[0], s + a) for s, a in zip(states, added, strict=True)]
+        added = multi_head_attention(layer.region_attention, states, regions, causal=False)
+        states = [layer_norm(layer.norms[1], s + a) for s, a in zip(states, added, strict=True)]
+        first, second = layer.feedforward[0], layer.feedforward[2]
+        added = [second.weight @ torch.clamp(first.weight @ s + first.bias, min=0) + second.bias for s in states]
+        states = [layer_norm(layer.norms[2], s + a) for s, a in zip(states, added, strict=True)]
+    return states

@@ -62,7 +62,8 @@ class SigmoidAlignment(Alignment):
             texts = gather(texts)  # (R·B, D)
         target = own_slice(torch.arange(texts.shape[0], device=images.device), images.shape[0])
         logits = images @ texts.T * self.log_temperature.exp() + self.bias  # (B, R·B)
-        matched = F.one_hot(target, texts.shape[0]).to(logits.dtype)
+        # Not F.one_hot, which waits for the device to check its input.
+        matched = (target[:, None] == torch.arange(texts.shape[0], device=target.device)).to(logits.dtype)
         losses = F.binary_cross_entropy_with_logits(logits, matched, reduction="none")
         with torch.no_grad():
             probability = logits.sigmoid()
