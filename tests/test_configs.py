@@ -35,6 +35,9 @@ def test_one_step(path, prepared, tmp_path):
         cfg.model.text_encoder.pop("num_hidden_layers", None)
     if cfg.model.get("compile"):
         cfg.model.compile.backend = "eager"  # traced, but not compiled: there may be no compiler here
+    for alignment in cfg.model.alignments.values():
+        if alignment.type == "CaptioningAlignment":
+            alignment.max_length = 8  # untrained, it writes up to the longest length
     cfg.work_dir = str(tmp_path)
     cfg.train_cfg = dict(by_epoch=False, max_iters=1, val_interval=1)
     cfg.param_scheduler = None
@@ -59,6 +62,18 @@ def test_one_step(path, prepared, tmp_path):
     assert {"val/loss"} | retrieval <= set(scalars)
 
 
+def test_every_method_stands_in_the_model_index():
+    from modelindex.load_model_index import load
+
+    index = load(str(ROOT / "model-index.yml"))
+    index.build_models_with_collections()
+    listed = {model.config for model in index.models}
+    for folder in METHODS:
+        assert {str((folder / f"pretrain_{encoder}.py").relative_to(ROOT)) for encoder in ("vit", "resnet50")} <= listed
+        assert (folder / "README.md").is_file()
+    assert all((ROOT / config).is_file() for config in listed)
+
+
 def test_paper_numbers():
     """PROTOCOL.md §1, column "paper"."""
     cfg = Config.fromfile(ROOT / "configs/mgca/pretrain_vit.py")
@@ -78,6 +93,25 @@ def test_paper_numbers():
     )
     warmup, cosine = cfg.param_scheduler
     assert warmup.start_factor * optimizer.lr == pytest.approx(1e-8) and warmup.end == 20 and cosine.end == 50
+
+
+def test_numbers_of_the_baselines():
+    """PROTOCOL.md §6."""
+    alignments, projectors, text = {}, {}, {}
+    for method in METHODS:
+        model = Config.fromfile(method / "pretrain_resnet50.py").model
+        alignments[method.name], projectors[method.name] = model.alignments, model.projector
+        text[method.name] = model.text_encoder
+    contrast = alignments["convirt"].contrast.loss
+    assert (contrast.temperature, contrast.image_weight, projectors["convirt"].out_channels) == (0.1, 0.75, 512)
+    assert alignments["vsepp"].triplet.loss == alignments["dsve"].triplet.loss
+    assert (alignments["dsve"].triplet.loss.margin, alignments["dsve"].triplet.loss.num_negatives) == (0.2, 1)
+    local = alignments["gloria"].local
+    assert (local.word_sharpness, local.report_sharpness, local.loss.temperature) == (4, 5, 1 / 10)
+    assert alignments["gloria"].contrast.loss == local.loss and text["gloria"].num_summed_layers == 4
+    decoder = alignments["caption_transformer"].caption.decoder
+    assert (decoder.num_layers, decoder.num_heads, decoder.num_memory_slots) == (3, 8, 40)
+    assert text["caption_lstm"] is text["caption_transformer"] is None
 
 
 def test_released_numbers():
