@@ -38,6 +38,11 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
         if name in options and name in cfg:
             _replace(cfg._cfg_dict, cfg[name], options[name])
     cfg.merge_from_dict(options)
+    for split in ("train", "val", "test"):
+        # MMEngine marks what comes from "mgca_mm::…" by its scope, and then hands the mark to the function.
+        collate = (cfg.get(f"{split}_dataloader") or {}).get("collate_fn")
+        if isinstance(collate, dict):
+            collate.pop("_scope_", None)
     if cfg.get("image_init") == RANDOM:
         _start_at_random(cfg._cfg_dict)
     return cfg
