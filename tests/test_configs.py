@@ -7,7 +7,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mgca_mm.engine.config import load_config
-from tests.conftest import ROOT
+from mgca_mm.registry import MODELS
+from tests.conftest import ROOT, small_batch
 
 # Downstream configs have tests of their own.
 PRETRAINING = ("pretrain", "released", "ablation")
@@ -60,6 +61,15 @@ def test_one_step(path, prepared, tmp_path):
     assert math.isfinite(scalars["train/loss"].current())
     retrieval = {"val/i2t_R@1", "val/t2i_R@10"} if cfg.model.text_encoder is not None else set()
     assert {"val/loss"} | retrieval <= set(scalars)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs/quickstart").glob("pretrain_*.py")), ids=name)
+def test_every_parameter_is_trained(path):
+    """DistributedDataParallel would wait for the gradients of the others."""
+    model = MODELS.build(load_config(str(path)).model)
+    losses = model(small_batch(4, image_size=112, vocab_size=2000), mode="loss")
+    sum(value for key, value in losses.items() if "loss" in key).backward()
+    assert [key for key, parameter in model.named_parameters() if parameter.grad is None] == []
 
 
 def test_every_method_stands_in_the_model_index():

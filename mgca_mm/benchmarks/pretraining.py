@@ -132,6 +132,8 @@ def measure(
     batch = make_batch(model, image_size, batch_size, device)
     result: dict = dict(config=Path(config).name, batch_size=batch_size, precision=precision, compile=compile)
 
+    if against_naive and model.text_encoder is None:
+        raise UserError(f"{config} encodes no reports: there is no naive way of it. Leave --against out.")
     if against_naive:
         result["agreement"] = compare(model, make_naive(model), batch)
     flops = count_flops(model, batch)
