@@ -101,6 +101,27 @@ def test_downstream_checkpoints_and_init_cfg(tmp_path):
         assert torch.equal(other.state_dict()[name], tensor), name
 
 
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [("vit", "timm"), ("vit", "safetensors"), ("resnet18", "torchvision"), ("resnet18", "safetensors")],
+)
+def test_round_trips_are_exact(name, format, tmp_path):
+    """What is extracted comes back bit by bit."""
+    config = SMALL_VIT if name == "vit" else BACKBONES[name]
+    backbone = random_backbone(config)
+    path = tmp_path / "file.pth"
+    extract_backbone(checkpoint_of(backbone), path, format)
+    if format == "safetensors":
+        found = load_file(path)
+    else:
+        other = MODELS.build({**config, "init_cfg": dict(type="Pretrained", checkpoint=str(path))})
+        other.init_weights()
+        found = other.state_dict()
+    weights = backbone.state_dict()
+    assert found.keys() == weights.keys()
+    assert all(torch.equal(found[key], tensor) for key, tensor in weights.items())
+
+
 def test_other_backbones_keep_their_names(tmp_path):
     backbone = MODELS.build(dict(type="mmpretrain.RegNet", arch="regnetx_400mf"))
     for format in ("mmengine", "safetensors"):
@@ -143,17 +164,23 @@ def test_no_encoder_and_existing_folder(tmp_path):
     assert (tmp_path / "mine" / "file").read_text() == "keep"
 
 
-def run_tool(*words):
-    command = [sys.executable, str(ROOT / "tools/convert_checkpoint.py"), *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-
-def test_command_line_on_a_checkpoint_of_the_quickstart(tmp_path):
+def test_command_line(tmp_path):
+    """On a checkpoint with more in it than weights, and on half of one."""
     model = Config.fromfile(ROOT / "configs/quickstart/pretrain_clip_resnet18.py").model
-    torch.save({"meta": {"epoch": 1}, "state_dict": MODELS.build(model).state_dict()}, tmp_path / "epoch_1.pth")
-    done = run_tool("extract-backbone", tmp_path / "epoch_1.pth", tmp_path / "timm.pth", "--format", "timm")
+    content = {
+        "meta": {"epoch": 1},
+        "message_hub": {"runtime_info": {}},
+        "state_dict": MODELS.build(model).state_dict(),
+    }
+    torch.save(content, tmp_path / "epoch_1.pth")
+    (tmp_path / "broken.pth").write_bytes((tmp_path / "epoch_1.pth").read_bytes()[:1000])
+    command = [sys.executable, "tools/convert_checkpoint.py", "extract-backbone"]
+
+    def run(*words):
+        return subprocess.run([*command, *map(str, words)], cwd=ROOT, capture_output=True, text=True)
+
+    done = run(tmp_path / "epoch_1.pth", tmp_path / "timm.pth", "--format", "timm")
     assert done.returncode == 0, done.stderr
     assert "differ by" in done.stdout and (tmp_path / "timm.pth").is_file()
-    (tmp_path / "broken.pth").write_bytes((tmp_path / "epoch_1.pth").read_bytes()[:1000])
-    done = run_tool("extract-backbone", tmp_path / "broken.pth", tmp_path / "x.pth")
+    done = run(tmp_path / "broken.pth", tmp_path / "x.pth")
     assert done.returncode == 2 and "Traceback" not in done.stderr and not (tmp_path / "x.pth").exists()
