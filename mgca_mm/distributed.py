@@ -37,7 +37,12 @@ def own_slice(x: Tensor, local_size: int) -> Tensor:
 # torch.compile traces around these two instead of into them; with one process there is nothing to go around.
 @torch.compiler.disable
 def _all_gather(x: Tensor) -> Tensor:
-    return torch.cat(dist_nn.all_gather(x))
+    gathered = torch.cat(dist_nn.all_gather(x))
+    if gathered.requires_grad:
+        # PyTorch's backward pass over gloo receives into buffers with the strides of the gradient; a transposed one
+        # would arrive scrambled.
+        gathered.register_hook(torch.Tensor.contiguous)
+    return gathered
 
 
 @torch.compiler.disable

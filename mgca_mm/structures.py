@@ -13,13 +13,13 @@ class ImageFeatures(NamedTuple):
     """Features or, after projection, embeddings of a batch of radiographs.
 
     Attributes:
-        global_feature: (B, C) one vector an image.
+        global_feature: (B, C) one vector an image. None where reports are not encoded, so that nothing is compared.
         tokens: (B, S, C) one vector a region; C may differ from that of ``global_feature``. None where no
             alignment asks for tokens.
         token_weight: (B, S) importance of each region, detached and not yet normalised. None as above.
     """
 
-    global_feature: Tensor
+    global_feature: Tensor | None
     tokens: Tensor | None = None
     token_weight: Tensor | None = None
 
@@ -28,22 +28,26 @@ class TextFeatures(NamedTuple):
     """Features or, after projection, embeddings of a batch of reports.
 
     Attributes:
-        global_feature: (B, C) one vector a report.
+        global_feature: (B, C) one vector a report. None where reports are not encoded.
         tokens: (B, L, C) one vector a word. None where no alignment asks for tokens.
         token_weight: (B, L) importance of each word, detached and not yet normalised. None as above.
         token_mask: (B, L) True where a slot holds a real word. None as above.
+        piece_ids: (B, T) word pieces of the report, [CLS] first and [SEP] last. None before projection.
+        piece_mask: (B, T) True where a slot holds a real piece. None before projection.
     """
 
-    global_feature: Tensor
+    global_feature: Tensor | None
     tokens: Tensor | None = None
     token_weight: Tensor | None = None
     token_mask: Tensor | None = None
+    piece_ids: Tensor | None = None
+    piece_mask: Tensor | None = None
 
 
 class ImageReportSample(BaseDataElement):
     """Identity of one image-report pair and, after prediction, its embeddings.
 
     Meta information (from the dataset): ``image_id``, ``patient_id``, ``study_id``.
-    Data (from ``mode='predict'``): ``image_embedding`` (D,), ``report_embedding`` (D,), ``losses`` (dict of scalars:
-    the batch's losses, for averaging over the validation set).
+    Data (from ``mode='predict'``): ``losses`` (dict of scalars: the batch's losses, for averaging over the validation
+    set); ``image_embedding`` (D,) and ``report_embedding`` (D,) where reports are encoded; what the alignments predict.
     """

@@ -84,7 +84,8 @@ def prepared(tmp_path_factory):
     root = tmp_path_factory.mktemp("phantom")
     write_mimic_cxr(root / "raw", PhantomOptions(patients=16, seed=3, split=(0.5, 0.25, 0.25)), progress=False)
     prepare("mimic_cxr", root / "raw", root / "data", Options(image_size=128, vocab_size=1000))
-    text = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, vocab_size=1000)
+    # Four layers, because GLoRIA sums four.
+    text = dict(hidden_size=32, num_hidden_layers=4, num_attention_heads=4, intermediate_size=64, vocab_size=1000)
     AutoModel.from_config(AutoConfig.for_model("bert", **text)).save_pretrained(root / "text_model")
     AutoTokenizer.from_pretrained(root / "data" / "tokenizer").save_pretrained(root / "text_model")
     return root

@@ -14,6 +14,7 @@ from mgca_mm.errors import UserError
 from mgca_mm.reproduction import grid, jobs
 from mgca_mm.reproduction.grid import Cell, Profile, cells_of, command_of, run_cell
 from mgca_mm.reproduction.paper import paper_number
+from mgca_mm.reproduction.phantom import PRETRAINING
 from mgca_mm.reproduction.report import summarise, write_report
 from mgca_mm.reproduction.settings import ABLATIONS, SETTINGS, TABLES
 from tests.conftest import ROOT
@@ -140,7 +141,19 @@ def test_report(scripted, tmp_path):
     assert (tmp_path / "classification_rsna.png").stat().st_size > 5000
 
 
+def test_every_method_is_a_row():
+    """Those of configs/ pretrain on the phantom, and stand in the tables beside those the paper has numbers of."""
+    methods = {path.parent.name for path in (ROOT / "configs").glob("*/pretrain_vit.py")}
+    assert methods | set(ABLATIONS) == set(PRETRAINING)
+    assert all((ROOT / config).is_file() for config in PRETRAINING.values())
+    rows = {cell.init for cell in cells_of(["table1", "table2", "table3"], list(PRETRAINING), [1], [42], PROFILE)}
+    assert rows == methods
+
+
 def test_numbers_of_the_paper():
+    assert paper_number("classification_rsna", "resnet50", "vsepp", 100) == 67.9
+    assert paper_number("classification_chexpert", "resnet50", "caption_lstm", 10) == 85.3
+    assert paper_number("classification_covidx", "resnet50", "dsve", 10) is None
     assert paper_number("classification_chexpert", "resnet50", "random", 1) == 56.1
     assert paper_number("classification_covidx", "vit", "mgca", 100) == 92.3
     assert paper_number("detection_object_cxr", "resnet50", "mgca", 1) is None
@@ -157,7 +170,7 @@ def test_numbers_of_the_paper():
         (["mgca=FILE"], False, "expected vit:FILE"),
         (["mgca=vit:absent.pth"], False, "no such file: absent.pth"),
         (["mgca=vit:x"], True, "without files"),
-        (["convirt"], True, "on the phantom there are"),
+        (["blip"], True, "on the phantom there are"),
     ],
 )
 def test_malformed_inits(words, phantom, message):

@@ -1,47 +1,82 @@
 #!/usr/bin/env python
-"""Convert checkpoints of other projects, or publish weights of one's own."""
+"""Convert checkpoints of other projects, ours for other libraries, or publish weights of one's own."""
 
 import argparse
 from pathlib import Path
 
 import torch
 
-from mgca_mm.checkpoints import convert_released_mgca
+from mgca_mm.checkpoints.blip import convert_blip
+from mgca_mm.checkpoints.extract import FORMATS, extract_backbone
+from mgca_mm.checkpoints.gloria import convert_gloria
 from mgca_mm.checkpoints.publish import publish
+from mgca_mm.checkpoints.released_mgca import convert_released_mgca
 from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
 from mgca_mm.engine.pretrained import read_state_dict
 from mgca_mm.errors import UserError, exit_on_user_error
 
+# Command → converter, and what it makes.
+CONVERTERS = {
+    "from-released-mgca": (convert_released_mgca, "released MGCA → configs/mgca/released_*.py, all parts"),
+    "from-gloria": (convert_gloria, "GLoRIA's published format → configs/gloria/pretrain_resnet50.py, all parts"),
+    "from-blip": (convert_blip, "vision tower of BLIP → mmpretrain.VisionTransformer"),
+}
 
-def from_released_mgca(source: str, target: str) -> None:
-    """Released MGCA checkpoint (PyTorch Lightning) → a checkpoint for ``configs/mgca/released_*.py``."""
-    converted = convert_released_mgca(read_state_dict(source))
-    torch.save({"meta": {"converted_from": "released MGCA"}, "state_dict": converted.state_dict}, target)
-    print(f"{len(converted.mapped)} tensors mapped, {len(converted.unused)} without influence left out → {target}")
+
+def convert(args: argparse.Namespace) -> None:
+    """Write a converted checkpoint, and print what became of every name."""
+    converted = CONVERTERS[args.command][0](read_state_dict(args.source))
+    torch.save({"meta": {"converted_by": args.command}, "state_dict": converted.state_dict}, args.target)
+    for theirs, ours in converted.mapped:
+        print(f"  {theirs} → {ours}")
     for name in converted.unused:
         print(f"  left out: {name}")
+    for name in converted.missing:
+        print(f"  missing: {name} ({'made up, without influence' if name in converted.state_dict else 'absent'})")
+    print(
+        f"{len(converted.mapped)} tensors mapped, {len(converted.unused)} left out, {len(converted.missing)} missing "
+        f"→ {args.target}"
+    )
 
 
-def publish_weights(source: str, target: str) -> None:
+def extract(args: argparse.Namespace) -> None:
+    """Write the image encoder of one of our checkpoints for another library."""
+    difference = extract_backbone(read_state_dict(args.source), args.target, args.format)
+    if difference is None:
+        reason = "neither a ResNet nor a ViT of mmpretrain"
+        print(f"Image encoder, with its own names → {args.target} (not compared: {reason})")
+    else:
+        print(f"Image encoder for {args.format} → {args.target}; loaded there, features differ by {difference:.1e}")
+
+
+def publish_weights(args: argparse.Namespace) -> None:
     """Weights of a training checkpoint, without optimiser, config text and paths → safetensors and a model card."""
-    card = publish(read_state_dict(source), target)
-    print(f"{target}\n{card}: fill in what the weights were trained on")
+    card = publish(read_state_dict(args.source), args.target)
+    print(f"{args.target}\n{card}: fill in what the weights were trained on")
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("source", help="checkpoint to convert")
+    common.add_argument("target", help="file to write, or folder (extract-backbone for huggingface)")
+    common.add_argument("--trust-checkpoint", action="store_true", help=TRUST_HELP)
+    for name, (_, purpose) in CONVERTERS.items():
+        commands.add_parser(name, parents=[common], help=purpose, description=purpose).set_defaults(run=convert)
+    purpose = "the image encoder of our checkpoint as a plain file, loaded there and compared"
+    command = commands.add_parser("extract-backbone", parents=[common], help=purpose, description=purpose)
+    command.add_argument("--format", choices=FORMATS, default="mmengine", help="default: mmengine")
+    command.set_defaults(run=extract)
+    purpose = "weights only, as safetensors with a model card"
+    commands.add_parser("publish", parents=[common], help=purpose, description=purpose).set_defaults(
+        run=publish_weights
+    )
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    released = commands.add_parser("from-released-mgca", help="both encoders, projectors and prototypes")
-    released.add_argument("source", help="released checkpoint (.ckpt)")
-    released.add_argument("target", help="file to write (.pth)")
-    released.set_defaults(convert=from_released_mgca)
-    published = commands.add_parser("publish", help="weights only, as safetensors with a model card")
-    published.add_argument("source", help="checkpoint of a training (.pth)")
-    published.add_argument("target", help="file to write (.safetensors)")
-    published.set_defaults(convert=publish_weights)
-    for command in (released, published):
-        command.add_argument("--trust-checkpoint", action="store_true", help=TRUST_HELP)
-    args = parser.parse_args()
+    args = parse_args()
     if args.trust_checkpoint:
         trust_checkpoints()
     with exit_on_user_error():
@@ -49,7 +84,7 @@ def main() -> None:
             raise UserError("The target is the source; give another file.")
         if not Path(args.target).absolute().parent.is_dir():
             raise UserError(f"The folder of '{args.target}' does not exist; make it first.")
-        args.convert(args.source, args.target)
+        args.run(args)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,12 @@ def subset(train: LabelledFeatures, data_root: str, percent: int, seed: int) -> 
 
 @torch.no_grad()
 def retrieve(cfg: Config, model: nn.Module) -> dict[str, float]:
-    """Image-report retrieval on the test pairs, with the number of reports that chance has to choose from."""
+    """Image-report retrieval on the test pairs, with the number of reports that chance has to choose from.
+
+    Empty for a model that writes reports instead of comparing them.
+    """
+    if not model.encodes_reports:
+        return {}
     metric = METRICS.build(dict(type="ImageReportRetrieval", topk=(1, 5, 10)))
     loader = Runner.build_dataloader(cfg.test_dataloader, seed=0)
     model.eval()
@@ -102,13 +107,14 @@ def report(results: dict, retrieval: dict[str, float], checkpoint: str, out: Pat
         lines.append(f"| {name} encoder | " + " | ".join(f"{probes[p].macro:.1f}" for p in FRACTIONS) + " |")
     gains = [results["pretrained"][p].macro - results["random"][p].macro for p in FRACTIONS]
     lines.append("| gain | " + " | ".join(f"{gain:+.1f}" for gain in gains) + " |")
-    chance = 500 / retrieval["num_reports"]
-    lines += [
-        "",
-        f"Image → report recall@5 among {retrieval['num_reports']} held-out reports: {retrieval['i2t_R@5']:.1f} % "
-        f"(chance {chance:.2f} %, {retrieval['i2t_R@5'] / chance:.0f} times chance); "
-        f"report → image: {retrieval['t2i_R@5']:.1f} %.",
-    ]
+    if retrieval:
+        chance = 500 / retrieval["num_reports"]
+        lines += [
+            "",
+            f"Image → report recall@5 among {retrieval['num_reports']} held-out reports: {retrieval['i2t_R@5']:.1f} % "
+            f"(chance {chance:.2f} %, {retrieval['i2t_R@5'] / chance:.0f} times chance); "
+            f"report → image: {retrieval['t2i_R@5']:.1f} %.",
+        ]
     left_out = {p: results["pretrained"][p].left_out for p in FRACTIONS if results["pretrained"][p].left_out}
     lines += [f"Left out at {p} % (one label value only): {', '.join(names)}." for p, names in left_out.items()]
     text = "\n".join(lines)

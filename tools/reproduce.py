@@ -30,8 +30,9 @@ def parse_args() -> argparse.Namespace:
         nargs="+",
         metavar="NAME[=ENCODER:CHECKPOINT,…]",
         help="rows of the tables: random, or a name with what each encoder starts from, a checkpoint, a weight file or "
-        "torchvision://resnet50, as mgca=vit:FILE,resnet50:FILE; ablations are ita, ita_cta, ita_cpa. On the phantom "
-        f"these have no files: {RANDOM} {' '.join(PRETRAINING)} (default there: what the tables have)",
+        "torchvision://resnet50, as mgca=vit:FILE,resnet50:FILE or imagenet=resnet50:torchvision://resnet50; ablations "
+        f"are ita, ita_cta, ita_cpa. On the phantom these have no files: {RANDOM} {' '.join(PRETRAINING)} (default "
+        "there: what the tables have)",
     )
     parser.add_argument("--fractions", nargs="+", type=int, choices=(1, 10, 100), default=[1, 10, 100], help="in %%")
     parser.add_argument("--seeds", type=int, default=3, choices=(1, 2, 3), help="seeds from 42 on (default: 3)")

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mgca_mm.engine.amp import BFloat16OptimWrapper
 from mgca_mm.errors import UserError
-from mgca_mm.models import ImageReportPretrainer
+from mgca_mm.models import CaptioningAlignment, ImageReportPretrainer
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageReportSample
 
@@ -69,11 +69,12 @@ def build_model(cfg: Config, compile: bool = False, naive: bool = False) -> Imag
         raise UserError(f"{cfg.filename} is no pretraining config: its model is a {model.type}")
     model.image_encoder.backbone.pop("init_cfg", None)
     model.compile = dict(dynamic=False) if compile else None
-    text = model.text_encoder.pop("config", None) or dict(_BERT_BASE)
-    model.text_encoder.pop("pretrained", None)
-    model.text_encoder.config = {**text, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    if model.text_encoder is not None:
+        text = model.text_encoder.pop("config", None) or dict(_BERT_BASE)
+        model.text_encoder.pop("pretrained", None)
+        model.text_encoder.config = {**text, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     if naive:
-        for encoder in (model.image_encoder, model.text_encoder):
+        for encoder in filter(None, (model.image_encoder, model.text_encoder)):
             encoder.pop("activation_checkpointing", None)
     torch.manual_seed(0)
     built = MODELS.build(model)
@@ -87,12 +88,11 @@ def make_batch(model: ImageReportPretrainer, image_size: int, batch_size: int, d
     continue a word.
     """
     generator = torch.Generator().manual_seed(0)
-    length = model.text_encoder.max_length
+    length, vocabulary = _longest_and_vocabulary(model)
     pieces = (75 + 25 * torch.randn(batch_size, generator=generator)).long().clamp(8, length)
     mask = torch.arange(length) < pieces[:, None]
     continuation = (torch.rand(mask.shape, generator=generator) < 1 / 3) & mask
     continuation[:, :2] = False
-    vocabulary = model.text_encoder.model.config.vocab_size
     inputs = dict(
         image=torch.randint(0, 256, (batch_size, 1, image_size, image_size), generator=generator, dtype=torch.uint8),
         input_ids=torch.randint(1, vocabulary, mask.shape, generator=generator).masked_fill(~mask, 0),
@@ -110,6 +110,14 @@ def make_step_batch(cfg: Config, model: ImageReportPretrainer, batch_size: int, 
         return make_batch(model, _STORE_SIZE, batch_size, device)
     crop_size = next(step["crop_size"] for step in cfg.train_dataloader.dataset.pipeline if "crop_size" in step)
     return make_batch(model, crop_size, batch_size, device)
+
+
+def _longest_and_vocabulary(model: ImageReportPretrainer) -> tuple[int, int]:
+    """Pieces of the longest report and number of different ones, of the text encoder or of what writes reports."""
+    if model.text_encoder is not None:
+        return model.text_encoder.max_length, model.text_encoder.model.config.vocab_size
+    writer = next(module for module in model.alignments.values() if isinstance(module, CaptioningAlignment))
+    return writer.max_length, writer.next_piece.out_features
 
 
 def measure(
@@ -147,6 +155,8 @@ def measure(
     batch = make_step_batch(cfg, model, batch_size, device)
     result: dict = dict(config=Path(config).name, batch_size=batch_size, precision=precision, compile=compile)
 
+    if against == "naive" and model.text_encoder is None:
+        raise UserError(f"{config} encodes no reports: there is no naive way of it. Leave --against out.")
     flops = count_flops(model, batch)
     if against == "naive":
         result["agreement"] = compare(model, build_model(cfg, naive=True).to(device), batch)

@@ -1,7 +1,6 @@
 """Names of the released MGCA checkpoints → names of ``configs/mgca/released_*.py``."""
 
 import re
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,6 +8,8 @@ from torch import Tensor
 from mgca_mm.errors import UserError
 
 from . import timm_vit
+from .architecture import bert_names, require_backbone
+from .conversion import ConvertedCheckpoint, part_of, rename, rename_all, require_names
 
 # Ordered: the first pattern that matches a whole name gives its replacement.
 _RENAMES = [
@@ -25,21 +26,8 @@ _HEADS = {
 }
 _HEAD_LAYERS = {"0": "fc1", "1": "norm1", "3": "fc2", "4": "norm2"}
 # Held by the released module but without influence on its output.
-_UNUSED = re.compile(r".*\.crossattention\..*|.*\.position_ids|(patch|word)_local_atten_layer\..*|.*\.pooler\..*")
-
-
-class ConvertedCheckpoint(NamedTuple):
-    """Result of a conversion.
-
-    Attributes:
-        state_dict: Our names → tensors.
-        mapped: (their name, our name) pairs.
-        unused: Their names that have no influence on the released model's output.
-    """
-
-    state_dict: dict[str, Tensor]
-    mapped: list[tuple[str, str]]
-    unused: list[str]
+_UNUSED = r".*\.crossattention\..*|.*\.position_ids|(patch|word)_local_atten_layer\..*|.*\.pooler\..*"
+_KIND = "the released MGCA code"
 
 
 def convert_released_mgca(state_dict: dict[str, Tensor]) -> ConvertedCheckpoint:
@@ -52,39 +40,32 @@ def convert_released_mgca(state_dict: dict[str, Tensor]) -> ConvertedCheckpoint:
         The converted state dict with a report.
 
     Raises:
-        UserError: If a name is unknown, or an encoder, a projector or the prototypes are absent.
+        UserError: If a name is unknown, or a part of an encoder, a projector or the prototypes are absent.
     """
-    converted, mapped, unused, unknown = {}, [], [], []
-    for name, tensor in state_dict.items():
-        if _UNUSED.fullmatch(name):
-            unused.append(name)
-            continue
-        new_name = _rename(name)
-        if new_name is None:
-            unknown.append(name)
-            continue
-        # Token projectors were 1x1 convolutions over the sequence.
-        converted[new_name] = tensor.squeeze(-1) if tensor.dim() == 3 and ".fc" in new_name else tensor
-        mapped.append((name, new_name))
-    if unknown:
-        raise UserError(
-            f"Not a released MGCA checkpoint: {len(unknown)} unknown names, the first is '{unknown[0]}'.\n"
-            "Expected names such as 'img_encoder_q.model.…', 'text_encoder_q.model.…', 'prototype_layer.weight'."
-        )
+    converted, mapped, unused = rename_all(state_dict, _rename, _UNUSED, _KIND, "img_encoder_q.model.…")
     parts = ["image_encoder", "text_encoder", *_HEADS.values(), "alignments.cpa"]
     absent = [part for part in parts if not any(name.startswith(part + ".") for name in converted)]
     if absent:
         raise UserError(f"The released MGCA checkpoint is incomplete: it holds nothing for {', '.join(absent)}.")
-    # The released text model has no token types, which is the same as types whose embedding is zero.
     embeddings = "text_encoder.model.embeddings."
+    text = part_of(converted, "text_encoder.model.")
+    # The released text model has no token types, which is the same as types whose embedding is zero.
+    types = "token_type_embeddings.weight"
+    expected = bert_names(text) - {f"embeddings.{types}"}
+    require_names(text, expected, _KIND)
+    require_backbone(part_of(converted, "image_encoder.backbone."), _KIND)
+    for name, tensor in converted.items():
+        # Token projectors were 1x1 convolutions over the sequence.
+        if tensor.dim() == 3 and ".fc" in name:
+            converted[name] = tensor.squeeze(-1)
     hidden_size = converted[embeddings + "word_embeddings.weight"].shape[1]
     # It looks positions up through a stored buffer; folding the look-up into the table is exact for any buffer.
     position_ids = state_dict.get("text_encoder_q.model.embeddings.position_ids")
     if position_ids is not None:
         table = embeddings + "position_embeddings.weight"
         converted[table] = converted[table][position_ids.flatten().long()]
-    converted[embeddings + "token_type_embeddings.weight"] = torch.zeros(2, hidden_size)
-    return ConvertedCheckpoint(converted, mapped, unused)
+    converted[embeddings + types] = torch.zeros(2, hidden_size)
+    return ConvertedCheckpoint(converted, mapped, unused, (embeddings + types,))
 
 
 def _rename(name: str) -> str | None:
@@ -92,7 +73,4 @@ def _rename(name: str) -> str | None:
     if head:
         modality, granularity, layer, parameter = head.groups()
         return f"{_HEADS[modality, granularity]}.{_HEAD_LAYERS[layer]}.{parameter}"
-    for pattern, replacement in _RENAMES:
-        if re.fullmatch(pattern, name):
-            return re.sub(pattern, replacement, name)
-    return None
+    return rename(name, _RENAMES)

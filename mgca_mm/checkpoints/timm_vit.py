@@ -1,9 +1,10 @@
 """Names of vision transformers in timm, DeiT and their descendants → names of ``mmpretrain.VisionTransformer``."""
 
-import re
 from collections.abc import Iterable
 
 from torch import Tensor
+
+from .conversion import rename
 
 # Ordered: the first pattern that matches a whole name gives its replacement.
 RENAMES = [
@@ -24,11 +25,4 @@ def is_timm_vit(names: Iterable[str]) -> bool:
 
 def rename_timm_vit(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Give weights the names of ``mmpretrain.VisionTransformer``; those it does not have, as of a head, stay."""
-    return {_rename(name): tensor for name, tensor in state_dict.items()}
-
-
-def _rename(name: str) -> str:
-    for pattern, replacement in RENAMES:
-        if re.fullmatch(pattern, name):
-            return re.sub(pattern, replacement, name)
-    return name
+    return {rename(name, RENAMES) or name: tensor for name, tensor in state_dict.items()}

@@ -50,6 +50,11 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError, IndexError) as error:
         raise UserError(f"--cfg-options do not fit '{filename}': {str(error)[:300]}") from error
+    for split in ("train", "val", "test"):
+        # MMEngine marks what comes from "mgca_mm::…" by its scope, and then hands the mark to the function.
+        collate = (cfg.get(f"{split}_dataloader") or {}).get("collate_fn")
+        if isinstance(collate, dict):
+            collate.pop("_scope_", None)
     if cfg.get("image_init") == RANDOM:
         _start_at_random(cfg._cfg_dict)
     return cfg
@@ -70,20 +75,24 @@ def require_data(cfg: Config) -> None:
 
 
 def _require_embeddings(cfg: Config, dataset: dict) -> None:
-    rows = cfg.get("model", {}).get("text_encoder", {}).get("config", {}).get("vocab_size")
+    model = cfg.get("model", {})
+    parts = {"text_encoder.config": (model.get("text_encoder") or {}).get("config") or {}}
+    parts |= {f"alignments.{name}": alignment for name, alignment in model.get("alignments", {}).items()}
+    rows = {f"model.{name}.vocab_size": part["vocab_size"] for name, part in parts.items() if "vocab_size" in part}
     tokenizers = [
         step.get("tokenizer") or str(Path(dataset["data_root"]) / "tokenizer")
         for step in dataset.get("pipeline", [])
         if step["type"].endswith("TokenizeReport")
     ]
-    if rows is None or not tokenizers:
+    if not rows or not tokenizers:
         return
     pieces = len(load_tokenizer(tokenizers[0]))
-    if pieces > rows:
-        raise UserError(
-            f"The tokenizer '{tokenizers[0]}' has {pieces} pieces, but the text encoder has {rows} embeddings.\n"
-            f"Set model.text_encoder.config.vocab_size={pieces}, or prepare the data with --vocab-size {rows}."
-        )
+    for key, size in rows.items():
+        if pieces > size:
+            raise UserError(
+                f"The tokenizer '{tokenizers[0]}' has {pieces} pieces, but {key} is {size}.\n"
+                f"Set {key}={pieces}, or prepare the data with --vocab-size {size}."
+            )
 
 
 def _replace(node: Any, old: str, new: Any) -> None:

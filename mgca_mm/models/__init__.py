@@ -1,13 +1,26 @@
-from .alignments import InstanceAlignment, PrototypeAlignment, SigmoidAlignment, TokenAlignment
+from .alignments import (
+    Alignment,
+    CaptioningAlignment,
+    InstanceAlignment,
+    LocalAlignment,
+    MatchingAlignment,
+    PrototypeAlignment,
+    SigmoidAlignment,
+    TokenAlignment,
+)
 from .attention import CrossModalAttention, SimilarityAttention
 from .data_preprocessor import ImageReportDataPreprocessor
+from .decoders import LSTMDecoder, MemoryTransformerDecoder
 from .image_encoders import ImageEncoder
-from .losses import FocalLogDiceLoss, InfoNCELoss, SwappedPredictionLoss, TokenInfoNCELoss
+from .losses import FocalLogDiceLoss, InfoNCELoss, SwappedPredictionLoss, TokenInfoNCELoss, TripletLoss
+from .pooling import WeldonPooling
 from .pretrainer import ImageReportPretrainer
-from .projectors import Projector
+from .projectors import LinearProjector, Projector
 from .text_encoders import ReleasedWordMerging, TextEncoder, WordMerging
 
 __all__ = [
+    "Alignment",
+    "CaptioningAlignment",
     "CrossModalAttention",
     "FocalLogDiceLoss",
     "ImageEncoder",
@@ -15,6 +28,11 @@ __all__ = [
     "ImageReportPretrainer",
     "InfoNCELoss",
     "InstanceAlignment",
+    "LSTMDecoder",
+    "LinearProjector",
+    "LocalAlignment",
+    "MatchingAlignment",
+    "MemoryTransformerDecoder",
     "Projector",
     "PrototypeAlignment",
     "ReleasedWordMerging",
@@ -24,5 +42,7 @@ __all__ = [
     "TextEncoder",
     "TokenAlignment",
     "TokenInfoNCELoss",
+    "TripletLoss",
+    "WeldonPooling",
     "WordMerging",
 ]

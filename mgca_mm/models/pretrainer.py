@@ -13,14 +13,16 @@ from mgca_mm.structures import ImageFeatures, ImageReportSample, TextFeatures
 class ImageReportPretrainer(BaseModel):
     """Encodes radiographs and reports and aligns them; which method it is, the alignments decide.
 
-    MGCA is ``{ita, cta, cpa}``; an ablation leaves one out. Token projectors exist only if an alignment uses tokens.
+    MGCA is ``{ita, cta, cpa}``; an ablation leaves one out. Only what an alignment uses is built: token projectors if
+    one uses tokens, a text encoder if one compares embeddings of reports.
 
     Args:
         image_encoder: Config of the image encoder.
-        text_encoder: Config of the text encoder.
+        text_encoder: Config of the text encoder. None where reports are only generated.
         projector: Config of a projector without ``in_channels``; built separately for the global features and the
             tokens of each modality.
         alignments: Name → config of an alignment. Their losses add up.
+        normalize_tokens: L2-normalise projected tokens; global embeddings always are.
         project_padding: Let padding words take part in the projector's batch statistics (released code).
         compile: Arguments of :func:`torch.compile` for the encoders, projectors and alignments, such as
             ``dict(dynamic=False)``. They are compiled for training; validation runs as it stands. None: nothing is.
@@ -31,9 +33,10 @@ class ImageReportPretrainer(BaseModel):
     def __init__(
         self,
         image_encoder: dict,
-        text_encoder: dict,
+        text_encoder: dict | None,
         projector: dict,
         alignments: dict[str, dict],
+        normalize_tokens: bool = True,
         project_padding: bool = False,
         compile: dict | None = None,
         data_preprocessor: dict | None = None,
@@ -44,15 +47,22 @@ class ImageReportPretrainer(BaseModel):
         if not alignments:
             raise ValueError("alignments is empty: name at least one, such as dict(ita=dict(type='InstanceAlignment'))")
         self.image_encoder = MODELS.build(image_encoder)
-        self.text_encoder = MODELS.build(text_encoder)
+        self.text_encoder = None if text_encoder is None else MODELS.build(text_encoder)
         self.alignments = ModuleDict({name: MODELS.build(cfg) for name, cfg in alignments.items()})
         self.uses_tokens = any(alignment.uses_tokens for alignment in self.alignments.values())
+        self.encodes_reports = any(alignment.encodes_reports for alignment in self.alignments.values())
+        if self.encodes_reports != (self.text_encoder is not None):
+            need = "one is needed" if self.encodes_reports else "it would be trained by none of them: set it to None"
+            raise ValueError(f"text_encoder does not go with the alignments {', '.join(alignments)}: {need}")
+        self.normalize_tokens = normalize_tokens
         self.project_padding = project_padding
 
-        self.image_projector = _build_projector(projector, self.image_encoder.global_channels)
-        self.text_projector = _build_projector(projector, self.text_encoder.global_channels)
+        if self.encodes_reports:
+            self.image_projector = _build_projector(projector, self.image_encoder.global_channels)
+            self.text_projector = _build_projector(projector, self.text_encoder.global_channels)
         if self.uses_tokens:
             self.image_token_projector = _build_projector(projector, self.image_encoder.token_channels)
+        if self.uses_tokens and self.encodes_reports:
             self.text_token_projector = _build_projector(projector, self.text_encoder.token_channels)
         if compile is not None:
             # The [CLS] row that a checkpointed layer hands out is not needed a second time in the backward pass.
@@ -72,8 +82,8 @@ class ImageReportPretrainer(BaseModel):
         Args:
             inputs: ``image`` (B, 3, H, W) normalised; ``input_ids``, ``attention_mask``, ``is_continuation`` (B, T).
             data_samples: Identities of the pairs; needed for ``mode='predict'`` only.
-            mode: ``'tensor'``: projected, L2-normalised embeddings of both modalities; ``'loss'``: dict of losses and
-                of values to log; ``'predict'``: ``data_samples`` with embeddings and the batch's losses filled in.
+            mode: ``'tensor'``: projected embeddings of both modalities; ``'loss'``: dict of losses and of values to
+                log; ``'predict'``: ``data_samples`` with embeddings, predictions and the batch's losses filled in.
 
         Returns:
             As ``mode`` says.
@@ -86,33 +96,39 @@ class ImageReportPretrainer(BaseModel):
             if mode == "tensor":
                 return image, text
             losses = self._align(image, text)
-        return losses if mode == "loss" else _fill_samples(data_samples, image, text, losses)
+            return losses if mode == "loss" else self._fill_samples(data_samples, image, text, losses)
 
     def embed_images(self, inputs: dict[str, Tensor]) -> ImageFeatures:
-        """Projected, L2-normalised embeddings of ``inputs['image']``."""
+        """Projected embeddings of ``inputs['image']``."""
         features = self.image_encoder(inputs["image"])
-        global_embedding = _unit(self.image_projector(features.global_feature))
+        global_embedding = _unit(self.image_projector(features.global_feature)) if self.encodes_reports else None
         if not self.uses_tokens:
             return ImageFeatures(global_embedding)
-        tokens = _unit(self.image_token_projector(features.tokens))
+        tokens = self._finish_tokens(self.image_token_projector(features.tokens))
         return ImageFeatures(global_embedding, tokens, features.token_weight)
 
     def embed_reports(self, inputs: dict[str, Tensor]) -> TextFeatures:
-        """Projected, L2-normalised embeddings of the tokenised reports."""
+        """Projected embeddings of the tokenised reports, beside the pieces they are made of."""
+        pieces = dict(piece_ids=inputs["input_ids"], piece_mask=inputs["attention_mask"].bool())
+        if not self.encodes_reports:
+            return TextFeatures(None, **pieces)
         features = self.text_encoder(inputs["input_ids"], inputs["attention_mask"], inputs["is_continuation"])
         global_embedding = _unit(self.text_projector(features.global_feature))
         if not self.uses_tokens:
-            return TextFeatures(global_embedding)
+            return TextFeatures(global_embedding, **pieces)
         if self.project_padding:
             # The statistics are those of all slots, also of those that length buckets have cut off.
             features = _pad_words(features, self.text_encoder.max_length - 1)
         mask = None if self.project_padding else features.token_mask
-        tokens = _unit(self.text_token_projector(features.tokens, mask))
-        return TextFeatures(global_embedding, tokens, features.token_weight, features.token_mask)
+        tokens = self._finish_tokens(self.text_token_projector(features.tokens, mask))
+        return TextFeatures(global_embedding, tokens, features.token_weight, features.token_mask, **pieces)
+
+    def _finish_tokens(self, tokens: Tensor) -> Tensor:
+        return _unit(tokens) if self.normalize_tokens else _at_least_fp32(tokens)
 
     def _align(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
         # Losses in fp32: exponentials of similarities over small temperatures do not survive half precision.
-        with torch.autocast(image.global_feature.device.type, enabled=False):
+        with torch.autocast(text.piece_ids.device.type, enabled=False):
             results: dict[str, Tensor] = {}
             for name, alignment in self.alignments.items():
                 for key, value in alignment(image, text).items():
@@ -121,6 +137,22 @@ class ImageReportPretrainer(BaseModel):
                     results[key] = value
         return results
 
+    def _fill_samples(
+        self, data_samples: list[ImageReportSample], image: ImageFeatures, text: TextFeatures, losses: dict[str, Tensor]
+    ) -> list[ImageReportSample]:
+        rows: dict[str, Tensor] = {}
+        if self.encodes_reports:
+            rows = dict(image_embedding=image.global_feature, report_embedding=text.global_feature)
+        with torch.autocast(text.piece_ids.device.type, enabled=False):
+            for alignment in self.alignments.values():
+                rows |= alignment.predict(image, text)
+        losses = {name: value for name, value in losses.items() if "loss" in name}
+        for index, sample in enumerate(data_samples):
+            sample.losses = losses
+            for name, values in rows.items():
+                setattr(sample, name, values[index])
+        return data_samples
+
 
 def _build_projector(config: dict, in_channels: int) -> nn.Module:
     return MODELS.build({**config, "in_channels": in_channels})
@@ -128,7 +160,11 @@ def _build_projector(config: dict, in_channels: int) -> nn.Module:
 
 def _unit(x: Tensor) -> Tensor:
     """L2-normalise the last axis, in fp32 at least: in bfloat16 the norm itself would be off by 0.4 %."""
-    return F.normalize(x.to(torch.promote_types(x.dtype, torch.float32)), dim=-1)
+    return F.normalize(_at_least_fp32(x), dim=-1)
+
+
+def _at_least_fp32(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _pad_words(features: TextFeatures, length: int) -> TextFeatures:
@@ -139,16 +175,3 @@ def _pad_words(features: TextFeatures, length: int) -> TextFeatures:
         token_weight=F.pad(features.token_weight, (0, missing)),
         token_mask=F.pad(features.token_mask, (0, missing)),
     )
-
-
-def _fill_samples(
-    data_samples: list[ImageReportSample], image: ImageFeatures, text: TextFeatures, losses: dict[str, Tensor]
-) -> list[ImageReportSample]:
-    losses = {name: value for name, value in losses.items() if "loss" in name}
-    for sample, image_embedding, report_embedding in zip(
-        data_samples, image.global_feature, text.global_feature, strict=True
-    ):
-        sample.image_embedding = image_embedding
-        sample.report_embedding = report_embedding
-        sample.losses = losses
-    return data_samples

@@ -12,22 +12,30 @@ from .batch_norm import TokenBatchNorm
 class Projector(BaseModule):
     """Linear - BN - ReLU - Linear - BN (no affine), for global features and for tokens (PROTOCOL §1.2, g_v and g_t).
 
+    Without the batch norms it is the projection of ConVIRT.
+
     Args:
         in_channels: Channels of the encoder's features.
         hidden_channels: Width of the hidden layer.
         out_channels: D, the embedding dimension.
+        norm: Have the two batch norms.
         init_cfg: MMEngine initialisation.
     """
 
     def __init__(
-        self, in_channels: int, hidden_channels: int = 2048, out_channels: int = 128, init_cfg: dict | None = None
+        self,
+        in_channels: int,
+        hidden_channels: int = 2048,
+        out_channels: int = 128,
+        norm: bool = True,
+        init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
         self.fc1 = nn.Linear(in_channels, hidden_channels)
-        self.norm1 = TokenBatchNorm(hidden_channels)
+        self.norm1 = TokenBatchNorm(hidden_channels) if norm else None
         self.relu = nn.ReLU(inplace=True)
         self.fc2 = nn.Linear(hidden_channels, out_channels)
-        self.norm2 = TokenBatchNorm(out_channels, affine=False)
+        self.norm2 = TokenBatchNorm(out_channels, affine=False) if norm else None
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Project; the result is not yet L2-normalised.
@@ -39,5 +47,26 @@ class Projector(BaseModule):
         Returns:
             (B, D) or (B, T, D).
         """
-        x = self.relu(self.norm1(self.fc1(x), mask))
-        return self.norm2(self.fc2(x), mask)
+        x = self.fc1(x)
+        x = self.relu(x if self.norm1 is None else self.norm1(x, mask))
+        x = self.fc2(x)
+        return x if self.norm2 is None else self.norm2(x, mask)
+
+
+@MODELS.register_module()
+class LinearProjector(BaseModule):
+    """One linear layer (VSE++, DSVE, CLIP, GLoRIA).
+
+    Args:
+        in_channels: Channels of the encoder's features.
+        out_channels: D, the embedding dimension.
+        init_cfg: MMEngine initialisation.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, init_cfg: dict | None = None):
+        super().__init__(init_cfg)
+        self.fc = nn.Linear(in_channels, out_channels)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Project; arguments and result as in :meth:`Projector.forward`. Each vector by itself: the mask is unused."""
+        return self.fc(x)

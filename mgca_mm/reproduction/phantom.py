@@ -19,9 +19,14 @@ _PATIENTS = {
 }
 # Different patients for pretraining and for the tasks.
 _SEEDS = {name: seed for seed, name in enumerate(_PATIENTS, start=1)}
-# The ablations of the alignments; a full MGCA is "mgca".
+# Initialisation → config that makes it.
+_METHODS = (
+    *("convirt", "gloria", "vsepp", "dsve", "contrastive_binary"),
+    *("caption_lstm", "caption_transformer", "clip", "siglip"),
+)
 PRETRAINING = {
     "mgca": "configs/quickstart/pretrain_resnet18.py",
+    **{name: f"configs/quickstart/pretrain_{name}_resnet18.py" for name in _METHODS},
     "ita": "configs/quickstart/ablation_ita_resnet18.py",
     "ita_cta": "configs/quickstart/ablation_ita_cta_resnet18.py",
     "ita_cpa": "configs/quickstart/ablation_ita_cpa_resnet18.py",

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from mgca_mm.datasets.image_report import ImageReportDataset
 from mgca_mm.datasets.preparation.tokenizer import train_tokenizer
 from mgca_mm.datasets.radiograph import resize_and_pad
-from mgca_mm.datasets.transforms import TokenizeReport
+from mgca_mm.datasets.transforms import SampleSentence, TokenizeReport
 from mgca_mm.errors import UserError
 
 REPORTS = [["heart size is normal", "lungs are clear"], ["large left pleural effusion"], ["pneumonia"], []]
@@ -144,3 +144,12 @@ def test_broken_store_and_missing_tokenizer(prepared):
 def test_max_length_leaves_room_for_a_word():
     with pytest.raises(ValueError, match="max_length"):
         TokenizeReport(max_length=2)
+
+
+def test_one_sentence_of_a_report():
+    sentences = ["the heart is large", "no effusion", "clear lungs"]
+    transform = SampleSentence()
+    seen = {tuple(transform({"report": list(sentences)})["report"]) for _ in range(200)}
+    assert seen == {(sentence,) for sentence in sentences}
+    assert transform({"report": []})["report"] == []
+    assert transform({"report": "a whole text. of two"})["report"] == "a whole text. of two"

@@ -14,7 +14,9 @@ from tests.conftest import SMALL_MODEL, small_batch
 
 BATCH = 8
 # Name → alignments; "-local" takes negatives and codes from the own rank only.
-CASES = ("ita", "cta", "cpa", "sigmoid", "chunked", "ita+cta+cpa", "ita-local", "cpa-local", "sigmoid-local")
+GLOBAL = "ita cta cpa sigmoid chunked triplet learned matching caption lstm local+ita ita+cta+cpa"
+LOCAL = "ita cpa sigmoid matching local+ita"
+CASES = (*GLOBAL.split(), *(f"{case}-local" for case in LOCAL.split()))
 
 
 def build(case):
@@ -26,12 +28,27 @@ def build(case):
         **SMALL_MODEL["alignments"],
         "sigmoid": dict(type="mgca_mm.SigmoidAlignment"),
         "chunked": dict(type="mgca_mm.InstanceAlignment", chunk_size=3),
+        "triplet": dict(type="mgca_mm.InstanceAlignment", loss=dict(type="mgca_mm.TripletLoss", num_negatives=2)),
+        "learned": dict(type="mgca_mm.InstanceAlignment", loss=dict(type="mgca_mm.InfoNCELoss", learnable=True)),
+        "matching": dict(type="mgca_mm.MatchingAlignment", embed_dims=16),
+        "caption": caption(type="mgca_mm.MemoryTransformerDecoder", max_length=16, num_layers=1, num_heads=2),
+        "lstm": caption(type="mgca_mm.LSTMDecoder"),
+        "local": dict(type="mgca_mm.LocalAlignment", chunk_size=3),
     }
     alignments = {name: dict(known[name]) for name in names.split("+")}
     if local:
         for alignment in alignments.values():
             alignment["gather"] = False
-    return MODELS.build({**copy.deepcopy(SMALL_MODEL), "alignments": alignments}).double()
+    model = {**copy.deepcopy(SMALL_MODEL), "alignments": alignments}
+    if names in ("caption", "lstm"):
+        model |= dict(text_encoder=None, normalize_tokens=False)
+    return MODELS.build(model).double()
+
+
+def caption(**decoder):
+    """Dropout would draw other numbers on every rank."""
+    decoder |= dict(embed_dims=16, region_dims=16, dropout=0.0)
+    return dict(type="mgca_mm.CaptioningAlignment", vocab_size=60, max_length=16, decoder=decoder)
 
 
 def batch():

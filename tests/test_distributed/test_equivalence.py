@@ -76,6 +76,6 @@ def test_ranks_equal_one_process(case, world_size, state_of_ranks):
             assert case == "cta" and many["gradients"][name] is None, name
             continue
         scale = gradient.abs().max()
-        assert (many["gradients"][name] - gradient).abs().max() <= 1e-10 * scale + 1e-14, name
+        assert (many["gradients"][name] - gradient).abs().max() <= 1e-10 * scale + 1e-13, name
     for name, statistic in one["statistics"].items():
         torch.testing.assert_close(many["statistics"][name], statistic, rtol=1e-10, atol=1e-12, msg=name)

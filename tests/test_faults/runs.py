@@ -44,7 +44,9 @@ def make_data(root):
     return Path(root, "data")
 
 
-def make_config(data, work_dir, epochs=3, batch_size=4, workers=0, faults=(), dropout=0.1, lr=1e-3, validate=None, **changes):
+def make_config(
+    data, work_dir, epochs=3, batch_size=4, workers=0, faults=(), dropout=0.1, lr=1e-3, validate=None, **changes
+):
     """MGCA on it, with dropout and random crops.
 
     Args:

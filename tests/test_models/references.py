@@ -5,16 +5,39 @@ import math
 import torch
 
 
-def info_nce(images, texts, temperature, reduction="mean"):
-    """Eq. 1-3 over one batch."""
+def info_nce(images, texts, temperature, reduction="mean", image_weight=0.5):
+    """Eq. 1-3 over one batch; with a weight, ConVIRT's eq. 4."""
     n = len(images)
     total = {"i2t": 0.0, "t2i": 0.0}
     for i in range(n):
         for name, queries, keys in (("i2t", images, texts), ("t2i", texts, images)):
             terms = [torch.exp(torch.dot(queries[i], keys[j]) / temperature) for j in range(n)]
             total[name] = total[name] - torch.log(terms[i] / sum(terms)) / n
-    both = total["i2t"] + total["t2i"]
-    return both / 2 if reduction == "mean" else both
+    if reduction == "sum":
+        return total["i2t"] + total["t2i"]
+    return image_weight * total["i2t"] + (1 - image_weight) * total["t2i"]
+
+
+def triplet(images, texts, margin, num_negatives=1):
+    """Hinge on the hardest negatives of one batch, both ways."""
+    n = len(images)
+    total = 0.0
+    for queries, keys in ((images, texts), (texts, images)):
+        for i in range(n):
+            positive = torch.dot(queries[i], keys[i])
+            hinges = [margin + torch.dot(queries[i], keys[j]) - positive for j in range(n) if j != i]
+            hinges = sorted((h if h > 0 else 0 * h for h in hinges), key=float, reverse=True)[:num_negatives]
+            total = total + sum(hinges) / len(hinges) / n
+    return total
+
+
+def weldon_pooling(regions, weight, bias, k):
+    """Mean of the k highest and of the k lowest activations of each map, for one image."""
+    pooled = []
+    for w, b in zip(weight, bias, strict=True):
+        ordered = sorted((torch.dot(region, w) + b for region in regions), key=float)
+        pooled.append(sum(ordered[-k:]) / k + sum(ordered[:k]) / k)
+    return torch.stack(pooled)
 
 
 def sigmoid_loss(images, texts, temperature, bias):
@@ -104,6 +127,45 @@ def swapped_prediction(image_scores, text_scores, image_codes, text_codes, tempe
     return total
 
 
+def local_similarity(regions, words, mask, word_sharpness=4.0, report_sharpness=5.0):
+    """GLoRIA's similarity of one image with one report; padding words do not exist."""
+    words = [word for word, real in zip(words, mask, strict=True) if real]
+    among = []
+    for region in regions:
+        terms = [torch.exp(torch.dot(region, word)) for word in words]
+        among.append([term / sum(terms) for term in terms])
+    total = 0.0
+    for index, word in enumerate(words):
+        terms = [torch.exp(word_sharpness * among[s][index]) for s in range(len(regions))]
+        context = sum(term / sum(terms) * region for term, region in zip(terms, regions, strict=True))
+        cosine = torch.dot(context, word) / (context.norm() * word.norm())
+        total = total + torch.exp(report_sharpness * cosine)
+    return torch.log(total)
+
+
+def similarity_info_nce(similarity, sharpness):
+    """Both directions of InfoNCE on similarities s[image][report], added."""
+    n = len(similarity)
+    total = 0.0
+    for i in range(n):
+        row = sum(torch.exp(sharpness * similarity[i][j]) for j in range(n))
+        column = sum(torch.exp(sharpness * similarity[j][i]) for j in range(n))
+        own = torch.exp(sharpness * similarity[i][i])
+        total = total - (torch.log(own / row) + torch.log(own / column)) / n
+    return total
+
+
+def matching(images, texts, classify):
+    """Binary cross-entropy of each pair and of each image with the report half a batch away."""
+    n = len(images)
+    total = 0.0
+    for i in range(n):
+        own = classify(torch.cat([images[i], texts[i]]))
+        other = classify(torch.cat([images[i], texts[(i + n // 2) % n]]))
+        total = total + torch.log(1 + torch.exp(-own)) + torch.log(1 + torch.exp(other))
+    return total / (2 * n)
+
+
 def merge_word_pieces(pieces, piece_attention, attention_mask, is_continuation):
     """Words, attention and mask of one report, piece by piece."""
     length, channels = pieces.shape
@@ -121,3 +183,58 @@ def merge_word_pieces(pieces, piece_attention, attention_mask, is_continuation):
             weights[slot] += piece_attention[t]
             mask[slot] = True
     return words, weights, mask
+
+
+def lstm_decoder(decoder, piece_ids, regions):
+    """States of LSTMDecoder for one report, step by step, from its parameters."""
+    lstm, dims = decoder.lstm, decoder.embed_dims
+    both = torch.tanh(decoder.initial_state.weight @ regions.mean(0) + decoder.initial_state.bias)
+    hidden, cell = both[:dims], both[dims:]
+    states = []
+    for piece in piece_ids:
+        gates = lstm.weight_ih_l0 @ decoder.embedding.weight[piece] + lstm.bias_ih_l0
+        gates = gates + lstm.weight_hh_l0 @ hidden + lstm.bias_hh_l0
+        i, f, g, o = (gates[k * dims : (k + 1) * dims] for k in range(4))
+        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+        hidden = torch.sigmoid(o) * torch.tanh(cell)
+        terms = [torch.exp(torch.dot(hidden, decoder.attention.weight @ v) / math.sqrt(dims)) for v in regions]
+        attended = sum(term / sum(terms) * v for term, v in zip(terms, regions, strict=True))
+        states.append(torch.tanh(decoder.output.weight @ torch.cat([attended, hidden]) + decoder.output.bias))
+    return states
+
+
+def multi_head_attention(module, states, context, causal):
+    """One attention of MemoryTransformerDecoder for one report: head by head, state by state."""
+    dims, size = len(states[0]), len(states[0]) // module.heads
+    both = [module.key_value.weight @ v + module.key_value.bias for v in context]
+    slots = [] if module.memory is None else list(module.memory)
+    out = []
+    for t, state in enumerate(states):
+        query = module.query.weight @ state + module.query.bias
+        seen = [*(both[: t + 1] if causal else both), *slots]
+        heads = []
+        for h in range(module.heads):
+            part = slice(h * size, (h + 1) * size)
+            terms = [torch.exp(torch.dot(query[part], kv[:dims][part]) / math.sqrt(size)) for kv in seen]
+            heads.append(sum(term / sum(terms) * kv[dims:][part] for term, kv in zip(terms, seen, strict=True)))
+        out.append(module.output.weight @ torch.cat(heads) + module.output.bias)
+    return out
+
+
+def layer_norm(norm, x):
+    centred = x - x.mean()
+    return centred / torch.sqrt((centred**2).mean() + norm.eps) * norm.weight + norm.bias
+
+
+def memory_transformer_decoder(decoder, piece_ids, regions):
+    """States of MemoryTransformerDecoder for one report."""
+    states = [decoder.embedding.weight[piece] + decoder.position.weight[t] for t, piece in enumerate(piece_ids)]
+    for layer in decoder.layers:
+        added = multi_head_attention(layer.self_attention, states, states, causal=True)
+        states = [layer_norm(layer.norms[0], s + a) for s, a in zip(states, added, strict=True)]
+        added = multi_head_attention(layer.region_attention, states, regions, causal=False)
+        states = [layer_norm(layer.norms[1], s + a) for s, a in zip(states, added, strict=True)]
+        first, second = layer.feedforward[0], layer.feedforward[2]
+        added = [second.weight @ torch.clamp(first.weight @ s + first.bias, min=0) + second.bias for s in states]
+        states = [layer_norm(layer.norms[2], s + a) for s, a in zip(states, added, strict=True)]
+    return states

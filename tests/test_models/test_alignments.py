@@ -4,7 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mgca_mm.models import InstanceAlignment, PrototypeAlignment, SigmoidAlignment, TokenAlignment
+from mgca_mm.models import (
+    InstanceAlignment,
+    LocalAlignment,
+    MatchingAlignment,
+    PrototypeAlignment,
+    SigmoidAlignment,
+    TokenAlignment,
+)
 from mgca_mm.models.losses import sinkhorn_codes
 
 from . import references
@@ -47,6 +54,78 @@ def test_sigmoid_alignment(pair):
     assert 0 < out["p_unmatched"] < 1 and 0 < out["p_matched"] < 1
     one = alignment.eval()(*(x._replace(global_feature=x.global_feature[:1]) for x in (image, text)))
     assert one["p_unmatched"] == 0  # there is no other
+
+
+@pytest.mark.parametrize("batch", [4, 5])
+def test_matching_alignment(pair, batch):
+    image, text = pair(batch=batch)
+    images, texts = image.global_feature.requires_grad_(), text.global_feature.requires_grad_()
+    alignment = MatchingAlignment(embed_dims=6, hidden_channels=5, loss_weight=2.0).double()
+    out = alignment(image, text)
+    first, second = alignment.classifier[0], alignment.classifier[2]
+
+    def classify(both):
+        hidden = [torch.clamp(torch.dot(w, both) + b, min=0) for w, b in zip(first.weight, first.bias, strict=True)]
+        return sum(w * h for w, h in zip(second.weight[0], hidden, strict=True)) + second.bias[0]
+
+    expected = 2 * references.matching(images, texts, classify)
+    torch.testing.assert_close(out["loss_matching"], expected, rtol=1e-10, atol=0)
+    inputs = (images, texts, *alignment.parameters())
+    for ours, theirs in zip(
+        torch.autograd.grad(out["loss_matching"], inputs), torch.autograd.grad(expected, inputs), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-13)
+    right = sum(int(classify(torch.cat([images[i], texts[i]])) > 0) for i in range(batch))
+    right += sum(int(classify(torch.cat([images[i], texts[(i + batch // 2) % batch]])) <= 0) for i in range(batch))
+    assert out["acc_matching"].item() == pytest.approx(100 * right / (2 * batch))
+
+
+def test_matching_of_one_pair(pair):
+    image, text = (x._replace(global_feature=x.global_feature[:1]) for x in pair())
+    alignment = MatchingAlignment(embed_dims=6).double().eval()
+    logit = alignment.classifier(torch.cat([image.global_feature, text.global_feature], dim=1))
+    torch.testing.assert_close(alignment(image, text)["loss_matching"], F.softplus(-logit).squeeze())
+
+
+def unnormalised(pair, **kwargs):
+    """Tokens of any length, as LocalAlignment gets them, that ask for a gradient."""
+    image, text = pair(**kwargs)
+    regions, words = (x.tokens * torch.linspace(1, 4, x.tokens.shape[1])[:, None] for x in (image, text))
+    return image._replace(tokens=regions.requires_grad_()), text._replace(tokens=words.requires_grad_())
+
+
+@pytest.mark.parametrize("chunk_size", [None, 1, 3])
+def test_local_alignment(pair, chunk_size):
+    image, text = unnormalised(pair)
+    loss = LocalAlignment(loss_weight=0.5, chunk_size=chunk_size)(image, text)["loss_local"]
+    similarity = [
+        [references.local_similarity(image.tokens[i], text.tokens[j], text.token_mask[j]) for j in range(4)]
+        for i in range(4)
+    ]
+    expected = references.similarity_info_nce(similarity, 10) / 2
+    torch.testing.assert_close(loss, expected, rtol=1e-10, atol=0)
+    inputs = (image.tokens, text.tokens)
+    for ours, theirs in zip(torch.autograd.grad(loss, inputs), torch.autograd.grad(expected, inputs), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_local_alignment_in_chunks_keeps_less(pair):
+    """The same loss and gradients; what is kept for the backward pass no longer grows with all pairs of the batch."""
+    results, kept = [], []
+    for chunk_size in (None, 2):
+        image, text = unnormalised(pair, batch=8, regions=20, slots=16)
+        storages = {}
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda x, storages=storages: (storages.update({x.untyped_storage().data_ptr(): x.nbytes}), x)[1],
+            lambda x: x,
+        ):
+            loss = LocalAlignment(chunk_size=chunk_size)(image, text)["loss_local"]
+        loss.backward()
+        results.append([loss, image.tokens.grad, text.tokens.grad])
+        kept.append(sum(storages.values()))
+    for whole, chunked in zip(*results, strict=True):
+        torch.testing.assert_close(chunked, whole, rtol=1e-11, atol=1e-13)
+    assert kept[0] > 3 * 8 * 8 * 16 * 20 * 8 and kept[1] < kept[0] / 10
 
 
 @pytest.mark.parametrize("released", [False, True])
@@ -149,6 +228,8 @@ def test_gradcheck_of_every_alignment(pair):
         InstanceAlignment(),
         InstanceAlignment(chunk_size=1),
         SigmoidAlignment().double(),
+        LocalAlignment(chunk_size=1),
+        MatchingAlignment(embed_dims=6, hidden_channels=5).double(),
         TokenAlignment(attention=dict(type="mgca_mm.CrossModalAttention", embed_dims=6)).double(),
     ):
 
@@ -188,6 +269,8 @@ def test_gradcheck_of_the_prototypes(pair):
         lambda: PrototypeAlignment(num_prototypes=1),
         lambda: InstanceAlignment(chunk_size=0),
         lambda: SigmoidAlignment(temperature=0),
+        lambda: LocalAlignment(word_sharpness=0),
+        lambda: LocalAlignment(chunk_size=0),
     ],
 )
 def test_impossible_options(make):

@@ -1,25 +1,72 @@
+import math
+
 import pytest
 import torch
 
-from mgca_mm.models.losses import InfoNCELoss, SwappedPredictionLoss, TokenInfoNCELoss, sinkhorn_codes
+from mgca_mm.models.losses import InfoNCELoss, SwappedPredictionLoss, TokenInfoNCELoss, TripletLoss, sinkhorn_codes
 
 from . import references
 
 RTOL = 1e-10
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_info_nce_equals_the_loop_with_gradients(pair, reduction):
+@pytest.mark.parametrize(("reduction", "image_weight"), [("mean", 0.5), ("sum", 0.5), ("mean", 0.75)])
+def test_info_nce_equals_the_loop_with_gradients(pair, reduction, image_weight):
     image, text = pair()
     images, texts = image.global_feature.requires_grad_(), text.global_feature.requires_grad_()
     similarity = images @ texts.T
-    loss = InfoNCELoss(0.1, reduction)(similarity, similarity.T, torch.arange(4))
-    expected = references.info_nce(images, texts, 0.1, reduction)
+    loss = InfoNCELoss(0.1, reduction, image_weight)(similarity, similarity.T, torch.arange(4))
+    expected = references.info_nce(images, texts, 0.1, reduction, image_weight)
     torch.testing.assert_close(loss, expected, rtol=RTOL, atol=0)
     for ours, theirs in zip(
         torch.autograd.grad(loss, (images, texts)), torch.autograd.grad(expected, (images, texts)), strict=True
     ):
         torch.testing.assert_close(ours, theirs, rtol=RTOL, atol=1e-13)
+
+
+def test_learned_temperature(pair):
+    """The gradient of log τ is that of the loop's; τ does not fall below its bound."""
+    image, text = pair()
+    images, texts = image.global_feature, text.global_feature
+    similarity = images @ texts.T
+    loss = InfoNCELoss(0.07, learnable=True).double()
+    log_temperature = torch.tensor(math.log(0.07), dtype=torch.float64, requires_grad=True)
+    loss.log_temperature.data.copy_(log_temperature)
+    value = loss(similarity, similarity.T, torch.arange(4))
+    expected = references.info_nce(images, texts, log_temperature.exp())
+    torch.testing.assert_close(value, expected, rtol=RTOL, atol=0)
+    value.backward()
+    expected.backward()
+    torch.testing.assert_close(loss.log_temperature.grad, log_temperature.grad, rtol=RTOL, atol=0)
+    loss.log_temperature.data.fill_(math.log(0.001))
+    loss.eval()(similarity, similarity.T, torch.arange(4))
+    assert loss.log_temperature.exp() < 0.002  # evaluation changes nothing
+    loss.train()(similarity, similarity.T, torch.arange(4)).backward()
+    assert loss.log_temperature.detach().exp().item() == pytest.approx(loss.MIN_TEMPERATURE)
+    assert loss.log_temperature.grad != 0
+
+
+@pytest.mark.parametrize("margin", [0.2, 2.0])
+@pytest.mark.parametrize("num_negatives", [1, 2, 9])
+def test_triplet_equals_the_loop_with_gradients(pair, margin, num_negatives):
+    image, text = pair()
+    images, texts = image.global_feature.requires_grad_(), text.global_feature.requires_grad_()
+    similarity = images @ texts.T
+    loss = TripletLoss(margin, num_negatives)(similarity, similarity.T, torch.arange(4))
+    expected = references.triplet(images, texts, margin, num_negatives)
+    torch.testing.assert_close(loss, expected, rtol=RTOL, atol=0)
+    assert loss > 0
+    for ours, theirs in zip(
+        torch.autograd.grad(loss, (images, texts)), torch.autograd.grad(expected, (images, texts)), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=RTOL, atol=1e-13)
+
+
+def test_triplet_of_a_satisfied_batch_and_of_one_pair_is_zero():
+    similarity = torch.eye(3)
+    assert TripletLoss(0.2)(similarity, similarity, torch.arange(3)) == 0
+    one = torch.zeros(1, 1, requires_grad=True)
+    assert TripletLoss(0.2)(one, one, torch.zeros(1, dtype=torch.long)) == 0
 
 
 @pytest.mark.parametrize("masked", [True, False])
@@ -108,6 +155,16 @@ def test_temperature_must_be_positive(loss):
         loss(temperature=0)
 
 
-def test_unknown_reduction():
-    with pytest.raises(ValueError, match="reduction"):
-        InfoNCELoss(reduction="avg")
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: InfoNCELoss(reduction="avg"), "reduction"),
+        (lambda: InfoNCELoss(image_weight=1.5), "image_weight"),
+        (lambda: InfoNCELoss(reduction="sum", image_weight=0.75), "image_weight"),
+        (lambda: TripletLoss(margin=0), "margin"),
+        (lambda: TripletLoss(num_negatives=0), "num_negatives"),
+    ],
+)
+def test_impossible_options(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

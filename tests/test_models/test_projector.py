@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from mgca_mm.models import Projector
+from mgca_mm.models import LinearProjector, Projector
 from mgca_mm.models.batch_norm import TokenBatchNorm
 
 
@@ -18,6 +18,17 @@ def test_projector_is_the_papers_head():
         torch.testing.assert_close(projector(tokens), plain(tokens.flatten(0, 1)).view(3, 5, 4))
     projector.eval(), plain.eval()
     torch.testing.assert_close(projector(tokens), plain(tokens.flatten(0, 1)).view(3, 5, 4))
+
+
+def test_projectors_without_batch_norm():
+    """Linear - ReLU - Linear, and one linear layer; padding has no influence on the others."""
+    projector = Projector(6, hidden_channels=8, out_channels=4, norm=False)
+    tokens, mask = torch.randn(3, 5, 6), torch.rand(3, 5) < 0.5
+    expected = projector.fc2(projector.fc1(tokens).relu())
+    torch.testing.assert_close(projector(tokens, mask), expected)
+    assert set(projector.state_dict()) == {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}
+    linear = LinearProjector(6, out_channels=4)
+    torch.testing.assert_close(linear(tokens, mask), tokens @ linear.fc.weight.T + linear.fc.bias)
 
 
 def test_masked_statistics_are_those_of_the_real_tokens():

@@ -46,6 +46,32 @@ def test_any_text_encoder(name):
     assert not features.token_weight.requires_grad
 
 
+@pytest.mark.parametrize("name", ["bert", "distilbert"])
+@pytest.mark.parametrize(("pooling", "num_layers"), [("cls", 2), ("mean", 1), ("mean", 3), ("max", 1)])
+def test_pooling_and_summed_layers(name, pooling, num_layers):
+    """Global feature and words of the summed layers, over the real pieces only; report by report."""
+    encoder = TextEncoder(config=CONFIGS[name], pooling=pooling, num_summed_layers=num_layers).eval()
+    ids, mask, continuation = batch()
+    features = encoder(ids, mask, continuation)
+    for row, length in enumerate(mask.sum(1)):
+        one = slice(row, row + 1)
+        output = encoder.model(ids[one, :length], mask[one, :length], output_hidden_states=True)
+        pieces = sum(output.hidden_states[layer][0] for layer in range(-num_layers, 0))
+        expected = {"cls": pieces[0], "mean": pieces.mean(0), "max": pieces.max(0).values}[pooling]
+        torch.testing.assert_close(features.global_feature[row], expected)
+        words, _, _ = references.merge_word_pieces(
+            pieces, torch.zeros(length), mask[row, :length], continuation[row, :length]
+        )
+        torch.testing.assert_close(features.tokens[row, : length - 1], words)
+
+
+def test_impossible_pooling_and_layers():
+    with pytest.raises(ValueError, match="pooling"):
+        TextEncoder(config=CONFIGS["bert"], pooling="sum")
+    with pytest.raises(ValueError, match="1 to 3"):
+        TextEncoder(config=CONFIGS["bert"], num_summed_layers=4)
+
+
 @pytest.mark.parametrize("name", ["bert", "roberta", "electra"])
 def test_cls_row_equals_the_full_map(name):
     encoder = TextEncoder(config=CONFIGS[name]).eval()

@@ -5,7 +5,11 @@ optim_wrapper = dict(
     paramwise_cfg=dict(
         norm_decay_mult=0.0,
         bias_decay_mult=0.0,
-        custom_keys={'prototypes': dict(decay_mult=0.0), 'projector.norm': dict(decay_mult=0.0)}))
+        custom_keys={
+            'prototypes': dict(decay_mult=0.0),
+            'projector.norm': dict(decay_mult=0.0),
+            'log_temperature': dict(decay_mult=0.0)
+        }))
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-8 / 2e-5, begin=0, end=20, by_epoch=True, convert_to_iter_based=True),
     dict(

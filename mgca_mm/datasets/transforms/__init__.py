@@ -1,7 +1,14 @@
 from .formatting import PackImageReportInputs
 from .image import ResizeAndPad
 from .loading import LoadRadiograph
-from .report import TokenizeReport
+from .report import SampleSentence, TokenizeReport
 from .segmentation import RandomScaleRotate
 
-__all__ = ["LoadRadiograph", "PackImageReportInputs", "RandomScaleRotate", "ResizeAndPad", "TokenizeReport"]
+__all__ = [
+    "LoadRadiograph",
+    "PackImageReportInputs",
+    "RandomScaleRotate",
+    "ResizeAndPad",
+    "SampleSentence",
+    "TokenizeReport",
+]

@@ -1,6 +1,7 @@
 """Tokenisation of reports."""
 
 import itertools
+import random
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,21 @@ from mgca_mm.registry import TRANSFORMS
 
 # More than any piece has: what follows is cut off in any case, and tokenising 10 MB takes seconds.
 _CHARACTERS_PER_PIECE = 1000
+
+
+@TRANSFORMS.register_module()
+class SampleSentence(BaseTransform):
+    """Keeps one sentence of a report, drawn uniformly at each visit (ConVIRT).
+
+    Required and modified key: ``report``, a list of sentences; a report of one string stays as it is.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Draw a sentence."""
+        report = results["report"]
+        if not isinstance(report, str) and len(report) > 1:
+            results["report"] = [random.choice(report)]
+        return results
 
 
 @TRANSFORMS.register_module()

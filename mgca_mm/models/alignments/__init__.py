@@ -1,8 +1,21 @@
 """A pretraining method is a dict of alignments; each maps the features of both modalities to losses."""
 
+from .base import Alignment
+from .captioning import CaptioningAlignment
 from .instance import InstanceAlignment
+from .local import LocalAlignment
+from .matching import MatchingAlignment
 from .prototype import PrototypeAlignment
 from .sigmoid import SigmoidAlignment
 from .token import TokenAlignment
 
-__all__ = ["InstanceAlignment", "PrototypeAlignment", "SigmoidAlignment", "TokenAlignment"]
+__all__ = [
+    "Alignment",
+    "CaptioningAlignment",
+    "InstanceAlignment",
+    "LocalAlignment",
+    "MatchingAlignment",
+    "PrototypeAlignment",
+    "SigmoidAlignment",
+    "TokenAlignment",
+]

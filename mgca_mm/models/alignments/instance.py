@@ -1,7 +1,6 @@
 """Instance-wise cross-modal alignment (ITA)."""
 
 import torch
-from mmengine.model import BaseModule
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -9,9 +8,11 @@ from mgca_mm.distributed import gather, own_slice
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, TextFeatures
 
+from .base import Alignment
+
 
 @MODELS.register_module()
-class InstanceAlignment(BaseModule):
+class InstanceAlignment(Alignment):
     """Pulls each radiograph towards its own report, away from the reports of the others (MGCA §3.2).
 
     Args:
@@ -22,8 +23,6 @@ class InstanceAlignment(BaseModule):
             ``chunk_size`` × B_global similarities instead of B_local × B_global. None: all at once.
         init_cfg: MMEngine initialisation.
     """
-
-    uses_tokens = False
 
     def __init__(
         self,

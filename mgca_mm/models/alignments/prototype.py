@@ -4,16 +4,17 @@ import math
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mgca_mm.models.losses import sinkhorn_codes
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, TextFeatures
 
+from .base import Alignment
+
 
 @MODELS.register_module()
-class PrototypeAlignment(BaseModule):
+class PrototypeAlignment(Alignment):
     """Makes both modalities of a pair choose the same disease-level prototype (MGCA §3.4).
 
     Args:
@@ -29,8 +30,6 @@ class PrototypeAlignment(BaseModule):
     Attributes:
         frozen: No gradient reaches the prototypes while True; ``FreezePrototypesHook`` sets it in the first epoch.
     """
-
-    uses_tokens = False
 
     def __init__(
         self,

@@ -3,7 +3,6 @@
 import math
 
 import torch
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -11,9 +10,11 @@ from mgca_mm.distributed import gather, own_slice
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, TextFeatures
 
+from .base import Alignment
+
 
 @MODELS.register_module()
-class SigmoidAlignment(BaseModule):
+class SigmoidAlignment(Alignment):
     """Every image with every report is a question of its own: is this the pair? (Zhai et al., *SigLIP*, ICCV 2023)
 
     With z_ij = 1 for the pair i = j and −1 otherwise, cosine s_ij, learned temperature t = e^t' and bias b::
@@ -29,8 +30,6 @@ class SigmoidAlignment(BaseModule):
         gather: Take negatives from all ranks or from this rank only.
         init_cfg: MMEngine initialisation.
     """
-
-    uses_tokens = False
 
     def __init__(
         self,
@@ -63,7 +62,8 @@ class SigmoidAlignment(BaseModule):
             texts = gather(texts)  # (R·B, D)
         target = own_slice(torch.arange(texts.shape[0], device=images.device), images.shape[0])
         logits = images @ texts.T * self.log_temperature.exp() + self.bias  # (B, R·B)
-        matched = F.one_hot(target, texts.shape[0]).to(logits.dtype)
+        # Not F.one_hot, which waits for the device to check its input.
+        matched = (target[:, None] == torch.arange(texts.shape[0], device=target.device)).to(logits.dtype)
         losses = F.binary_cross_entropy_with_logits(logits, matched, reduction="none")
         with torch.no_grad():
             probability = logits.sigmoid()

@@ -4,16 +4,17 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModule
 from torch import Tensor
 
 from mgca_mm.models.token_weights import normalise_token_weight
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, TextFeatures
 
+from .base import Alignment
+
 
 @MODELS.register_module()
-class TokenAlignment(BaseModule):
+class TokenAlignment(Alignment):
     """Pulls each region and each word towards its cross-modal context (MGCA §3.3).
 
     LIA looks from the visual tokens at the words, LTA from the words at the visual tokens; each direction has an

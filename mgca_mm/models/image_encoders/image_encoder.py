@@ -34,6 +34,8 @@ class ImageEncoder(BaseModule):
             the paper: 299).
         token_weight: ``'cls_attention'``: last layer's attention of [CLS] to each patch, averaged over heads;
             ``'uniform'``; None: the former where the backbone has [CLS] and tokens, else the latter.
+        pooling: Config of a module without ``in_channels`` that makes the global feature of the regions (B, S, C) of
+            the last output, such as ``dict(type='WeldonPooling')``. None: [CLS] or the mean, as above.
         channels_last: Lay maps out as (B, H, W, C) in memory, in which convolutions run faster; the numbers stay.
         activation_checkpointing: Compute the activations of each block again in the backward pass instead of keeping
             them: less memory for one more forward pass.
@@ -50,6 +52,7 @@ class ImageEncoder(BaseModule):
         backbone: dict,
         resize_to: int | None = None,
         token_weight: Literal["cls_attention", "uniform"] | None = None,
+        pooling: dict | None = None,
         channels_last: bool = False,
         activation_checkpointing: bool = False,
         input_size: int = 224,
@@ -66,8 +69,12 @@ class ImageEncoder(BaseModule):
             self.num_prefix_tokens > 0 and getattr(_timm_or_own(self.backbone), "cls_token", None) is not None
         )
         self._pools = False
+        self.pooling = None
         self.cls_attention = None
         self.global_channels, self.token_channels, has_sequence = self._probe(input_size)
+        if pooling is not None:
+            self.pooling = MODELS.build({**pooling, "in_channels": self.global_channels})
+            self.global_channels = self.pooling.out_channels
         if token_weight == "cls_attention" or (token_weight is None and has_sequence and self.has_cls_token):
             self.cls_attention = self._watch_cls_attention(has_sequence)
         if activation_checkpointing:
@@ -96,7 +103,10 @@ class ImageEncoder(BaseModule):
     def _from_sequence(self, sequence: Tensor) -> ImageFeatures:
         prefix = self.num_prefix_tokens
         tokens = sequence[:, prefix:]
-        global_feature = sequence[:, 0] if self.has_cls_token else tokens.mean(dim=1)
+        if self.pooling is not None:
+            global_feature = self.pooling(tokens)
+        else:
+            global_feature = sequence[:, 0] if self.has_cls_token else tokens.mean(dim=1)
         if self.cls_attention is None:
             return ImageFeatures(global_feature, tokens, _uniform_weight(tokens))
         return ImageFeatures(global_feature, tokens, self.cls_attention.pop()[:, prefix:])
@@ -104,8 +114,9 @@ class ImageEncoder(BaseModule):
     def _from_maps(self, maps: tuple[Tensor, ...]) -> ImageFeatures:
         if _is_channels_last(self.backbone):
             maps = tuple(m.permute(0, 3, 1, 2) for m in maps)
-        global_feature = maps[-1].mean(dim=(2, 3))
-        tokens = maps[-2 if len(maps) > 1 else -1].flatten(2).transpose(1, 2)
+        regions = [m.flatten(2).transpose(1, 2) for m in maps[-2:]]
+        global_feature = maps[-1].mean(dim=(2, 3)) if self.pooling is None else self.pooling(regions[-1])
+        tokens = regions[0]
         return ImageFeatures(global_feature, tokens, _uniform_weight(tokens))
 
     def _watch_cls_attention(self, has_sequence: bool) -> ClsAttention:

@@ -3,5 +3,13 @@ from .info_nce import InfoNCELoss
 from .sinkhorn import sinkhorn_codes
 from .swapped_prediction import SwappedPredictionLoss
 from .token_info_nce import TokenInfoNCELoss
+from .triplet import TripletLoss
 
-__all__ = ["FocalLogDiceLoss", "InfoNCELoss", "SwappedPredictionLoss", "TokenInfoNCELoss", "sinkhorn_codes"]
+__all__ = [
+    "FocalLogDiceLoss",
+    "InfoNCELoss",
+    "SwappedPredictionLoss",
+    "TokenInfoNCELoss",
+    "TripletLoss",
+    "sinkhorn_codes",
+]

@@ -1,7 +1,9 @@
 """Instance-wise InfoNCE between the images and the reports of a batch."""
 
+import math
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -18,19 +20,36 @@ class InfoNCELoss(nn.Module):
         image 1 [   ●          ·       …  ]  / τ ──▶│
         image 2 [   ·          ●       …  ]         └ the same for logits_per_text: report → image
 
+    The mean of the two directions may be weighted, ``λ · (image → report) + (1 - λ) · (report → image)`` (ConVIRT
+    eq. 4), and τ may be learned (CLIP).
+
     Args:
-        temperature: τ1 that divides the cosine similarities.
+        temperature: τ1 that divides the cosine similarities; its initial value where it is learned.
         reduction: ``'mean'`` of the two directions (paper) or their ``'sum'`` (released code).
+        image_weight: λ of the mean.
+        learnable: Learn log τ; τ stays above :attr:`MIN_TEMPERATURE`, as CLIP keeps its scale below 100.
     """
 
-    def __init__(self, temperature: float = 0.1, reduction: Literal["mean", "sum"] = "mean"):
+    MIN_TEMPERATURE = 0.01
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        reduction: Literal["mean", "sum"] = "mean",
+        image_weight: float = 0.5,
+        learnable: bool = False,
+    ):
         super().__init__()
         if temperature <= 0:
             raise ValueError(f"temperature must be positive, got {temperature}")
         if reduction not in ("mean", "sum"):
             raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+        if not 0 <= image_weight <= 1 or (reduction == "sum" and image_weight != 0.5):
+            raise ValueError(f"image_weight must be in [0, 1], and 0.5 for a sum, got {image_weight}")
         self.temperature = temperature
         self.reduction = reduction
+        self.image_weight = image_weight
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature))) if learnable else None
 
     def forward(self, similarity_per_image: Tensor, similarity_per_text: Tensor, target: Tensor) -> Tensor:
         """Loss of the local rows against the global columns.
@@ -43,7 +62,18 @@ class InfoNCELoss(nn.Module):
         Returns:
             Scalar loss.
         """
-        image_to_text = F.cross_entropy(similarity_per_image / self.temperature, target)
-        text_to_image = F.cross_entropy(similarity_per_text / self.temperature, target)
-        total = image_to_text + text_to_image
-        return total / 2 if self.reduction == "mean" else total
+        temperature = self._current_temperature()
+        image_to_text = F.cross_entropy(similarity_per_image / temperature, target)
+        text_to_image = F.cross_entropy(similarity_per_text / temperature, target)
+        if self.reduction == "sum":
+            return image_to_text + text_to_image
+        return self.image_weight * image_to_text + (1 - self.image_weight) * text_to_image
+
+    def _current_temperature(self) -> float | Tensor:
+        if self.log_temperature is None:
+            return self.temperature
+        if self.training:
+            # The parameter itself is put back, for a clamped value would never get a gradient again.
+            with torch.no_grad():
+                self.log_temperature.clamp_(min=math.log(self.MIN_TEMPERATURE))
+        return self.log_temperature.exp()

@@ -1,7 +1,9 @@
 """Text encoder: any encoder of transformers, seen as one global feature and a set of words."""
 
 from pathlib import Path
+from typing import Literal
 
+import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
@@ -26,6 +28,8 @@ class TextEncoder(BaseModule):
         num_hidden_layers: Keep the first layers only (released code: 6). None: all.
         max_length: T, pieces of a report with [CLS] and [SEP]; longer input is refused, the tokenizer truncates.
         word_merging: Config of the merging of pieces into words.
+        pooling: What the global feature is: ``'cls'``, the first piece; ``'mean'`` or ``'max'`` of the real pieces.
+        num_summed_layers: Sum the outputs of so many of the last layers (GLoRIA: 4).
         activation_checkpointing: Compute the activations of each layer again in the backward pass instead of keeping
             them: less memory for one more forward pass.
         init_cfg: MMEngine initialisation.
@@ -45,12 +49,16 @@ class TextEncoder(BaseModule):
         num_hidden_layers: int | None = None,
         max_length: int = 112,
         word_merging: dict | None = None,
+        pooling: Literal["cls", "mean", "max"] = "cls",
+        num_summed_layers: int = 1,
         activation_checkpointing: bool = False,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
         if (pretrained is None) == (config is None):
             raise ValueError("give either pretrained (a folder or hub name) or config (a dict with model_type)")
+        if pooling not in ("cls", "mean", "max"):
+            raise ValueError(f"pooling must be 'cls', 'mean' or 'max', got {pooling!r}")
         overrides = {} if num_hidden_layers is None else dict(num_hidden_layers=num_hidden_layers)
         self.model = _build(pretrained, config, overrides)
         attention = _last_attention(self.model)
@@ -60,6 +68,11 @@ class TextEncoder(BaseModule):
         self.cls_attention = None if attention is None else ClsAttention(attention)
         if getattr(self.model, "pooler", None) is not None:
             self.model.pooler = nn.Identity()  # unused here; its parameters would never get a gradient
+        num_layers = self.model.config.num_hidden_layers
+        if not 1 <= num_summed_layers <= num_layers:
+            raise ValueError(f"num_summed_layers must be 1 to {num_layers}, the layers there are: {num_summed_layers}")
+        self.pooling = pooling
+        self.num_summed_layers = num_summed_layers
         if activation_checkpointing:
             self.model.gradient_checkpointing_enable(dict(use_reentrant=False))
         self.max_length = max_length
@@ -85,15 +98,29 @@ class TextEncoder(BaseModule):
             raise ValueError(f"{input_ids.shape[1]} pieces a report, but max_length is {self.max_length}")
         maps_needed = self.cls_attention is None
         output = self.model(
-            input_ids=input_ids, attention_mask=self._model_mask(attention_mask), output_attentions=maps_needed
+            input_ids=input_ids,
+            attention_mask=self._model_mask(attention_mask),
+            output_attentions=maps_needed,
+            output_hidden_states=self.num_summed_layers > 1,
         )
         pieces = output.last_hidden_state  # (B, T, C)
+        if self.num_summed_layers > 1:
+            pieces = pieces + sum(output.hidden_states[-self.num_summed_layers : -1])
         if maps_needed:
             piece_attention = output.attentions[-1][:, :, 0].mean(dim=1).detach()
         else:
             piece_attention = self.cls_attention.pop(attention_mask.bool())
         words, word_attention, word_mask = self.word_merging(pieces, piece_attention, attention_mask, is_continuation)
-        return TextFeatures(pieces[:, 0], words, word_attention, word_mask)
+        global_feature = self._pool(pieces, attention_mask.bool()[:, :, None])
+        return TextFeatures(global_feature, words, word_attention, word_mask)
+
+    def _pool(self, pieces: Tensor, real: Tensor) -> Tensor:
+        """Global feature of the pieces: (B, T, C), (B, T, 1) → (B, C)."""
+        if self.pooling == "cls":
+            return pieces[:, 0]
+        if self.pooling == "max":
+            return pieces.masked_fill(~real, torch.finfo(pieces.dtype).min).amax(dim=1)
+        return (pieces * real).sum(dim=1) / real.sum(dim=1)
 
     def _model_mask(self, attention_mask: Tensor) -> Tensor:
         """The mask in the shape in which the model does not look at its values.

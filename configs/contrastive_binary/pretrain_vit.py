@@ -1,0 +1,3 @@
+# Contrastive-Binary, ViT-B/16; data, encoders and schedule are those of configs/mgca/pretrain_vit.py.
+_base_ = ['../mgca/pretrain_vit.py', '../_base_/methods/contrastive_binary.py']
+model = {{_base_.method}}

@@ -1,0 +1,3 @@
+# CLIP, small, on the phantom.
+_base_ = ['./pretrain_resnet18.py', '../_base_/methods/clip.py']
+model = {{_base_.method}}

@@ -1,0 +1,3 @@
+# SigLIP, small, on the phantom.
+_base_ = ['./pretrain_resnet18.py', '../_base_/methods/siglip.py']
+model = {{_base_.method}}

@@ -1,0 +1,3 @@
+# VSE++, small, on the phantom.
+_base_ = ['./pretrain_resnet18.py', '../_base_/methods/vsepp.py']
+model = {{_base_.method}}

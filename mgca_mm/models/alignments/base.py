@@ -1,0 +1,41 @@
+"""What every alignment has in common."""
+
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mgca_mm.structures import ImageFeatures, TextFeatures
+
+
+class Alignment(BaseModule):
+    """One term of a pretraining objective; a method is a dict of them.
+
+    Subclass it, write ``forward``, register the class in :data:`mgca_mm.registry.MODELS` and name it in a config
+    (``docs/add_a_method.md``). The features come projected by :class:`mgca_mm.models.ImageReportPretrainer`, which asks
+    the class what it has to compute:
+
+    Attributes:
+        uses_tokens: ``tokens`` and what belongs to them are needed besides the global features.
+        encodes_reports: Embeddings of the reports are needed. False: the report is a target, not an input; only its
+            pieces (``piece_ids``, ``piece_mask``) are there where no other alignment needs more, and of the image only
+            the tokens.
+    """
+
+    uses_tokens = False
+    encodes_reports = True
+
+    def forward(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
+        """Compute the term, in fp32 or more.
+
+        Args:
+            image: Embeddings of the local images (B, …).
+            text: Embeddings of their reports (B, …), in the same order.
+
+        Returns:
+            Scalars by name. Those with "loss" in their name are added up and minimised, the others logged; the
+            convention for several ranks stands in :mod:`mgca_mm.distributed`.
+        """
+        raise NotImplementedError
+
+    def predict(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
+        """What a trained model can say of a batch beyond embeddings: name → (B, …), a row for each sample."""
+        return {}

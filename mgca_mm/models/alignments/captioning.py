@@ -1,0 +1,104 @@
+"""Writing the report from the image."""
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import get_world_size
+from torch import Tensor, nn
+
+from mgca_mm.distributed import sum_over_ranks
+from mgca_mm.models.decoders import beam_search
+from mgca_mm.registry import MODELS
+from mgca_mm.structures import ImageFeatures, TextFeatures
+
+from .base import Alignment
+
+
+@MODELS.register_module()
+class CaptioningAlignment(Alignment):
+    """Predicts each piece of the report from those before it and the image's regions.
+
+    Teacher forcing: with the N pieces y that follow another one, over the reports of the batch::
+
+        loss = - 1/N Σ log p(y_t | y_<t, v)          p = softmax(W state_{t-1})
+
+    In prediction the report is written piece by piece, from the first piece of the batch's reports ([CLS]) to their
+    last ([SEP]).
+
+    Args:
+        decoder: Config of a decoder (:mod:`mgca_mm.models.decoders`) without ``vocab_size``.
+        vocab_size: Number of pieces of the tokenizer.
+        max_length: Longest report to write, in pieces.
+        num_beams: Beams of the search; 1 is greedy.
+        loss_weight: Weight of the loss.
+        init_cfg: MMEngine initialisation.
+    """
+
+    uses_tokens = True
+    encodes_reports = False
+
+    def __init__(
+        self,
+        decoder: dict,
+        vocab_size: int,
+        max_length: int = 112,
+        num_beams: int = 1,
+        loss_weight: float = 1.0,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(init_cfg)
+        if num_beams < 1 or max_length < 2:
+            raise ValueError(f"num_beams must be positive and max_length at least 2, got {num_beams} and {max_length}")
+        self.decoder = MODELS.build({**decoder, "vocab_size": vocab_size})
+        self.next_piece = nn.Linear(self.decoder.embed_dims, vocab_size)
+        self.max_length = max_length
+        self.num_beams = num_beams
+        self.loss_weight = loss_weight
+
+    def compile(self, **kwargs) -> None:
+        """Compile the forward pass, unless the decoder calls recurrent kernels, which torch.compile does not enter."""
+        if not self.decoder.is_recurrent:
+            super().compile(**kwargs)
+
+    def forward(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
+        """Compare with what is written.
+
+        Args:
+            image: Projected tokens (B, S, D), not normalised.
+            text: Pieces and their mask (B, T).
+
+        Returns:
+            ``loss_caption`` and ``acc_piece``, how often the most likely piece is the right one, in percent. Means over
+            the pieces of all ranks.
+        """
+        states = self.decoder(text.piece_ids[:, :-1], image.tokens)  # (B, T - 1, C)
+        logits = self.next_piece(states)  # (B, T - 1, V)
+        logits = logits.flatten(0, 1)
+        target, real = text.piece_ids[:, 1:].flatten(), text.piece_mask[:, 1:].flatten().to(logits.dtype)
+        surprise = F.cross_entropy(logits, target, reduction="none")  # (B · (T - 1),)
+        right = (logits.detach().argmax(dim=1) == target).to(logits.dtype)
+        count = real.sum()
+        if self.training:
+            # The mean over the ranks is that over all their pieces, however many each has.
+            count = sum_over_ranks(count) / get_world_size()
+        loss = (surprise * real).sum() / count * self.loss_weight
+        return dict(loss_caption=loss, acc_piece=(right * real).sum() / count * 100)
+
+    @torch.no_grad()
+    def predict(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
+        """Write a report for each image.
+
+        Returns:
+            ``generated_ids`` (B, t) from the first piece to the end, with which it is filled up, and the pieces of the
+            true report ``report_ids`` (B, T).
+        """
+        ids = text.piece_ids
+        last = text.piece_mask.sum(dim=1, keepdim=True) - 1
+        ends = ids.gather(1, last).squeeze(1)
+
+        def log_probabilities(prefixes: Tensor) -> Tensor:
+            beams = len(prefixes) // len(ids)
+            regions = image.tokens[:, None].expand(-1, beams, -1, -1).flatten(0, 1)
+            return self.next_piece(self.decoder(prefixes, regions)[:, -1]).log_softmax(dim=1)
+
+        generated = beam_search(log_probabilities, ids[:, 0], ends, self.num_beams, self.max_length)
+        return dict(generated_ids=generated, report_ids=ids)

@@ -1,0 +1,63 @@
+"""LSTM decoder with attention on image regions."""
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mgca_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class LSTMDecoder(BaseModule):
+    """An LSTM over the pieces, each of whose states looks at the regions (Luong et al., EMNLP 2015, global attention).
+
+    With y the embedded pieces and v_s the regions::
+
+        h_0 = tanh(W_0 · mean_s v_s)          c_0 = tanh(W_1 · mean_s v_s)
+        h_t = LSTM(y_1 … y_t)                 all t by one call, for attention does not feed back into it
+        α_t = softmax_s(h_tᵀ W_a v_s / √C)    state_t = tanh(W_c [Σ_s α_ts v_s ; h_t])
+
+    Args:
+        vocab_size: Number of pieces.
+        embed_dims: C, of the pieces and states.
+        region_dims: D, of the regions.
+        dropout: Rate on embeddings and states.
+        init_cfg: MMEngine initialisation.
+    """
+
+    is_recurrent = True
+
+    def __init__(
+        self,
+        vocab_size: int,
+        embed_dims: int = 512,
+        region_dims: int = 512,
+        dropout: float = 0.1,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(init_cfg)
+        self.embed_dims = embed_dims
+        self.embedding = nn.Embedding(vocab_size, embed_dims)
+        self.initial_state = nn.Linear(region_dims, 2 * embed_dims)
+        self.lstm = nn.LSTM(embed_dims, embed_dims, batch_first=True)
+        self.attention = nn.Linear(region_dims, embed_dims, bias=False)
+        self.output = nn.Linear(region_dims + embed_dims, embed_dims)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, piece_ids: Tensor, regions: Tensor) -> Tensor:
+        """Decode.
+
+        Args:
+            piece_ids: (B, t) pieces so far.
+            regions: (B, S, D).
+
+        Returns:
+            (B, t, C) states, of which each is for the piece that follows.
+        """
+        hidden, cell = self.initial_state(regions.mean(dim=1)).tanh()[None].chunk(2, dim=2)  # (1, B, C) each
+        states, _ = self.lstm(self.dropout(self.embedding(piece_ids)), (hidden.contiguous(), cell.contiguous()))
+        attended = F.scaled_dot_product_attention(
+            states[:, None], self.attention(regions)[:, None], regions[:, None]
+        ).squeeze(1)  # (B, t, D)
+        return self.dropout(self.output(torch.cat([attended, states], dim=2)).tanh())

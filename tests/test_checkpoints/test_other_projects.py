@@ -1,0 +1,226 @@
+"""Checkpoints of GLoRIA and BLIP, generated in their formats, against models that are built without this package."""
+
+import importlib.util
+import re
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from mmengine.config import Config
+from transformers import BertConfig, BertModel, BlipVisionConfig, BlipVisionModel
+
+from mgca_mm.checkpoints.blip import convert_blip
+from mgca_mm.checkpoints.gloria import convert_gloria
+from mgca_mm.engine.pretrained import load_whole_model, read_state_dict
+from mgca_mm.errors import UserError
+from mgca_mm.registry import MODELS
+from tests.conftest import ROOT, small_batch
+
+BERT = dict(
+    vocab_size=60, hidden_size=64, num_hidden_layers=4, num_attention_heads=1, intermediate_size=96,
+    max_position_embeddings=32, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def gloria():
+    """The published parts: torchvision's ResNet-50, two linear layers, a BERT; and their state dict."""
+    torch.manual_seed(0)
+    parts = dict(
+        resnet=torchvision.models.resnet50(weights=None),
+        global_embedder=torch.nn.Linear(2048, 64),
+        local_embedder=torch.nn.Conv2d(1024, 64, 1, bias=False),
+        bert=BertModel(BertConfig(**BERT)),
+    )
+    state_dict = {}
+    for prefix, part in (
+        ("gloria.img_encoder.model.", "resnet"),
+        ("gloria.img_encoder.global_embedder.", "global_embedder"),
+        ("gloria.img_encoder.local_embedder.", "local_embedder"),
+        ("gloria.text_encoder.model.", "bert"),
+    ):
+        state_dict |= {prefix + name: tensor for name, tensor in parts[part].state_dict().items()}
+    state_dict["gloria.text_encoder.model.embeddings.position_ids"] = torch.arange(32)[None]
+    return {name: part.eval() for name, part in parts.items()}, state_dict
+
+
+def small_model():
+    model = Config.fromfile(ROOT / "configs/gloria/pretrain_resnet50.py").model
+    model.image_encoder.backbone.init_cfg = None
+    model.text_encoder.update(pretrained=None, config=dict(model_type="bert", **BERT))
+    model.projector.out_channels = 64
+    return MODELS.build(model).eval()
+
+
+def test_gloria_gives_the_embeddings_of_its_parts(gloria, tmp_path):
+    parts, state_dict = gloria
+    converted = convert_gloria(state_dict)
+    torch.save({"state_dict": converted.state_dict}, tmp_path / "gloria.pth")
+    model = small_model()
+    load_whole_model(model, str(tmp_path / "gloria.pth"))  # every name, and no other
+    inputs = small_batch(2, image_size=64)
+    with torch.no_grad():
+        image, text = model(inputs)
+        resnet = parts["resnet"]
+        x = F.interpolate(inputs["image"], size=(299, 299), mode="bilinear", align_corners=True)
+        x = resnet.maxpool(resnet.relu(resnet.bn1(resnet.conv1(x))))
+        stage3 = resnet.layer3(resnet.layer2(resnet.layer1(x)))
+        vector = parts["global_embedder"](resnet.layer4(stage3).mean(dim=(2, 3)))
+        torch.testing.assert_close(image.global_feature, F.normalize(vector, dim=1), rtol=1e-4, atol=1e-5)
+        regions = parts["local_embedder"](stage3).flatten(2).transpose(1, 2)
+        torch.testing.assert_close(image.tokens, regions, rtol=1e-4, atol=1e-4)
+        mask = inputs["attention_mask"]
+        hidden = parts["bert"](inputs["input_ids"], mask, output_hidden_states=True).hidden_states
+        pieces = sum(hidden[-4:])
+        mean = (pieces * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+        torch.testing.assert_close(text.global_feature, F.normalize(mean, dim=1), rtol=1e-4, atol=1e-5)
+
+
+def test_report_of_gloria(gloria):
+    _, state_dict = gloria
+    converted = convert_gloria(state_dict)
+    reported = [theirs for theirs, _ in converted.mapped] + converted.unused
+    assert sorted(reported) == sorted(state_dict)
+    assert {re.sub(r".*(pooler|fc|position_ids).*", r"\1", name) for name in converted.unused} == {
+        "pooler",
+        "fc",
+        "position_ids",
+    }
+    assert set(converted.missing) == {
+        "image_token_projector.fc.bias",
+        *(f"{part}.fc.{name}" for part in ("text_projector", "text_token_projector") for name in ("weight", "bias")),
+    }
+
+
+def test_a_checkpoint_without_local_projection(gloria):
+    """As of ConVIRT in this format: both encoders and the global projection."""
+    _, state_dict = gloria
+    converted = convert_gloria({name: t for name, t in state_dict.items() if "local_embedder" not in name})
+    assert "image_token_projector.fc.weight" in converted.missing
+    assert not any(name.startswith("image_token_projector") for name in converted.state_dict)
+
+
+@pytest.mark.parametrize(
+    ("lost", "message"),
+    [
+        (r".*layer4\.2\..*", "No ResNet"),
+        (r".*layer4\.2\.conv3\.weight", "incomplete"),
+        (r".*encoder\.layer\.2\.output\.dense\.bias", "incomplete"),
+        (r".*word_embeddings\.weight", "incomplete"),
+        (r".*global_embedder\.bias", "incomplete"),
+        (r"gloria\.img_encoder\.model.*", "no image encoder"),
+    ],
+)
+def test_truncated_gloria(gloria, lost, message):
+    _, state_dict = gloria
+    with pytest.raises(UserError, match=message):
+        convert_gloria({name: tensor for name, tensor in state_dict.items() if not re.fullmatch(lost, name)})
+
+
+def test_unknown_names_of_gloria(gloria):
+    _, state_dict = gloria
+    with pytest.raises(UserError, match=r"first is 'gloria\.extra'"):
+        convert_gloria(state_dict | {"gloria.extra": torch.zeros(1)})
+
+
+VISION = dict(
+    hidden_size=128, intermediate_size=256, num_hidden_layers=2, num_attention_heads=2, image_size=64, patch_size=16,
+    layer_norm_eps=1e-6,
+)  # fmt: skip
+TO_AUTHORS = [
+    ("embeddings.class_embedding", "cls_token"),
+    ("embeddings.position_embedding", "pos_embed"),
+    ("embeddings.patch_embedding", "patch_embed.proj"),
+    ("encoder.layers", "blocks"),
+    ("self_attn.projection", "attn.proj"),
+    ("self_attn", "attn"),
+    ("layer_norm", "norm"),
+    ("post_layernorm", "norm"),
+]
+
+
+def blip(authors):
+    """transformers' vision tower with random weights, and its state dict by transformers' or the authors' names."""
+    torch.manual_seed(0)
+    tower = BlipVisionModel(BlipVisionConfig(**VISION)).eval()
+    state_dict = {}
+    for name, tensor in tower.state_dict().items():
+        tensor.add_(0.02 * torch.randn_like(tensor))
+        if authors:
+            for theirs, other in TO_AUTHORS:
+                name = name.replace(theirs, other)
+        state_dict[("visual_encoder." if authors else "vision_model.") + name] = tensor
+    return tower, state_dict | {"text_decoder.bert.x": torch.zeros(1)}
+
+
+@pytest.mark.parametrize("authors", [False, True], ids=["transformers", "authors"])
+def test_blip_gives_the_features_of_its_tower(authors, tmp_path):
+    tower, state_dict = blip(authors)
+    torch.save({"model": state_dict}, tmp_path / "blip.pth")
+    converted = convert_blip(read_state_dict(str(tmp_path / "blip.pth")))
+    assert converted.unused == ["text_decoder.bert.x"] and len(converted.mapped) == len(state_dict) - 1
+    torch.save({"state_dict": converted.state_dict}, tmp_path / "ours.pth")
+    backbone = MODELS.build(
+        dict(
+            type="mmpretrain.VisionTransformer",
+            arch=dict(embed_dims=128, num_layers=2, num_heads=2, feedforward_channels=256),
+            img_size=64,
+            patch_size=16,
+            out_type="cls_token",
+            init_cfg=dict(type="Pretrained", checkpoint=str(tmp_path / "ours.pth")),
+        )
+    )
+    backbone.init_weights()
+    backbone.eval()
+    image = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = tower(image).last_hidden_state[:, 0]  # pooler_output would be normalised twice
+        assert expected.std() > 0.1
+        torch.testing.assert_close(backbone(image)[-1], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_truncated_and_wrong_blip():
+    _, state_dict = blip(authors=True)
+    for lost in ("visual_encoder.blocks.1.attn.qkv.bias", "visual_encoder.cls_token", "visual_encoder.pos_embed"):
+        with pytest.raises(UserError, match="incomplete"):
+            convert_blip({name: tensor for name, tensor in state_dict.items() if name != lost})
+    with pytest.raises(UserError, match="Not a checkpoint of BLIP"):
+        convert_blip({"text_decoder.bert.x": torch.zeros(1)})
+
+
+def run_tool(monkeypatch, *words):
+    """The command line in this process, for speed; its exit status."""
+    spec = importlib.util.spec_from_file_location("convert_checkpoint", ROOT / "tools" / "convert_checkpoint.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    monkeypatch.setattr(sys, "argv", ["convert_checkpoint.py", *map(str, words)])
+    try:
+        tool.main()
+    except SystemExit as error:
+        return error.code
+    return 0
+
+
+def test_command_line(gloria, tmp_path, monkeypatch, capsys):
+    theirs, ours = tmp_path / "chexpert_resnet50.ckpt", tmp_path / "ours.pth"
+    torch.save({"state_dict": gloria[1]}, theirs)
+    assert run_tool(monkeypatch, "from-gloria", theirs, ours) == 0
+    out = capsys.readouterr().out
+    for line in ("img_encoder.model.conv1.weight → image_encoder.backbone.conv1.weight", "left out: ", "missing: "):
+        assert line in out
+    backbone = tmp_path / "resnet50.safetensors"
+    assert run_tool(monkeypatch, "extract-backbone", ours, backbone, "--format", "safetensors") == 0
+    assert backbone.is_file()
+    capsys.readouterr()
+    for words in (
+        ("from-gloria", tmp_path / "absent.ckpt", tmp_path / "x.pth"),
+        ("from-blip", theirs, tmp_path / "x.pth"),
+        ("from-gloria", ours, tmp_path / "x.pth"),
+        ("from-gloria", ours, ours),
+        ("from-gloria", theirs, tmp_path / "absent" / "x.pth"),
+    ):
+        assert run_tool(monkeypatch, *words) == 2, words
+        assert 1 <= len(capsys.readouterr().err.strip().splitlines()) <= 3
+        assert not (tmp_path / "x.pth").exists()

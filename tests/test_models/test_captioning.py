@@ -1,0 +1,173 @@
+import itertools
+
+import pytest
+import torch
+
+from mgca_mm.models import CaptioningAlignment, LSTMDecoder, MemoryTransformerDecoder
+from mgca_mm.models.decoders import beam_search
+from mgca_mm.structures import ImageFeatures, TextFeatures
+
+from . import references
+
+VOCABULARY, LENGTH, REGIONS, DIMS = 11, 6, 5, 8
+SIZES = dict(embed_dims=DIMS, region_dims=4)
+DECODERS = {
+    "lstm": dict(type="mgca_mm.LSTMDecoder", dropout=0.0, **SIZES),
+    "transformer": dict(
+        type="mgca_mm.MemoryTransformerDecoder", max_length=LENGTH, num_layers=2, num_heads=2, num_memory_slots=3,
+        feedforward_dims=7, dropout=0.0, **SIZES,
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(params=DECODERS)
+def alignment(request):
+    return CaptioningAlignment(DECODERS[request.param], VOCABULARY, max_length=LENGTH, loss_weight=2.0).double()
+
+
+def batch(size=3):
+    """Regions, and reports of 6, 3 and 4 pieces that begin with 1 and end with 2."""
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.tensor([6, 3, 4])[:size]
+    mask = torch.arange(LENGTH) < lengths[:, None]
+    ids = torch.randint(3, VOCABULARY, mask.shape, generator=generator).masked_fill(~mask, 0)
+    ids[:, 0] = 1
+    ids[torch.arange(size), lengths - 1] = 2
+    regions = torch.randn(size, REGIONS, 4, generator=generator, dtype=torch.float64)
+    return ImageFeatures(None, regions.requires_grad_()), TextFeatures(None, piece_ids=ids, piece_mask=mask)
+
+
+def states_by_loops(decoder, ids, regions):
+    reference = references.lstm_decoder if isinstance(decoder, LSTMDecoder) else references.memory_transformer_decoder
+    return reference(decoder, ids, regions)
+
+
+def test_loss_equals_the_loop_with_gradients(alignment):
+    """Every state, probability and gradient, piece by piece."""
+    image, text = batch()
+    out = alignment(image, text)
+    total, right, count = 0.0, 0, 0
+    for i in range(3):
+        length = int(text.piece_mask[i].sum())
+        states = states_by_loops(alignment.decoder, text.piece_ids[i, : length - 1], image.tokens[i])
+        for t, state in enumerate(states):
+            logits = alignment.next_piece.weight @ state + alignment.next_piece.bias
+            target = int(text.piece_ids[i, t + 1])
+            total = total - torch.log(torch.exp(logits[target]) / torch.exp(logits).sum())
+            right += int(logits.argmax()) == target
+            count += 1
+    expected = 2 * total / count
+    assert count == 10
+    torch.testing.assert_close(out["loss_caption"], expected, rtol=1e-10, atol=0)
+    assert out["acc_piece"].item() == pytest.approx(100 * right / count)
+    inputs = (image.tokens, *alignment.parameters())
+    gradients = (torch.autograd.grad(loss, inputs) for loss in (out["loss_caption"], expected))
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_a_state_knows_no_later_piece(alignment):
+    image, text = batch()
+    changed = text.piece_ids.clone()
+    changed[:, 3:] = 7
+    states, other = (alignment.decoder(ids, image.tokens) for ids in (text.piece_ids, changed))
+    torch.testing.assert_close(states[:, :3], other[:, :3], rtol=0, atol=1e-14)
+    assert not torch.allclose(states[:, 3:], other[:, 3:])
+
+
+def test_padding_does_not_change_the_loss(alignment):
+    image, text = batch()
+    changed = text._replace(piece_ids=text.piece_ids.masked_fill(~text.piece_mask, 9))
+    torch.testing.assert_close(alignment(image, changed)["loss_caption"], alignment(image, text)["loss_caption"])
+
+
+def test_it_learns_to_write_the_report_of_an_image():
+    torch.manual_seed(0)
+    for decoder in DECODERS.values():
+        alignment = CaptioningAlignment(decoder, VOCABULARY, max_length=LENGTH).double()
+        image, text = batch()
+        optimizer = torch.optim.Adam(alignment.parameters(), lr=2e-2)
+        for _ in range(150):
+            loss = alignment(image, text)["loss_caption"]
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        assert loss < 0.1
+        alignment.eval()
+        for num_beams in (1, 3):
+            alignment.num_beams = num_beams
+            out = alignment.predict(image, text)
+            written, true = out["generated_ids"], out["report_ids"]
+            for i, length in enumerate(text.piece_mask.sum(1)):
+                assert written[i, :length].tolist() == true[i, :length].tolist()
+                assert (written[i, length:] == 2).all()
+
+
+def log_probabilities_of(table):
+    """A language whose next piece depends on the one before and on the sample: table (B, V, V)."""
+
+    def log_probabilities(prefixes):
+        beams = len(prefixes) // len(table)
+        rows = table[:, None].expand(-1, beams, -1, -1).flatten(0, 1)
+        return rows[torch.arange(len(prefixes)), prefixes[:, -1]].log_softmax(dim=1)
+
+    return log_probabilities
+
+
+def score(table, sequence, end):
+    total = 0.0
+    for previous, piece in itertools.pairwise(sequence):
+        if previous == end:
+            break
+        total += float(table[previous].log_softmax(dim=0)[piece])
+    return total
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_wide_beam_finds_the_best_of_all_sequences(seed):
+    vocabulary, length, end = 4, 4, 2
+    table = 2 * torch.randn(3, vocabulary, vocabulary, generator=torch.Generator().manual_seed(seed))
+    found = beam_search(
+        log_probabilities_of(table), torch.tensor([1, 1, 3]), torch.full((3,), end), vocabulary**length, length
+    )
+    for i, start in enumerate((1, 1, 3)):
+        best = max(
+            score(table[i], (start, *rest), end) for rest in itertools.product(range(vocabulary), repeat=length - 1)
+        )
+        assert score(table[i], found[i].tolist(), end) == pytest.approx(best, abs=1e-5)
+
+
+def test_one_beam_is_greedy_and_more_are_no_worse():
+    table = 2 * torch.randn(5, 6, 6, generator=torch.Generator().manual_seed(1))
+    start, end = torch.ones(5, dtype=torch.long), torch.full((5,), 2)
+    found = {k: beam_search(log_probabilities_of(table), start, end, k, 8) for k in (1, 4)}
+    for i in range(5):
+        sequence = [1]
+        while len(sequence) < found[1].shape[1]:
+            sequence.append(2 if sequence[-1] == 2 else int(table[i][sequence[-1]].argmax()))
+        assert found[1][i].tolist() == sequence
+        assert score(table[i], found[4][i].tolist(), 2) >= score(table[i], sequence, 2) - 1e-5
+
+
+def test_a_search_ends_when_all_have_ended_or_at_the_longest_length():
+    table = torch.zeros(2, 3, 3)
+    table[0, :, 2] = 10  # the first sample ends at once
+    table[1, :, 0] = 10  # the second never
+    found = beam_search(log_probabilities_of(table), torch.tensor([1, 1]), torch.tensor([2, 2]), 1, 5)
+    assert found.tolist() == [[1, 2, 2, 2, 2], [1, 0, 0, 0, 0]]
+    table[1] = table[0]
+    assert beam_search(log_probabilities_of(table), torch.tensor([1, 1]), torch.tensor([2, 2]), 1, 5).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: CaptioningAlignment(DECODERS["lstm"], VOCABULARY, num_beams=0),
+        lambda: CaptioningAlignment(DECODERS["lstm"], VOCABULARY, max_length=1),
+        lambda: MemoryTransformerDecoder(VOCABULARY, embed_dims=10, num_heads=4),
+        lambda: MemoryTransformerDecoder(VOCABULARY, max_length=4)(torch.zeros(1, 5, dtype=torch.long), None),
+    ],
+)
+def test_impossible_options(make):
+    with pytest.raises(ValueError):
+        make()

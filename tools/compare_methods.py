@@ -1,0 +1,94 @@
+#!/usr/bin/env python
+"""Pretrain every method on the phantom and put linear probe, retrieval, time and memory of a step into one table.
+
+``python tools/compare_methods.py --data work_dirs/quickstart/data``. What is done is not done again.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from statistics import mean, stdev
+
+from mgca_mm.errors import UserError, exit_on_user_error
+from mgca_mm.reproduction.grid import ROOT
+from mgca_mm.reproduction.phantom import PRETRAINING
+
+PERCENTS = ("1", "10", "100")
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="prepared phantom, as tools/quickstart.sh makes it")
+    parser.add_argument("--out", type=Path, default=Path("work_dirs/methods"), help="folder of runs and methods.md")
+    parser.add_argument("--methods", nargs="+", choices=PRETRAINING, default=list(PRETRAINING), metavar="METHOD")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[42, 43, 44], choices=(42, 43, 44))
+    return parser.parse_args()
+
+
+def run(tool: str, *words: object) -> None:
+    """Run one of the tools; what it says goes to its log files."""
+    command = [sys.executable, str(ROOT / "tools" / tool), *map(str, words)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"{tool} {words[0]} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+
+
+def probe(method: str, seed: int, data: Path, out: Path) -> dict:
+    """Linear probe and retrieval of a method pretrained with a seed."""
+    folder = out / f"{method}_seed{seed}"
+    result = folder / "probe" / "probe.json"
+    if not result.is_file():
+        config = PRETRAINING[method]
+        if not (folder / "epoch_6.pth").is_file():
+            options = (f"data_root={data}", f"randomness.seed={seed}")
+            run("train.py", config, "--work-dir", folder, "--resume", "--cfg-options", *options)
+        words = ("--out", result.parent, "--seed", seed, "--cfg-options", f"data_root={data}")
+        run("linear_probe.py", config, folder / "epoch_6.pth", *words)
+    return json.loads(result.read_text())
+
+
+def step(method: str, out: Path) -> dict:
+    """Time and peak memory of a training step."""
+    result = out / f"{method}_step.json"
+    if not result.is_file():
+        run("benchmark.py", "pretrain", PRETRAINING[method], "--batch-size", 64, "--out", result)
+    return json.loads(result.read_text())["ours"]
+
+
+def spread(values: list[float]) -> str:
+    """Mean ± standard deviation."""
+    if not values:
+        return "–"
+    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def main() -> None:
+    args = parse_args()
+    with exit_on_user_error():
+        out, data = args.out.absolute(), args.data.absolute()
+        out.mkdir(parents=True, exist_ok=True)
+        columns = [f"AUROC, {percent} %" for percent in PERCENTS] + [
+            "image → report R@5",
+            "ms a step",
+            "MB at the peak",
+        ]
+        lines = [f"| seeds {' '.join(map(str, args.seeds))} | " + " | ".join(columns) + " |"]
+        lines.append("|---" * (len(columns) + 1) + "|")
+        for method in args.methods:
+            results = [probe(method, seed, data, out) for seed in args.seeds]
+            if method == args.methods[0]:
+                row = [spread([result["probe"]["random"][p]["macro"] for result in results]) for p in PERCENTS]
+                lines.append("| random | " + " | ".join([*row, "–", "–", "–"]) + " |")
+            row = [spread([result["probe"]["pretrained"][p]["macro"] for result in results]) for p in PERCENTS]
+            row.append(spread([r["retrieval"]["i2t_R@5"] for r in results if r["retrieval"]]))
+            cost = step(method, out)
+            lines.append(f"| {method} | " + " | ".join([*row, f"{cost['ms']:.0f}", f"{cost['peak_mb']:.0f}"]) + " |")
+            print(lines[-1], flush=True)
+        (out / "methods.md").write_text("\n".join(lines) + "\n")
+        print(f"\n{(out / 'methods.md').read_text()}")
+
+
+if __name__ == "__main__":
+    main()
