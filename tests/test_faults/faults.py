@@ -72,6 +72,15 @@ class NonFiniteInput(Hook):
         self.active = runner.iter in self.steps and get_rank() == self.rank
 
 
+class DoubleImages(Hook):
+    """Images in the default type, which may be float64; the data preprocessor makes float32."""
+
+    def before_run(self, runner):
+        unwrapped(runner).image_encoder.register_forward_pre_hook(
+            lambda module, args: (args[0].to(torch.get_default_dtype()),)
+        )
+
+
 class Record(Hook):
     """Writes down, for each step and rank, the samples, the loss, and digests of the state before and after."""
 

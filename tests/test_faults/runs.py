@@ -45,7 +45,17 @@ def make_data(root):
 
 
 def make_config(
-    data, work_dir, epochs=3, batch_size=4, workers=0, faults=(), dropout=0.1, lr=1e-3, validate=None, **changes
+    data,
+    work_dir,
+    epochs=3,
+    batch_size=4,
+    workers=0,
+    faults=(),
+    dropout=0.1,
+    lr=1e-3,
+    double=False,
+    validate=None,
+    **changes,
 ):
     """MGCA on it, with dropout and random crops.
 
@@ -54,6 +64,7 @@ def make_config(
         faults: Hooks that make something go wrong.
         dropout: Of the text encoder.
         lr: Learning rate.
+        double: In float64.
         validate: Validate on this many samples, and count them.
         **changes: Of the config.
     """
@@ -96,6 +107,11 @@ def make_config(
         cfg.val_dataloader.dataset.indices = validate
         metric = dict(type="tests.test_faults.faults.CountSamples", collect_device="cpu", collect_dir=str(work_dir))
         cfg.val_evaluator = [dict(type="AlignmentLoss"), metric]
+    if double:
+        import torch
+
+        torch.set_default_dtype(torch.float64)
+        cfg.custom_hooks.append(dict(type="tests.test_faults.faults.DoubleImages"))
     cfg.custom_hooks = [*cfg.custom_hooks, *faults]
     return cfg
 

@@ -16,7 +16,7 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     pin_memory=True,
-    sampler=dict(type='ReproducibleSampler', shuffle=True),
+    sampler=dict(type='mgca_mm.ReproducibleSampler', shuffle=True),
     collate_fn=dict(type='default_collate'),
     dataset=dict(type='mgca_mm.ChestXrayDataset', data_root=data_root, ann_file='train.json', pipeline=train_pipeline))
 val_dataloader = dict(

@@ -22,7 +22,7 @@ train_dataloader = dict(
     persistent_workers=True,
     pin_memory=True,
     drop_last=True,
-    sampler=dict(type='ReproducibleSampler', shuffle=True),
+    sampler=dict(type='mgca_mm.ReproducibleSampler', shuffle=True),
     collate_fn=dict(type='default_collate'),
     dataset=dict(type='ImageReportDataset', data_root=data_root, ann_file='train.json', pipeline=train_pipeline))
 val_dataloader = dict(

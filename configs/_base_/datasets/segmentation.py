@@ -18,7 +18,7 @@ train_dataloader = dict(
     batch_size=16,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='ReproducibleSampler', shuffle=True),
+    sampler=dict(type='mgca_mm.ReproducibleSampler', shuffle=True),
     dataset=dict(
         type='mmseg.BaseSegDataset',
         data_root=data_root,

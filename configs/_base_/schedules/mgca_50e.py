@@ -21,6 +21,6 @@ param_scheduler = [
         by_epoch=True,
         convert_to_iter_based=True),
 ]
-train_cfg = dict(type='ResumableTrainLoop', max_epochs=50, val_interval=1)
+train_cfg = dict(type='mgca_mm.ResumableTrainLoop', max_epochs=50, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
