@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -106,8 +107,11 @@ def trained(prepared, tmp_path_factory):
     work_dir = tmp_path_factory.mktemp("run")
     options = [f"data_root={prepared / 'data'}", "train_cfg.max_epochs=1", "default_hooks.logger.interval=1", *SMALL]
     options.append("train_dataloader.batch_size=2")
+    with socket.socket() as free:  # a port that no other run of these tests holds
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
     done = run(
-        "bash", "tools/dist_train.sh", QUICKSTART, 2, "--work-dir", work_dir, "--cfg-options", *options, PORT="29617"
+        "bash", "tools/dist_train.sh", QUICKSTART, 2, "--work-dir", work_dir, "--cfg-options", *options, PORT=port
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return work_dir, done
