@@ -78,8 +78,9 @@ def _use_cpu_ranks(cfg: Config) -> None:
 def close_ranks() -> None:
     """Wait for the other ranks and end the process, the last thing that a command does; nothing with one process.
 
-    Leaving the group first keeps a rank that exits early from aborting its neighbours. Over gloo the process is ended at
-    once: threads of gloo that outlive the interpreter abort it now and then, and a finished run would seem to have failed.
+    Leaving the group first keeps a rank that exits early from aborting its neighbours. Over gloo the process is ended
+    at once: threads of gloo that outlive the interpreter abort it now and then, and a finished run would seem to have
+    failed.
     """
     if not torch.distributed.is_initialized():
         return
