@@ -78,8 +78,7 @@ class NonFiniteGuardHook(Hook):
         """Keep what the forward pass changes."""
         self._flag = self._loss_is_finite = None
         if hasattr(self, "_kept"):
-            for kept, tensor in zip(self._kept, self._watched, strict=True):
-                kept.copy_(tensor)
+            torch._foreach_copy_(self._kept, self._watched)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Count what the host knows by now."""
@@ -90,10 +89,13 @@ class NonFiniteGuardHook(Hook):
             self._count(runner, self._pending.popleft())
 
     def _look_at_losses(self, model, args, outputs) -> None:
-        if model.training and isinstance(outputs, dict):
-            losses = [value for name, value in outputs.items() if "loss" in name]
-            flat = [tensor for value in losses for tensor in (value if isinstance(value, list | tuple) else [value])]
-            self._loss_is_finite = torch.stack([tensor.detach().float().sum() for tensor in flat]).isfinite().all()
+        if not model.training or not isinstance(outputs, dict):
+            return
+        losses = [value for name, value in outputs.items() if "loss" in name]
+        flat = [tensor for value in losses for tensor in (value if isinstance(value, list | tuple) else [value])]
+        sums = [tensor.detach().float().sum() for tensor in flat if isinstance(tensor, Tensor)]
+        if sums:
+            self._loss_is_finite = torch.stack(sums).isfinite().all()
 
     @torch.no_grad()
     def _look_at_gradients(self, optimizer, args, kwargs) -> None:
@@ -113,8 +115,7 @@ class NonFiniteGuardHook(Hook):
         elif flag.item():
             for parameter in parameters:
                 parameter.grad = None  # which every optimiser passes over
-            for kept, tensor in zip(self._kept, self._watched, strict=True):
-                tensor.copy_(kept)
+            torch._foreach_copy_(self._watched, self._kept)
 
     def _count(self, runner: Runner, step: _Step) -> None:
         if not step.skipped.item():
