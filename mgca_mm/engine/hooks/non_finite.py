@@ -57,6 +57,8 @@ class NonFiniteGuardHook(Hook):
         self.max_in_a_row = max_in_a_row
         self.set_in_forward = tuple(set_in_forward)
         self.skipped = 0
+        self._watched: list[Tensor] = []
+        self._kept: list[Tensor] = []
         self._row: list[_Step] = []
         self._pending: deque[_Step] = deque()
         self._loss_is_finite: Tensor | None = None
@@ -77,7 +79,7 @@ class NonFiniteGuardHook(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Keep what the forward pass changes."""
         self._flag = self._loss_is_finite = None
-        if hasattr(self, "_kept"):
+        if self._kept:
             torch._foreach_copy_(self._kept, self._watched)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
@@ -115,7 +117,8 @@ class NonFiniteGuardHook(Hook):
         elif flag.item():
             for parameter in parameters:
                 parameter.grad = None  # which every optimiser passes over
-            torch._foreach_copy_(self._watched, self._kept)
+            if self._kept:
+                torch._foreach_copy_(self._watched, self._kept)
 
     def _count(self, runner: Runner, step: _Step) -> None:
         if not step.skipped.item():
