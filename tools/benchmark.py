@@ -29,17 +29,18 @@ def main() -> int:
     data.add_argument("--seconds", type=float, default=10, help="time for each of the two (default: 10)")
     data.add_argument("--rows", type=int, default=400_000, help="pairs of the data set whose memory is measured")
     data.set_defaults(run=run_data)
-    step = argparse.ArgumentParser(add_help=False, parents=[common])
-    step.add_argument("config", type=Path, help="pretraining config; it needs neither its data nor its weights")
-    step.add_argument("--precision", choices=("fp32", "bf16"), default="bf16")
-    step.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
-    step.add_argument(
+    configured = argparse.ArgumentParser(add_help=False, parents=[common])
+    configured.add_argument("config", help="pretraining config; it needs neither its data nor its weights")
+    configured.add_argument(
         "--cfg-options",
         nargs="+",
         action=DictAction,
         metavar="KEY=VALUE",
         help="change the config, such as model.image_encoder.activation_checkpointing=True",
     )
+    step = argparse.ArgumentParser(add_help=False, parents=[configured])
+    step.add_argument("--precision", choices=("fp32", "bf16"), default="bf16")
+    step.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
     pretrain = benchmarks.add_parser("pretrain", parents=[step], help="a training step of a config, on generated data")
     pretrain.add_argument("--batch-size", type=int, default=8)
     pretrain.add_argument("--compile", action="store_true", help="by torch.compile, which needs a C++ compiler on CPUs")
@@ -66,7 +67,7 @@ def main() -> int:
     )
     scale.set_defaults(run=run_scale)
     many = benchmarks.add_parser(
-        "communication", parents=[step], help="estimate of a step's communication on many GPUs; nothing is run"
+        "communication", parents=[configured], help="estimate of a step's communication on many GPUs; nothing is run"
     )
     many.add_argument("--batch-size", type=int, default=144, help="of one GPU (default: 144)")
     many.add_argument("--gpus", type=int, nargs="+", default=[8, 64, 512])
@@ -148,11 +149,14 @@ def run_memory(args: argparse.Namespace) -> dict:
 
 def run_scale(args: argparse.Namespace) -> dict:
     from mgca_mm.benchmarks import scale
+    from mgca_mm.engine.config import load_config
 
     device, name = _device(args)
     with _quiet():
         figures = {
-            "batch": scale.scale_batch(args.config, args.batch_sizes, args.precision, device),
+            "batch": scale.scale_batch(
+                load_config(args.config, args.cfg_options), args.batch_sizes, args.precision, device
+            ),
             "tokens": scale.scale_tokens(args.tokens, device),
             "prototypes": scale.scale_prototypes(args.prototypes, device),
         }
@@ -169,14 +173,12 @@ def run_scale(args: argparse.Namespace) -> dict:
 
 
 def run_communication(args: argparse.Namespace) -> dict:
-    from mmengine.config import Config
-
     from mgca_mm.benchmarks.communication import Cluster, estimate
+    from mgca_mm.engine.config import load_config
 
     cluster = Cluster(tflops=args.tflops)
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
     with _quiet():
+        cfg = load_config(args.config, args.cfg_options)
         figures = {gpus: estimate(cfg, args.batch_size, gpus, cluster) for gpus in args.gpus}
     print(f"{args.config}, batch {args.batch_size} a GPU; assumed: {cluster}")
     names = next(iter(figures.values()))

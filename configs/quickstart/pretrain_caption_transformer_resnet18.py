@@ -1,18 +1,10 @@
 # Caption-Transformer, small, on the phantom.
-_base_ = ['./pretrain_resnet18.py', '../_base_/methods/caption_transformer.py']
-data_root = 'data/quickstart'
+_base_ = './pretrain_caption_lstm_resnet18.py'
 model = dict(
-    image_encoder=dict(backbone=dict(out_indices=(3, ))),
-    text_encoder={{_base_.method.text_encoder}},
-    projector=dict(_delete_=True, type='LinearProjector', out_channels=192),
-    normalize_tokens={{_base_.method.normalize_tokens}},
     alignments=dict(
-        _delete_=True,
         caption=dict(
-            type='CaptioningAlignment',
-            vocab_size=2000,
-            max_length=80,
             decoder=dict(
+                _delete_=True,
                 type='MemoryTransformerDecoder',
                 max_length=80,
                 embed_dims=192,
@@ -21,5 +13,3 @@ model = dict(
                 num_heads=4,
                 num_memory_slots=10,
                 feedforward_dims=768))))
-val_evaluator = [dict(type='AlignmentLoss')]
-test_evaluator = [dict(type='AlignmentLoss'), dict(type='ReportGeneration', data_root=data_root)]

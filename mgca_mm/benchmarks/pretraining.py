@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from mgca_mm.engine.amp import BFloat16OptimWrapper
+from mgca_mm.engine.config import load_config
 from mgca_mm.errors import UserError
 from mgca_mm.models import CaptioningAlignment, ImageReportPretrainer
 from mgca_mm.registry import MODELS
@@ -149,8 +150,7 @@ def measure(
         ``operators`` and ``waits`` of a step; ``ratio`` of ours to the other; with the naive one ``agreement`` of
         losses and gradients (both in fp32).
     """
-    cfg = Config.fromfile(config)
-    cfg.merge_from_dict(cfg_options or {})
+    cfg = load_config(config, cfg_options)
     model = build_model(cfg).to(device)
     batch = make_step_batch(cfg, model, batch_size, device)
     result: dict = dict(config=Path(config).name, batch_size=batch_size, precision=precision, compile=compile)
@@ -217,8 +217,7 @@ def measure_memory(
         ``peak_mb``, batch size → MB, as :func:`peak_memory` counts; and the straight line through them:
         ``mb_per_image``, ``mb_fixed``.
     """
-    cfg = Config.fromfile(config)
-    cfg.merge_from_dict(cfg_options or {})
+    cfg = load_config(config, cfg_options)
     peaks = {}
     for batch_size in sorted(batch_sizes):
         step = step_of(cfg, batch_size, precision, device)

@@ -1,6 +1,5 @@
 """A checkpoint to give away: weights alone, in a format that holds nothing else, with a model card."""
 
-import hashlib
 import os
 from collections import Counter
 from pathlib import Path
@@ -10,6 +9,8 @@ from torch import Tensor
 
 from mgca_mm.errors import UserError
 from mgca_mm.version import __version__
+
+from .writing import sha256_of
 
 _CARD = """# {name}
 
@@ -66,10 +67,6 @@ def publish(state_dict: dict[str, Tensor], target: str | os.PathLike) -> Path:
     os.replace(partial, target)
     parts = Counter(".".join(name.split(".")[:2]) if name.count(".") > 1 else name.split(".")[0] for name in tensors)
     ours = any(name.startswith("image_encoder.backbone.") for name in tensors)
-    digest = hashlib.sha256()
-    with open(target, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
     card = target.with_suffix(".md")
     card.write_text(
         _CARD.format(
@@ -77,7 +74,7 @@ def publish(state_dict: dict[str, Tensor], target: str | os.PathLike) -> Path:
             version=__version__,
             file=target.name,
             size=target.stat().st_size / 1e6,
-            sha256=digest.hexdigest(),
+            sha256=sha256_of(target),
             tensors=len(tensors),
             parameters=sum(tensor.numel() for tensor in tensors.values()),
             parts="\n".join(f"| `{part}` | {count} |" for part, count in parts.items()),

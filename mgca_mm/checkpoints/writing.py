@@ -86,11 +86,7 @@ def is_whole(path: str | os.PathLike) -> bool:
     """
     known = digests(path)
     if known:
-        found = hashlib.sha256()
-        with open(path, "rb") as file:
-            while chunk := file.read(_CHUNK):
-                found.update(chunk)
-        return found.hexdigest() in known
+        return sha256_of(path) in known
     if not zipfile.is_zipfile(path):
         return True
     try:
@@ -98,6 +94,15 @@ def is_whole(path: str | os.PathLike) -> bool:
             return archive.testzip() is None
     except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError):  # whichever a damaged header leads to
         return False
+
+
+def sha256_of(path: str | os.PathLike) -> str:
+    """SHA-256 digest of a file."""
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            found.update(chunk)
+    return found.hexdigest()
 
 
 def remove_checkpoint(path: str | os.PathLike) -> None:

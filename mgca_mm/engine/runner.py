@@ -20,10 +20,11 @@ from .privacy import PathFilter, without_paths
 
 @RUNNERS.register_module()
 class PrivateRunner(Runner):
-    """``Runner`` whose log, config dump and event files name no folder.
+    """``Runner`` whose log, config dump and event files name no folder, and which resumes from whole checkpoints only.
 
     MMEngine writes the whole config into all of them and into each checkpoint. Here it is the one of
-    :func:`mgca_mm.engine.privacy.without_paths`; what is built is built from the paths as they are.
+    :func:`mgca_mm.engine.privacy.without_paths`; what is built is built from the paths as they are. MMEngine resumes
+    from the file that ``last_checkpoint`` names, whatever it holds.
 
     Args:
         *args: As in :class:`mmengine.runner.Runner`.

@@ -143,8 +143,9 @@ class SafeCheckpointHook(CheckpointHook):
         info.update({f"best_score{suffix}": score, f"best_ckpt{suffix}": path})
         meta = dict(epoch=runner.epoch, iter=runner.iter)
         if not self._try(runner, name, save_optimizer=False, save_param_scheduler=False, meta=meta, by_epoch=False):
-            for key, value in before.items():
-                info.pop(key) if value is None else info.update({key: value})
+            info.update(before)
+            for name in [name for name, value in before.items() if value is None]:
+                del info[name]
             return []
         if suffix:
             self.best_ckpt_path_dict[key] = path
