@@ -46,6 +46,6 @@ setup(
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["mgca_mm", "mgca_mm.*"]),
     install_requires=requirements("runtime"),
-    extras_require={"dense": requirements("dense"), "dev": requirements("dev")},
+    extras_require={name: requirements(name) for name in ("dense", "app", "dev")},
     cmdclass={"build_py": BuildWithMim},
 )

@@ -12,7 +12,7 @@ def _child(parent: Registry, *locations: str) -> Registry:
     return Registry(parent.name, parent=parent, scope="mgca_mm", locations=[f"mgca_mm.{name}" for name in locations])
 
 
-DATASETS = _child(mmengine.DATASETS, "datasets.image_report", "datasets.classification")
+DATASETS = _child(mmengine.DATASETS, "datasets.image_report", "datasets.classification", "datasets.grounding")
 TRANSFORMS = _child(mmengine.TRANSFORMS, "datasets.transforms")
 MODELS = _child(mmengine.MODELS, "models", "models.dense")
 METRICS = _child(mmengine.METRICS, "evaluation")

@@ -44,6 +44,18 @@ class TextFeatures(NamedTuple):
     piece_mask: Tensor | None = None
 
 
+class CrossAttention(NamedTuple):
+    """How the words of reports and the regions of their radiographs look at each other.
+
+    Attributes:
+        words_to_regions: (B, L, S) each word's attention over the regions, sum 1; rows of padding mean nothing.
+        regions_to_words: (B, S, L) each region's attention over the words, sum 1, none on padding.
+    """
+
+    words_to_regions: Tensor
+    regions_to_words: Tensor
+
+
 class ImageReportSample(BaseDataElement):
     """Identity of one image-report pair and, after prediction, its embeddings.
 

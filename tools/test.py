@@ -38,7 +38,7 @@ def main() -> None:
     if args.trust_checkpoint:
         trust_checkpoints()
     with exit_on_user_error():
-        cfg = configure_run(args.config, args.cfg_options, args.work_dir, args.launcher)
+        cfg = configure_run(args.config, args.cfg_options, args.work_dir, args.launcher, splits=("test",))
         if args.out and not Path(args.out).absolute().parent.is_dir():
             raise UserError(f"The folder of --out '{args.out}' does not exist.")
         runner = PrivateRunner.from_cfg(cfg)

@@ -7,7 +7,7 @@ from mmengine.dataset import BaseDataset
 
 from mgca_mm.datasets.identity import pseudonym
 from mgca_mm.datasets.image_report import load_prepared
-from mgca_mm.datasets.subsets import keep_subset
+from mgca_mm.datasets.subsets import keep_single_class, keep_subset
 from mgca_mm.errors import UserError
 from mgca_mm.registry import DATASETS
 
@@ -27,6 +27,8 @@ class ChestXrayDataset(BaseDataset):
         uncertain: What an uncertain label (-1) counts as, 0 or 1, by class.
         exclusive: Whether exactly one label is positive, as the classes of COVIDx; ``gt_label`` is a number then.
         subset: A list of training images in the folder, such as ``subsets/train_1pct_seed42.txt``.
+        per_class: With ``exclusive``: instead of asking that of every image, keep those with one positive label, at
+            most so many of each (the 5 x 200 and 8 x 200 sets of the literature: 200).
         **kwargs: As in :class:`mmengine.dataset.BaseDataset`.
     """
 
@@ -38,12 +40,16 @@ class ChestXrayDataset(BaseDataset):
         uncertain: Mapping[str, int] | None = None,
         exclusive: bool = False,
         subset: str | None = None,
+        per_class: int | None = None,
         **kwargs,
     ):
         self.classes = classes
         self.uncertain = dict(uncertain or {})
         self.exclusive = exclusive
         self.subset = subset
+        self.per_class = per_class
+        if per_class is not None and not exclusive:
+            raise ValueError("per_class keeps images of one class: set exclusive=True")
         super().__init__(ann_file=ann_file, data_root=str(data_root), **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -65,9 +71,13 @@ class ChestXrayDataset(BaseDataset):
             )
         self._metainfo.update({**metainfo, "classes": tuple(classes)})
         columns = [(known.index(name), name) for name in classes]
-        for row in rows:
-            labels = row.pop("labels")
-            positive = [index for index, (column, name) in enumerate(columns) if self._resolve(labels[column], name)]
+        positives = [
+            [index for index, (column, name) in enumerate(columns) if self._resolve(row["labels"][column], name)]
+            for row in rows
+        ]
+        if self.per_class is not None:
+            return keep_single_class(rows, positives, self.per_class)
+        for row, positive in zip(rows, positives, strict=True):
             if self.exclusive and len(positive) != 1:
                 name = pseudonym(row["image_id"], self.data_root)
                 raise UserError(f"'{self.ann_file}': {name} has {len(positive)} of the labels, not one.")

@@ -7,6 +7,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.fileio import load
 
 from mgca_mm.datasets.preparation import DATASETS as DATA_SETS
+from mgca_mm.datasets.subsets import keep_single_class
 from mgca_mm.errors import UserError
 from mgca_mm.registry import DATASETS
 
@@ -21,10 +22,17 @@ class ImageReportDataset(BaseDataset):
     Args:
         data_root: The prepared folder.
         ann_file: Annotation file in it: ``train.json``, ``val.json`` or ``test.json``.
+        classes: Labels for a retrieval by class: keep the pairs that are positive for one of them alone, with its
+            index as ``gt_label``. None: all pairs.
+        per_class: At most so many pairs of each of the ``classes``.
         **kwargs: As in :class:`mmengine.dataset.BaseDataset`.
     """
 
-    def __init__(self, data_root: str, ann_file: str, **kwargs):
+    def __init__(
+        self, data_root: str, ann_file: str, classes: Sequence[str] | None = None, per_class: int = 200, **kwargs
+    ):
+        self.classes = classes
+        self.per_class = per_class
         super().__init__(ann_file=ann_file, data_root=str(data_root), **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -37,7 +45,18 @@ class ImageReportDataset(BaseDataset):
         self._metainfo.update(metainfo)
         for row in rows:
             row.setdefault("study_id", row["image_id"])
-        return rows
+        return rows if self.classes is None else self._keep_classes(rows)
+
+    def _keep_classes(self, rows: list[dict]) -> list[dict]:
+        known = self._metainfo.get("classes") or []
+        strangers = [name for name in self.classes if name not in known]
+        if strangers:
+            raise UserError(
+                f"'{self.ann_file}' has no label {', '.join(strangers)}; it has: {', '.join(known) or 'none'}."
+            )
+        columns = [known.index(name) for name in self.classes]
+        positives = [[index for index, column in enumerate(columns) if row["labels"][column] == 1] for row in rows]
+        return keep_single_class(rows, positives, self.per_class)
 
 
 def load_prepared(ann_file: str, required: Sequence[str] = ()) -> tuple[dict, list[dict]]:

@@ -1,7 +1,9 @@
-"""The prepared lists of training images: 1 % and 10 %, drawn with a seed."""
+"""Parts of a data set: the prepared lists of training images (1 %, 10 %), and equally many images of each class."""
 
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from mgca_mm.errors import UserError
 
@@ -30,3 +32,27 @@ def keep_subset(rows: Sequence[dict], path: Path) -> list[dict]:
             "A list belongs to train.json of the same folder."
         )
     return kept
+
+
+def keep_single_class(rows: list[dict], positives: list[list[int]], per_class: int, seed: int = 42) -> list[dict]:
+    """Images that show one of some classes and no other, equally many of each: the 5 x 200 and 8 x 200 sets.
+
+    Args:
+        rows: Entries of an annotation file.
+        positives: For each, the indices of its positive classes.
+        per_class: Images of a class; all, where there are fewer.
+        seed: Of the draw.
+
+    Returns:
+        The entries kept, in their order, each with its class as ``gt_label``.
+    """
+    by_class: dict[int, list[int]] = {}
+    for number, found in enumerate(positives):
+        if len(found) == 1:
+            by_class.setdefault(found[0], []).append(number)
+    rng = np.random.default_rng(seed)
+    kept = {}
+    for label, numbers in sorted(by_class.items()):
+        drawn = rng.permutation(len(numbers))[:per_class]
+        kept |= {numbers[index]: label for index in drawn}
+    return [{**rows[number], "gt_label": label} for number, label in sorted(kept.items())]

@@ -4,6 +4,7 @@ from . import file_handlers
 from .amp import BFloat16OptimWrapper
 from .file_backend import AtomicLocalBackend
 from .hooks import (
+    AttentionMapHook,
     CachedFeaturesHook,
     DeferredRuntimeInfoHook,
     FreezePrototypesHook,
@@ -23,6 +24,7 @@ file_handlers.register()
 
 __all__ = [
     "AtomicLocalBackend",
+    "AttentionMapHook",
     "BFloat16OptimWrapper",
     "CachedFeaturesHook",
     "CompletePretrainedInit",

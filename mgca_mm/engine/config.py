@@ -1,5 +1,6 @@
 """Reading a config with the command line's changes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from mgca_mm.errors import UserError
 from .validation import require_known_options
 
 # Variables on top of our configs. Python substitutes them when a config file is read, too early for --cfg-options.
-VARIABLES = ("data_root", "text_model", "image_init")
+VARIABLES = ("data_root", "text_model", "image_init", "phrases")
 RANDOM = "random"
 
 
@@ -60,13 +61,17 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
     return cfg
 
 
-def require_data(cfg: Config) -> None:
+def require_data(cfg: Config, splits: Sequence[str] = ("train", "val", "test")) -> None:
     """Check, before a model is built, that the annotation files exist and that their words have embeddings.
+
+    Args:
+        cfg: The config.
+        splits: Those that the run reads.
 
     Raises:
         UserError: If an annotation file is missing, or a trained tokenizer has more pieces than the text encoder rows.
     """
-    for split in ("train", "val", "test"):
+    for split in splits:
         outer = (cfg.get(f"{split}_dataloader") or {}).get("dataset", {})
         for dataset in outer.get("datasets", [outer]):
             if dataset.get("type", "").endswith("ImageReportDataset"):

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -29,6 +30,7 @@ def configure_run(
     work_dir: str | None = None,
     launcher: str = "none",
     amp: bool = False,
+    splits: Sequence[str] = ("train", "val", "test"),
 ) -> Config:
     """Config of a run from the options of ``tools/train.py`` and ``tools/test.py``.
 
@@ -38,6 +40,7 @@ def configure_run(
         work_dir: Folder of logs and checkpoints. None: the config's, or ``work_dirs/<config's name>``.
         launcher: ``'none'``, ``'pytorch'`` or ``'slurm'``.
         amp: Train under bfloat16 autocast.
+        splits: Those that the run reads; the annotation files of others need not be there.
 
     Returns:
         Config ready for :meth:`mmengine.runner.Runner.from_cfg`.
@@ -48,7 +51,7 @@ def configure_run(
     """
     cfg = load_config(config, cfg_options)
     validate(cfg)
-    require_data(cfg)
+    require_data(cfg, splits)
     cfg.launcher = launcher
     if work_dir is not None:
         cfg.work_dir = work_dir

@@ -49,6 +49,68 @@ class ImageReportRetrieval(BaseMetric):
         return metrics
 
 
+@METRICS.register_module()
+class ClassRetrieval(BaseMetric):
+    """Precision@k in percent: the share of the k nearest of the query's class (ConVIRT's 8 x 200, GLoRIA's 5 x 200).
+
+    ``i2i_P@k``: image → images, itself left out; ``i2t_P@k`` and ``t2i_P@k``: image → reports and report → images,
+    where reports are embedded; ``q2i_P@k``: the sentences of a class → images, where the model scores classes
+    (:class:`mgca_mm.models.ZeroShotClassifier`). Each sample needs ``gt_label``, one index, and ``image_embedding``.
+    Where fewer than k can be found, all that can be are counted.
+
+    Args:
+        topk: The k.
+        **kwargs: As in :class:`mmengine.evaluator.BaseMetric`.
+    """
+
+    default_prefix = "class"
+
+    def __init__(self, topk: Sequence[int] = (5, 10, 50), **kwargs):
+        super().__init__(**kwargs)
+        self.topk = tuple(topk)
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep the embeddings and classes of a batch."""
+        keys = ("image_embedding", "report_embedding", "pred_score")
+        for sample in data_samples:
+            self.results.append((int(sample["gt_label"]), {k: sample[k].float().cpu() for k in keys if k in sample}))
+
+    def compute_metrics(self, results: list[tuple[int, dict[str, Tensor]]]) -> dict[str, float]:
+        """Rank and count."""
+        labels = torch.tensor([label for label, _ in results])
+        columns = {key: torch.stack([tensors[key] for _, tensors in results]) for key in results[0][1]}
+        images = columns["image_embedding"]
+        same = labels[:, None] == labels
+        itself = torch.eye(len(labels), dtype=torch.bool)
+        found = {"i2i": precision_at(images @ images.T, same, self.topk, itself)}
+        if "report_embedding" in columns:
+            reports = columns["report_embedding"]
+            found["i2t"] = precision_at(images @ reports.T, same, self.topk)
+            found["t2i"] = precision_at(reports @ images.T, same, self.topk)
+        if "pred_score" in columns:
+            queries = columns["pred_score"].T  # (C, N)
+            found["q2i"] = precision_at(queries, torch.arange(len(queries))[:, None] == labels, self.topk)
+        return {f"{name}_P@{k}": value for name, values in found.items() for k, value in values.items()}
+
+
+def precision_at(scores: Tensor, match: Tensor, topk: Sequence[int], hidden: Tensor | None = None) -> dict[int, float]:
+    """Precision at several k in percent, the mean over the queries.
+
+    Args:
+        scores: (Q, G) similarity of queries to the gallery.
+        match: (Q, G) True = right answer.
+        topk: The k.
+        hidden: (Q, G) True = not to be found.
+    """
+    if hidden is not None:
+        scores = scores.masked_fill(hidden, -torch.inf)
+        match = match & ~hidden
+    most = scores.shape[1] - (0 if hidden is None else int(hidden.sum(dim=1).max()))
+    order = scores.argsort(dim=1, descending=True)
+    right = match.gather(1, order).float()
+    return {k: right[:, : min(k, most)].mean().item() * 100 for k in topk}
+
+
 def rank_of_best_match(scores: Tensor, match: Tensor) -> Tensor:
     """Rank of each query's best right answer; ties count against the model.
 

@@ -11,12 +11,14 @@ from .alignments import (
 from .attention import CrossModalAttention, SimilarityAttention
 from .data_preprocessor import ImageReportDataPreprocessor
 from .decoders import LSTMDecoder, MemoryTransformerDecoder
+from .grounding import PhraseGrounder
 from .image_encoders import ImageEncoder
 from .losses import FocalLogDiceLoss, InfoNCELoss, SwappedPredictionLoss, TokenInfoNCELoss, TripletLoss
 from .pooling import WeldonPooling
 from .pretrainer import ImageReportPretrainer
 from .projectors import LinearProjector, Projector
 from .text_encoders import ReleasedWordMerging, TextEncoder, WordMerging
+from .zero_shot import ZeroShotClassifier
 
 __all__ = [
     "Alignment",
@@ -33,6 +35,7 @@ __all__ = [
     "LocalAlignment",
     "MatchingAlignment",
     "MemoryTransformerDecoder",
+    "PhraseGrounder",
     "Projector",
     "PrototypeAlignment",
     "ReleasedWordMerging",
@@ -45,4 +48,5 @@ __all__ = [
     "TripletLoss",
     "WeldonPooling",
     "WordMerging",
+    "ZeroShotClassifier",
 ]

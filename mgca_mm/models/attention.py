@@ -1,5 +1,6 @@
 """Attention of one modality's tokens over the other's."""
 
+import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -38,6 +39,11 @@ class CrossModalAttention(BaseModule):
         attended = _attend(self.query(tokens), self.key(context), self.value(context), context_mask)
         return self.output(attended)
 
+    def weights(self, tokens: Tensor, context: Tensor, context_mask: Tensor | None = None) -> Tensor:
+        """The map (B, T, U) that :meth:`forward` never stores, for a person to look at."""
+        query = self.query(tokens)
+        return _weights(query, self.key(context), context_mask, query.shape[-1] ** -0.5)
+
 
 @MODELS.register_module()
 class SimilarityAttention(BaseModule):
@@ -58,6 +64,10 @@ class SimilarityAttention(BaseModule):
         """Attend; arguments and result as in :meth:`CrossModalAttention.forward`, inputs L2-normalised."""
         return _attend(tokens, context, context, context_mask, scale=1 / self.temperature)
 
+    def weights(self, tokens: Tensor, context: Tensor, context_mask: Tensor | None = None) -> Tensor:
+        """As :meth:`CrossModalAttention.weights`."""
+        return _weights(tokens, context, context_mask, 1 / self.temperature)
+
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float | None = None) -> Tensor:
     """Single-head attention, (B, T, D), (B, U, D), (B, U, D) → (B, T, D).
@@ -68,3 +78,11 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scal
     return F.scaled_dot_product_attention(
         query[:, None], key[:, None], value[:, None], attn_mask=mask, scale=scale
     ).squeeze(1)
+
+
+def _weights(query: Tensor, key: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+    """Attention map, (B, T, D), (B, U, D) → (B, T, U)."""
+    logits = query @ key.transpose(1, 2) * scale
+    if mask is not None:
+        logits = logits.masked_fill(~mask[:, None], -torch.inf)
+    return logits.softmax(dim=-1)

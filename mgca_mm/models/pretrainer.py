@@ -5,8 +5,9 @@ import torch.nn.functional as F
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
 
+from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
-from mgca_mm.structures import ImageFeatures, ImageReportSample, TextFeatures
+from mgca_mm.structures import CrossAttention, ImageFeatures, ImageReportSample, TextFeatures
 
 
 @MODELS.register_module()
@@ -122,6 +123,29 @@ class ImageReportPretrainer(BaseModel):
         mask = None if self.project_padding else features.token_mask
         tokens = self._finish_tokens(self.text_token_projector(features.tokens, mask))
         return TextFeatures(global_embedding, tokens, features.token_weight, features.token_mask, **pieces)
+
+    def attend(self, image: ImageFeatures, text: TextFeatures) -> CrossAttention:
+        """Attention between the words of each report and the regions of its image.
+
+        Args:
+            image: Of :meth:`embed_images` (B, …).
+            text: Of :meth:`embed_reports` (B, …).
+
+        Returns:
+            That of the first alignment that has one, in fp32 or more.
+
+        Raises:
+            UserError: None has one.
+        """
+        with torch.autocast(text.piece_ids.device.type, enabled=False):
+            found = (alignment.attend(image, text) for alignment in self.alignments.values())
+            attention = next((maps for maps in found if maps is not None), None)
+        if attention is None:
+            raise UserError(
+                f"No attention between words and regions is learnt by {', '.join(self.alignments)}.\n"
+                "Take a checkpoint of MGCA (with cta) or of GLoRIA."
+            )
+        return attention
 
     def _finish_tokens(self, tokens: Tensor) -> Tensor:
         return _unit(tokens) if self.normalize_tokens else _at_least_fp32(tokens)

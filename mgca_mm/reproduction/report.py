@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
+from mgca_mm.visualization.curves import plot_label_fractions
+
 from .grid import Cell, Profile
 from .paper import paper_number
 from .settings import SETTINGS, TABLES
@@ -64,15 +66,18 @@ def write_report(
     text = "\n".join(parts)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.md").write_text(text, encoding="utf-8")
-    rows = [dict(zip(("setting", "encoder", "init", "percent"), key, strict=True)) | summary[key] for key in summary]
+    names = ("setting", "encoder", "init", "percent")
+    rows = [
+        dict(zip(names, key, strict=True)) | {"title": SETTINGS[key[0]].title} | cells for key, cells in summary.items()
+    ]
     (folder / "report.json").write_text(json.dumps({"heading": heading, "cells": rows}, indent=2) + "\n")
     with io.StringIO(newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]) if rows else ["setting"], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         (folder / "report.csv").write_text(file.getvalue(), encoding="utf-8")
-    for setting in dict.fromkeys(key[0] for key in summary):
-        _draw(folder / f"{setting}.png", setting, summary, inits)
+    for setting in dict.fromkeys(row["setting"] for row in rows if row["mean"] is not None):
+        plot_label_fractions(rows, folder / f"{setting}.png", [setting])
     return text
 
 
@@ -98,33 +103,3 @@ def _format(cell: dict | None) -> str:
     failed = f", {cell['failed']} failed" if cell["failed"] else ""
     paper = f" [{cell['paper']}]" if cell["paper"] is not None else ""
     return f"{cell['mean']:.1f}{spread}{failed}{paper}"
-
-
-def _draw(path: Path, setting: str, summary: Mapping, inits: Sequence[str]) -> None:
-    """Score against the share of the labels, a line an encoder and initialisation."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(5, 3.6), layout="constrained")
-    for encoder in dict.fromkeys(key[1] for key in summary):
-        for init in inits:
-            points = sorted(
-                (key[3], cell["mean"], cell["sd"] or 0)
-                for key, cell in summary.items()
-                if key[:3] == (setting, encoder, init) and cell["mean"] is not None
-            )
-            if points:
-                percents, means, spreads = zip(*points, strict=True)
-                axes.errorbar(percents, means, spreads, marker="o", capsize=3, label=f"{init}, {encoder}")
-    axes.set_xscale("log")
-    ticks = sorted({key[3] for key in summary})
-    axes.set_xticks(ticks, [f"{percent} %" for percent in ticks])
-    axes.minorticks_off()
-    axes.set_xlabel("labels used for training")
-    axes.set_ylabel(SETTINGS[setting].title + " (%)")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-    figure.savefig(path, dpi=150)
-    pyplot.close(figure)

@@ -1,17 +1,12 @@
 """Curves: training log and scores against the label fraction."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
+from mgca_mm.errors import UserError
 
-matplotlib.use("Agg")  # servers have no display
-
-from matplotlib import pyplot as plt
-
-# Okabe-Ito: distinguishable for the colour-blind.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+from .style import COLOURS, MARKERS, plt, save
 
 
 def plot_probe(results: Mapping[str, Mapping[int, object]], path: Path) -> Path:
@@ -38,9 +33,7 @@ def plot_probe(results: Mapping[str, Mapping[int, object]], path: Path) -> Path:
     axes.margins(x=0.1, y=0.15)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", frameon=False)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
-    return path
+    return save(figure, path)
 
 
 def plot_training(work_dir: Path, path: Path) -> list[Path]:
@@ -73,6 +66,49 @@ def plot_training(work_dir: Path, path: Path) -> list[Path]:
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
-    return [path]
+    return [save(figure, path)]
+
+
+def plot_label_fractions(cells: Sequence[Mapping], path: Path, settings: Sequence[str] | None = None) -> Path:
+    """Draw score against the share of the labels, a panel a setting, a line an encoder and initialisation.
+
+    Args:
+        cells: ``cells`` of the grid's ``report.json``.
+        path: File to write.
+        settings: Settings to draw. None: all that have a score.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        UserError: No cell of these settings has a score.
+    """
+    scored = [cell for cell in cells if cell["mean"] is not None and (settings is None or cell["setting"] in settings)]
+    if not scored:
+        raise UserError(f"{path.name}: no cell has a score yet, so that there is nothing to draw.")
+    keys = list(dict.fromkeys(cell["setting"] for cell in scored))
+    columns = min(4, len(keys))
+    rows = -(-len(keys) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(4.6 * columns, 3.6 * rows), layout="constrained", squeeze=False)
+    lines = list(dict.fromkeys((cell["init"], cell["encoder"]) for cell in scored))
+    for place, setting in zip(axes.flat, keys, strict=False):
+        for number, line in enumerate(lines):
+            points = sorted(
+                (cell["percent"], cell["mean"], cell["sd"] or 0)
+                for cell in scored
+                if (cell["setting"], cell["init"], cell["encoder"]) == (setting, *line)
+            )
+            if points:
+                style = dict(color=COLOURS[number % len(COLOURS)], marker=MARKERS[number % len(MARKERS)])
+                place.errorbar(*zip(*points, strict=True), capsize=3, label=", ".join(line), **style)
+        ticks = sorted({cell["percent"] for cell in scored if cell["setting"] == setting})
+        place.set_xscale("log")
+        place.set_xticks(ticks, [f"{percent} %" for percent in ticks])
+        place.minorticks_off()
+        title = next(cell["title"] for cell in scored if cell["setting"] == setting)
+        place.set(xlabel="labels used for training", ylabel=f"{title} (%)")
+        place.grid(alpha=0.3)
+    for place in axes.flat[len(keys) :]:
+        place.set_axis_off()
+    axes.flat[0].legend(fontsize=8)
+    return save(figure, path)

@@ -124,7 +124,7 @@ def _describe(
     statements = _attributes(anatomy, ("lung_volume", "rotated"), rng)
     statements += [
         _positive(finding, rng, trend=rng.random() < 0.7)
-        for finding in _merge_effusions(findings)
+        for finding in merge_effusions(findings)
         if finding.kind not in ("cardiomegaly", "foreign_object") and rng.random() < 0.96
     ]
     if not kinds - {"cardiomegaly", "foreign_object"} and rng.random() < 0.5:
@@ -155,7 +155,7 @@ def _summarise(findings: tuple[Finding, ...], anatomy: Anatomy, rng: np.random.G
     """The IMPRESSION section: the findings again, most of them, in other words."""
     statements = [
         _positive(finding, rng, trend=rng.random() < 0.5)
-        for finding in _merge_effusions(findings)
+        for finding in merge_effusions(findings)
         if rng.random() < (0.6 if finding.kind == "foreign_object" else 0.9)
     ]
     if not statements and not {finding.kind for finding in findings} - {"foreign_object"}:
@@ -169,7 +169,7 @@ def _summarise(findings: tuple[Finding, ...], anatomy: Anatomy, rng: np.random.G
     return [replace(statement, section="impression") for statement in statements]
 
 
-def _merge_effusions(findings: tuple[Finding, ...]) -> list[Finding]:
+def merge_effusions(findings: tuple[Finding, ...]) -> list[Finding]:
     """Two effusions of one size become one bilateral finding, as a reader would say it."""
     effusions = [finding for finding in findings if finding.kind == "pleural_effusion"]
     if len(effusions) == 2 and len({(finding.severity, finding.trend) for finding in effusions}) == 1:
@@ -181,8 +181,8 @@ def _merge_effusions(findings: tuple[Finding, ...]) -> list[Finding]:
     return list(findings)
 
 
-def _noun(finding: Finding, rng: np.random.Generator) -> tuple[str, str]:
-    """A filled-in noun phrase (article, words)."""
+def name_finding(finding: Finding, rng: np.random.Generator) -> tuple[str, str]:
+    """A noun phrase for a finding, as (article, words); see :mod:`phrases`."""
     if finding.kind == "foreign_object":
         choices = phrases.DEVICES[finding.device]
     elif finding.kind == "pleural_effusion" and finding.side == "bilateral":
@@ -210,7 +210,7 @@ def _positive(finding: Finding, rng: np.random.Generator, trend: bool) -> Statem
         frames = phrases.TREND[finding.trend]
     elif finding.kind == "cardiomegaly" and rng.random() < 0.6:
         frames = phrases.HEART
-    text = _frame(_pick(rng, frames), *_noun(finding, rng))
+    text = _frame(_pick(rng, frames), *name_finding(finding, rng))
     if frames is phrases.HEART:
         text = text.format(adverb=_pick(rng, phrases.ADVERB[finding.severity]))
     severity = finding.severity or None

@@ -154,13 +154,17 @@ def clean_text(text: str) -> list[str]:
     sentences = []
     pieces = text.lower().split(".")
     for index, piece in enumerate(pieces):
-        words = [word.encode("ascii", "ignore").decode("ascii") for word in _WORD.findall(piece)]
-        words = [word for word in words if word.strip("_")]
+        words = _ascii_words(piece)
         if index < len(pieces) - 1:
             _drop_final_number(words)
         if len(words) > 1:
             sentences.append(" ".join(words))
     return sentences
+
+
+def clean_phrase(text: str) -> str:
+    """Lower-case ASCII words of a phrase in a line; unlike in a report, a single word and a number count, too."""
+    return " ".join(_ascii_words(text.lower()))
 
 
 def report_sentences(text: str) -> list[str]:
@@ -195,6 +199,11 @@ def _parse_header(line: str, any_name: bool = True) -> tuple[str, str] | None:
     if match:
         return _SECTION_OF_NAME[match[1]], line[match.end() :]
     return None
+
+
+def _ascii_words(text: str) -> list[str]:
+    words = [word.encode("ascii", "ignore").decode("ascii") for word in _WORD.findall(text)]
+    return [word for word in words if word.strip("_")]
 
 
 def _normalise_name(name: str) -> str:

@@ -3,12 +3,16 @@
 import itertools
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mgca_mm.datasets.preparation.tokenizer import load_tokenizer
 from mgca_mm.registry import TRANSFORMS
+
+if TYPE_CHECKING:
+    from transformers import BatchEncoding
 
 # More than any piece has: what follows is cut off in any case, and tokenising 10 MB takes seconds.
 _CHARACTERS_PER_PIECE = 1000
@@ -56,18 +60,7 @@ class TokenizeReport(BaseTransform):
         Raises:
             UserError: If the tokenizer cannot be loaded or is not a fast one.
         """
-        if self._loaded is None:
-            self._loaded = load_tokenizer(self.tokenizer or str(Path(results["data_root"]) / "tokenizer"))
-        report = results["report"]
-        text = report if isinstance(report, str) else " ".join(report)
-        # Lone surrogates, which json can hold, are no text to the tokenizer.
-        text = text[: _CHARACTERS_PER_PIECE * self.max_length].encode("utf-8", "replace").decode()
-        encoding = self._loaded(
-            text,
-            max_length=self.max_length,
-            truncation=True,
-            padding="max_length",
-        )
+        encoding = self._encode(results)[1]
         results["input_ids"] = np.asarray(encoding["input_ids"], dtype=np.int64)
         results["attention_mask"] = np.asarray(encoding["attention_mask"], dtype=np.int64)
         word_ids = encoding.word_ids()
@@ -75,3 +68,25 @@ class TokenizeReport(BaseTransform):
             [False] + [word is not None and word == previous for previous, word in itertools.pairwise(word_ids)]
         )
         return results
+
+    def words(self, results: dict) -> list[str]:
+        """The words of a report in the order of the text encoder's word slots; the end of the report has a slot, too.
+
+        Args:
+            results: As for :meth:`transform`.
+
+        Returns:
+            As many as there are real words, at most T - 1, the last one ``'[SEP]'``.
+        """
+        text, encoding = self._encode(results)
+        order = dict.fromkeys(word for word in encoding.word_ids() if word is not None)
+        return [text[slice(*encoding.word_to_chars(word))] for word in order] + ["[SEP]"]
+
+    def _encode(self, results: dict) -> tuple[str, "BatchEncoding"]:
+        if self._loaded is None:
+            self._loaded = load_tokenizer(self.tokenizer or str(Path(results["data_root"]) / "tokenizer"))
+        report = results["report"]
+        text = report if isinstance(report, str) else " ".join(report)
+        # Lone surrogates, which json can hold, are no text to the tokenizer.
+        text = text[: _CHARACTERS_PER_PIECE * self.max_length].encode("utf-8", "replace").decode()
+        return text, self._loaded(text, max_length=self.max_length, truncation=True, padding="max_length")

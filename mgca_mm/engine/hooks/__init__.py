@@ -1,3 +1,4 @@
+from .attention_maps import AttentionMapHook
 from .cached_features import CachedFeaturesHook
 from .checkpoint import SafeCheckpointHook
 from .freeze_prototypes import FreezePrototypesHook
@@ -9,6 +10,7 @@ from .termination import TerminationHook
 from .throughput import ThroughputHook
 
 __all__ = [
+    "AttentionMapHook",
     "CachedFeaturesHook",
     "DeferredRuntimeInfoHook",
     "FreezePrototypesHook",

@@ -3,7 +3,7 @@
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mgca_mm.structures import ImageFeatures, TextFeatures
+from mgca_mm.structures import CrossAttention, ImageFeatures, TextFeatures
 
 
 class Alignment(BaseModule):
@@ -39,3 +39,7 @@ class Alignment(BaseModule):
     def predict(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
         """What a trained model can say of a batch beyond embeddings: name → (B, …), a row for each sample."""
         return {}
+
+    def attend(self, image: ImageFeatures, text: TextFeatures) -> CrossAttention | None:
+        """Attention between words and regions, for heat maps; None where the alignment has learnt none."""
+        return None

@@ -7,7 +7,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mgca_mm.distributed import gather, own_slice
 from mgca_mm.registry import MODELS
-from mgca_mm.structures import ImageFeatures, TextFeatures
+from mgca_mm.structures import CrossAttention, ImageFeatures, TextFeatures
 
 from .base import Alignment
 
@@ -81,6 +81,12 @@ class LocalAlignment(Alignment):
         target = own_slice(torch.arange(all_pairs.shape[0], device=per_text.device), local)
         per_image = own_slice(all_pairs.T, local)
         return dict(loss_local=self.loss(per_image, per_text, target) * self.loss_weight)
+
+    def attend(self, image: ImageFeatures, text: TextFeatures) -> CrossAttention:
+        """α of each word over the regions, and a of each region over the words."""
+        scores = image.tokens @ text.tokens.transpose(1, 2)  # (B, S, L)
+        among_words = scores.masked_fill(~text.token_mask[:, None], -torch.inf).softmax(dim=2)
+        return CrossAttention((self.word_sharpness * among_words).softmax(dim=1).transpose(1, 2), among_words)
 
     def similarity(self, words: Tensor, mask: Tensor, regions: Tensor) -> Tensor:
         """Similarity of each report with each image.

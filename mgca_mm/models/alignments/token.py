@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mgca_mm.models.token_weights import normalise_token_weight
 from mgca_mm.registry import MODELS
-from mgca_mm.structures import ImageFeatures, TextFeatures
+from mgca_mm.structures import CrossAttention, ImageFeatures, TextFeatures
 
 from .base import Alignment
 
@@ -89,3 +89,10 @@ class TokenAlignment(Alignment):
         if self.reduction == "mean":
             total = total / 2
         return dict(loss_cta=total * self.loss_weight, lia=lia.detach(), lta=lta.detach())
+
+    def attend(self, image: ImageFeatures, text: TextFeatures) -> CrossAttention:
+        """The attention of eq. 4, from words to regions and from regions to words."""
+        return CrossAttention(
+            self.text_attention.weights(text.tokens, image.tokens),
+            self.image_attention.weights(image.tokens, text.tokens, text.token_mask),
+        )

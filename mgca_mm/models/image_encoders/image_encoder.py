@@ -1,5 +1,7 @@
 """Image encoder: any backbone of mmpretrain or timm, seen as one global feature and a set of tokens."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
@@ -91,6 +93,56 @@ class ImageEncoder(BaseModule):
         """
         outputs = self._run_backbone(images)
         return self._from_sequence(outputs[-1]) if outputs[-1].dim() == 3 else self._from_maps(outputs)
+
+    @contextmanager
+    def watch_regions(self) -> Iterator[list[Tensor]]:
+        """Hand out what the global feature is made of, region by region, for gradients with respect to it.
+
+        The last map; or, where [CLS] is the global feature, the tokens that enter the last attention, for after it
+        the patches have no part in [CLS] any more.
+
+        Yields:
+            A list, to which each forward pass within the context adds the regions (B, S, C) of the whole image, row by
+            row.
+
+        Raises:
+            UserError: The backbone's last attention is of a kind that is not known.
+        """
+        watched: list[Tensor] = []
+
+        def watch_output(module: nn.Module, args: tuple, outputs: Tensor | tuple[Tensor, ...]) -> Tensor | tuple:
+            outputs = outputs if isinstance(outputs, tuple | list) else (outputs,)
+            last = outputs[-1]
+            if last.dim() == 4 and _is_channels_last(self.backbone):
+                last = last.permute(0, 3, 1, 2)
+            is_map = last.dim() == 4
+            # A copy that the rest is computed from, so that the gradient goes through it.
+            regions = last.flatten(2).transpose(1, 2) if is_map else last[:, self.num_prefix_tokens :]
+            watched.append(regions)
+            if not is_map:
+                return (*outputs[:-1], torch.cat([last[:, : self.num_prefix_tokens], regions], dim=1))
+            last = regions.transpose(1, 2).unflatten(2, last.shape[2:])
+            return (*outputs[:-1], last.permute(0, 2, 3, 1) if _is_channels_last(self.backbone) else last)
+
+        def watch_input(module: nn.Module, args: tuple, kwargs: dict) -> tuple:
+            tokens = args[0]
+            regions = tokens[:, self.num_prefix_tokens :]
+            watched.append(regions)
+            return (torch.cat([tokens[:, : self.num_prefix_tokens], regions], dim=1), *args[1:]), kwargs
+
+        if self.has_cls_token and self.pooling is None:
+            attention = _last_attention(self.backbone)
+            if attention is None:
+                raise UserError(
+                    f"{type(self.backbone).__name__}: its last attention is not known; no region can be told."
+                )
+            handle = attention.register_forward_pre_hook(watch_input, with_kwargs=True)
+        else:
+            handle = self.backbone.register_forward_hook(watch_output)
+        try:
+            yield watched
+        finally:
+            handle.remove()
 
     def _run_backbone(self, images: Tensor) -> tuple[Tensor, ...]:
         if self.resize_to is not None:

@@ -26,7 +26,7 @@ from ..encode import encode_image
 from ..render import VIEWS, PhantomImage, render
 from ..study import PhantomStudy
 
-VERSION = 1  # of the generator: raise it when the same options give other bytes
+VERSION = 2  # of the generator: raise it when the same options give other bytes
 DONE = "phantom.json"
 TRUTH = "phantom-truth.jsonl.gz"
 FRONTAL = ("PA", "AP")

@@ -1,0 +1,122 @@
+"""Search among embeddings: exact, in memory, kept in a folder."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mgca_mm.errors import UserError
+
+Kind = Literal["images", "reports"]
+_EMBEDDINGS, _NAMES = "embeddings.safetensors", "names.json"
+
+
+class Match(NamedTuple):
+    """One find.
+
+    Attributes:
+        name: The image's file or the report's text, as the index was given it.
+        score: Cosine of the two embeddings, -1 to 1.
+        position: Row in the index.
+    """
+
+    name: str
+    score: float
+    position: int
+
+
+class EmbeddingIndex:
+    """Unit embeddings of images and of reports, each with a name, and the nearest of them to a query.
+
+    The search is exact: by faiss where it is installed, else by one matrix product.
+
+    Args:
+        **entries: ``images`` and ``reports``, either or both: names, and embeddings (N, D).
+
+    Raises:
+        ValueError: Names and embeddings are not equally many, or embeddings differ in D.
+    """
+
+    def __init__(self, **entries: tuple[Sequence[str], Tensor]):
+        self._names = {kind: list(names) for kind, (names, _) in entries.items()}
+        self._embeddings = {kind: embeddings.float().cpu().contiguous() for kind, (_, embeddings) in entries.items()}
+        for kind, embeddings in self._embeddings.items():
+            if len(self._names[kind]) != len(embeddings):
+                raise ValueError(f"{len(self._names[kind])} names of {kind}, but {len(embeddings)} embeddings")
+        if len({embeddings.shape[1] for embeddings in self._embeddings.values()}) > 1:
+            raise ValueError("embeddings of images and reports differ in their dimension")
+
+    def names(self, kind: Kind) -> list[str]:
+        """Names of the images or reports; empty where there are none."""
+        return self._names.get(kind, [])
+
+    def search(self, queries: Tensor, kind: Kind, topk: int = 5) -> list[list[Match]]:
+        """The nearest images or reports to each query, the nearest first.
+
+        Args:
+            queries: (Q, D) unit embeddings.
+            kind: What to search among.
+            topk: How many; all, where there are fewer.
+
+        Raises:
+            UserError: The index has none of this kind, or embeddings of another dimension: it is of another model.
+        """
+        if not self.names(kind):
+            raise UserError(f"The index holds no {kind}; it was made from {' and '.join(self._names) or 'nothing'}.")
+        gallery = self._embeddings[kind]
+        if queries.shape[1] != gallery.shape[1]:
+            raise UserError(
+                f"The index holds embeddings of {gallery.shape[1]} numbers, the model gives {queries.shape[1]}: "
+                "make the index again with this model."
+            )
+        scores, positions = _nearest(queries.float().cpu(), gallery, min(topk, len(gallery)))
+        names = self._names[kind]
+        return [
+            [Match(names[p], score, p) for score, p in zip(*row, strict=True)]
+            for row in zip(scores.tolist(), positions.tolist(), strict=True)
+        ]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the index to a folder; it holds reports and names of files, so only its owner may read it."""
+        folder = Path(folder)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in (_EMBEDDINGS, _NAMES):
+            (folder / name).touch(mode=0o600)
+        save_file(self._embeddings, folder / _EMBEDDINGS)
+        (folder / _NAMES).write_text(json.dumps(self._names, ensure_ascii=False), encoding="utf-8")
+        for name in (_EMBEDDINGS, _NAMES):
+            (folder / name).chmod(0o600)
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "EmbeddingIndex":
+        """Read an index.
+
+        Raises:
+            UserError: The folder holds none, or a broken one.
+        """
+        folder = Path(folder)
+        if not (folder / _NAMES).is_file():
+            raise UserError(f"{folder} holds no index; make one with RadiographInferencer.build_index(…).save(DIR)")
+        try:
+            embeddings = load_file(folder / _EMBEDDINGS)
+            names = json.loads((folder / _NAMES).read_text(encoding="utf-8"))
+            return cls(**{kind: (names[kind], embeddings[kind]) for kind in names})
+        except Exception as error:  # safetensors and json raise kinds of their own
+            raise UserError(f"{folder}: the index is broken ({error}); make it again") from error
+
+
+def _nearest(queries: Tensor, gallery: Tensor, topk: int) -> tuple[Tensor, Tensor]:
+    """Scores and rows, (Q, D), (N, D) → (Q, k), (Q, k)."""
+    try:
+        import faiss
+    except ImportError:
+        return (queries @ gallery.T).topk(topk)
+    searcher = faiss.IndexFlatIP(gallery.shape[1])
+    searcher.add(gallery.numpy())
+    scores, positions = searcher.search(queries.contiguous().numpy(), topk)
+    return torch.from_numpy(scores), torch.from_numpy(positions)

@@ -1,0 +1,329 @@
+"""A trained model for people: radiographs and reports in, embeddings, finds, scores and heat maps out."""
+
+import copy
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.dataset import Compose, default_collate
+from mmengine.registry import DefaultScope
+from torch import Tensor
+from tqdm import tqdm
+
+import mgca_mm
+from mgca_mm.datasets.preparation.reports import clean_phrase, report_sentences
+from mgca_mm.engine.config import load_config
+from mgca_mm.engine.pretrained import load_whole_model
+from mgca_mm.engine.validation import validate
+from mgca_mm.errors import UserError
+from mgca_mm.models import PrototypeAlignment
+from mgca_mm.models.grounding import phrase_maps
+from mgca_mm.models.prompts import TEMPLATES, make_prompts
+from mgca_mm.models.zero_shot import mean_embedding, presence
+from mgca_mm.registry import MODELS, TRANSFORMS
+from mgca_mm.structures import ImageFeatures, TextFeatures
+from mgca_mm.visualization.attention import Grounding
+from mgca_mm.visualization.frame import Frame
+
+from .index import EmbeddingIndex, Kind, Match
+from .inputs import ImageInput, NamedImage, list_images
+
+_LOADING = ("LoadRadiograph",)
+_TOKENIZING = "TokenizeReport"
+
+
+class RadiographInferencer:
+    """Use a pretrained model, in the manner of MMEngine's inferencers.
+
+    Images are files (JPEG, PNG, DICOM), folders, arrays (H, W) uint8, or lists of these; reports are texts, cleaned as
+    in the preparation (impression and findings, sentences of lower-case words).
+
+    Args:
+        config: Config file of the pretraining, or its name as ``mgca/pretrain_vit``.
+        weights: Checkpoint of it.
+        device: Such as ``'cuda'``. None: a GPU where there is one.
+        cfg_options: Changes of the config, dotted key → value; ``data_root`` is where the tokenizer of the prepared
+            data stands.
+        batch_size: Images or reports at a time.
+        show_progress: A bar where there are several batches.
+
+    Attributes:
+        frame: How the model sees a radiograph.
+
+    Raises:
+        UserError: The config or the checkpoint is missing, faulty, or they do not belong together.
+    """
+
+    def __init__(
+        self,
+        config: str | Path,
+        weights: str | Path,
+        device: str | None = None,
+        cfg_options: dict | None = None,
+        batch_size: int = 32,
+        show_progress: bool = True,
+    ):
+        cfg = load_config(str(_find_config(config)), cfg_options)
+        validate(cfg)
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.batch_size = batch_size
+        self.show_progress = show_progress
+        with DefaultScope.overwrite_default_scope("mgca_mm"):
+            self.model = MODELS.build(cfg.model)
+            load_whole_model(self.model, str(weights))
+            self._build_pipelines(cfg)
+        self.model.to(self.device).eval()
+
+    def _build_pipelines(self, cfg: Config) -> None:
+        """The test pipeline in two halves, that of the image and that of the report."""
+        dataset = cfg.test_dataloader.dataset
+        steps = [copy.deepcopy(step) for step in dataset.pipeline]
+        kinds = [step["type"].rpartition(".")[2] for step in steps]
+        if _TOKENIZING not in kinds:
+            raise UserError(f"{cfg.filename} has no {_TOKENIZING} in its test pipeline: it is no pretraining config.")
+        self._image_pipeline = Compose(
+            [step for step, kind in zip(steps, kinds, strict=True) if kind not in (*_LOADING, _TOKENIZING)]
+        )
+        self._tokenize = TRANSFORMS.build(steps[kinds.index(_TOKENIZING)])
+        self._data_root = dataset.get("data_root")
+        square = next((step["size"] for step, kind in zip(steps, kinds, strict=True) if kind == "ResizeAndPad"), None)
+        crop = self.model.data_preprocessor.crop_size
+        crop = crop or next((step["crop_size"] for step in steps if "crop_size" in step), square)
+        if square is None:
+            raise UserError(f"{cfg.filename} has no ResizeAndPad in its test pipeline: images of any size need it.")
+        self.frame = Frame(square, crop)
+
+    def embed_images(self, images: ImageInput | Iterable[ImageInput]) -> Tensor:
+        """Unit embeddings (N, D) of images.
+
+        Raises:
+            UserError: An image cannot be read; the message names it.
+        """
+        named = list_images(images)
+        return torch.cat([self._encode_images(batch).global_feature.cpu() for batch in self._batches(named, "images")])
+
+    def embed_reports(self, reports: str | Iterable[str]) -> Tensor:
+        """Unit embeddings (N, D) of reports or phrases.
+
+        Raises:
+            UserError: A report has no words.
+        """
+        texts = [reports] if isinstance(reports, str) else list(reports)
+        cleaned = [clean_report(text, number) for number, text in enumerate(texts)]
+        return self._embed_cleaned(cleaned)
+
+    def similarity(self, images: ImageInput | Iterable[ImageInput], reports: str | Iterable[str]) -> Tensor:
+        """Cosine (N, M) of each image with each report."""
+        return self.embed_images(images) @ self.embed_reports(reports).T
+
+    def build_index(
+        self, images: ImageInput | Iterable[ImageInput] | None = None, reports: Iterable[str] | None = None
+    ) -> EmbeddingIndex:
+        """Embed what is to be searched among; ``.save(DIR)`` keeps it.
+
+        Args:
+            images: As in :meth:`embed_images`.
+            reports: As in :meth:`embed_reports`; the same text twice is one entry.
+
+        Raises:
+            UserError: There is neither, or one of them cannot be read.
+        """
+        entries = {}
+        if images is not None:
+            named = list_images(images)
+            entries["images"] = ([image.name for image in named], self.embed_images(named))
+        if reports is not None:
+            texts = list(dict.fromkeys(reports))
+            entries["reports"] = (texts, self.embed_reports(texts))
+        if not entries:
+            raise UserError("An index needs images, reports or both.")
+        return EmbeddingIndex(**entries)
+
+    def retrieve(
+        self,
+        index: EmbeddingIndex,
+        kind: Kind,
+        *,
+        images: ImageInput | Iterable[ImageInput] | None = None,
+        reports: str | Iterable[str] | None = None,
+        topk: int = 5,
+    ) -> list[list[Match]]:
+        """Find what is nearest: image → reports, report → images, image → images, report → reports.
+
+        Args:
+            index: Of :meth:`build_index` with the same model.
+            kind: What to find, ``'images'`` or ``'reports'``.
+            images: The queries, or
+            reports: the queries.
+            topk: Finds for each query.
+
+        Returns:
+            For each query its finds, the nearest first.
+
+        Raises:
+            UserError: There are both kinds of queries or none, or the index has nothing of the kind.
+        """
+        if (images is None) == (reports is None):
+            raise UserError("Give either images or reports as queries.")
+        queries = self.embed_images(images) if reports is None else self.embed_reports(reports)
+        return index.search(queries, kind, topk)
+
+    def zero_shot(
+        self,
+        images: ImageInput | Iterable[ImageInput],
+        findings: Sequence[str] | Mapping[str, Sequence[Sequence[str]]],
+        templates: Mapping[str, Sequence[str]] = TEMPLATES,
+        temperature: float = 0.1,
+    ) -> Tensor:
+        """Score findings without training for them: is an image nearer to "there is …" or to "there is no …"?
+
+        Args:
+            images: N images, as in :meth:`embed_images`.
+            findings: C names, those of CheXpert or any phrase; or name → phrases that say it is there, and phrases
+                that say it is not.
+            templates: ``present`` and ``absent``: sentences with ``{}`` for the name.
+            temperature: That of the softmax over the two.
+
+        Returns:
+            (N, C) scores from 0 to 1. They rank images; they are no probabilities of disease.
+        """
+        prompts = make_prompts(findings, templates)
+        present, absent = (
+            torch.stack([mean_embedding(self._embed_cleaned(phrases)) for phrases in side])
+            for side in zip(*prompts.values(), strict=True)
+        )
+        return presence(self.embed_images(images), present, absent, temperature)
+
+    def ground(self, image: ImageInput, phrase: str) -> np.ndarray:
+        """Where in an image a phrase is.
+
+        Args:
+            image: One image.
+            phrase: Such as "left pleural effusion".
+
+        Returns:
+            (H, W) float32 in the image's own pixels, higher where the phrase is looked for; NaN where the model does
+            not see the image, cut off by its centre crop.
+
+        Raises:
+            UserError: The image cannot be read, or the phrase has no words.
+        """
+        pixels = self.read(image)
+        inputs = self._pack([NamedImage("image", pixels)])
+        grid = phrase_maps(self.model, inputs["image"], self._encode_texts([clean_report(phrase)]).global_feature)[0]
+        side = math.isqrt(len(grid))
+        return self.frame.to_image(grid.view(side, side).cpu().numpy(), *pixels.shape)
+
+    def attend(self, image: ImageInput, report: str) -> Grounding:
+        """The learnt attention between each word of a report and each region of an image, both ways (paper, Figure 3).
+
+        Raises:
+            UserError: The image cannot be read, the report has no words, or the model has no tokens.
+        """
+        pixels, text = self.read(image), clean_report(report)
+        self._require_reports()
+        if not self.model.uses_tokens:
+            raise UserError(
+                f"The model's alignments ({', '.join(self.model.alignments)}) use no regions: there is no attention "
+                "between words and regions.\nTake a checkpoint of MGCA (with cta) or of GLoRIA."
+            )
+        attention = self.model.attend(self._encode_images([NamedImage("image", pixels)]), self._encode_texts([text]))
+        return Grounding.of(attention, self._tokenize.words(self._report(text)))
+
+    def prototypes(self) -> Tensor | None:
+        """Unit prototypes (K, D) of the model; None where it has none."""
+        found = [part for part in self.model.alignments.values() if isinstance(part, PrototypeAlignment)]
+        return F.normalize(found[0].prototypes.detach().cpu(), dim=1) if found else None
+
+    @staticmethod
+    def read(image: ImageInput) -> np.ndarray:
+        """Grey levels (H, W), uint8, of one image, for drawing."""
+        return _single(image).read()
+
+    @torch.no_grad()
+    def _encode_images(self, images: Sequence[NamedImage]) -> ImageFeatures:
+        self._require_reports()
+        return self.model.embed_images(self._pack(images))
+
+    @torch.no_grad()
+    def _encode_texts(self, texts: Sequence[str]) -> TextFeatures:
+        self._require_reports()
+        keys = ("input_ids", "attention_mask", "is_continuation")
+        tokenized = [self._tokenize(self._report(text)) for text in texts]
+        inputs = {key: torch.from_numpy(np.stack([row[key] for row in tokenized])) for key in keys}
+        # Padding that all share costs time and changes nothing.
+        longest = int(inputs["attention_mask"].sum(dim=1).max())
+        return self.model.embed_reports({key: value[:, :longest].to(self.device) for key, value in inputs.items()})
+
+    def _embed_cleaned(self, texts: Sequence[str]) -> Tensor:
+        return torch.cat([self._encode_texts(batch).global_feature.cpu() for batch in self._batches(texts, "reports")])
+
+    def _report(self, text: str) -> dict:
+        return dict(report=text, data_root=self._data_root)
+
+    def _pack(self, images: Sequence[NamedImage]) -> dict[str, Tensor]:
+        """Images through the test pipeline, on the device."""
+        packed = []
+        for image in images:
+            pixels = image.read()
+            sample = self._image_pipeline(dict(img=pixels, img_shape=pixels.shape, ori_shape=pixels.shape))
+            packed.append(sample["inputs"])
+        return self.model.data_preprocessor(dict(inputs=default_collate(packed)), training=False)["inputs"]
+
+    def _require_reports(self) -> None:
+        if not self.model.encodes_reports:
+            raise UserError(
+                f"The model's alignments ({', '.join(self.model.alignments)}) write reports and embed none."
+            )
+
+    def _batches(self, items: Sequence, title: str) -> Iterator[Sequence]:
+        starts = range(0, len(items), self.batch_size)
+        hidden = not self.show_progress or len(starts) < 2
+        for start in tqdm(starts, desc=title, unit="batch", leave=False, disable=hidden):
+            yield items[start : start + self.batch_size]
+
+
+def clean_report(text: str, number: int = 0) -> str:
+    """A report's impression and findings, or a phrase, as the text encoder was trained on them.
+
+    Raises:
+        UserError: It has no words; the message has its number and nothing of its text.
+    """
+    cleaned = " ".join(report_sentences(text)) or clean_phrase(text)
+    if not cleaned:
+        raise UserError(f"report {number}: there are no words in it")
+    return cleaned
+
+
+def config_beside(checkpoint: str | Path) -> Path:
+    """The config that a run has written into the folder of its checkpoints.
+
+    Raises:
+        UserError: There is none, or there are several.
+    """
+    found = sorted(Path(checkpoint).absolute().parent.glob("*.py"))
+    if len(found) != 1:
+        raise UserError(f"{len(found)} configs lie beside '{checkpoint}': name the one that it was trained with.")
+    return found[0]
+
+
+def _single(image: ImageInput) -> NamedImage:
+    named = list_images(image)
+    if len(named) > 1:
+        raise UserError(f"Give one image, not {len(named)}.")
+    return named[0]
+
+
+def _find_config(config: str | Path) -> Path:
+    """A config file, or the one of this name among those that are installed with the package."""
+    path = Path(config)
+    if path.suffix == ".py":
+        return path
+    found = Path(mgca_mm.__file__).parent / ".mim" / "configs" / f"{config}.py"
+    if not found.is_file():
+        raise UserError(f"There is no config '{config}': give a file, or a name such as mgca/pretrain_vit.")
+    return found

@@ -1,0 +1,201 @@
+"""A page to explore a checkpoint: words and regions, findings, and what is near."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import gradio as gr
+import numpy as np
+
+from mgca_mm.datasets.dicom import is_dicom
+from mgca_mm.errors import UserError
+from mgca_mm.visualization.attention import Grounding, blend
+
+from .index import EmbeddingIndex
+from .inferencer import RadiographInferencer
+from .prepared import Pair
+
+BANNER = (
+    "### For research only\nNot a medical device. Nothing on this page may be used to diagnose or treat; the bars are "
+    "no probabilities of disease."
+)
+FINDINGS = (
+    *("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Lung Lesion", "Pleural Effusion", "Pneumonia"),
+    *("Pneumothorax", "Support Devices"),
+)
+_LONG_SIDE = 640  # of a radiograph on the page, in pixels
+_COLOUR = 12  # grey levels by which the channels of a photograph differ on average; scans have a tint of a few
+_NEAREST = 4
+
+
+class Shown(NamedTuple):
+    """What the page shows, kept between two clicks.
+
+    Attributes:
+        image: (H, W) grey levels, small enough for the page.
+        grounding: Of the radiograph and the report; None for a model without regions.
+    """
+
+    image: np.ndarray
+    grounding: Grounding | None
+
+
+class Explorer:
+    """What happens on a click, without the page around it.
+
+    Args:
+        inferencer: The model.
+        pairs: Pairs to choose from and to search among; none where there is no data.
+    """
+
+    def __init__(self, inferencer: RadiographInferencer, pairs: list[Pair]):
+        self.inferencer = inferencer
+        self.images = {pair.image.name: pair.image for pair in pairs}
+        self.pairs = pairs
+        self.index: EmbeddingIndex | None = None
+        if pairs:
+            reports = [pair.report for pair in pairs]
+            self.index = inferencer.build_index([pair.image for pair in pairs], reports)
+
+    def show(self, file: str | None, report: str | None) -> tuple:
+        """Encode a radiograph and its report.
+
+        Returns:
+            Radiograph, words, findings, nearest reports, nearest images, a message, and what is kept.
+
+        Raises:
+            gradio.Error: Something is wrong with one of them; the message says what to do.
+        """
+        try:
+            return self._show(file, report)
+        except UserError as error:
+            # Without the folders of the upload.
+            raise gr.Error(str(error).replace(str(file), "The file"), duration=None, print_exception=False) from error
+
+    def _show(self, file: str | None, report: str | None) -> tuple:
+        if not file:
+            raise UserError("Drop a radiograph first: a JPEG, PNG or DICOM file.")
+        if not (report or "").strip():
+            raise UserError("Write what the radiograph shows: the report is empty.")
+        require_grey(Path(file))
+        pixels = self.inferencer.read(file)
+        try:
+            grounding = self.inferencer.attend(pixels, report)
+            message = "Click a word to see where it looks, or a place in the image to see its words."
+        except UserError as error:
+            if self.inferencer.model.uses_tokens:
+                raise
+            grounding, message = None, str(error)
+        shown = Shown(_shrink(pixels), grounding)
+        scores = self.inferencer.zero_shot(pixels, FINDINGS)[0].tolist()
+        reports, images = self._nearest(pixels)
+        if self.index is None:
+            message += " There is no index to search: start the page with --data FOLDER."
+        findings = dict(zip(FINDINGS, scores, strict=True))
+        return shown.image, self._plain_words(grounding), findings, reports, images, message, shown
+
+    def look_at_word(self, shown: Shown | None, event: gr.SelectData) -> np.ndarray:
+        """The radiograph with the map of the word that was clicked."""
+        if shown is None or shown.grounding is None:
+            raise gr.Error("Show a radiograph and a report first.", print_exception=False)
+        grid = shown.grounding.grid(event.index)
+        return blend(shown.image, self.inferencer.frame.to_image(grid, *shown.image.shape))
+
+    def look_at_region(self, shown: Shown | None, event: gr.SelectData) -> list[tuple[str, float]]:
+        """The words with the attention of the region that was clicked."""
+        if shown is None or shown.grounding is None:
+            raise gr.Error("Show a radiograph and a report first.", print_exception=False)
+        grounding = shown.grounding
+        region = self.inferencer.frame.to_grid(*event.index, *shown.image.shape, grounding.side)
+        if region is None:
+            raise gr.Error("The model does not see this place: it is outside its crop.", print_exception=False)
+        weights = grounding.regions_to_words[region[0] * grounding.side + region[1]]
+        strongest = weights[:-1].max()
+        return [(word, float(w / strongest)) for word, w in zip(grounding.words[:-1], weights, strict=False)]
+
+    def choose(self, number: int) -> tuple[str, str]:
+        """A pair of the data as if it had been dropped."""
+        pair = self.pairs[number]
+        if isinstance(pair.image.source, Path):
+            return str(pair.image.source), pair.report
+        file = Path(gr.utils.get_upload_folder() or ".", f"pair_{number}.png")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(file), pair.image.read())
+        return str(file), pair.report
+
+    def _nearest(self, pixels: np.ndarray) -> tuple[list[list], list[tuple[np.ndarray, str]]]:
+        if self.index is None:
+            return [], []
+        query = self.inferencer.embed_images(pixels)
+        reports = self.index.search(query, "reports", _NEAREST)[0]
+        images = self.index.search(query, "images", _NEAREST)[0]
+        pictures = [(self.images[match.name].read(), f"{match.score:.2f}") for match in images]
+        return [[f"{match.score:.2f}", match.name] for match in reports], pictures
+
+    @staticmethod
+    def _plain_words(grounding: Grounding | None) -> list[tuple[str, float]]:
+        return [] if grounding is None else [(word, 0.0) for word in grounding.words[:-1]]
+
+
+def build_page(explorer: Explorer) -> gr.Blocks:
+    """The page; ``.launch(server_name='127.0.0.1')`` serves it.
+
+    Args:
+        explorer: What answers the clicks.
+    """
+    # Uploads are removed after an hour; nothing is told to gradio's makers.
+    with gr.Blocks(title="mgca_mm: explore a checkpoint", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+        gr.Markdown(BANNER, elem_id="banner")
+        shown = gr.State()
+        with gr.Row():
+            with gr.Column():
+                file = gr.File(label="Radiograph: JPEG, PNG or DICOM", elem_id="file", height=110)
+                report = gr.Textbox(label="Report, or a phrase", lines=5, elem_id="report")
+                button = gr.Button("Show", variant="primary", elem_id="show")
+                if explorer.pairs:
+                    numbers = [(f"test pair {n}", n) for n in range(min(50, len(explorer.pairs)))]
+                    choice = gr.Dropdown(numbers, value=None, label="… or one of the data", elem_id="choice")
+                    choice.input(explorer.choose, choice, [file, report])
+                message = gr.Markdown(elem_id="message")
+                findings = gr.Label(label="Findings by sentences", show_heading=False, elem_id="findings")
+            with gr.Column():
+                image = gr.Image(label="Click a place to see its words", interactive=False, elem_id="image", height=520)
+                words = gr.HighlightedText(
+                    label="Click a word to see its regions", combine_adjacent=False, elem_id="words"
+                )
+        with gr.Row():
+            reports = gr.Dataframe(
+                headers=["cosine", "report"],
+                label="Nearest reports",
+                wrap=True,
+                column_widths=["90px", "auto"],
+                elem_id="reports",
+            )
+            images = gr.Gallery(label="Nearest images", columns=_NEAREST, height=220, elem_id="images")
+        results = [image, words, findings, reports, images, message, shown]
+        button.click(explorer.show, [file, report], results)
+        words.select(explorer.look_at_word, shown, image)
+        image.select(explorer.look_at_region, shown, words)
+    return page
+
+
+def require_grey(file: Path) -> None:
+    """Refuse photographs in colour; DICOM files say themselves what they are.
+
+    Raises:
+        UserError: The picture is in colour.
+    """
+    data = np.fromfile(file, np.uint8)
+    if not len(data) or is_dicom(data[:4096].tobytes()) or file.stat().st_size > 2**26:
+        return  # what cannot be read is told by the reader
+    picture = cv2.imdecode(data, cv2.IMREAD_REDUCED_COLOR_8)
+    if picture is not None:
+        difference = np.abs(np.diff(picture.astype(int), axis=2)).mean()
+        if difference > _COLOUR:
+            raise UserError("This picture is in colour: it is no radiograph.")
+
+
+def _shrink(pixels: np.ndarray) -> np.ndarray:
+    scale = _LONG_SIDE / max(pixels.shape)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=interpolation)

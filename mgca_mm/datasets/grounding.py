@@ -1,0 +1,87 @@
+"""Phrases with boxes, over the radiographs of a prepared folder."""
+
+from pathlib import Path
+
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+
+from mgca_mm.datasets.image_report import load_prepared
+from mgca_mm.datasets.preparation.reports import clean_phrase
+from mgca_mm.datasets.preparation.tables import read_table, require, require_file_name, require_real
+from mgca_mm.errors import UserError
+from mgca_mm.registry import DATASETS
+
+_COLUMNS = ("dicom_id", "label_text", "x", "y", "w", "h", "image_width", "image_height")
+
+
+@DATASETS.register_module()
+class PhraseGroundingDataset(BaseDataset):
+    """A sample for each phrase about an image, in MS-CXR's table (Boecking et al., ECCV 2022) or one with its columns.
+
+    The table has a row for each box: ``dicom_id`` (the image's id in the prepared folder), ``label_text``, ``x``,
+    ``y``, ``w``, ``h`` in the pixels of the raw image, whose size is ``image_width`` and ``image_height``. Rows with
+    the same image and text are one phrase. Phrases about images outside the annotation file are left out and counted.
+
+    Each sample has the image as :class:`ImageReportDataset` has it, the phrase as ``report``, ``boxes`` (list of x, y,
+    width, height) and ``raw_shape`` (height, width).
+
+    Args:
+        data_root: Prepared folder of the images.
+        ann_file: Its annotation file: ``test.json``, say.
+        phrases: The table.
+        **kwargs: As in :class:`mmengine.dataset.BaseDataset`.
+    """
+
+    def __init__(self, data_root: str, ann_file: str, phrases: str, **kwargs):
+        self.phrases = Path(phrases)
+        super().__init__(ann_file=ann_file, data_root=str(data_root), **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Read the table and find the images.
+
+        Raises:
+            UserError: A file is missing or malformed, or no phrase is about an image of the annotation file.
+        """
+        if not self.phrases.is_file():
+            raise UserError(
+                f"The table of phrases '{self.phrases}' does not exist.\n"
+                "Point to MS-CXR's, or to phantom-phrases.csv of a phantom: "
+                "--cfg-options test_dataloader.dataset.phrases=FILE"
+            )
+        metainfo, rows = load_prepared(self.ann_file)
+        self._metainfo.update(metainfo)
+        images = {row["image_id"]: row for row in rows}
+        samples: dict[tuple[str, str], dict] = {}
+        elsewhere = set()
+        for line, row in read_table(self.phrases, _COLUMNS):
+            image_id = require_file_name(row, "dicom_id", self.phrases, line)
+            phrase = clean_phrase(require(row, "label_text", self.phrases, line))
+            if not phrase:
+                raise UserError(f"{self.phrases}, line {line}: column 'label_text' has no words")
+            box, shape = self._read_box(row, line)
+            if image_id not in images:
+                elsewhere.add((image_id, phrase))
+                continue
+            sample = samples.setdefault(
+                (image_id, phrase), {**images[image_id], "report": phrase, "boxes": [], "raw_shape": shape}
+            )
+            if sample["raw_shape"] != shape:
+                raise UserError(f"{self.phrases}, line {line}: the image had another size in a row above")
+            sample["boxes"].append(box)
+        if not samples:
+            raise UserError(
+                f"{self.phrases}: none of {len(elsewhere)} phrases is about an image of '{self.ann_file}'.\n"
+                "The ids of the images (column dicom_id) must be those of the prepared folder."
+            )
+        print_log(
+            f"{len(samples)} phrases; {len(elsewhere)} are about images outside {Path(self.ann_file).name}", "current"
+        )
+        return list(samples.values())
+
+    def _read_box(self, row: dict[str, str], line: int) -> tuple[tuple[float, ...], tuple[int, int]]:
+        x, y, width, height, columns, rows = (
+            require_real(row, name, self.phrases, line) for name in ("x", "y", "w", "h", "image_width", "image_height")
+        )
+        if min(width, height) <= 0 or x < 0 or y < 0 or x + width > columns or y + height > rows:
+            raise UserError(f"{self.phrases}, line {line}: the box is empty or not within the image")
+        return (x, y, width, height), (int(rows), int(columns))

@@ -1,0 +1,49 @@
+"""A look at what the words look at, while the model trains."""
+
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mgca_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class AttentionMapHook(Hook):
+    """Draws the attention of some validation pairs into the visualizer after each validation: TensorBoard, W&B, files.
+
+    The pictures hold radiographs and words of their reports: with data of patients, keep them where the data may be. No
+    config has this hook; add ``dict(type='mgca_mm.AttentionMapHook')`` to ``custom_hooks``.
+
+    Args:
+        num_samples: The first so many pairs.
+    """
+
+    def __init__(self, num_samples: int = 2):
+        self.num_samples = num_samples
+
+    @torch.no_grad()
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Draw, on the first rank."""
+        if runner.rank > 0:
+            return
+        # Matplotlib takes a second to import: only where something is drawn.
+        from mgca_mm.visualization.attention import Grounding, attention_figure
+        from mgca_mm.visualization.frame import Frame
+        from mgca_mm.visualization.style import to_array
+
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        dataset = runner.val_dataloader.dataset
+        tokenize = next(step for step in dataset.pipeline.transforms if hasattr(step, "words"))
+        for number in range(min(self.num_samples, len(dataset))):
+            inputs = pseudo_collate([dataset[number]])["inputs"]
+            batch = model.data_preprocessor({"inputs": {key: torch.stack(value) for key, value in inputs.items()}})
+            features = model.embed_images(batch["inputs"]), model.embed_reports(batch["inputs"])
+            grounding = Grounding.of(model.attend(*features), tokenize.words(dataset.get_data_info(number)))
+            shown = batch["inputs"]["image"][0, 0].float().cpu().numpy()
+            shown = np.interp(shown, (shown.min(), shown.max()), (0, 255)).astype(np.uint8)
+            frame = Frame(*[shown.shape[0]] * 2)  # what the model sees is all that is drawn
+            drawn = to_array(attention_figure(shown, grounding, frame))
+            runner.visualizer.add_image(f"attention_{number}", drawn, step=runner.epoch)

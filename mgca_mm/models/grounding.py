@@ -1,0 +1,83 @@
+"""Where in an image a phrase is: from the gradient of their similarity."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mgca_mm.registry import MODELS
+from mgca_mm.structures import ImageReportSample
+
+from .pretrainer import ImageReportPretrainer
+
+_SIDE = 56  # of the maps, in cells
+_BLUR = 5.0  # standard deviation, in cells
+
+
+def phrase_maps(model: ImageReportPretrainer, images: Tensor, phrases: Tensor) -> Tensor:
+    """Heat maps of phrases, any model that embeds both modalities.
+
+    The cosine of image and phrase is differentiated once, with respect to two things, and the two maps are multiplied,
+    as Guided Grad-CAM does (Selvaraju et al., ICCV 2017)::
+
+        what the regions add     LayerCAM (Jiang et al., TIP 2021): relu Σ_c relu(∂cos/∂a_c) a_c, coarse
+        what the pixels change   Σ_channels |∂cos/∂x|, blurred, fine
+
+    The cross-attention of MGCA is not used: its words look at what helps to tell words apart, and on the phantom its
+    maps are worse than the middle of the image (``docs/inference.md``).
+
+    Args:
+        model: In evaluation mode.
+        images: (B, 3, H, W) normalised.
+        phrases: (B, D) unit embeddings, one for each image.
+
+    Returns:
+        (B, 56 · 56) from 0 to 1, row by row over the square that the model sees.
+    """
+    with torch.enable_grad():
+        images = images.detach().clone().requires_grad_(True)
+        with model.image_encoder.watch_regions() as watched:
+            embedding = model.embed_images({"image": images}).global_feature
+        cosine = (embedding * phrases.detach()).sum()
+        by_pixel, by_region = torch.autograd.grad(cosine, (images, watched[-1]))
+    regions = watched[-1].detach()
+    coarse = (by_region.clamp(min=0) * regions).sum(dim=-1).clamp(min=0)  # (B, S)
+    side = math.isqrt(coarse.shape[1])
+    coarse = F.interpolate(coarse.view(-1, 1, side, side).float(), size=(_SIDE, _SIDE), mode="bilinear")
+    fine = F.adaptive_avg_pool2d(by_pixel.abs().sum(dim=1, keepdim=True).float(), _SIDE)
+    return (_scale(coarse) * _scale(_blur(fine))).flatten(1)
+
+
+@MODELS.register_module()
+class PhraseGrounder(ImageReportPretrainer):
+    """A pretrained model that finds phrases; its parameters are those of the pretraining.
+
+    ``mode='predict'`` fills ``heat_map`` (S,), see :func:`phrase_maps`, which ``PhraseGrounding`` reads. Arguments as
+    of :class:`ImageReportPretrainer`.
+    """
+
+    def forward(self, inputs: dict[str, Tensor], data_samples: list[ImageReportSample] | None = None, mode="tensor"):
+        """As :meth:`ImageReportPretrainer.forward`, but for ``mode='predict'``."""
+        if mode != "predict":
+            return super().forward(inputs, data_samples, mode)
+        phrases = self.embed_reports(inputs).global_feature
+        for sample, heat_map in zip(data_samples, phrase_maps(self, inputs["image"], phrases), strict=True):
+            sample.heat_map = heat_map
+        return data_samples
+
+
+def _scale(maps: Tensor) -> Tensor:
+    """Each map of (B, 1, h, w) to 0…1; a flat one to 0."""
+    low, high = maps.amin(dim=(2, 3), keepdim=True), maps.amax(dim=(2, 3), keepdim=True)
+    return (maps - low) / (high - low).clamp(min=torch.finfo(maps.dtype).tiny)
+
+
+def _blur(maps: Tensor) -> Tensor:
+    """Gaussian blur of (B, 1, h, w), mirrored at the borders."""
+    radius = math.ceil(3 * _BLUR)
+    steps = torch.arange(-radius, radius + 1, device=maps.device, dtype=maps.dtype)
+    kernel = torch.exp(-0.5 * (steps / _BLUR) ** 2)
+    kernel = (kernel / kernel.sum()).view(1, 1, -1, 1)
+    padded = F.pad(maps, [radius] * 4, mode="reflect")
+    return F.conv2d(F.conv2d(padded, kernel), kernel.transpose(2, 3))

@@ -1,0 +1,64 @@
+"""Between a radiograph's pixels and the crop that a model sees."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mgca_mm.datasets.radiograph import Placement
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How radiographs come to a model: long side to a square, its centre cut out (PROTOCOL §1.1).
+
+    Attributes:
+        square: Side of the padded square, in pixels.
+        crop: Side of the centre crop of it that the model sees.
+    """
+
+    square: int
+    crop: int
+
+    def to_image(self, grid: np.ndarray, height: int, width: int) -> np.ndarray:
+        """Lay a map over the radiograph it was computed from.
+
+        Args:
+            grid: (h, w) values of the regions of the crop.
+            height: Rows of the radiograph.
+            width: Its columns.
+
+        Returns:
+            (H, W) float32, bilinear between the centres of the regions; NaN where the crop has cut the image off.
+        """
+        place = Placement.of(height, width, self.square)
+        start = round((self.square - self.crop) / 2)  # as the crop rounds
+        # Pixel centres of the radiograph, in the pixels of the crop.
+        y = (np.arange(height) + 0.5) * place.height / height + place.top - start
+        x = (np.arange(width) + 0.5) * place.width / width + place.left - start
+        rows, columns = grid.shape
+        map_y = np.repeat((y * rows / self.crop - 0.5)[:, None], width, 1).astype(np.float32)
+        map_x = np.repeat((x * columns / self.crop - 0.5)[None], height, 0).astype(np.float32)
+        laid = cv2.remap(grid.astype(np.float32), map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        laid[(y < 0) | (y > self.crop)] = np.nan
+        laid[:, (x < 0) | (x > self.crop)] = np.nan
+        return laid
+
+    def to_grid(self, x: float, y: float, height: int, width: int, side: int) -> tuple[int, int] | None:
+        """The region that a pixel of the radiograph lies in.
+
+        Args:
+            x: Column of the radiograph.
+            y: Row of the radiograph.
+            height: Rows of the radiograph.
+            width: Its columns.
+            side: Regions along each side of the crop.
+
+        Returns:
+            Row and column of the region; None where the model does not see the pixel.
+        """
+        place = Placement.of(height, width, self.square)
+        start = round((self.square - self.crop) / 2)
+        row = ((y + 0.5) * place.height / height + place.top - start) * side / self.crop
+        column = ((x + 0.5) * place.width / width + place.left - start) * side / self.crop
+        return (int(row), int(column)) if 0 <= row < side and 0 <= column < side else None

@@ -1,0 +1,42 @@
+"""What the figures have in common."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")  # servers have no display
+
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from mgca_mm.errors import UserError
+
+# Okabe and Ito's palette, told apart with any colour vision.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+# For those who see no colours, and for print.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+HEAT = "inferno"  # bright on dark, equal steps look equal, also without colours
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write a figure as its ending says, and close it.
+
+    Raises:
+        UserError: The ending is none of png, svg and pdf.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise UserError(f"{path}: a figure is written as .png, .svg or .pdf")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+    return path
+
+
+def to_array(figure: Figure) -> np.ndarray:
+    """(H, W, 3) uint8 picture of a figure, which is closed."""
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+    plt.close(figure)
+    return pixels

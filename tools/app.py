@@ -1,0 +1,63 @@
+#!/usr/bin/env python
+"""A page to explore a checkpoint: ``python tools/app.py --checkpoint FILE --data FOLDER``; open the address it prints.
+
+Needs the extra ``app`` (gradio). The page is served to this machine only.
+"""
+
+import argparse
+import os
+import tempfile
+
+from mmengine.config import DictAction
+
+from mgca_mm.engine.privacy import keep_files_private
+from mgca_mm.errors import UserError, exit_on_user_error
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoint", required=True, help="checkpoint of the pretraining")
+    parser.add_argument(
+        "--config", help="its config, a file or a name such as mgca/pretrain_vit (default: the one beside it)"
+    )
+    parser.add_argument("--data", help="prepared folder: its tokenizer, and pairs to choose from and search among")
+    parser.add_argument("--split", default="test", choices=("train", "val", "test"), help="of the folder")
+    parser.add_argument("--max-images", type=int, default=2000, help="the first so many pairs (default: 2000)")
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    keep_files_private()
+    with exit_on_user_error(), tempfile.TemporaryDirectory(prefix="mgca_mm_page_") as uploads:
+        os.environ.update(GRADIO_TEMP_DIR=uploads, GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
+        try:
+            import gradio as gr
+        except ImportError as error:
+            raise UserError("The page needs gradio: pip install 'mgca_mm[app]', or bash tools/setup_env.sh") from error
+
+        from mgca_mm.apis import RadiographInferencer, config_beside
+        from mgca_mm.apis.page import Explorer, build_page
+        from mgca_mm.apis.prepared import load_pairs
+
+        options = dict(args.cfg_options or {}) | ({"data_root": args.data} if args.data else {})
+        config = args.config or config_beside(args.checkpoint)
+        inferencer = RadiographInferencer(config, args.checkpoint, cfg_options=options)
+        pairs = load_pairs(args.data, args.split)[: args.max_images] if args.data else []
+        page = build_page(Explorer(inferencer, pairs))
+        # Fonts of the system: the default theme asks a server for its own.
+        theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
+        page.launch(
+            server_name="127.0.0.1",
+            server_port=args.port,
+            share=False,
+            theme=theme,
+            max_file_size="512mb",
+            footer_links=[],
+        )
+
+
+if __name__ == "__main__":
+    main()

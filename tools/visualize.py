@@ -1,0 +1,175 @@
+#!/usr/bin/env python
+"""Draw what was learnt: ``python tools/visualize.py {attention,embeddings,prototypes,batch,phantom,reproduce} …``."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from mgca_mm.errors import UserError, exit_on_user_error
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    figures = parser.add_subparsers(dest="figure", required=True)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--out", type=Path, required=True, help="file to write: .png, .svg or .pdf")
+    configured = argparse.ArgumentParser(add_help=False, parents=[common])
+    configured.add_argument("config", help="config of the pretraining")
+    configured.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config"
+    )
+    trained = argparse.ArgumentParser(add_help=False, parents=[configured])
+    trained.add_argument("checkpoint", help="checkpoint of the pretraining")
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument("--split", default="test", choices=("train", "val", "test"), help="of the config's data_root")
+    data.add_argument("--max-images", type=int, default=2000, help="the first so many images (default: 2000)")
+
+    attention = figures.add_parser("attention", parents=[trained], help="which regions the words of a report look at")
+    attention.add_argument("--image", help="JPEG, PNG or DICOM file (default: a pair of the config's test data)")
+    attention.add_argument("--report", help="its report: the text, or a file that holds it")
+    attention.add_argument("--sample", type=int, default=0, help="which pair of the test data (default: 0)")
+    attention.add_argument("--words", nargs="+", help="words to draw (default: those with the narrowest attention)")
+    embeddings = figures.add_parser("embeddings", parents=[trained, data], help="images in the plane")
+    embeddings.add_argument("--method", choices=("tsne", "umap"), default="tsne")
+    prototypes = figures.add_parser("prototypes", parents=[trained, data], help="images and words of the prototypes")
+    prototypes.add_argument("--count", type=int, default=6, help="how many prototypes (default: 6)")
+    batch = figures.add_parser("batch", parents=[configured], help="a training batch after augmentation")
+    batch.add_argument("--count", type=int, default=8, help="how many pairs (default: 8)")
+    figures.add_parser("phantom", parents=[common], help="the phantom's findings")
+    reproduce = figures.add_parser("reproduce", parents=[common], help="score against the share of the labels")
+    reproduce.add_argument("report", type=Path, help="report.json, as tools/reproduce.py writes it")
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    with exit_on_user_error():
+        print(globals()[f"draw_{args.figure}"](args))
+    return 0
+
+
+def draw_attention(args: argparse.Namespace) -> Path:
+    from mgca_mm.visualization.attention import draw_attention as draw
+
+    inferencer = _inferencer(args)
+    if args.image:
+        if not args.report:
+            raise UserError("--image needs --report: the text, or a file that holds it.")
+        image, report = args.image, _read_report(args.report)
+    else:
+        pairs = _pairs(args, "test")
+        if not 0 <= args.sample < len(pairs):
+            raise UserError(f"--sample {args.sample}: the test data has the pairs 0 to {len(pairs) - 1}.")
+        image, report, _ = pairs[args.sample]
+    grounding = inferencer.attend(image, report)
+    words = None
+    if args.words:
+        missing = [word for word in args.words if word.lower() not in grounding.words]
+        if missing:
+            raise UserError(f"--words {' '.join(missing)}: not in the report, as it was cleaned and cut.")
+        words = [grounding.words.index(word.lower()) for word in args.words]
+    return draw(inferencer.read(image), grounding, inferencer.frame, args.out, words)
+
+
+def draw_embeddings(args: argparse.Namespace) -> Path:
+    from mgca_mm.visualization.embeddings import draw_embeddings as draw
+    from mgca_mm.visualization.embeddings import to_plane
+
+    inferencer, pairs = _inferencer(args), _pairs(args, args.split)
+    embeddings = inferencer.embed_images([pair.image for pair in pairs])
+    prototypes = inferencer.prototypes()
+    nearest = None if prototypes is None else (embeddings @ prototypes.T).argmax(dim=1).numpy()
+    points = to_plane(embeddings.numpy(), args.method)
+    return draw(points, [pair.findings for pair in pairs], nearest, args.out)
+
+
+def draw_prototypes(args: argparse.Namespace) -> Path:
+    from mgca_mm.visualization.prototypes import draw_prototypes as draw
+
+    inferencer, pairs = _inferencer(args), _pairs(args, args.split)
+    prototypes = inferencer.prototypes()
+    if prototypes is None:
+        raise UserError("The model has no prototypes: take a checkpoint of MGCA with cpa.")
+    images, reports = [pair.image for pair in pairs], [pair.report for pair in pairs]
+    scores = [
+        (embed(of) @ prototypes.T).numpy()
+        for embed, of in zip((inferencer.embed_images, inferencer.embed_reports), (images, reports), strict=True)
+    ]
+    return draw(*scores, images, reports, args.out, args.count)
+
+
+def draw_batch(args: argparse.Namespace) -> Path:
+    import numpy as np
+    from mmengine.registry import init_default_scope
+    from mmengine.runner import set_random_seed
+
+    from mgca_mm.engine.config import load_config, require_data
+    from mgca_mm.engine.validation import validate
+    from mgca_mm.registry import DATASETS
+    from mgca_mm.visualization.batch import draw_batch as draw
+
+    cfg = load_config(args.config, args.cfg_options)
+    validate(cfg)
+    require_data(cfg, ("train",))
+    init_default_scope("mgca_mm")
+    set_random_seed(0)
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    numbers = range(min(args.count, len(dataset)))
+    images = [dataset[number]["inputs"]["image"][0].numpy() for number in numbers]
+    reports = [" ".join(dataset.get_data_info(number)["report"]) for number in numbers]
+    return draw(np.stack(images), reports, args.out)
+
+
+def draw_phantom(args: argparse.Namespace) -> Path:
+    import cv2
+
+    from mgca_mm.datasets.phantom.grid import figure
+    from mgca_mm.visualization.style import plt, save
+
+    image = cv2.cvtColor(figure(), cv2.COLOR_BGR2RGB)
+    drawn = plt.figure(figsize=(image.shape[1] / 150, image.shape[0] / 150))
+    axes = drawn.add_axes((0, 0, 1, 1))
+    axes.imshow(image)
+    axes.set_axis_off()
+    return save(drawn, args.out)
+
+
+def draw_reproduce(args: argparse.Namespace) -> Path:
+    from mgca_mm.visualization.curves import plot_label_fractions
+
+    try:
+        cells = json.loads(args.report.read_text())["cells"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{args.report} is not a report.json of tools/reproduce.py") from error
+    return plot_label_fractions(cells, args.out)
+
+
+def _inferencer(args: argparse.Namespace):
+    from mgca_mm.apis import RadiographInferencer
+
+    return RadiographInferencer(args.config, args.checkpoint, cfg_options=args.cfg_options)
+
+
+def _pairs(args: argparse.Namespace, split: str) -> list:
+    from mgca_mm.apis.prepared import load_pairs
+    from mgca_mm.engine.config import load_config
+
+    cfg = load_config(args.config, args.cfg_options)
+    pairs = load_pairs(cfg.data_root, split)
+    return pairs[: getattr(args, "max_images", None)]
+
+
+def _read_report(text: str) -> str:
+    """A report given on the command line, or the content of the file that is named."""
+    try:
+        return Path(text).read_text(encoding="utf-8", errors="replace") if Path(text).is_file() else text
+    except OSError:  # too long for a name
+        return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
