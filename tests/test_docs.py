@@ -2,6 +2,8 @@
 
 import re
 import runpy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -95,3 +97,38 @@ def test_another_backbone_downstream(write, tmp_path):
     assert not any(parameter.requires_grad for parameter in model.backbone.parameters())
     outputs = model.eval()(torch.rand(1, 3, 224, 224), mode="tensor")
     assert outputs[0][0].shape[-2:] == (7, 7)
+
+
+def test_site_builds_without_a_broken_link(tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    pages = {path.stem for path in (ROOT / "docs").glob("*.md")}
+    assert {path.parent.name for path in tmp_path.glob("*/index.html")} >= pages - {"index"}
+
+
+def test_links_to_files_lead_somewhere():
+    """Also those of files outside the site: the README and the methods' pages."""
+    for page in [ROOT / "README.md", *(ROOT / "configs").glob("*/README.md"), *(ROOT / "projects").rglob("README.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_troubleshooting_quotes_messages_that_exist():
+    source = "".join(path.read_text() for path in (ROOT / "mgca_mm").rglob("*.py"))
+    source = re.sub(r'"\s*\n\s*f?"', "", source)  # strings continued on the next line
+    rows = re.findall(r"^\| (`[^|]+`) \|", (ROOT / "docs/troubleshooting.md").read_text(), flags=re.MULTILINE)
+    assert len(rows) > 10
+    for message in re.findall(r"`([^`]+)`", " ".join(rows)):
+        for part in re.split(r"…(?:/train\.json)?|'[xyz.]+'|\b[NM]\b|sample-1a2b", message):
+            words = part.strip("'; :,?")
+            assert len(words) < 4 or words in source, f"{message}: '{words}'"
+
+
+@pytest.mark.parametrize("page", ["configs_and_tools.md", "index.md", "figures.md", "inference.md"])
+def test_commands_name_files_that_exist(page):
+    text = (ROOT / "docs" / page).read_text()
+    for path in re.findall(r"\b((?:configs|tools)/[\w/]+\.(?:py|sh))\b", text):
+        assert (ROOT / path).is_file(), path
+    for tool in (ROOT / "tools").iterdir():
+        assert page != "configs_and_tools.md" or tool.name in text, f"{tool.name} is not in {page}"

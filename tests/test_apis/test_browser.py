@@ -1,0 +1,115 @@
+"""The page in headless Chromium: it loads, shows a pair, and another map for another word, without errors.
+
+Screenshots: PAGE_SCREENSHOTS=DIR.
+"""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+from .conftest import CONFIG
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def address(weights, prepared):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, str(ROOT / "tools/app.py"), "--config", str(CONFIG), "--checkpoint", str(weights)]
+    command += ["--data", str(prepared / "data"), "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            break
+        except OSError:
+            assert server.poll() is None, server.stdout.read()
+            time.sleep(0.5)
+    yield address
+    server.terminate()
+    server.wait(20)
+
+
+@pytest.fixture
+def page(address):
+    """A fresh page; no message of the console may be an error, and nothing may be asked of another host."""
+    problems = []
+    with playwright.sync_playwright() as driver:
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=options)
+        page = browser.new_page(viewport=dict(width=1400, height=1300))
+        page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda request: problems.append(request.url) if _is_elsewhere(request.url) else None)
+        page.goto(address)
+        yield page
+        if folder := os.environ.get("PAGE_SCREENSHOTS"):
+            name = re.sub(r"\W+", "_", os.environ["PYTEST_CURRENT_TEST"].partition("::")[2].partition(" ")[0])
+            page.screenshot(path=str(Path(folder, f"{name}.png")), full_page=True)
+        browser.close()
+    assert problems == []
+
+
+def _is_elsewhere(url):
+    return not url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:"))
+
+
+def picture(page):
+    return page.locator("#image img").first.get_attribute("src", timeout=30_000)
+
+
+def wait_for_another(page, before):
+    for _ in range(150):
+        if picture(page) != before:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("the heat map did not change")
+
+
+def test_words_have_maps_and_regions_have_words(page, prepared):
+    assert "research only" in page.locator("#banner").inner_text(timeout=30_000)
+    page.locator("#file input[type=file]").set_input_files(str(next((prepared / "raw").rglob("*.jpg"))))
+    page.locator("#report textarea").fill("There is a large left pleural effusion. No pneumothorax.")
+    page.locator("#file").get_by_text(re.compile(r"\.jpg|KB|B")).first.wait_for(timeout=30_000)
+    page.locator("#show").click()
+    radiograph = picture(page)
+    words = page.locator("#words .textspan, #words .token")
+    words.first.wait_for(timeout=30_000)
+    assert "effusion" in page.locator("#words").inner_text()
+    words.get_by_text("effusion", exact=False).first.click()
+    wait_for_another(page, radiograph)
+    first = picture(page)
+    words.get_by_text("pneumothorax", exact=False).first.click()
+    wait_for_another(page, first)
+    assert page.locator("#images img").count() >= 1
+    assert page.locator("#reports").inner_text().strip()
+    assert "Edema" in page.locator("#findings").inner_text()
+    before = page.locator("#words").inner_html()
+    page.locator("#image img").first.click()
+    page.wait_for_function("old => document.querySelector('#words').innerHTML !== old", arg=before, timeout=30_000)
+
+
+def test_mistakes_are_shown(page, tmp_path):
+    page.locator("#show").click(timeout=30_000)
+    page.get_by_text("Drop a radiograph first").first.wait_for(timeout=30_000)
+    (tmp_path / "notes.png").write_text("no picture")
+    page.locator("#file input[type=file]").set_input_files(str(tmp_path / "notes.png"))
+    page.locator("#report textarea").fill("effusion")
+    page.locator("#file").get_by_text("notes").first.wait_for(timeout=30_000)
+    page.locator("#show").click()
+    page.get_by_text("neither a JPEG").first.wait_for(timeout=30_000)

@@ -1,0 +1,228 @@
+"""The inferencer against the model run by hand, on every kind of input."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import default_collate
+
+from mgca_mm.apis import EmbeddingIndex, RadiographInferencer, config_beside
+from mgca_mm.apis.inferencer import clean_report
+from mgca_mm.apis.prepared import load_pairs
+from mgca_mm.engine.config import load_config
+from mgca_mm.errors import UserError
+from mgca_mm.registry import DATASETS
+from tests.conftest import ROOT, SHARED
+
+from .conftest import CONFIG, save_weights
+
+REPORT = "FINDINGS: There is a small left pleural effusion. No pneumothorax.\nIMPRESSION: Left effusion."
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return np.random.default_rng(0).integers(0, 256, (150, 90), dtype=np.uint8)
+
+
+def test_embeddings_are_those_of_the_test_loop(inferencer, options):
+    """Images and reports of a prepared folder, through the config's own data set and collation."""
+    cfg = load_config(str(CONFIG), options)
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    batch = default_collate([dataset[number] for number in range(3)])
+    with torch.no_grad():
+        image, text = inferencer.model(inferencer.model.data_preprocessor(batch)["inputs"], mode="tensor")
+    pairs = load_pairs(options["data_root"])[:3]
+    torch.testing.assert_close(inferencer.embed_images([pair.image for pair in pairs]), image.global_feature)
+    # The prepared report is clean already: cleaning it again changes nothing.
+    reports = [".\n".join(dataset.get_data_info(number)["report"]) for number in range(3)]
+    torch.testing.assert_close(inferencer.embed_reports(reports), text.global_feature)
+
+
+def test_every_kind_of_image_gives_the_same(inferencer, picture, tmp_path):
+    folder = tmp_path / "folder" / "below"
+    folder.mkdir(parents=True)
+    file = folder / "a.png"
+    cv2.imwrite(str(file), picture)
+    (folder / "notes.txt").write_text("not an image")
+    expected = inferencer.embed_images(picture)
+    colour = np.repeat(picture[..., None], 3, axis=2)
+    for given in (str(file), file, [picture], folder.parent, [file], colour, picture[..., None]):
+        torch.testing.assert_close(inferencer.embed_images(given), expected)
+    assert expected.shape == (1, 128)
+    torch.testing.assert_close(expected.norm(dim=1), torch.ones(1))
+
+
+def test_batches_do_not_matter(weights, options, inferencer):
+    small = RadiographInferencer(CONFIG, weights, cfg_options=options, batch_size=2, show_progress=False, device="cpu")
+    images = [pair.image for pair in load_pairs(options["data_root"])[:5]]
+    torch.testing.assert_close(small.embed_images(images), inferencer.embed_images(images), atol=1e-5, rtol=1e-5)
+    reports = ["one effusion", "two effusions and a very much longer text about it", "no", "heart", "lung fields"]
+    torch.testing.assert_close(small.embed_reports(reports), inferencer.embed_reports(reports), atol=1e-5, rtol=1e-5)
+
+
+def test_similarity(inferencer, picture):
+    reports = [REPORT, "the heart is enlarged"]
+    found = inferencer.similarity([picture, picture.T], reports)
+    expected = inferencer.embed_images([picture, picture.T]) @ inferencer.embed_reports(reports).T
+    torch.testing.assert_close(found, expected)
+
+
+def test_cleaning():
+    assert clean_report(REPORT) == "left effusion there is a small left pleural effusion no pneumothorax"
+    assert clean_report("Pneumonia") == "pneumonia"
+    with pytest.raises(UserError, match="report 3") as error:
+        clean_report("?!  …", 3)
+    assert "?!" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("/nowhere/x.png", "no such image"),
+        ([], "no image"),
+        (np.zeros((4, 4)), "must be uint8"),
+        (np.zeros((4, 4, 2), np.uint8), "must be uint8"),
+        (np.zeros((0, 4), np.uint8), "must be uint8"),
+    ],
+)
+def test_what_is_no_image(inferencer, given, words):
+    with pytest.raises(UserError, match=words):
+        inferencer.embed_images(given)
+
+
+def test_empty_folder_and_broken_file(inferencer, tmp_path):
+    with pytest.raises(UserError, match=r"holds no \.jpg"):
+        inferencer.embed_images(tmp_path)
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(UserError, match=r"broken\.png"):
+        inferencer.embed_images(tmp_path)
+
+
+def test_index_finds_itself(inferencer, options, tmp_path):
+    pairs = load_pairs(options["data_root"])[:6]
+    index = inferencer.build_index([pair.image for pair in pairs], [pair.report for pair in pairs])
+    loaded = EmbeddingIndex.load(index.save(tmp_path / "index"))
+    images = [pair.image for pair in pairs]
+    for found, pair in zip(inferencer.retrieve(loaded, "images", images=images, topk=2), pairs, strict=True):
+        assert found[0].name == pair.image.name
+        assert found[0].score == pytest.approx(1, abs=1e-5)
+        assert found[0].score >= found[1].score
+    for found, pair in zip(
+        inferencer.retrieve(loaded, "reports", reports=[pair.report for pair in pairs]), pairs, strict=True
+    ):
+        assert found[0].name == pair.report
+    expected = inferencer.similarity(images, loaded.names("reports"))
+    for row, found in zip(expected, inferencer.retrieve(loaded, "reports", images=images, topk=3), strict=True):
+        assert [match.position for match in found] == row.topk(3).indices.tolist()
+
+
+def test_index_is_private_and_checked(inferencer, picture, tmp_path):
+    folder = inferencer.build_index(reports=["left effusion", "left effusion", "no effusion"]).save(tmp_path / "index")
+    assert {oct(file.stat().st_mode & 0o777) for file in folder.iterdir()} == {"0o600"}
+    index = EmbeddingIndex.load(folder)
+    assert index.names("reports") == ["left effusion", "no effusion"]
+    with pytest.raises(UserError, match="holds no images"):
+        inferencer.retrieve(index, "images", images=picture)
+    with pytest.raises(UserError, match="either images or reports"):
+        inferencer.retrieve(index, "reports")
+    with pytest.raises(UserError, match="make the index again"):
+        index.search(torch.ones(1, 3), "reports")
+    (folder / "names.json").write_text(json.dumps({"reports": ["one"]}))
+    with pytest.raises(UserError, match="is broken"):
+        EmbeddingIndex.load(folder)
+    with pytest.raises(UserError, match="holds no index"):
+        EmbeddingIndex.load(tmp_path)
+
+
+def test_zero_shot_scores(inferencer, picture):
+    findings = {"effusion": (("effusion", "there is fluid"), ("no effusion",)), "mass": (("a mass",), ("no mass",))}
+    scores = inferencer.zero_shot([picture, picture.T], findings, temperature=0.2)
+    images = inferencer.embed_images([picture, picture.T])
+    for column, (present, absent) in enumerate(findings.values()):
+        means = [inferencer.embed_reports(side).mean(dim=0) for side in (present, absent)]
+        cosines = torch.stack([images @ (mean / mean.norm()) for mean in means], dim=1)
+        torch.testing.assert_close(scores[:, column], (cosines / 0.2).softmax(dim=1)[:, 0])
+    assert inferencer.zero_shot(picture, ["Edema", "No Finding", "Something Rare"]).shape == (1, 3)
+    with pytest.raises(UserError, match="no finding"):
+        inferencer.zero_shot(picture, [])
+    with pytest.raises(UserError, match="'x' needs sentences"):
+        inferencer.zero_shot(picture, {"x": (("?",), ("no",))})
+
+
+def test_ground_lies_on_the_image(inferencer, picture):
+    heat_map = inferencer.ground(picture, "left pleural effusion")
+    assert heat_map.shape == picture.shape
+    assert heat_map.dtype == np.float32
+    # 112 of 128 rows of the square are seen; the columns are padded, hence whole.
+    unseen = np.isnan(heat_map)
+    assert unseen[:8].all() and unseen[-8:].all()
+    assert not unseen[10:-10].any()
+    assert 0 <= np.nanmin(heat_map) < np.nanmax(heat_map) <= 1
+
+
+def test_attention_of_words_and_regions(inferencer, picture):
+    found = inferencer.attend(picture, REPORT)
+    assert " ".join(found.words) == clean_report(REPORT) + " [SEP]"
+    assert found.words_to_regions.shape == (len(found.words), 49)
+    np.testing.assert_allclose(found.words_to_regions.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(found.regions_to_words.sum(axis=1), 1, rtol=1e-5)
+    assert found.grid(0).shape == (7, 7)
+
+
+@pytest.mark.parametrize("method", ["gloria", "clip", "convirt"])
+def test_other_methods(method, options, tmp_path, picture):
+    config = ROOT / f"configs/quickstart/pretrain_{method}_resnet18.py"
+    weights = save_weights(config, tmp_path / "x.pth", options)
+    inferencer = RadiographInferencer(config, weights, cfg_options=options, device="cpu")
+    assert np.nanmax(inferencer.ground(picture, "effusion")) <= 1
+    if method == "gloria":
+        np.testing.assert_allclose(inferencer.attend(picture, REPORT).words_to_regions.sum(axis=1), 1, rtol=1e-5)
+    else:
+        with pytest.raises(UserError, match="no regions"):
+            inferencer.attend(picture, REPORT)
+
+
+def test_a_writer_of_reports_embeds_none(options, tmp_path, picture):
+    config = ROOT / "configs/quickstart/pretrain_caption_lstm_resnet18.py"
+    weights = save_weights(config, tmp_path / "x.pth", options)
+    inferencer = RadiographInferencer(config, weights, cfg_options=options, device="cpu")
+    for call in (
+        inferencer.embed_images,
+        lambda p: inferencer.ground(p, "effusion"),
+        lambda p: inferencer.attend(p, "x"),
+    ):
+        with pytest.raises(UserError, match="embed none"):
+            call(picture)
+
+
+def test_config_by_name_and_beside(weights, options, tmp_path):
+    by_name = RadiographInferencer("quickstart/pretrain_resnet18", weights, cfg_options=options, device="cpu")
+    assert by_name.frame.square == 128 and by_name.frame.crop == 112
+    with pytest.raises(UserError, match="no config 'mgca/none'"):
+        RadiographInferencer("mgca/none", weights)
+    (tmp_path / "run.py").write_text("a = 1")
+    assert config_beside(tmp_path / "epoch_1.pth") == tmp_path / "run.py"
+    (tmp_path / "other.py").write_text("a = 1")
+    with pytest.raises(UserError, match="2 configs"):
+        config_beside(tmp_path / "epoch_1.pth")
+
+
+@pytest.mark.skipif(not (SHARED / "real_cxr").is_dir(), reason="../shared/real_cxr is absent")
+def test_real_radiographs_of_all_formats(inferencer):
+    files = {file.suffix.lower(): file for file in sorted((SHARED / "real_cxr").rglob("*")) if file.is_file()}
+    files = [file for suffix, file in files.items() if suffix in (".jpg", ".jpeg", ".png", ".dcm")]
+    assert files
+    assert inferencer.embed_images(files).shape == (len(files), 128)
+    for file in files:
+        assert inferencer.ground(file, "opacity").shape == inferencer.read(file).shape
+
+
+def test_dicom(inferencer, tmp_path):
+    from mgca_mm.datasets.phantom.layouts import LAYOUTS, Options
+
+    LAYOUTS["rsna_pneumonia"](tmp_path / "raw", Options(patients=2, seed=0), progress=False)
+    files = sorted((tmp_path / "raw").rglob("*.dcm"))
+    assert inferencer.embed_images(tmp_path / "raw").shape == (len(files), 128)
+    assert inferencer.ground(files[0], "consolidation").shape == (1024, 1024)

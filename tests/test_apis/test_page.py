@@ -1,0 +1,91 @@
+"""What happens on a click, without a browser."""
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from mgca_mm.apis.prepared import load_pairs
+from mgca_mm.datasets.phantom.layouts import LAYOUTS, Options
+
+gr = pytest.importorskip("gradio")
+from mgca_mm.apis.page import FINDINGS, Explorer, build_page  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def explorer(inferencer, options):
+    return Explorer(inferencer, load_pairs(options["data_root"])[:5])
+
+
+@pytest.fixture
+def radiograph(prepared):
+    return str(next((prepared / "raw").rglob("*.jpg")))
+
+
+def test_show_and_look(explorer, radiograph):
+    image, words, findings, reports, images, message, shown = explorer.show(radiograph, "Large left effusion. No mass.")
+    assert max(image.shape) == 640 and image.dtype == np.uint8
+    assert [word for word, _ in words] == ["large", "left", "effusion", "no", "mass"]
+    assert set(findings) == set(FINDINGS) and all(0 <= score <= 1 for score in findings.values())
+    assert 1 <= len(reports) <= 4 and len(images) == 4
+    assert "Click a word" in message
+    first, second = (explorer.look_at_word(shown, SimpleNamespace(index=number)) for number in (1, 2))
+    assert first.shape == (*image.shape, 3)
+    assert not np.array_equal(first, second)
+    height, width = image.shape
+    marked = explorer.look_at_region(shown, SimpleNamespace(index=(width // 2, height // 2)))
+    assert [word for word, _ in marked] == [word for word, _ in words]
+    assert max(weight for _, weight in marked) == 1
+    with pytest.raises(gr.Error, match="outside its crop"):
+        explorer.look_at_region(shown, SimpleNamespace(index=(width // 2, 0) if height >= width else (0, height // 2)))
+
+
+def test_dicom(explorer, tmp_path):
+    LAYOUTS["rsna_pneumonia"](tmp_path / "raw", Options(patients=1, seed=0), progress=False)
+    image = explorer.show(str(next((tmp_path / "raw").rglob("*.dcm"))), "consolidation")[0]
+    assert image.shape == (640, 640)
+
+
+def test_without_data_there_is_no_index(inferencer, radiograph):
+    *_, reports, images, message, _ = Explorer(inferencer, []).show(radiograph, "effusion")
+    assert reports == images == []
+    assert "no index" in message and "--data" in message
+
+
+def test_mistakes_are_told(explorer, radiograph, tmp_path):
+    (tmp_path / "notes.png").write_text("this is no picture")
+    colours = np.zeros((64, 64, 3), np.uint8)
+    colours[..., 2] = 200
+    cv2.imwrite(str(tmp_path / "holiday.jpg"), colours)
+    for file, report, words in (
+        (None, "effusion", "Drop a radiograph"),
+        (radiograph, "  ", "report is empty"),
+        (radiograph, "?!", "no words"),
+        (tmp_path / "notes.png", "effusion", "neither a JPEG"),
+        (tmp_path / "holiday.jpg", "effusion", "in colour"),
+    ):
+        with pytest.raises(gr.Error, match=words) as error:
+            explorer.show(file and str(file), report)
+        assert str(tmp_path) not in error.value.message
+    with pytest.raises(gr.Error, match="Show a radiograph"):
+        explorer.look_at_word(None, SimpleNamespace(index=0))
+
+
+def test_huge_file(explorer, tmp_path):
+    header = cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes()
+    (tmp_path / "huge.png").write_bytes(header[:16] + (60000).to_bytes(4, "big") * 2 + header[24:])
+    with pytest.raises(gr.Error, match="pixels"):
+        explorer.show(str(tmp_path / "huge.png"), "effusion")
+
+
+def test_pairs_to_choose_from(explorer, monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    file, report = explorer.choose(2)
+    assert report == explorer.pairs[2].report
+    assert np.array_equal(cv2.imread(file, cv2.IMREAD_GRAYSCALE), explorer.pairs[2].image.read())
+
+
+def test_page_is_built(explorer):
+    page = build_page(explorer)
+    assert {component.elem_id for component in page.blocks.values()} >= {"banner", "file", "report", "words", "image"}

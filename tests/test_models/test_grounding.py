@@ -1,0 +1,147 @@
+"""Heat maps of phrases, attention between words and regions, and zero-shot scores, by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from mgca_mm.models import PhraseGrounder, ZeroShotClassifier
+from mgca_mm.models.grounding import phrase_maps
+from mgca_mm.models.prompts import make_prompts
+from mgca_mm.registry import MODELS
+from mgca_mm.structures import ImageReportSample
+from tests.conftest import SMALL_MODEL, small_batch
+
+RESNET = dict(
+    type="mgca_mm.ImageEncoder", input_size=64, backbone=dict(type="mmpretrain.ResNet", depth=18, out_indices=(2, 3))
+)
+TIMM = dict(
+    type="mgca_mm.ImageEncoder",
+    input_size=64,
+    backbone=dict(type="mmpretrain.TIMMBackbone", model_name="vit_tiny_patch16_224", img_size=64),
+)
+POOLED = dict(
+    type="mgca_mm.ImageEncoder",
+    input_size=64,
+    backbone=dict(
+        type="mmpretrain.TIMMBackbone", model_name="swin_tiny_patch4_window7_224", img_size=64, features_only=True
+    ),
+)
+
+
+def build(encoder=None, **changes):
+    model = {**SMALL_MODEL, **changes}
+    if encoder is not None:
+        model["image_encoder"] = encoder
+    return MODELS.build(model).eval()
+
+
+@pytest.mark.parametrize(("encoder", "size"), [(None, 32), (RESNET, 64), (TIMM, 64), (POOLED, 64)])
+def test_watching_changes_nothing_and_has_a_gradient(encoder, size):
+    model = build(encoder)
+    images = small_batch(2, image_size=size)["image"]
+    expected = model.embed_images({"image": images})
+    with model.image_encoder.watch_regions() as watched:
+        found = model.embed_images({"image": images})
+    torch.testing.assert_close(found, expected)
+    assert len(watched) == 1 and watched[0].shape[0] == 2
+    assert int(watched[0].shape[1] ** 0.5) ** 2 == watched[0].shape[1]
+    gradient = torch.autograd.grad(found.global_feature.sum(), watched[0])[0]
+    assert gradient.abs().sum() > 0
+    model.embed_images({"image": images})
+    assert len(watched) == 1  # nothing stays behind
+
+
+@pytest.mark.parametrize(("encoder", "size"), [(None, 32), (RESNET, 64), (TIMM, 64)])
+def test_maps_of_phrases(encoder, size):
+    model = build(encoder)
+    inputs = small_batch(3, image_size=size)
+    phrases = model.embed_reports(inputs).global_feature
+    with torch.no_grad():  # as in a test loop
+        maps = phrase_maps(model, inputs["image"], phrases)
+    assert maps.shape == (3, 56 * 56)
+    assert maps.min() >= 0 and maps.max() <= 1 and maps.std(dim=1).min() > 0
+    assert all(parameter.grad is None for parameter in model.parameters())
+    one = phrase_maps(model, inputs["image"][1:2], phrases[1:2])  # an image's map is its own
+    torch.testing.assert_close(one[0], maps[1], atol=1e-4, rtol=1e-3)
+
+
+def test_map_follows_what_the_similarity_depends_on():
+    """An encoder that sees one corner only must have its map there."""
+    model = build(RESNET)
+    model.image_encoder.backbone.layer4 = torch.nn.Identity()
+    original = model.image_encoder._run_backbone
+
+    def corner_only(images):
+        mask = torch.zeros_like(images)
+        mask[..., :24, :24] = 1
+        return original(images * mask)
+
+    model.image_encoder._run_backbone = corner_only
+    image = small_batch(1, image_size=64)["image"]
+    phrase = torch.nn.functional.normalize(torch.randn(1, 16), dim=1)
+    model.image_projector = torch.nn.Sequential(torch.nn.LazyLinear(16))
+    heat_map = phrase_maps(model, image, phrase).view(56, 56)
+    rows, columns = np.unravel_index(heat_map.argmax(), (56, 56))
+    assert rows < 28 and columns < 28
+
+
+def test_grounder_predicts():
+    model = build(type="mgca_mm.PhraseGrounder")
+    assert isinstance(model, PhraseGrounder)
+    inputs = small_batch(2)
+    samples = model(inputs, [ImageReportSample() for _ in range(2)], mode="predict")
+    expected = phrase_maps(model, inputs["image"], model.embed_reports(inputs).global_feature)
+    torch.testing.assert_close(torch.stack([sample.heat_map for sample in samples]), expected)
+
+
+def test_attention_is_that_of_the_loss():
+    """softmax(QKᵀ/√d) V of the maps that are shown, against the attention as it is trained."""
+    model = build().double()
+    inputs = {key: value.double() if key == "image" else value for key, value in small_batch(3).items()}
+    image, text = model.embed_images(inputs), model.embed_reports(inputs)
+    maps = model.attend(image, text)
+    cta = model.alignments["cta"]
+    for attention, weights, tokens, context, mask in (
+        (cta.text_attention, maps.words_to_regions, text.tokens, image.tokens, None),
+        (cta.image_attention, maps.regions_to_words, image.tokens, text.tokens, text.token_mask),
+    ):
+        expected = attention(tokens, context, mask)
+        torch.testing.assert_close(attention.output(weights @ attention.value(context)), expected)
+    assert (maps.regions_to_words.masked_select(~text.token_mask[:, None].expand_as(maps.regions_to_words)) == 0).all()
+
+
+def test_no_attention_without_tokens():
+    model = build(alignments=dict(ita=dict(type="mgca_mm.InstanceAlignment")))
+    inputs = small_batch(2)
+    with pytest.raises(Exception, match="No attention between words and regions"):
+        model.attend(model.embed_images(inputs), model.embed_reports(inputs))
+
+
+def test_zero_shot_classifier(prepared):
+    findings = ["Edema", "Pleural Effusion"]
+    text = {**SMALL_MODEL["text_encoder"]["config"], "vocab_size": 1000}
+    model = build(
+        type="mgca_mm.ZeroShotClassifier",
+        findings=findings,
+        tokenize=dict(type="TokenizeReport", max_length=16),
+        data_root=str(prepared / "data"),
+        text_encoder={**SMALL_MODEL["text_encoder"], "config": text},
+    )
+    assert isinstance(model, ZeroShotClassifier)
+    inputs = {"image": small_batch(3)["image"]}
+    scores = torch.stack([s.pred_score for s in model(inputs, [ImageReportSample() for _ in range(3)], mode="predict")])
+    assert scores.shape == (3, 2) and scores.min() >= 0 and scores.max() <= 1
+    with torch.no_grad():  # other weights, other sentences: nothing may be remembered
+        for parameter in model.text_encoder.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    model.eval()
+    again = torch.stack([s.pred_score for s in model(inputs, [ImageReportSample() for _ in range(3)], mode="predict")])
+    assert not torch.allclose(scores, again)
+
+
+def test_prompts():
+    prompts = make_prompts(["Edema", "Cardiomegaly", "Rib Notching"])
+    assert prompts["Edema"][0][0] == "pulmonary edema"
+    assert "no pulmonary edema" in prompts["Edema"][1]
+    assert "the heart is enlarged" in prompts["Cardiomegaly"][0]
+    assert "there is no rib notching" in prompts["Rib Notching"][1]

@@ -1,0 +1,119 @@
+"""Each figure by its command, from an untrained model: whole pictures in the formats that are asked for."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from mgca_mm.errors import UserError
+from mgca_mm.visualization.attention import Grounding, blend, most_focused
+from mgca_mm.visualization.curves import plot_label_fractions
+from mgca_mm.visualization.embeddings import to_plane
+from mgca_mm.visualization.prototypes import characteristic_words
+from mgca_mm.visualization.style import plt, save
+from tests.conftest import ROOT
+from tests.test_apis.conftest import CONFIG, options, weights  # noqa: F401  fixtures
+
+
+def draw(figure, *words):
+    command = [sys.executable, str(ROOT / "tools/visualize.py"), figure, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def require_picture(path):
+    """A PNG or SVG with more than a blank page on it."""
+    if path.suffix == ".svg":
+        assert path.read_text().count("<path") > 5
+        return
+    picture = cv2.imread(str(path))
+    assert min(picture.shape[:2]) > 200
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
+
+
+@pytest.mark.parametrize(
+    ("figure", "more"),
+    [
+        ("attention", []),
+        ("attention", ["--report", "There is a left pleural effusion.", "--words", "effusion", "left"]),
+        ("embeddings", []),
+        ("prototypes", ["--count", "2"]),
+    ],
+)
+def test_of_a_checkpoint(figure, more, weights, options, tmp_path, prepared):  # noqa: F811
+    if "--report" in more:
+        more = [*more, "--image", next((prepared / "raw").rglob("*.jpg"))]
+    out = tmp_path / "below" / "figure.png"
+    done = draw(figure, CONFIG, weights, "--out", out, *more, "--cfg-options", f"data_root={options['data_root']}")
+    assert done.returncode == 0, done.stderr
+    require_picture(out)
+
+
+def test_batch_phantom_and_reproduce(options, tmp_path):  # noqa: F811
+    out = tmp_path / "batch.png"
+    done = draw("batch", CONFIG, "--out", out, "--count", 5, "--cfg-options", f"data_root={options['data_root']}")
+    assert done.returncode == 0, done.stderr
+    require_picture(out)
+    cells = [
+        dict(setting=setting, title=setting, encoder="resnet18", init=init, percent=percent, mean=50.0 + percent, sd=sd)
+        for setting in ("a", "b")
+        for init, sd in (("random", None), ("mgca", 2.0))
+        for percent in (1, 10)
+    ]
+    (tmp_path / "report.json").write_text(json.dumps({"cells": cells}))
+    out = tmp_path / "curves.svg"
+    assert draw("reproduce", tmp_path / "report.json", "--out", out).returncode == 0
+    require_picture(out)
+    with pytest.raises(UserError, match="no cell"):
+        plot_label_fractions([], tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--sample", "1000"], "--sample 1000"),
+        (["--image", "x.png"], "needs --report"),
+        (["--words", "zebra"], "zebra"),
+    ],
+)
+def test_mistakes(words, message, weights, options, tmp_path):  # noqa: F811
+    data = ["--cfg-options", f"data_root={options['data_root']}"]
+    done = draw("attention", CONFIG, weights, "--out", tmp_path / "x.png", *words, *data)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_other_endings_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"\.png, \.svg or \.pdf"):
+        save(plt.figure(), tmp_path / "figure.txt")
+    with pytest.raises(UserError, match="too few"):
+        to_plane(np.ones((3, 4)))
+
+
+def test_blend_covers_what_is_high():
+    image = np.full((4, 6), 100, np.uint8)
+    heat_map = np.zeros((4, 6), np.float32)
+    heat_map[:, 3:] = 1
+    heat_map[0] = np.nan
+    blended = blend(image, heat_map)
+    assert (blended[1:, :3] == 100).all() and (blended[0] == 100).all()
+    assert (np.ptp(blended[1:, 3:].astype(int), axis=2) > 20).all()
+    assert (blend(image, np.ones((4, 6), np.float32)) == 100).all()  # a flat map says nothing
+
+
+def test_most_focused_words():
+    sharp, flat = np.eye(4)[0], np.full(4, 0.25)
+    middle = np.array([0.7, 0.1, 0.1, 0.1])
+    grounding = Grounding(
+        ["the", "mass", "the", "here", "[SEP]"], np.stack([flat, sharp, middle, flat, sharp]), None, 2
+    )
+    assert most_focused(grounding, 2) == [1, 2]  # each word once, [SEP] never
+    assert most_focused(grounding, 9) == [1, 2, 3]
+
+
+def test_characteristic_words():
+    reports = ["large effusion", "effusion left", "no mass", "clear lungs no"]
+    assert characteristic_words(reports, [0, 1], 1) == ["effusion"]
