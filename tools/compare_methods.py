@@ -8,11 +8,13 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean, stdev
 
 from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.reproduction.grid import ROOT
+from mgca_mm.reproduction.jobs import run_side_by_side
 from mgca_mm.reproduction.phantom import PRETRAINING
 
 PERCENTS = ("1", "10", "100")
@@ -24,18 +26,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("work_dirs/methods"), help="folder of runs and methods.md")
     parser.add_argument("--methods", nargs="+", choices=PRETRAINING, default=list(PRETRAINING), metavar="METHOD")
     parser.add_argument("--seeds", nargs="+", type=int, default=[42, 43, 44], choices=(42, 43, 44))
+    parser.add_argument("--jobs", type=int, default=1, help="pretrainings at a time; steps are measured one by one")
     return parser.parse_args()
 
 
-def run(tool: str, *words: object) -> None:
+def run(tool: str, *words: object, environment: Mapping[str, str] | None = None) -> None:
     """Run one of the tools; what it says goes to its log files."""
     command = [sys.executable, str(ROOT / "tools" / tool), *map(str, words)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise UserError(f"{tool} {words[0]} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
 
 
-def probe(method: str, seed: int, data: Path, out: Path) -> dict:
+def probe(method: str, seed: int, data: Path, out: Path, environment: Mapping[str, str]) -> dict:
     """Linear probe and retrieval of a method pretrained with a seed."""
     folder = out / f"{method}_seed{seed}"
     result = folder / "probe" / "probe.json"
@@ -43,9 +46,10 @@ def probe(method: str, seed: int, data: Path, out: Path) -> dict:
         config = PRETRAINING[method]
         if not (folder / "epoch_6.pth").is_file():
             options = (f"data_root={data}", f"randomness.seed={seed}")
-            run("train.py", config, "--work-dir", folder, "--resume", "--cfg-options", *options)
+            words = ("--work-dir", folder, "--resume", "--cfg-options", *options)
+            run("train.py", config, *words, environment=environment)
         words = ("--out", result.parent, "--seed", seed, "--cfg-options", f"data_root={data}")
-        run("linear_probe.py", config, folder / "epoch_6.pth", *words)
+        run("linear_probe.py", config, folder / "epoch_6.pth", *words, environment=environment)
     return json.loads(result.read_text())
 
 
@@ -76,8 +80,19 @@ def main() -> None:
         ]
         lines = [f"| seeds {' '.join(map(str, args.seeds))} | " + " | ".join(columns) + " |"]
         lines.append("|---" * (len(columns) + 1) + "|")
+
+        def probe_one(item: tuple[str, int], environment: dict[str, str]) -> dict:
+            return probe(*item, data, out, environment)
+
+        probes = {}
+        for item, found in run_side_by_side(probe_one, [(m, s) for m in args.methods for s in args.seeds], args.jobs):
+            probes[item] = found
+            scores = ", ".join(f"{found['probe']['pretrained'][percent]['macro']:.1f}" for percent in PERCENTS)
+            print(
+                f"[{len(probes)}/{len(args.methods) * len(args.seeds)}] {item[0]}, seed {item[1]}: {scores}", flush=True
+            )
         for method in args.methods:
-            results = [probe(method, seed, data, out) for seed in args.seeds]
+            results = [probes[method, seed] for seed in args.seeds]
             if method == args.methods[0]:
                 row = [spread([result["probe"]["random"][p]["macro"] for result in results]) for p in PERCENTS]
                 lines.append("| random | " + " | ".join([*row, "–", "–", "–"]) + " |")

@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     attention.add_argument("--image", help="JPEG, PNG or DICOM file (default: a pair of the config's test data)")
     attention.add_argument("--report", help="its report: the text, or a file that holds it")
     attention.add_argument("--sample", type=int, default=0, help="which pair of the test data (default: 0)")
-    attention.add_argument("--words", nargs="+", help="words to draw (default: those with the narrowest attention)")
+    attention.add_argument("--words", nargs="+", help="words to draw (default: those of the largest weight)")
     embeddings = figures.add_parser("embeddings", parents=[trained, data], help="images in the plane")
     embeddings.add_argument("--method", choices=("tsne", "umap"), default="tsne")
     prototypes = figures.add_parser("prototypes", parents=[trained, data], help="images and words of the prototypes")
@@ -142,10 +142,9 @@ def draw_reproduce(args: argparse.Namespace) -> Path:
     from mgca_mm.visualization.curves import plot_label_fractions
 
     try:
-        cells = json.loads(args.report.read_text())["cells"]
+        return plot_label_fractions(json.loads(args.report.read_text())["cells"], args.out)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{args.report} is not a report.json of tools/reproduce.py") from error
-    return plot_label_fractions(cells, args.out)
+        raise UserError(f"{args.report} is not a report.json of this version's tools/reproduce.py") from error
 
 
 def _inferencer(args: argparse.Namespace):

@@ -231,8 +231,8 @@ class RadiographInferencer:
                 f"The model's alignments ({', '.join(self.model.alignments)}) use no regions: there is no attention "
                 "between words and regions.\nTake a checkpoint of MGCA (with cta) or of GLoRIA."
             )
-        attention = self.model.attend(self._encode_images([NamedImage("image", pixels)]), self._encode_texts([text]))
-        return Grounding.of(attention, self._tokenize.words(self._report(text)))
+        features = self._encode_images([NamedImage("image", pixels)]), self._encode_texts([text])
+        return Grounding.of(self.model.attend(*features), features[1], self._tokenize.words(self._report(text)))
 
     def prototypes(self) -> Tensor | None:
         """Unit prototypes (K, D) of the model; None where it has none."""

@@ -168,7 +168,7 @@ def build_page(explorer: Explorer) -> gr.Blocks:
                 headers=["cosine", "report"],
                 label="Nearest reports",
                 wrap=True,
-                column_widths=["90px", "auto"],
+                column_widths=["15%", "85%"],
                 elem_id="reports",
             )
             images = gr.Gallery(label="Nearest images", columns=_NEAREST, height=220, elem_id="images")

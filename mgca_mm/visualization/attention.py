@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from mgca_mm.structures import CrossAttention
+from mgca_mm.structures import CrossAttention, TextFeatures
 
 from .frame import Frame
 from .style import COLOURS, HEAT, plt, save
@@ -24,24 +24,29 @@ class Grounding(NamedTuple):
         words: L words in the order of the report; the last is ``[SEP]``, the end of the report.
         words_to_regions: (L, S) each word's attention over the regions, sum 1.
         regions_to_words: (S, L) each region's attention over the words, sum 1.
+        word_weight: (L,) importance of each word: the last layer's attention of [CLS], as in the loss (eq. 5).
         side: Regions along each side of the crop, row by row: S = side².
     """
 
     words: list[str]
     words_to_regions: np.ndarray
     regions_to_words: np.ndarray
+    word_weight: np.ndarray
     side: int
 
     @classmethod
-    def of(cls, attention: CrossAttention, words: list[str]) -> "Grounding":
+    def of(cls, attention: CrossAttention, text: TextFeatures, words: list[str]) -> "Grounding":
         """That of the first pair of a batch.
 
         Args:
             attention: Of a square of regions.
+            text: Embeddings of the reports.
             words: The real words of the first report.
         """
-        to_regions, to_words = (weights[0].detach().float().cpu().numpy() for weights in attention)
-        return cls(words, to_regions[: len(words)], to_words[:, : len(words)], math.isqrt(len(to_words)))
+        arrays = (values[0].detach().float().cpu().numpy() for values in (*attention, text.token_weight))
+        to_regions, to_words, weight = arrays
+        count = len(words)
+        return cls(words, to_regions[:count], to_words[:, :count], weight[:count], math.isqrt(len(to_words)))
 
     def grid(self, word: int) -> np.ndarray:
         """(side, side) attention of a word over the regions."""
@@ -81,9 +86,9 @@ def attention_figure(
         image: (H, W) grey levels.
         grounding: Of the image and a report.
         frame: How the model sees the image.
-        words: Positions in the report. None: the seven whose attention is the most concentrated.
+        words: Positions in the report. None: the seven of the largest weight.
     """
-    chosen = most_focused(grounding, 2 * _COLUMNS - 1) if words is None else list(words)
+    chosen = weightiest(grounding, 2 * _COLUMNS - 1) if words is None else list(words)
     rows = -(-(len(chosen) + 1) // _COLUMNS)
     figure = plt.figure(figsize=(3 * _COLUMNS, 4.2 * rows), layout="constrained")
     grid = figure.add_gridspec(2 * rows, _COLUMNS, height_ratios=[3, 1.1] * rows)
@@ -108,12 +113,10 @@ def attention_figure(
     return figure
 
 
-def most_focused(grounding: Grounding, count: int) -> list[int]:
-    """Positions of the words whose attention is the most concentrated (lowest entropy), each word once, in order."""
-    weights = grounding.words_to_regions[:-1]  # without [SEP]
-    entropy = -(weights * np.log(weights.clip(1e-12))).sum(axis=1)
+def weightiest(grounding: Grounding, count: int) -> list[int]:
+    """Positions of the words of the largest weight, each word once, in the order of the report; never [SEP]."""
     chosen: dict[str, int] = {}
-    for position in np.argsort(entropy):
+    for position in np.argsort(-grounding.word_weight[:-1], kind="stable"):
         chosen.setdefault(grounding.words[position], int(position))
     return sorted(list(chosen.values())[:count])
 
@@ -121,9 +124,12 @@ def most_focused(grounding: Grounding, count: int) -> list[int]:
 def _draw_words(axes: plt.Axes, grounding: Grounding, region: int) -> None:
     """Bars of the words that a region attends to most."""
     weights = grounding.regions_to_words[region]
-    order = np.argsort(weights)[::-1][:_WORDS_A_REGION]
+    order = np.argsort(-weights)[:_WORDS_A_REGION]
     axes.barh(range(len(order)), weights[order], color=COLOURS[5])
-    axes.set_yticks(range(len(order)), [grounding.words[position] for position in order], fontsize=8)
+    # Within the bars, so that all columns have the same width.
+    for place, position in enumerate(order):
+        axes.text(0.02 * weights.max(), place, grounding.words[position], va="center", fontsize=9)
+    axes.set_yticks([])
     axes.invert_yaxis()
     axes.tick_params(axis="x", labelsize=7)
     axes.set_xlim(0, max(weights.max() * 1.05, 1e-6))

@@ -54,17 +54,17 @@ def draw_prototypes(
     """
     chosen = Counter(image_scores.argmax(axis=1).tolist()).most_common(count)
     columns = min(_IMAGES, len(images))
-    figure, axes = plt.subplots(
-        len(chosen), columns, figsize=(1.9 * columns, 2.25 * len(chosen)), layout="constrained", squeeze=False
-    )
-    for row, (prototype, size) in enumerate(chosen):
+    figure = plt.figure(figsize=(1.9 * columns, 2.4 * len(chosen)), layout="constrained")
+    rows = figure.subfigures(len(chosen), 1, squeeze=False)[:, 0]
+    for row, (prototype, size) in zip(rows, chosen, strict=True):
         nearest_reports = np.argsort(-report_scores[:, prototype])[:_NEIGHBOURS]
         words = ", ".join(characteristic_words(reports, nearest_reports))
-        axes[row, 0].set_title(
-            f"prototype {prototype}, nearest of {size} images; words: {words}", loc="left", fontsize=9
+        row.suptitle(
+            f"prototype {prototype}, the nearest of {size} images; words: {words}", x=0.01, ha="left", fontsize=9
         )
-        for column, position in enumerate(np.argsort(-image_scores[:, prototype])[:columns]):
-            axes[row, column].imshow(images[position].read(), cmap="gray", vmin=0, vmax=255)
-            axes[row, column].set_xlabel(f"{image_scores[position, prototype]:.2f}", fontsize=7)
-            axes[row, column].set(xticks=[], yticks=[])
+        nearest_images = np.argsort(-image_scores[:, prototype])[:columns]
+        for axes, position in zip(row.subplots(1, columns, squeeze=False)[0], nearest_images, strict=True):
+            axes.imshow(images[position].read(), cmap="gray", vmin=0, vmax=255)
+            axes.set_xlabel(f"{image_scores[position, prototype]:.2f}", fontsize=7)
+            axes.set(xticks=[], yticks=[])
     return save(figure, path)

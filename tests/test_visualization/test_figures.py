@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mgca_mm.errors import UserError
-from mgca_mm.visualization.attention import Grounding, blend, most_focused
+from mgca_mm.visualization.attention import Grounding, blend, weightiest
 from mgca_mm.visualization.curves import plot_label_fractions
 from mgca_mm.visualization.embeddings import to_plane
 from mgca_mm.visualization.prototypes import characteristic_words
@@ -104,14 +104,11 @@ def test_blend_covers_what_is_high():
     assert (blend(image, np.ones((4, 6), np.float32)) == 100).all()  # a flat map says nothing
 
 
-def test_most_focused_words():
-    sharp, flat = np.eye(4)[0], np.full(4, 0.25)
-    middle = np.array([0.7, 0.1, 0.1, 0.1])
-    grounding = Grounding(
-        ["the", "mass", "the", "here", "[SEP]"], np.stack([flat, sharp, middle, flat, sharp]), None, 2
-    )
-    assert most_focused(grounding, 2) == [1, 2]  # each word once, [SEP] never
-    assert most_focused(grounding, 9) == [1, 2, 3]
+def test_weightiest_words():
+    weight = np.array([0.1, 0.3, 0.2, 0.05, 0.9])
+    grounding = Grounding(["the", "mass", "the", "here", "[SEP]"], None, None, weight, 2)
+    assert weightiest(grounding, 2) == [1, 2]  # each word once, [SEP] never
+    assert weightiest(grounding, 9) == [1, 2, 3]
 
 
 def test_characteristic_words():

@@ -41,7 +41,8 @@ class AttentionMapHook(Hook):
             inputs = pseudo_collate([dataset[number]])["inputs"]
             batch = model.data_preprocessor({"inputs": {key: torch.stack(value) for key, value in inputs.items()}})
             features = model.embed_images(batch["inputs"]), model.embed_reports(batch["inputs"])
-            grounding = Grounding.of(model.attend(*features), tokenize.words(dataset.get_data_info(number)))
+            words = tokenize.words(dataset.get_data_info(number))
+            grounding = Grounding.of(model.attend(*features), features[1], words)
             shown = batch["inputs"]["image"][0, 0].float().cpu().numpy()
             shown = np.interp(shown, (shown.min(), shown.max()), (0, 255)).astype(np.uint8)
             frame = Frame(*[shown.shape[0]] * 2)  # what the model sees is all that is drawn
