@@ -7,6 +7,9 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mgca_mm.engine.config import load_config
+from mgca_mm.engine.launch import configure_run
+from mgca_mm.engine.validation import validate
+from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 from tests.conftest import ROOT, small_batch
 
@@ -153,3 +156,38 @@ def test_no_decay_on_biases_norms_and_prototypes():
     for parameter_name, parameter in model.named_parameters():
         expected = 0 if parameter.dim() == 1 or "prototypes" in parameter_name else 0.05
         assert decay[id(parameter)] == expected, parameter_name
+
+
+EVALUATION = [
+    *sorted((ROOT / "configs/evaluation").glob("*.py")),
+    *(ROOT / "configs/quickstart" / f"{name}.py" for name in ("grounding", "retrieval_single")),
+    *(ROOT / "configs/quickstart" / f"{name}.py" for name in ("zero_shot", "zero_shot_single")),
+]
+
+
+@pytest.mark.parametrize("path", EVALUATION, ids=name)
+def test_evaluation(path, prepared, tmp_path):
+    """Each evaluation runs on untrained weights and gives numbers within their bounds."""
+    options = dict(data_root=str(prepared / "data"), text_model=str(prepared / "text_model"))
+    if "grounding" in path.name:
+        options["phrases"] = str(prepared / "raw/phantom-phrases.csv")
+    cfg = load_config(str(path), options)
+    validate(cfg)
+    cfg.model.image_encoder.backbone.pop("init_cfg", None)
+    cfg.work_dir = str(tmp_path)
+    cfg.test_dataloader.update(batch_size=4, num_workers=0, persistent_workers=False)
+    cfg.test_dataloader.dataset.indices = 6
+    metrics = Runner.from_cfg(cfg).test()
+    metrics = {key: value for key, value in metrics.items() if "cnr" not in key and not math.isnan(value)}
+    assert metrics
+    assert all(0 <= value <= 100 for value in metrics.values()), metrics
+
+
+def test_evaluation_needs_its_own_split_only(prepared, tmp_path):
+    """``tools/test.py`` reads the test split; that of training may be elsewhere."""
+    for name in ("test.json", "images.npy", "tokenizer"):
+        (tmp_path / name).symlink_to(prepared / "data" / name)
+    options = dict(data_root=str(tmp_path))
+    configure_run(str(ROOT / "configs/quickstart/retrieval_single.py"), options, splits=("test",))
+    with pytest.raises(UserError, match=r"train\.json"):
+        configure_run(str(ROOT / "configs/quickstart/retrieval_single.py"), options)
