@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mmengine.dataset import BaseDataset
-
+from mgca_mm.datasets.broken_samples import StrictDataset
 from mgca_mm.datasets.identity import pseudonym
 from mgca_mm.datasets.image_report import load_prepared
 from mgca_mm.datasets.subsets import keep_single_class, keep_subset
@@ -13,7 +12,7 @@ from mgca_mm.registry import DATASETS
 
 
 @DATASETS.register_module()
-class ChestXrayDataset(BaseDataset):
+class ChestXrayDataset(StrictDataset):
     """Radiographs with labels, for mmpretrain's classifiers, from a folder that ``tools/prepare_data.py`` has written.
 
     Each sample has ``image_id``, ``image_store`` with ``image_index`` (or ``img_path``) and ``gt_label``: the indices
@@ -29,7 +28,7 @@ class ChestXrayDataset(BaseDataset):
         subset: A list of training images in the folder, such as ``subsets/train_1pct_seed42.txt``.
         per_class: With ``exclusive``: instead of asking that of every image, keep those with one positive label, at
             most so many of each (the 5 x 200 and 8 x 200 sets of the literature: 200).
-        **kwargs: As in :class:`mmengine.dataset.BaseDataset`.
+        **kwargs: As in :class:`StrictDataset`, ``on_error`` among them.
     """
 
     def __init__(

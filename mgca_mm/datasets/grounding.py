@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
+from mgca_mm.datasets.broken_samples import StrictDataset
 from mgca_mm.datasets.image_report import load_prepared
 from mgca_mm.datasets.preparation.reports import clean_phrase
 from mgca_mm.datasets.preparation.tables import read_table, require, require_file_name, require_real
@@ -15,7 +15,7 @@ _COLUMNS = ("dicom_id", "label_text", "x", "y", "w", "h", "image_width", "image_
 
 
 @DATASETS.register_module()
-class PhraseGroundingDataset(BaseDataset):
+class PhraseGroundingDataset(StrictDataset):
     """A sample for each phrase about an image, in MS-CXR's table (Boecking et al., ECCV 2022) or one with its columns.
 
     The table has a row for each box: ``dicom_id`` (the image's id in the prepared folder), ``label_text``, ``x``,
@@ -29,7 +29,7 @@ class PhraseGroundingDataset(BaseDataset):
         data_root: Prepared folder of the images.
         ann_file: Its annotation file: ``test.json``, say.
         phrases: The table.
-        **kwargs: As in :class:`mmengine.dataset.BaseDataset`.
+        **kwargs: As in :class:`StrictDataset`.
     """
 
     def __init__(self, data_root: str, ann_file: str, phrases: str, **kwargs):

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.dataset import BaseDataset
 from mmengine.fileio import load
 
+from mgca_mm.datasets.broken_samples import StrictDataset
 from mgca_mm.datasets.preparation import DATASETS as DATA_SETS
 from mgca_mm.datasets.subsets import keep_single_class
 from mgca_mm.errors import UserError
@@ -13,7 +13,7 @@ from mgca_mm.registry import DATASETS
 
 
 @DATASETS.register_module()
-class ImageReportDataset(BaseDataset):
+class ImageReportDataset(StrictDataset):
     """Radiographs with their reports, from a folder that ``tools/prepare_data.py`` has written.
 
     Each sample has ``image_id``, ``patient_id``, ``study_id``, ``report`` (list of sentences), ``data_root``, and
@@ -25,7 +25,7 @@ class ImageReportDataset(BaseDataset):
         classes: Labels for a retrieval by class: keep the pairs that are positive for one of them alone, with its
             index as ``gt_label``. None: all pairs.
         per_class: At most so many pairs of each of the ``classes``.
-        **kwargs: As in :class:`mmengine.dataset.BaseDataset`.
+        **kwargs: As in :class:`StrictDataset`, ``on_error`` among them.
     """
 
     def __init__(

@@ -27,6 +27,18 @@ class SignalAfterStep(Hook):
             os.kill(os.getpid(), self.number)
 
 
+class KillOnce(Hook):
+    """Kills the own process, on the first rank, unless it did so before."""
+
+    def __init__(self, step, marker):
+        self.step, self.marker = step, Path(marker)
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter + 1 == self.step and get_rank() == 0 and not self.marker.exists():
+            self.marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 class FullDisk(Hook):
     """Files cannot grow beyond 50 kB from the end of an epoch to the end of another one."""
 

@@ -4,10 +4,15 @@ import json
 import os
 import random
 import signal
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import ROOT
 
 from . import runs
 from .conftest import cases
@@ -106,6 +111,25 @@ def test_a_rank_that_dies_ends_the_job(case, server, data, tmp_path):
     codes = server.wait()
     assert time.monotonic() - start < 60
     assert all(code != 0 for code in codes)
+
+
+def test_torchrun_starts_again_where_it_stopped(data, tmp_path):
+    """A rank is killed in the second epoch; torchrun starts both again, and the result is that of a quiet run."""
+    for name in ("quiet", "killed"):
+        kill = dict(type="tests.test_faults.faults.KillOnce", step=4, marker=str(tmp_path / "was_killed"))
+        cfg = runs.make_config(data, tmp_path / name, faults=[kill] if name == "killed" else [])
+        cfg.dump(tmp_path / f"{name}.py")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        environment = {**os.environ, "MAX_RESTARTS": "1", "PORT": str(port), "PYTHON": sys.executable}
+        command = ["bash", str(ROOT / "tools/dist_train.sh"), str(tmp_path / f"{name}.py"), "2", "--resume"]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "was_killed").exists()
+    log = "".join(path.read_text() for path in (tmp_path / "killed").rglob("*.log"))
+    assert "Resuming from epoch_1.pth" in log
+    runs.assert_equal(runs.final_state(tmp_path / "killed"), runs.final_state(tmp_path / "quiet"))
 
 
 @pytest.mark.parametrize("case", range(cases(2, 10)))

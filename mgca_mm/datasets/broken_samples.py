@@ -1,0 +1,61 @@
+"""What happens to a sample that cannot be read while a model trains."""
+
+import logging
+from typing import Literal
+
+import torch
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+
+from mgca_mm.datasets.identity import pseudonym
+from mgca_mm.errors import UserError
+
+_TOLERATED = 1000  # one in so many samples
+
+
+class StrictDataset(BaseDataset):
+    """A data set that replaces nothing in silence; MMEngine's would try another sample at random.
+
+    A broken sample is an error that names it by its salted hash. With ``on_error='skip'`` the next sample of the
+    annotation file stands in for it in training, so that batches keep their size on all ranks; each is told in the log
+    once, and more than one in 1,000 is an error. Evaluation counts every sample and never skips.
+
+    Args:
+        on_error: ``'raise'`` or ``'skip'``.
+        **kwargs: As in :class:`mmengine.dataset.BaseDataset`.
+    """
+
+    def __init__(self, on_error: Literal["raise", "skip"] = "raise", **kwargs):
+        if on_error not in ("raise", "skip"):
+            raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+        self.on_error = on_error
+        self._broken: torch.Tensor | None = None
+        super().__init__(**kwargs)
+        if on_error == "skip":
+            self._broken = torch.zeros(len(self), dtype=torch.bool).share_memory_()  # by all workers
+
+    def prepare_data(self, index: int):
+        """One sample through the pipeline.
+
+        Raises:
+            UserError: It is broken and is not to be skipped, or too many are.
+        """
+        try:
+            return super().prepare_data(index)
+        except UserError as error:
+            if self._broken is None or self.test_mode:
+                raise
+            self._count(index, error)
+        return self.prepare_data((index + 1) % len(self))
+
+    def _count(self, index: int, error: UserError) -> None:
+        if self._broken[index]:
+            return
+        self._broken[index] = True
+        count, allowed = int(self._broken.sum()), len(self) // _TOLERATED
+        name = pseudonym(self.get_data_info(index)["image_id"], self.data_root)
+        if count > allowed:
+            raise UserError(
+                f"{count} of {len(self)} samples are broken, and on_error='skip' takes {allowed}. The last: {error}"
+            ) from error
+        print_log(f"{name} is skipped ({count} of {len(self)} so far): {error}", "current", logging.WARNING)
