@@ -1,0 +1,52 @@
+"""The table of methods, from results that are there already; nothing is trained."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+def write_results(out, method, seeds, scores, recall):
+    for seed, score in zip(seeds, scores, strict=True):
+        folder = out / f"{method}_seed{seed}" / "probe"
+        folder.mkdir(parents=True)
+        probe = {
+            name: {percent: {"macro": value} for percent in ("1", "10", "100")}
+            for name, value in (("random", 50.0), ("pretrained", score))
+        }
+        retrieval = {} if recall is None else {"i2t_R@5": recall}
+        (folder / "probe.json").write_text(json.dumps({"probe": probe, "retrieval": retrieval}))
+    (out / f"{method}_step.json").write_text(json.dumps({"ours": {"ms": 123.4, "peak_mb": 567.8}}))
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_table(tmp_path, jobs):
+    write_results(tmp_path, "mgca", (42, 43), (80.0, 84.0), 30.0)
+    write_results(tmp_path, "caption_lstm", (42, 43), (70.0, 70.0), None)
+    command = [sys.executable, str(ROOT / "tools/compare_methods.py"), "--data", str(tmp_path), "--out", str(tmp_path)]
+    command += ["--methods", "mgca", "caption_lstm", "--seeds", "42", "43", "--jobs", jobs]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in (tmp_path / "methods.md").read_text().split("\n")
+    ]
+    assert rows[2] == ["random", *["50.0 ± 0.0"] * 3, "–", "–", "–"]
+    assert rows[3] == ["mgca", *["82.0 ± 2.8"] * 3, "30.0 ± 0.0", "123", "568"]
+    assert rows[4] == ["caption_lstm", *["70.0 ± 0.0"] * 3, "–", "123", "568"]
+
+
+def test_a_failed_run_is_told(tmp_path):
+    command = [
+        sys.executable,
+        str(ROOT / "tools/compare_methods.py"),
+        "--data",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    done = subprocess.run([*command, "--methods", "clip", "--seeds", "42"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert "train.py" in done.stderr and "Traceback" not in done.stderr
