@@ -7,6 +7,7 @@ Needs the extra ``app`` (gradio). The page is served to this machine only.
 import argparse
 import os
 import tempfile
+from pathlib import Path
 
 from mmengine.config import DictAction
 
@@ -23,6 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--data", help="prepared folder: its tokenizer, and pairs to choose from and search among")
     parser.add_argument("--split", default="test", choices=("train", "val", "test"), help="of the folder")
     parser.add_argument("--max-images", type=int, default=2000, help="the first so many pairs (default: 2000)")
+    parser.add_argument("--index", type=Path, help="folder that keeps the pairs' embeddings for the next time")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config")
     return parser.parse_args()
@@ -46,7 +48,7 @@ def main() -> None:
         config = args.config or config_beside(args.checkpoint)
         inferencer = RadiographInferencer(config, args.checkpoint, cfg_options=options)
         pairs = load_pairs(args.data, args.split)[: args.max_images] if args.data else []
-        page = build_page(Explorer(inferencer, pairs))
+        page = build_page(Explorer(inferencer, pairs, args.index))
         # Fonts of the system: the default theme asks a server for its own.
         theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
         page.launch(

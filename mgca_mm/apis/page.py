@@ -46,16 +46,17 @@ class Explorer:
     Args:
         inferencer: The model.
         pairs: Pairs to choose from and to search among; none where there is no data.
+        index_folder: Where the index of the pairs is kept, so that they are embedded once. None: nowhere.
+
+    Raises:
+        UserError: The folder holds the index of other images.
     """
 
-    def __init__(self, inferencer: RadiographInferencer, pairs: list[Pair]):
+    def __init__(self, inferencer: RadiographInferencer, pairs: list[Pair], index_folder: Path | None = None):
         self.inferencer = inferencer
         self.images = {pair.image.name: pair.image for pair in pairs}
         self.pairs = pairs
-        self.index: EmbeddingIndex | None = None
-        if pairs:
-            reports = [pair.report for pair in pairs]
-            self.index = inferencer.build_index([pair.image for pair in pairs], reports)
+        self.index = self._make_index(index_folder) if pairs else None
 
     def show(self, file: str | None, report: str | None) -> tuple:
         """Encode a radiograph and its report.
@@ -122,6 +123,18 @@ class Explorer:
         file.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(file), pair.image.read())
         return str(file), pair.report
+
+    def _make_index(self, folder: Path | None) -> EmbeddingIndex:
+        if folder is not None and folder.is_dir():
+            index = EmbeddingIndex.load(folder)
+            if index.names("images") != list(self.images):
+                raise UserError(f"{folder} holds the index of other images: remove it, or name another folder.")
+            return index
+        images, reports = (list(column) for column in zip(*((p.image, p.report) for p in self.pairs), strict=True))
+        index = self.inferencer.build_index(images, reports)
+        if folder is not None:
+            index.save(folder)
+        return index
 
     def _nearest(self, pixels: np.ndarray) -> tuple[list[list], list[tuple[np.ndarray, str]]]:
         if self.index is None:

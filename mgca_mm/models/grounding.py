@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mgca_mm.registry import MODELS
-from mgca_mm.structures import ImageReportSample
+from mgca_mm.structures import ImageFeatures, ImageReportSample, TextFeatures
 
 from .pretrainer import ImageReportPretrainer
 
@@ -57,7 +57,9 @@ class PhraseGrounder(ImageReportPretrainer):
     of :class:`ImageReportPretrainer`.
     """
 
-    def forward(self, inputs: dict[str, Tensor], data_samples: list[ImageReportSample] | None = None, mode="tensor"):
+    def forward(
+        self, inputs: dict[str, Tensor], data_samples: list[ImageReportSample] | None = None, mode: str = "tensor"
+    ) -> tuple[ImageFeatures, TextFeatures] | dict[str, Tensor] | list[ImageReportSample]:
         """As :meth:`ImageReportPretrainer.forward`, but for ``mode='predict'``."""
         if mode != "predict":
             return super().forward(inputs, data_samples, mode)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mgca_mm.models.prompts import make_prompts
 from mgca_mm.registry import MODELS, TRANSFORMS
-from mgca_mm.structures import ImageReportSample
+from mgca_mm.structures import ImageFeatures, ImageReportSample, TextFeatures
 
 from .pretrainer import ImageReportPretrainer
 
@@ -66,7 +66,9 @@ class ZeroShotClassifier(ImageReportPretrainer):
         self.zero_shot_temperature = zero_shot_temperature
         self._sentences: tuple[Tensor, Tensor] | None = None
 
-    def forward(self, inputs: dict[str, Tensor], data_samples: list[ImageReportSample] | None = None, mode="tensor"):
+    def forward(
+        self, inputs: dict[str, Tensor], data_samples: list[ImageReportSample] | None = None, mode: str = "tensor"
+    ) -> tuple[ImageFeatures, TextFeatures] | dict[str, Tensor] | list[ImageReportSample]:
         """As :meth:`ImageReportPretrainer.forward`, but for ``mode='predict'``, which needs images only."""
         if mode != "predict":
             return super().forward(inputs, data_samples, mode)

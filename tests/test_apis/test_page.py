@@ -8,6 +8,7 @@ import pytest
 
 from mgca_mm.apis.prepared import load_pairs
 from mgca_mm.datasets.phantom.layouts import LAYOUTS, Options
+from mgca_mm.errors import UserError
 
 gr = pytest.importorskip("gradio")
 from mgca_mm.apis.page import FINDINGS, Explorer, build_page  # noqa: E402
@@ -51,6 +52,16 @@ def test_without_data_there_is_no_index(inferencer, radiograph):
     *_, reports, images, message, _ = Explorer(inferencer, []).show(radiograph, "effusion")
     assert reports == images == []
     assert "no index" in message and "--data" in message
+
+
+def test_index_is_kept(inferencer, options, tmp_path, monkeypatch):
+    pairs = load_pairs(options["data_root"])
+    first = Explorer(inferencer, pairs[:4], tmp_path / "index")
+    monkeypatch.setattr(inferencer, "build_index", None)  # not asked again
+    second = Explorer(inferencer, pairs[:4], tmp_path / "index")
+    assert second.index.names("images") == first.index.names("images")
+    with pytest.raises(UserError, match="other images"):
+        Explorer(inferencer, pairs[:3], tmp_path / "index")
 
 
 def test_mistakes_are_told(explorer, radiograph, tmp_path):
