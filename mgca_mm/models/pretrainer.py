@@ -1,5 +1,9 @@
 """The pretraining model: two encoders, projectors, and a dict of alignments."""
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel, ModuleDict
@@ -8,6 +12,17 @@ from torch import Tensor, nn
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import CrossAttention, ImageFeatures, ImageReportSample, TextFeatures
+
+
+def _eager_in_evaluation(method: Callable) -> Callable:
+    """Let the compiled parts run as they stand: batches of evaluation have other shapes, each of them compiled anew."""
+
+    @functools.wraps(method)
+    def run(self: BaseModel, *args: Any) -> Any:
+        with torch.compiler.set_stance("default" if self.training else "force_eager"):
+            return method(self, *args)
+
+    return run
 
 
 @MODELS.register_module()
@@ -91,14 +106,13 @@ class ImageReportPretrainer(BaseModel):
         """
         if mode not in ("tensor", "loss", "predict"):
             raise ValueError(f"mode must be 'tensor', 'loss' or 'predict', got {mode!r}")
-        # Batches of validation have other shapes, each of which would be compiled anew.
-        with torch.compiler.set_stance("default" if self.training else "force_eager"):
-            image, text = self.embed_images(inputs), self.embed_reports(inputs)
-            if mode == "tensor":
-                return image, text
-            losses = self._align(image, text)
-            return losses if mode == "loss" else self._fill_samples(data_samples, image, text, losses)
+        image, text = self.embed_images(inputs), self.embed_reports(inputs)
+        if mode == "tensor":
+            return image, text
+        losses = self._align(image, text)
+        return losses if mode == "loss" else self._fill_samples(data_samples, image, text, losses)
 
+    @_eager_in_evaluation
     def embed_images(self, inputs: dict[str, Tensor]) -> ImageFeatures:
         """Projected embeddings of ``inputs['image']``."""
         features = self.image_encoder(inputs["image"])
@@ -108,6 +122,7 @@ class ImageReportPretrainer(BaseModel):
         tokens = self._finish_tokens(self.image_token_projector(features.tokens))
         return ImageFeatures(global_embedding, tokens, features.token_weight)
 
+    @_eager_in_evaluation
     def embed_reports(self, inputs: dict[str, Tensor]) -> TextFeatures:
         """Projected embeddings of the tokenised reports, beside the pieces they are made of."""
         pieces = dict(piece_ids=inputs["input_ids"], piece_mask=inputs["attention_mask"].bool())
@@ -150,6 +165,7 @@ class ImageReportPretrainer(BaseModel):
     def _finish_tokens(self, tokens: Tensor) -> Tensor:
         return _unit(tokens) if self.normalize_tokens else _at_least_fp32(tokens)
 
+    @_eager_in_evaluation
     def _align(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
         # Losses in fp32: exponentials of similarities over small temperatures do not survive half precision.
         with torch.autocast(text.piece_ids.device.type, enabled=False):

@@ -145,3 +145,17 @@ def test_prompts():
     assert "no pulmonary edema" in prompts["Edema"][1]
     assert "the heart is enlarged" in prompts["Cardiomegaly"][0]
     assert "there is no rib notching" in prompts["Rib Notching"][1]
+
+
+def test_nothing_is_compiled_for_a_look():
+    """The fast recipe's parts are compiled for training; on CPUs without a compiler a look must not ask for one."""
+
+    def refuse(graph, inputs):
+        raise AssertionError("compiled")
+
+    model = build(type="mgca_mm.PhraseGrounder", compile=dict(backend=refuse))
+    inputs = small_batch(2)
+    model(inputs, [ImageReportSample() for _ in range(2)], mode="predict")
+    model.attend(model.embed_images(inputs), model.embed_reports(inputs))
+    with pytest.raises(Exception, match="compiled"):
+        model.train()(inputs, mode="loss")
