@@ -1,7 +1,7 @@
 """Small trainings for fault tests, each in a process of its own that is forked from one that has imported everything.
 
-As a script: reads requests from stdin, one JSON line each, and answers on stdout with the process id when a training
-starts and with its exit code when it ends.
+As a script: reads requests from stdin, one JSON line each, and answers on stdout with the process ids of a training;
+on the next line, whatever it says, it waits for their end and answers with their exit codes.
 """
 
 import copy
@@ -174,7 +174,7 @@ class Server:
         assert self.process.stdout.readline() == "ready\n"
 
     def start(self, data, work_dir, ranks=1, **options):
-        """Start a training on some ranks over gloo; their process ids."""
+        """Start a training on some ranks over gloo; their process ids, which stay theirs until :meth:`wait`."""
         request = dict(data=str(data), work_dir=str(work_dir), ranks=ranks, options=options)
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
@@ -182,6 +182,8 @@ class Server:
 
     def wait(self):
         """Exit code of each rank, negative for a signal."""
+        self.process.stdin.write("wait\n")
+        self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
     def run(self, *args, **options):
@@ -219,6 +221,7 @@ def _serve():
                 _run(request, rank, port)
             children.append(child)
         print(children, file=answers, flush=True)
+        sys.stdin.readline()  # a process that nobody has waited for keeps its number: a late signal hits no other one
         codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
         print(codes, file=answers, flush=True)
 
