@@ -57,6 +57,15 @@ def test_measure():
     assert all(0 < share < 1.5 for share in result["share_of_ceiling"].values())
 
 
+def test_the_size_of_a_step_is_the_loaders():
+    """The last step that sets a size: a crop, a random resized crop, or the square itself."""
+    crop, convirt = QUICKSTART, QUICKSTART.with_name("pretrain_convirt_resnet18.py")
+    for config, expected in ((crop, 112), (convirt, 112)):
+        cfg = Config.fromfile(config)
+        batch = pretraining.make_step_batch(cfg, pretraining.build_model(cfg), 2, "cpu")
+        assert batch["inputs"]["image"].shape[2:] == (expected, expected)
+
+
 def test_the_naive_step_keeps_its_activations():
     cfg = Config.fromfile(QUICKSTART)
     cfg.model.image_encoder.activation_checkpointing = True

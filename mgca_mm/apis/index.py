@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 
+from mgca_mm.checkpoints.writing import write_atomically
 from mgca_mm.errors import UserError
 
 Kind = Literal["images", "reports"]
-_EMBEDDINGS, _NAMES = "embeddings.safetensors", "names.json"
+_EMBEDDINGS, _NAMES, _MODEL = "embeddings.safetensors", "names.json", "model"
 
 
 class Match(NamedTuple):
@@ -35,13 +37,15 @@ class EmbeddingIndex:
     The search is exact: by faiss where it is installed, else by one matrix product.
 
     Args:
+        model: Fingerprint of the weights that the embeddings are of.
         **entries: ``images`` and ``reports``, either or both: names, and embeddings (N, D).
 
     Raises:
         ValueError: Names and embeddings are not equally many, or embeddings differ in D.
     """
 
-    def __init__(self, **entries: tuple[Sequence[str], Tensor]):
+    def __init__(self, model: str, **entries: tuple[Sequence[str], Tensor]):
+        self.model = model
         self._names = {kind: list(names) for kind, (names, _) in entries.items()}
         self._embeddings = {kind: embeddings.float().cpu().contiguous() for kind, (_, embeddings) in entries.items()}
         for kind, embeddings in self._embeddings.items():
@@ -63,16 +67,14 @@ class EmbeddingIndex:
             topk: How many; all, where there are fewer.
 
         Raises:
-            UserError: The index has none of this kind, or embeddings of another dimension: it is of another model.
+            UserError: The index has none of this kind.
+            ValueError: Queries are of another dimension than the index.
         """
         if not self.names(kind):
             raise UserError(f"The index holds no {kind}; it was made from {' and '.join(self._names) or 'nothing'}.")
         gallery = self._embeddings[kind]
         if queries.shape[1] != gallery.shape[1]:
-            raise UserError(
-                f"The index holds embeddings of {gallery.shape[1]} numbers, the model gives {queries.shape[1]}: "
-                "make the index again with this model."
-            )
+            raise ValueError(f"queries have {queries.shape[1]} numbers, embeddings of the index {gallery.shape[1]}")
         scores, positions = _nearest(queries.float().cpu(), gallery, min(topk, len(gallery)))
         names = self._names[kind]
         return [
@@ -84,12 +86,8 @@ class EmbeddingIndex:
         """Write the index to a folder; it holds reports and names of files, so only its owner may read it."""
         folder = Path(folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in (_EMBEDDINGS, _NAMES):
-            (folder / name).touch(mode=0o600)
-        save_file(self._embeddings, folder / _EMBEDDINGS)
-        (folder / _NAMES).write_text(json.dumps(self._names, ensure_ascii=False), encoding="utf-8")
-        for name in (_EMBEDDINGS, _NAMES):
-            (folder / name).chmod(0o600)
+        write_atomically(folder / _EMBEDDINGS, save(self._embeddings, {_MODEL: self.model}))
+        write_atomically(folder / _NAMES, json.dumps(self._names, ensure_ascii=False).encode())
         return folder
 
     @classmethod
@@ -103,9 +101,9 @@ class EmbeddingIndex:
         if not (folder / _NAMES).is_file():
             raise UserError(f"{folder} holds no index; make one with RadiographInferencer.build_index(…).save(DIR)")
         try:
-            embeddings = load_file(folder / _EMBEDDINGS)
             names = json.loads((folder / _NAMES).read_text(encoding="utf-8"))
-            return cls(**{kind: (names[kind], embeddings[kind]) for kind in names})
+            with safe_open(folder / _EMBEDDINGS, "pt") as file:
+                return cls(file.metadata()[_MODEL], **{kind: (names[kind], file.get_tensor(kind)) for kind in names})
         except Exception as error:  # safetensors and json raise kinds of their own
             raise UserError(f"{folder}: the index is broken ({error}); make it again") from error
 

@@ -1,8 +1,10 @@
 """A trained model for people: radiographs and reports in, embeddings, finds, scores and heat maps out."""
 
 import copy
+import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +34,7 @@ from mgca_mm.visualization.frame import Frame
 from .index import EmbeddingIndex, Kind, Match
 from .inputs import ImageInput, NamedImage, list_images
 
-_LOADING = ("LoadRadiograph",)
+_LOADING = "LoadRadiograph"
 _TOKENIZING = "TokenizeReport"
 
 
@@ -86,7 +88,7 @@ class RadiographInferencer:
         if _TOKENIZING not in kinds:
             raise UserError(f"{cfg.filename} has no {_TOKENIZING} in its test pipeline: it is no pretraining config.")
         self._image_pipeline = Compose(
-            [step for step, kind in zip(steps, kinds, strict=True) if kind not in (*_LOADING, _TOKENIZING)]
+            [step for step, kind in zip(steps, kinds, strict=True) if kind not in (_LOADING, _TOKENIZING)]
         )
         self._tokenize = TRANSFORMS.build(steps[kinds.index(_TOKENIZING)])
         self._data_root = dataset.get("data_root")
@@ -141,7 +143,7 @@ class RadiographInferencer:
             entries["reports"] = (texts, self.embed_reports(texts))
         if not entries:
             raise UserError("An index needs images, reports or both.")
-        return EmbeddingIndex(**entries)
+        return EmbeddingIndex(self.fingerprint, **entries)
 
     def retrieve(
         self,
@@ -165,10 +167,12 @@ class RadiographInferencer:
             For each query its finds, the nearest first.
 
         Raises:
-            UserError: There are both kinds of queries or none, or the index has nothing of the kind.
+            UserError: There are both kinds of queries or none, or the index is of another model or has nothing of the
+                kind.
         """
         if (images is None) == (reports is None):
             raise UserError("Give either images or reports as queries.")
+        self.require_own(index)
         queries = self.embed_images(images) if reports is None else self.embed_reports(reports)
         return index.search(queries, kind, topk)
 
@@ -232,7 +236,25 @@ class RadiographInferencer:
                 "between words and regions.\nTake a checkpoint of MGCA (with cta) or of GLoRIA."
             )
         features = self._encode_images([NamedImage("image", pixels)]), self._encode_texts([text])
-        return Grounding.of(self.model.attend(*features), features[1], self._tokenize.words(self._report(text)))
+        words = self._tokenize.words(dict(report=text, data_root=self._data_root))
+        return Grounding.of(self.model.attend(*features), features[1], words)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the model's weights."""
+        found = hashlib.sha256()
+        for tensor in self.model.state_dict().values():
+            found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return found.hexdigest()
+
+    def require_own(self, index: EmbeddingIndex) -> None:
+        """Refuse an index whose embeddings are of other weights: they cannot be compared with this model's.
+
+        Raises:
+            UserError: It is of another model.
+        """
+        if index.model != self.fingerprint:
+            raise UserError("The index was made with another checkpoint: make it again with this one.")
 
     def prototypes(self) -> Tensor | None:
         """Unit prototypes (K, D) of the model; None where it has none."""
@@ -252,18 +274,11 @@ class RadiographInferencer:
     @torch.no_grad()
     def _encode_texts(self, texts: Sequence[str]) -> TextFeatures:
         self._require_reports()
-        keys = ("input_ids", "attention_mask", "is_continuation")
-        tokenized = [self._tokenize(self._report(text)) for text in texts]
-        inputs = {key: torch.from_numpy(np.stack([row[key] for row in tokenized])) for key in keys}
-        # Padding that all share costs time and changes nothing.
-        longest = int(inputs["attention_mask"].sum(dim=1).max())
-        return self.model.embed_reports({key: value[:, :longest].to(self.device) for key, value in inputs.items()})
+        inputs = self._tokenize.batch(texts, self._data_root)
+        return self.model.embed_reports({key: value.to(self.device) for key, value in inputs.items()})
 
     def _embed_cleaned(self, texts: Sequence[str]) -> Tensor:
         return torch.cat([self._encode_texts(batch).global_feature.cpu() for batch in self._batches(texts, "reports")])
-
-    def _report(self, text: str) -> dict:
-        return dict(report=text, data_root=self._data_root)
 
     def _pack(self, images: Sequence[NamedImage]) -> dict[str, Tensor]:
         """Images through the test pipeline, on the device."""

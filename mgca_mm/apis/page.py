@@ -49,7 +49,7 @@ class Explorer:
         index_folder: Where the index of the pairs is kept, so that they are embedded once. None: nowhere.
 
     Raises:
-        UserError: The folder holds the index of other images.
+        UserError: The folder holds the index of other images or of another model.
     """
 
     def __init__(self, inferencer: RadiographInferencer, pairs: list[Pair], index_folder: Path | None = None):
@@ -127,6 +127,7 @@ class Explorer:
     def _make_index(self, folder: Path | None) -> EmbeddingIndex:
         if folder is not None and folder.is_dir():
             index = EmbeddingIndex.load(folder)
+            self.inferencer.require_own(index)
             if index.names("images") != list(self.images):
                 raise UserError(f"{folder} holds the index of other images: remove it, or name another folder.")
             return index
@@ -166,7 +167,7 @@ def build_page(explorer: Explorer) -> gr.Blocks:
                 report = gr.Textbox(label="Report, or a phrase", lines=5, elem_id="report")
                 button = gr.Button("Show", variant="primary", elem_id="show")
                 if explorer.pairs:
-                    numbers = [(f"test pair {n}", n) for n in range(min(50, len(explorer.pairs)))]
+                    numbers = [(f"pair {n}", n) for n in range(min(50, len(explorer.pairs)))]
                     choice = gr.Dropdown(numbers, value=None, label="… or one of the data", elem_id="choice")
                     choice.input(explorer.choose, choice, [file, report])
                 message = gr.Markdown(elem_id="message")

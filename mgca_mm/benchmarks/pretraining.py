@@ -109,8 +109,9 @@ def make_step_batch(cfg: Config, model: ImageReportPretrainer, batch_size: int, 
     """:func:`make_batch` of the size that the config's loader gives: whole images if the device crops."""
     if model.data_preprocessor.crop_size:
         return make_batch(model, _STORE_SIZE, batch_size, device)
-    crop_size = next(step["crop_size"] for step in cfg.train_dataloader.dataset.pipeline if "crop_size" in step)
-    return make_batch(model, crop_size, batch_size, device)
+    steps = cfg.train_dataloader.dataset.pipeline
+    sides = [step[key] for step in steps for key in ("size", "scale", "crop_size") if key in step]
+    return make_batch(model, sides[-1], batch_size, device)
 
 
 def _longest_and_vocabulary(model: ImageReportPretrainer) -> tuple[int, int]:

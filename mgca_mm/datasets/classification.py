@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mgca_mm.datasets.broken_samples import StrictDataset
 from mgca_mm.datasets.identity import pseudonym
-from mgca_mm.datasets.image_report import load_prepared
+from mgca_mm.datasets.image_report import label_columns, load_prepared
 from mgca_mm.datasets.subsets import keep_single_class, keep_subset
 from mgca_mm.errors import UserError
 from mgca_mm.registry import DATASETS
@@ -61,17 +61,15 @@ class ChestXrayDataset(StrictDataset):
         metainfo, rows = load_prepared(self.ann_file, ("labels",))
         if self.subset is not None:
             rows = keep_subset(rows, Path(self.data_root) / self.subset)
-        known = metainfo.get("classes", [])
-        classes = list(known if self.classes is None else self.classes)
-        strangers = [name for name in classes if name not in known]
-        if strangers or not classes:
-            raise UserError(
-                f"'{self.ann_file}' has no label {', '.join(strangers)}; it has: {', '.join(known) or 'none'}."
-            )
-        self._metainfo.update({**metainfo, "classes": tuple(classes)})
-        columns = [(known.index(name), name) for name in classes]
+        classes = tuple((metainfo.get("classes") or ()) if self.classes is None else self.classes)
+        columns = label_columns(classes, metainfo, self.ann_file)
+        self._metainfo.update({**metainfo, "classes": classes})
         positives = [
-            [index for index, (column, name) in enumerate(columns) if self._resolve(row["labels"][column], name)]
+            [
+                index
+                for index, (column, name) in enumerate(zip(columns, classes, strict=True))
+                if self._resolve(row["labels"][column], name)
+            ]
             for row in rows
         ]
         if self.per_class is not None:

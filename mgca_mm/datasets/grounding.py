@@ -46,7 +46,7 @@ class PhraseGroundingDataset(StrictDataset):
             raise UserError(
                 f"The table of phrases '{self.phrases}' does not exist.\n"
                 "Point to MS-CXR's, or to phantom-phrases.csv of a phantom: "
-                "--cfg-options test_dataloader.dataset.phrases=FILE"
+                "--cfg-options phrases=FILE"
             )
         metainfo, rows = load_prepared(self.ann_file)
         self._metainfo.update(metainfo)

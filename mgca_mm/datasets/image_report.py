@@ -48,13 +48,7 @@ class ImageReportDataset(StrictDataset):
         return rows if self.classes is None else self._keep_classes(rows)
 
     def _keep_classes(self, rows: list[dict]) -> list[dict]:
-        known = self._metainfo.get("classes") or []
-        strangers = [name for name in self.classes if name not in known]
-        if strangers:
-            raise UserError(
-                f"'{self.ann_file}' has no label {', '.join(strangers)}; it has: {', '.join(known) or 'none'}."
-            )
-        columns = [known.index(name) for name in self.classes]
+        columns = label_columns(self.classes, self._metainfo, self.ann_file)
         positives = [[index for index, column in enumerate(columns) if row["labels"][column] == 1] for row in rows]
         return keep_single_class(rows, positives, self.per_class)
 
@@ -99,6 +93,19 @@ def load_prepared(ann_file: str, required: Sequence[str] = ()) -> tuple[dict, li
         else:
             row["image_store"] = str(root / "images.npy")
     return metainfo, rows
+
+
+def label_columns(classes: Sequence[str], metainfo: dict, ann_file: str) -> list[int]:
+    """Where each class stands among the labels of an annotation file.
+
+    Raises:
+        UserError: The file has no such class, or there are none.
+    """
+    known = list(metainfo.get("classes") or [])
+    strangers = [name for name in classes if name not in known]
+    if strangers or not classes:
+        raise UserError(f"'{ann_file}' has no label {', '.join(strangers)}; it has: {', '.join(known) or 'none'}.")
+    return [known.index(name) for name in classes]
 
 
 def require_prepared(ann_file: str | Path) -> None:

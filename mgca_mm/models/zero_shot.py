@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -88,7 +87,5 @@ class ZeroShotClassifier(ImageReportPretrainer):
 
     def _embed(self, phrases: Sequence[str]) -> Tensor:
         device = next(self.parameters()).device
-        rows = [self.tokenize(dict(report=phrase, data_root=self.data_root)) for phrase in phrases]
-        keys = ("input_ids", "attention_mask", "is_continuation")
-        inputs = {key: torch.from_numpy(np.stack([row[key] for row in rows])).to(device) for key in keys}
+        inputs = {key: value.to(device) for key, value in self.tokenize.batch(phrases, self.data_root).items()}
         return mean_embedding(self.embed_reports(inputs).global_feature)

@@ -12,10 +12,10 @@ from tests.conftest import ROOT
 CONFIG = ROOT / "configs/quickstart/pretrain_resnet18.py"
 
 
-def save_weights(config, path, options):
+def save_weights(config, path, options, seed=0):
     """Random weights of a config's model."""
     init_default_scope("mgca_mm")
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     torch.save({"state_dict": MODELS.build(load_config(str(config), options).model).state_dict()}, path)
     return path
 

@@ -127,13 +127,21 @@ def test_index_is_private_and_checked(inferencer, picture, tmp_path):
         inferencer.retrieve(index, "images", images=picture)
     with pytest.raises(UserError, match="either images or reports"):
         inferencer.retrieve(index, "reports")
-    with pytest.raises(UserError, match="make the index again"):
+    with pytest.raises(ValueError, match="3 numbers"):
         index.search(torch.ones(1, 3), "reports")
     (folder / "names.json").write_text(json.dumps({"reports": ["one"]}))
     with pytest.raises(UserError, match="is broken"):
         EmbeddingIndex.load(folder)
     with pytest.raises(UserError, match="holds no index"):
         EmbeddingIndex.load(tmp_path)
+
+
+def test_an_index_of_another_checkpoint(inferencer, options, tmp_path):
+    index = inferencer.build_index(reports=["left effusion", "no effusion"])
+    weights = save_weights(CONFIG, tmp_path / "other.pth", options, seed=1)
+    other = RadiographInferencer(CONFIG, weights, "cpu", options)
+    with pytest.raises(UserError, match="another checkpoint"):
+        other.retrieve(index, "reports", reports="effusion")
 
 
 def test_zero_shot_scores(inferencer, picture):

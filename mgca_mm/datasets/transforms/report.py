@@ -2,11 +2,14 @@
 
 import itertools
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
+from torch import Tensor
 
 from mgca_mm.datasets.preparation.tokenizer import load_tokenizer
 from mgca_mm.registry import TRANSFORMS
@@ -68,6 +71,19 @@ class TokenizeReport(BaseTransform):
             [False] + [word is not None and word == previous for previous, word in itertools.pairwise(word_ids)]
         )
         return results
+
+    def batch(self, reports: Sequence[str], data_root: str | None = None) -> dict[str, Tensor]:
+        """Tokenise several reports.
+
+        Returns:
+            The added keys, each (N, T').  T' is the longest of them, at most T: padding that all share costs time and
+            changes nothing.
+        """
+        rows = [self.transform(dict(report=report, data_root=data_root)) for report in reports]
+        keys = ("input_ids", "attention_mask", "is_continuation")
+        inputs = {key: torch.from_numpy(np.stack([row[key] for row in rows])) for key in keys}
+        longest = int(inputs["attention_mask"].sum(dim=1).max())
+        return {key: value[:, :longest] for key, value in inputs.items()}
 
     def words(self, results: dict) -> list[str]:
         """The words of a report in the order of the text encoder's word slots; the end of the report has a slot, too.
