@@ -1,5 +1,6 @@
 """MMEngine's runner, which writes down no paths and resumes from what is whole."""
 
+import signal
 from pathlib import Path
 
 from mmengine.config import Config
@@ -7,6 +8,7 @@ from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
+from torch import nn
 
 from mgca_mm.checkpoints.reading import read_checkpoint
 from mgca_mm.checkpoints.schemes import is_trusted
@@ -50,6 +52,14 @@ class PrivateRunner(Runner):
         if isinstance(pipeline, Compose):
             pipeline.transforms.insert(0, seed_sample)
         return loop
+
+    def train(self) -> nn.Module:
+        """Train; whatever ends it, SIGTERM means afterwards what it meant before."""
+        former = signal.getsignal(signal.SIGTERM)
+        try:
+            return super().train()
+        finally:
+            signal.signal(signal.SIGTERM, former)
 
     def load_or_resume(self) -> None:
         """Resume from the newest checkpoint of the work dir that is whole and of this model, or from the one named.

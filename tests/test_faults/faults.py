@@ -39,18 +39,25 @@ class KillOnce(Hook):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Fail(Hook):
+    """Raises an error in the first step."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        raise RuntimeError("a fault of the test")
+
+
 class FullDisk(Hook):
-    """Files cannot grow beyond 50 kB from the end of an epoch to the end of another one."""
+    """Files cannot grow beyond a size, in bytes, from the end of an epoch to the end of another one."""
 
     priority = "HIGHEST"
 
-    def __init__(self, begin, end):
-        self.begin, self.end = begin, end
+    def __init__(self, begin, end, limit):
+        self.begin, self.end, self.limit = begin, end, limit
 
     def after_train_epoch(self, runner):
         full = self.begin <= runner.epoch + 1 <= self.end
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000 if full else hard, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.limit if full else hard, hard))
 
 
 def unwrapped(runner):

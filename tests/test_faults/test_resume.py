@@ -72,6 +72,13 @@ def test_stopped_after_any_step(step, server, data, uninterrupted, tmp_path):
     assert not list(tmp_path.glob("iter_*"))  # the next checkpoint has taken its place
 
 
+def test_a_failed_run_leaves_no_signal_handler(data, tmp_path):
+    former = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(RuntimeError, match="a fault of the test"):
+        runs.train(runs.make_config(data, tmp_path, faults=[dict(type="tests.test_faults.faults.Fail")]))
+    assert signal.getsignal(signal.SIGTERM) == former
+
+
 def test_resume_with_nothing_to_resume_from(server, data, uninterrupted, tmp_path):
     assert server.run(data, tmp_path, resume=True) == 0
     runs.assert_equal(runs.final_state(tmp_path), runs.final_state(uninterrupted[0]))

@@ -246,26 +246,37 @@ def test_a_checkpoint_of_another_architecture(finished, tmp_path):
     assert all(torch.equal(value, before[name]) for name, value in runner.model.state_dict().items())
 
 
-def test_full_disk(finished, tmp_path):
-    """A limit of the kernel on the size of files ends a write half-way, as a full disk does."""
-    data = finished[2]
+@pytest.fixture(scope="module")
+def server():
     server = runs.Server()
-    faults = [dict(type="tests.test_faults.faults.FullDisk", begin=2, end=2)]
-    assert server.run(data, tmp_path / "short", epochs=4, faults=faults) == 0
-    output = (tmp_path / "short" / "output.txt").read_text()
-    assert "could not be written (File too large), failure 1 of 3" in output
-    names = {path.name for path in (tmp_path / "short").glob("epoch_*.pth")}
-    assert names == {"epoch_3.pth", "epoch_4.pth"}  # the second one is missing, and was not waited for
-    assert all(writing.is_whole(path) for path in (tmp_path / "short").glob("*.pth"))
-    assert not list((tmp_path / "short").glob("*.partial"))
-
-    faults = [dict(type="tests.test_faults.faults.FullDisk", begin=2, end=9)]
-    assert server.run(data, tmp_path / "long", epochs=8, faults=faults) not in (0, None)
-    assert "3 checkpoints in a row could not be written" in (tmp_path / "long" / "output.txt").read_text()
-    names = {path.name for path in (tmp_path / "long").glob("epoch_*.pth")}
-    assert names == {"epoch_1.pth"} and writing.is_whole(tmp_path / "long" / "epoch_1.pth")
-    assert server.run(data, tmp_path / "long", epochs=8, resume=True) == 0
+    yield server
     server.close()
+
+
+def full_disk(case, begin, end):
+    """A limit of the kernel on the size of files ends a write somewhere in a checkpoint, as a full disk does."""
+    limit = random.Random(case).randrange(50_000, 150_000)
+    return [dict(type="tests.test_faults.faults.FullDisk", begin=begin, end=end, limit=limit)]
+
+
+@pytest.mark.parametrize("case", range(cases(1, 10)))
+def test_disk_full_for_a_while(case, server, finished, tmp_path):
+    assert server.run(finished[2], tmp_path, epochs=4, faults=full_disk(case, 2, 2)) == 0
+    output = (tmp_path / "output.txt").read_text()
+    assert "could not be written (File too large), failure 1 of 3" in output
+    names = {path.name for path in tmp_path.glob("epoch_*.pth")}
+    assert names == {"epoch_3.pth", "epoch_4.pth"}  # the second one is missing, and was not waited for
+    assert all(writing.is_whole(path) for path in tmp_path.glob("*.pth"))
+    assert not list(tmp_path.glob("*.partial"))
+
+
+@pytest.mark.parametrize("case", range(cases(1, 10)))
+def test_disk_full_for_good(case, server, finished, tmp_path):
+    assert server.run(finished[2], tmp_path, epochs=8, faults=full_disk(case, 2, 9)) not in (0, None)
+    assert "3 checkpoints in a row could not be written" in (tmp_path / "output.txt").read_text()
+    names = {path.name for path in tmp_path.glob("epoch_*.pth")}
+    assert names == {"epoch_1.pth"} and writing.is_whole(tmp_path / "epoch_1.pth")
+    assert server.run(finished[2], tmp_path, epochs=8, resume=True) == 0
 
 
 def test_verify_checkpoint(finished, tmp_path):
