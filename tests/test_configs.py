@@ -48,7 +48,6 @@ def test_one_step(path, prepared, tmp_path):
     cfg.default_hooks.checkpoint.update(by_epoch=False, save_best=None, save_optimizer=False)
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         loader.update(batch_size=4, num_workers=0, persistent_workers=False)
-    cfg.val_dataloader.dataset.indices = 4
     runner = Runner.from_cfg(cfg)
     before = {k: v.clone() for k, v in runner.model.state_dict().items() if v.is_floating_point()}
     runner.train()
