@@ -54,7 +54,7 @@ class PrivateRunner(Runner):
         return loop
 
     def train(self) -> nn.Module:
-        """Train; whatever ends it, SIGTERM means afterwards what it meant before."""
+        """Train; SIGTERM means afterwards what it meant before, also if an error has ended the training."""
         former = signal.getsignal(signal.SIGTERM)
         try:
             return super().train()

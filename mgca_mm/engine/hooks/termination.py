@@ -27,11 +27,12 @@ class TerminationHook(Hook):
 
     def __init__(self):
         self.asked = False
+        self._former = None
         self._group = None
 
     def before_train(self, runner: Runner) -> None:
-        """Listen, until ``PrivateRunner.train`` ends."""
-        signal.signal(signal.SIGTERM, self._ask)
+        """Listen."""
+        self._former = signal.signal(signal.SIGTERM, self._ask)
         if get_world_size() > 1 and dist.get_backend() != "gloo":
             self._group = dist.new_group(backend="gloo")
 
@@ -48,6 +49,10 @@ class TerminationHook(Hook):
         """Exit if asked to; the epoch before the validation is saved already."""
         if self._any_asked():
             self._exit(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Listen no more."""
+        signal.signal(signal.SIGTERM, self._former)
 
     def _ask(self, number: int, frame) -> None:
         self.asked = True
