@@ -2,7 +2,8 @@
 # split for the most part: ann_file=train.json evaluates on them, and is fair only if they were not trained on.
 _base_ = '../mgca/pretrain_vit.py'
 phrases = 'data/ms_cxr/MS_CXR_Local_Alignment_v1.1.0.csv'
-model = dict(type='PhraseGrounder')
+data_root = 'data/mimic_cxr'
+model = dict(type='PhraseGrounder', tokenize={{_base_.tokenize}}, data_root=data_root)
 test_pipeline = [
     dict(type='LoadRadiograph'),
     dict(type='ResizeAndPad', size=256),

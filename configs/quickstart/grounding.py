@@ -1,7 +1,9 @@
 # Phrases about the quickstart's test images, with the boxes of what was drawn.
 _base_ = './pretrain_resnet18.py'
+data_root = 'data/quickstart'
 phrases = 'data/quickstart_raw/phantom-phrases.csv'
-model = dict(type='PhraseGrounder')
+model = dict(
+    type='PhraseGrounder', tokenize=dict(type='TokenizeReport', max_length=80), data_root=data_root)
 phrase_pipeline = [
     dict(type='LoadRadiograph'),
     dict(type='ResizeAndPad', size=128),

@@ -24,8 +24,9 @@ from mgca_mm.engine.validation import validate
 from mgca_mm.errors import UserError
 from mgca_mm.models import PrototypeAlignment
 from mgca_mm.models.grounding import phrase_maps
-from mgca_mm.models.prompts import TEMPLATES, make_prompts
-from mgca_mm.models.zero_shot import mean_embedding, presence
+from mgca_mm.models.prompted import mean_embedding
+from mgca_mm.models.prompts import NORMAL, TEMPLATES, make_prompts
+from mgca_mm.models.zero_shot import presence
 from mgca_mm.registry import MODELS, TRANSFORMS
 from mgca_mm.structures import ImageFeatures, TextFeatures
 from mgca_mm.visualization.attention import Grounding
@@ -218,7 +219,8 @@ class RadiographInferencer:
         """
         pixels = self.read(image)
         inputs = self._pack([NamedImage("image", pixels)])
-        grid = phrase_maps(self.model, inputs["image"], self._encode_texts([clean_report(phrase)]).global_feature)[0]
+        direction = self._embed_cleaned([clean_report(phrase)]) - mean_embedding(self._embed_cleaned(NORMAL))
+        grid = phrase_maps(self.model, inputs["image"], direction.to(self.device))[0]
         side = math.isqrt(len(grid))
         return self.frame.to_image(grid.view(side, side).cpu().numpy(), *pixels.shape)
 

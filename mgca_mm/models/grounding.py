@@ -1,4 +1,4 @@
-"""Where in an image a phrase is: from the gradient of their similarity."""
+"""Where in an image a phrase is: from the gradient of what makes the image nearer to it than to a normal report."""
 
 import math
 
@@ -10,19 +10,23 @@ from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, ImageReportSample, TextFeatures
 
 from .pretrainer import ImageReportPretrainer
+from .prompted import PromptedModel
+from .prompts import NORMAL
 
 _SIDE = 56  # of the maps, in cells
 _BLUR = 5.0  # standard deviation, in cells
 
 
-def phrase_maps(model: ImageReportPretrainer, images: Tensor, phrases: Tensor) -> Tensor:
+def phrase_maps(model: ImageReportPretrainer, images: Tensor, directions: Tensor) -> Tensor:
     """Heat maps of phrases, any model that embeds both modalities.
 
-    The cosine of image and phrase is differentiated once, with respect to two things, and the two maps are multiplied,
-    as Guided Grad-CAM does (Selvaraju et al., ICCV 2017)::
+    Much of what makes an image near to a phrase makes it near to any report. So the score is the contrast
+    s = cos(image, phrase) - cos(image, a normal chest), the product of the image's embedding with a direction. It is
+    differentiated once, with respect to two things, and the two maps are multiplied, as Guided Grad-CAM does (Selvaraju
+    et al., ICCV 2017)::
 
-        what the regions add     LayerCAM (Jiang et al., TIP 2021): relu Σ_c relu(∂cos/∂a_c) a_c, coarse
-        what the pixels change   Σ_channels |∂cos/∂x|, blurred, fine
+        what the regions add     LayerCAM (Jiang et al., TIP 2021): relu Σ_c relu(∂s/∂a_c) a_c, coarse
+        what the pixels change   Σ_channels |∂s/∂x|, blurred, fine
 
     The cross-attention of MGCA is not used: its words look at what helps to tell words apart, and on the phantom its
     maps are worse than the middle of the image (``docs/inference.md``).
@@ -30,7 +34,7 @@ def phrase_maps(model: ImageReportPretrainer, images: Tensor, phrases: Tensor) -
     Args:
         model: In evaluation mode.
         images: (B, 3, H, W) normalised.
-        phrases: (B, D) unit embeddings, one for each image.
+        directions: (B, D) unit embedding of the phrase less that of a normal chest, one for each image.
 
     Returns:
         (B, 56 · 56) from 0 to 1, row by row over the square that the model sees.
@@ -39,8 +43,8 @@ def phrase_maps(model: ImageReportPretrainer, images: Tensor, phrases: Tensor) -
         images = images.detach().clone().requires_grad_(True)
         with model.image_encoder.watch_regions() as watched:
             embedding = model.embed_images({"image": images}).global_feature
-        cosine = (embedding * phrases.detach()).sum()
-        by_pixel, by_region = torch.autograd.grad(cosine, (images, watched[-1]))
+        score = (embedding * directions.detach()).sum()
+        by_pixel, by_region = torch.autograd.grad(score, (images, watched[-1]))
     regions = watched[-1].detach()
     coarse = (by_region.clamp(min=0) * regions).sum(dim=-1).clamp(min=0)  # (B, S)
     side = math.isqrt(coarse.shape[1])
@@ -50,11 +54,11 @@ def phrase_maps(model: ImageReportPretrainer, images: Tensor, phrases: Tensor) -
 
 
 @MODELS.register_module()
-class PhraseGrounder(ImageReportPretrainer):
+class PhraseGrounder(PromptedModel):
     """A pretrained model that finds phrases; its parameters are those of the pretraining.
 
     ``mode='predict'`` fills ``heat_map`` (S,), see :func:`phrase_maps`, which ``PhraseGrounding`` reads. Arguments as
-    of :class:`ImageReportPretrainer`.
+    of :class:`mgca_mm.models.prompted.PromptedModel`.
     """
 
     def forward(
@@ -63,8 +67,8 @@ class PhraseGrounder(ImageReportPretrainer):
         """As :meth:`ImageReportPretrainer.forward`, but for ``mode='predict'``."""
         if mode != "predict":
             return super().forward(inputs, data_samples, mode)
-        phrases = self.embed_reports(inputs).global_feature
-        for sample, heat_map in zip(data_samples, phrase_maps(self, inputs["image"], phrases), strict=True):
+        directions = self.embed_reports(inputs).global_feature - self.embed_sentences(NORMAL)
+        for sample, heat_map in zip(data_samples, phrase_maps(self, inputs["image"], directions), strict=True):
             sample.heat_map = heat_map
         return data_samples
 

@@ -9,6 +9,13 @@ TEMPLATES = {
     "present": ("{}", "there is {}", "{} is present", "findings consistent with {}"),
     "absent": ("no {}", "there is no {}", "no evidence of {}", "negative for {}"),
 }
+# What a report says where there is nothing to see.
+NORMAL = (
+    "no acute cardiopulmonary process",
+    "the lungs are clear",
+    "no focal consolidation pleural effusion or pneumothorax",
+    "the heart is normal in size",
+)
 # CheXpert's names that no radiologist writes so. name → what is said if it is there, and if it is not.
 _PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "No Finding": (

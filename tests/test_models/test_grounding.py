@@ -6,7 +6,7 @@ import torch
 
 from mgca_mm.models import PhraseGrounder, ZeroShotClassifier
 from mgca_mm.models.grounding import phrase_maps
-from mgca_mm.models.prompts import make_prompts
+from mgca_mm.models.prompts import NORMAL, make_prompts
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageReportSample
 from tests.conftest import SMALL_MODEL, small_batch
@@ -85,12 +85,23 @@ def test_map_follows_what_the_similarity_depends_on():
     assert rows < 28 and columns < 28
 
 
-def test_grounder_predicts():
-    model = build(type="mgca_mm.PhraseGrounder")
+def build_prompted(prepared, **changes):
+    """A model with sentences of its own, in the vocabulary of a prepared folder."""
+    text = {**SMALL_MODEL["text_encoder"]["config"], "vocab_size": 1000}
+    tokenize = dict(type="TokenizeReport", max_length=16)
+    text_encoder = {**SMALL_MODEL["text_encoder"], "config": text}
+    return build(tokenize=tokenize, data_root=str(prepared / "data"), text_encoder=text_encoder, **changes)
+
+
+def test_grounder_predicts(prepared):
+    """The contrast of the phrase with a normal chest."""
+    model = build_prompted(prepared, type="mgca_mm.PhraseGrounder")
     assert isinstance(model, PhraseGrounder)
     inputs = small_batch(2)
     samples = model(inputs, [ImageReportSample() for _ in range(2)], mode="predict")
-    expected = phrase_maps(model, inputs["image"], model.embed_reports(inputs).global_feature)
+    tokens = model.tokenize.batch(NORMAL, str(prepared / "data"))
+    normal = torch.nn.functional.normalize(model.embed_reports(tokens).global_feature.mean(dim=0), dim=0)
+    expected = phrase_maps(model, inputs["image"], model.embed_reports(inputs).global_feature - normal)
     torch.testing.assert_close(torch.stack([sample.heat_map for sample in samples]), expected)
 
 
@@ -119,14 +130,7 @@ def test_no_attention_without_tokens():
 
 def test_zero_shot_classifier(prepared):
     findings = ["Edema", "Pleural Effusion"]
-    text = {**SMALL_MODEL["text_encoder"]["config"], "vocab_size": 1000}
-    model = build(
-        type="mgca_mm.ZeroShotClassifier",
-        findings=findings,
-        tokenize=dict(type="TokenizeReport", max_length=16),
-        data_root=str(prepared / "data"),
-        text_encoder={**SMALL_MODEL["text_encoder"], "config": text},
-    )
+    model = build_prompted(prepared, type="mgca_mm.ZeroShotClassifier", findings=findings)
     assert isinstance(model, ZeroShotClassifier)
     inputs = {"image": small_batch(3)["image"]}
     scores = torch.stack([s.pred_score for s in model(inputs, [ImageReportSample() for _ in range(3)], mode="predict")])
@@ -147,13 +151,13 @@ def test_prompts():
     assert "there is no rib notching" in prompts["Rib Notching"][1]
 
 
-def test_nothing_is_compiled_for_a_look():
+def test_nothing_is_compiled_for_a_look(prepared):
     """The fast recipe's parts are compiled for training; on CPUs without a compiler a look must not ask for one."""
 
     def refuse(graph, inputs):
         raise AssertionError("compiled")
 
-    model = build(type="mgca_mm.PhraseGrounder", compile=dict(backend=refuse))
+    model = build_prompted(prepared, type="mgca_mm.PhraseGrounder", compile=dict(backend=refuse))
     inputs = small_batch(2)
     model(inputs, [ImageReportSample() for _ in range(2)], mode="predict")
     model.attend(model.embed_images(inputs), model.embed_reports(inputs))
