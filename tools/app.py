@@ -51,7 +51,10 @@ def main() -> None:
         page = build_page(Explorer(inferencer, pairs, args.index))
         # Fonts of the system: the default theme asks a server for its own.
         theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
-        page.launch(
+        # Quietly: gradio would recommend a public link.
+        _, address, _ = page.launch(
+            quiet=True,
+            prevent_thread_lock=True,
             server_name="127.0.0.1",
             server_port=args.port,
             share=False,
@@ -59,6 +62,8 @@ def main() -> None:
             max_file_size="512mb",
             footer_links=[],
         )
+        print(f"The page is at {address} and can be opened on this machine only. Ctrl+C ends it.", flush=True)
+        page.block_thread()
 
 
 if __name__ == "__main__":

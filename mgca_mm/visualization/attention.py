@@ -132,5 +132,6 @@ def _draw_words(axes: plt.Axes, grounding: Grounding, region: int) -> None:
     axes.set_yticks([])
     axes.invert_yaxis()
     axes.tick_params(axis="x", labelsize=7)
+    axes.locator_params(axis="x", nbins=4)
     axes.set_xlim(0, max(weights.max() * 1.05, 1e-6))
     axes.spines[["top", "right"]].set_visible(False)
