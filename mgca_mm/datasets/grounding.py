@@ -12,6 +12,7 @@ from mgca_mm.errors import UserError
 from mgca_mm.registry import DATASETS
 
 _COLUMNS = ("dicom_id", "label_text", "x", "y", "w", "h", "image_width", "image_height")
+_ROUNDING = 1.0  # pixels that a box may reach beyond its image, for coordinates are rounded
 
 
 @DATASETS.register_module()
@@ -82,6 +83,7 @@ class PhraseGroundingDataset(StrictDataset):
         x, y, width, height, columns, rows = (
             require_real(row, name, self.phrases, line) for name in ("x", "y", "w", "h", "image_width", "image_height")
         )
-        if min(width, height) <= 0 or x < 0 or y < 0 or x + width > columns or y + height > rows:
+        left, top, right, bottom = x, y, columns - (x + width), rows - (y + height)
+        if min(width, height) <= 0 or min(left, top, right, bottom) < -_ROUNDING:
             raise UserError(f"{self.phrases}, line {line}: the box is empty or not within the image")
         return (x, y, width, height), (int(rows), int(columns))

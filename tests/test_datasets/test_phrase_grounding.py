@@ -55,19 +55,21 @@ def test_phrases_of_a_split(prepared):
 def test_boxes_of_one_phrase_are_joined(prepared, image_id, tmp_path):
     table = tmp_path / "phrases.csv"
     rows = [f"{image_id},effusion,Bilateral effusions.,-,{x},20,30,40,200,300,test" for x in (0, 100)]
-    rows += [f"{image_id},effusion,a mass,-,5,5,5,5,200,300,test", "elsewhere,x,a mass,-,0,0,1,1,9,9,test"]
+    rows += [f"{image_id},effusion,a mass,-,5,5,196,5,200,300,test", "elsewhere,x,a mass,-,0,0,1,1,9,9,test"]
     table.write_text(HEADER + "\n".join(rows))
     dataset = load(prepared, table)
     found = {dataset.get_data_info(n)["report"]: dataset.get_data_info(n) for n in range(len(dataset))}
     assert set(found) == {"bilateral effusions", "a mass"}
     assert found["bilateral effusions"]["boxes"] == [(0, 20, 30, 40), (100, 20, 30, 40)]
     assert found["a mass"]["raw_shape"] == (300, 200)
+    assert found["a mass"]["boxes"] == [(5, 5, 196, 5)]  # a pixel beyond the image: rounded
 
 
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ("ID,x,a mass,-,0,0,300,10,200,300,test", "line 2: the box"),
+        ("ID,x,a mass,-,0,0,202,10,200,300,test", "line 2: the box"),
+        ("ID,x,a mass,-,0,-2,20,10,200,300,test", "line 2: the box"),
         ("ID,x,a mass,-,0,0,0,10,200,300,test", "line 2: the box"),
         ("ID,x,a mass,-,a,0,1,10,200,300,test", "line 2: column 'x' is not a number"),
         ("ID,x,...,-,0,0,1,10,200,300,test", "line 2: column 'label_text' has no words"),
