@@ -5,8 +5,8 @@ from pathlib import Path
 
 from mgca_mm.datasets.broken_samples import StrictDataset
 from mgca_mm.datasets.identity import pseudonym
-from mgca_mm.datasets.image_report import label_columns, load_prepared
-from mgca_mm.datasets.subsets import keep_single_class, keep_subset
+from mgca_mm.datasets.image_report import load_prepared
+from mgca_mm.datasets.subsets import keep_single_class, keep_subset, label_columns
 from mgca_mm.errors import UserError
 from mgca_mm.registry import DATASETS
 
@@ -26,8 +26,10 @@ class ChestXrayDataset(StrictDataset):
         uncertain: What an uncertain label (-1) counts as, 0 or 1, by class.
         exclusive: Whether exactly one label is positive, as the classes of COVIDx; ``gt_label`` is a number then.
         subset: A list of training images in the folder, such as ``subsets/train_1pct_seed42.txt``.
-        per_class: With ``exclusive``: instead of asking that of every image, keep those with one positive label, at
-            most so many of each (the 5 x 200 and 8 x 200 sets of the literature: 200).
+        per_class: With ``exclusive``: instead of asking that of every image, keep those that show one of the classes
+            and nothing else, at most so many of each (the 5 x 200 and 8 x 200 sets of the literature: 200), see
+            :func:`mgca_mm.datasets.subsets.keep_single_class`. What is uncertain is not kept, whatever ``uncertain``.
+        groups: With ``per_class``: labels that may be positive beside a class.
         **kwargs: As in :class:`StrictDataset`, ``on_error`` among them.
     """
 
@@ -40,6 +42,7 @@ class ChestXrayDataset(StrictDataset):
         exclusive: bool = False,
         subset: str | None = None,
         per_class: int | None = None,
+        groups: Sequence[str] = (),
         **kwargs,
     ):
         self.classes = classes
@@ -47,6 +50,7 @@ class ChestXrayDataset(StrictDataset):
         self.exclusive = exclusive
         self.subset = subset
         self.per_class = per_class
+        self.groups = groups
         if per_class is not None and not exclusive:
             raise ValueError("per_class keeps images of one class: set exclusive=True")
         super().__init__(ann_file=ann_file, data_root=str(data_root), **kwargs)
@@ -64,6 +68,8 @@ class ChestXrayDataset(StrictDataset):
         classes = tuple((metainfo.get("classes") or ()) if self.classes is None else self.classes)
         columns = label_columns(classes, metainfo, self.ann_file)
         self._metainfo.update({**metainfo, "classes": classes})
+        if self.per_class is not None:
+            return keep_single_class(rows, classes, metainfo, self.ann_file, self.per_class, self.groups)
         positives = [
             [
                 index
@@ -72,8 +78,6 @@ class ChestXrayDataset(StrictDataset):
             ]
             for row in rows
         ]
-        if self.per_class is not None:
-            return keep_single_class(rows, positives, self.per_class)
         for row, positive in zip(rows, positives, strict=True):
             if self.exclusive and len(positive) != 1:
                 name = pseudonym(row["image_id"], self.data_root)

@@ -22,17 +22,25 @@ class ImageReportDataset(StrictDataset):
     Args:
         data_root: The prepared folder.
         ann_file: Annotation file in it: ``train.json``, ``val.json`` or ``test.json``.
-        classes: Labels for a retrieval by class: keep the pairs that are positive for one of them alone, with its
-            index as ``gt_label``. None: all pairs.
+        classes: Labels for a retrieval by class: keep the pairs that show one of them and nothing else, with its
+            index as ``gt_label``, see :func:`mgca_mm.datasets.subsets.keep_single_class`. None: all pairs.
         per_class: At most so many pairs of each of the ``classes``.
+        groups: Labels that may be positive beside one of the ``classes``.
         **kwargs: As in :class:`StrictDataset`, ``on_error`` among them.
     """
 
     def __init__(
-        self, data_root: str, ann_file: str, classes: Sequence[str] | None = None, per_class: int = 200, **kwargs
+        self,
+        data_root: str,
+        ann_file: str,
+        classes: Sequence[str] | None = None,
+        per_class: int = 200,
+        groups: Sequence[str] = (),
+        **kwargs,
     ):
         self.classes = classes
         self.per_class = per_class
+        self.groups = groups
         super().__init__(ann_file=ann_file, data_root=str(data_root), **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -41,16 +49,13 @@ class ImageReportDataset(StrictDataset):
         Raises:
             UserError: If the file is missing or is not in the prepared format.
         """
-        metainfo, rows = load_prepared(self.ann_file, ("report",))
+        metainfo, rows = load_prepared(self.ann_file, ("report",) if self.classes is None else ("report", "labels"))
         self._metainfo.update(metainfo)
         for row in rows:
             row.setdefault("study_id", row["image_id"])
-        return rows if self.classes is None else self._keep_classes(rows)
-
-    def _keep_classes(self, rows: list[dict]) -> list[dict]:
-        columns = label_columns(self.classes, self._metainfo, self.ann_file)
-        positives = [[index for index, column in enumerate(columns) if row["labels"][column] == 1] for row in rows]
-        return keep_single_class(rows, positives, self.per_class)
+        if self.classes is None:
+            return rows
+        return keep_single_class(rows, self.classes, metainfo, self.ann_file, self.per_class, self.groups)
 
 
 def load_prepared(ann_file: str, required: Sequence[str] = ()) -> tuple[dict, list[dict]]:
@@ -93,19 +98,6 @@ def load_prepared(ann_file: str, required: Sequence[str] = ()) -> tuple[dict, li
         else:
             row["image_store"] = str(root / "images.npy")
     return metainfo, rows
-
-
-def label_columns(classes: Sequence[str], metainfo: dict, ann_file: str) -> list[int]:
-    """Where each class stands among the labels of an annotation file.
-
-    Raises:
-        UserError: The file has no such class, or there are none.
-    """
-    known = list(metainfo.get("classes") or [])
-    strangers = [name for name in classes if name not in known]
-    if strangers or not classes:
-        raise UserError(f"'{ann_file}' has no label {', '.join(strangers)}; it has: {', '.join(known) or 'none'}.")
-    return [known.index(name) for name in classes]
 
 
 def require_prepared(ann_file: str | Path) -> None:

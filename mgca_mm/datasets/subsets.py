@@ -1,9 +1,11 @@
 """Parts of a data set: the prepared lists of training images (1 %, 10 %), and equally many images of each class."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from mmengine.logging import print_log
 
 from mgca_mm.errors import UserError
 
@@ -34,25 +36,84 @@ def keep_subset(rows: Sequence[dict], path: Path) -> list[dict]:
     return kept
 
 
-def keep_single_class(rows: list[dict], positives: list[list[int]], per_class: int, seed: int = 42) -> list[dict]:
-    """Images that show one of some classes and no other, equally many of each: the 5 x 200 and 8 x 200 sets.
+def keep_single_class(
+    rows: list[dict],
+    classes: Sequence[str],
+    metainfo: dict,
+    ann_file: str,
+    per_class: int,
+    groups: Sequence[str] = (),
+    seed: int = 42,
+) -> list[dict]:
+    """Images that show one of some classes and nothing else, equally many of each: the 5 x 200 and 8 x 200 sets.
+
+    Every label of the file counts, not only ``classes``: all others must be negative or not mentioned, an uncertain
+    one (-1) is neither. "No Finding" counts only where it is one of the ``classes``. How many there are of each class
+    is told in the log.
 
     Args:
         rows: Entries of an annotation file.
-        positives: For each, the indices of its positive classes.
+        classes: Names of the classes.
+        metainfo: Of the file.
+        ann_file: Its name, for messages.
         per_class: Images of a class; all, where there are fewer.
+        groups: Labels that may be positive beside a class since they only name a group that it belongs to.
         seed: Of the draw.
 
     Returns:
         The entries kept, in their order, each with its class as ``gt_label``.
+
+    Raises:
+        UserError: The file lacks one of the labels, or no image shows one of the classes alone.
     """
-    by_class: dict[int, list[int]] = {}
-    for number, found in enumerate(positives):
-        if len(found) == 1:
-            by_class.setdefault(found[0], []).append(number)
+    columns = label_columns(classes, metainfo, ann_file)
+    overlooked = {metainfo["classes"].index(name) for name in ("No Finding",) if name in metainfo["classes"]}
+    if groups:
+        overlooked |= set(label_columns(groups, metainfo, ann_file))
+    counted = [column for column in range(len(metainfo["classes"])) if column in columns or column not in overlooked]
+    by_class: dict[int, list[int]] = {label: [] for label in range(len(classes))}
+    for number, row in enumerate(rows):
+        found = [column for column in counted if row["labels"][column]]
+        if len(found) == 1 and found[0] in columns and row["labels"][found[0]] == 1:
+            by_class[columns.index(found[0])].append(number)
+    _tell(classes, by_class, per_class, ann_file)
     rng = np.random.default_rng(seed)
     kept = {}
-    for label, numbers in sorted(by_class.items()):
+    for label, numbers in by_class.items():
         drawn = rng.permutation(len(numbers))[:per_class]
         kept |= {numbers[index]: label for index in drawn}
     return [{**rows[number], "gt_label": label} for number, label in sorted(kept.items())]
+
+
+def label_columns(classes: Sequence[str], metainfo: dict, ann_file: str) -> list[int]:
+    """Where each class stands among the labels of an annotation file.
+
+    Raises:
+        UserError: The file has no such class, or there are none.
+    """
+    known = list(metainfo.get("classes") or [])
+    strangers = [name for name in classes if name not in known]
+    if strangers or not classes:
+        raise UserError(f"'{ann_file}' has no label {', '.join(strangers)}; it has: {', '.join(known) or 'none'}.")
+    return [known.index(name) for name in classes]
+
+
+def _tell(classes: Sequence[str], by_class: dict[int, list[int]], per_class: int, ann_file: str) -> None:
+    """Log how many images each class has, and warn of classes with too few.
+
+    Raises:
+        UserError: None has any.
+    """
+    counts = {name: len(by_class[label]) for label, name in enumerate(classes)}
+    if not any(counts.values()):
+        raise UserError(
+            f"'{ann_file}' has no image that shows {' or '.join(classes)} and nothing else.\n"
+            "Labels that name a group of the others may be overlooked: groups=('Lung Opacity',)"
+        )
+    told = ", ".join(f"{name} {min(count, per_class)} of {count}" for name, count in counts.items())
+    print_log(f"{Path(ann_file).name}, images of one label alone: {told}", "current")
+    short = [name for name, count in counts.items() if count < per_class]
+    if short:
+        print_log(
+            f"Fewer than {per_class} images of {', '.join(short)}: the set is not balanced", "current", logging.WARNING
+        )

@@ -1,9 +1,11 @@
 """Phrase grounding: whether a heat map is high where radiologists have drawn the box."""
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
 
 from mgca_mm.registry import METRICS
 from mgca_mm.visualization.frame import Frame
@@ -27,7 +29,9 @@ class PhraseGrounding(BaseMetric):
     The same of two maps that know nothing: ``centre_…`` is highest in the middle of the image and falls off; with
     ``chance_pointing`` a pixel is drawn blindly, which hits as often as the boxes are large. A flat map has cnr 0.
 
-    Pixels that the model does not see, cut off by the centre crop, count for nobody.
+    Pixels that the model does not see, cut off by the centre crop, count for nobody. A phrase whose boxes then hold no
+    pixel, or all of them, cannot be scored: it is left out of every key, and their number is told in the log. A map
+    that is not finite counts as a miss: cnr 0, pointing 0, miou 0.
 
     Each sample needs ``heat_map`` (S,), the regions of the crop row by row, S a square; ``boxes`` (x, y, width,
     height) and ``raw_shape`` (height, width).
@@ -54,24 +58,38 @@ class PhraseGrounding(BaseMetric):
             regions = sample["heat_map"].float().cpu().numpy()
             side = round(len(regions) ** 0.5)
             height, width = sample["raw_shape"]
-            inside = box_mask(sample["boxes"], height, width)
-            seen = self.frame.to_image(regions.reshape(side, side), height, width)
-            centre = self.frame.to_image(_centre_prior(side), height, width)
-            scores = {name: score_map(heat_map, inside) for name, heat_map in (("", seen), ("centre_", centre))}
-            row = {f"{name}{key}": value for name, found in scores.items() for key, value in found.items()}
-            row["chance_pointing"] = 100 * float(inside[~np.isnan(seen)].mean())
+            seen = self.frame.seen(height, width)
+            inside = box_mask(sample["boxes"], height, width)[seen]
+            if inside.all() or not inside.any():
+                self.results.append(None)
+                continue
+            row = {"chance_pointing": 100 * float(inside.mean())}
+            for name, grid in (("", regions.reshape(side, side)), ("centre_", _centre_prior(side))):
+                found = score_map(self.frame.to_image(grid, height, width)[seen], inside)
+                row |= {f"{name}{key}": value for key, value in found.items()}
             self.results.append(row)
 
-    def compute_metrics(self, results: list[dict[str, float]]) -> dict[str, float]:
-        """Average over the phrases."""
-        metrics = {key: float(np.nanmean([row[key] for row in results])) for key in results[0]}
+    def compute_metrics(self, results: list[dict[str, float] | None]) -> dict[str, float]:
+        """Average over the phrases; NaN where none can be scored."""
+        scored = [row for row in results if row is not None]
+        if len(scored) < len(results):
+            print_log(
+                f"{len(results) - len(scored)} of {len(results)} phrases cannot be scored: the model sees nothing of "
+                "their boxes, or nothing else",
+                "current",
+                logging.WARNING,
+            )
+        keys = ("chance_pointing", *_SCORES, *(f"centre_{key}" for key in _SCORES))
+        columns = {key: np.array([row[key] for row in scored]) for key in keys}
+        metrics = {key: float(values.mean()) if scored else float("nan") for key, values in columns.items()}
         if self.num_bootstrap:
             for key in _SCORES:
-                values = np.array([row[key] for row in results])
-                values = values[~np.isnan(values)]
-                mean = lambda counts, values=values: counts @ values / len(values)  # noqa: E731
+                if not scored:
+                    metrics[f"{key}_low"] = metrics[f"{key}_high"] = float("nan")
+                    continue
+                mean = lambda counts, values=columns[key]: counts @ values / len(values)  # noqa: E731
                 metrics[f"{key}_low"], metrics[f"{key}_high"] = bootstrap_interval(
-                    mean, len(values), self.num_bootstrap, self.seed
+                    mean, len(scored), self.num_bootstrap, self.seed
                 )
         return metrics
 
@@ -89,16 +107,15 @@ def score_map(heat_map: np.ndarray, inside: np.ndarray) -> dict[str, float]:
     """``cnr``, ``pointing`` (100 or 0) and ``miou`` of one map, see :class:`PhraseGrounding`.
 
     Args:
-        heat_map: (H, W); NaN where nothing was seen.
-        inside: (H, W) True in the boxes.
+        heat_map: (P,) values of the pixels that the model sees.
+        inside: (P,) True in the boxes; some pixels are and some are not.
 
     Returns:
-        NaN for all where the seen part of the image has no pixel inside, or none outside.
+        All 0 for a map that is not finite.
     """
-    seen = ~np.isnan(heat_map)
-    values, inside = heat_map[seen].astype(np.float64), inside[seen]
-    if inside.all() or not inside.any():
-        return dict.fromkeys(_SCORES, float("nan"))
+    if not np.isfinite(heat_map).all():
+        return dict.fromkeys(_SCORES, 0.0)
+    values = heat_map.astype(np.float64)
     within, without = values[inside], values[~inside]
     noise = np.sqrt(within.var() + without.var())
     spread = np.ptp(values)

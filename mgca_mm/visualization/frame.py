@@ -31,18 +31,26 @@ class Frame:
         Returns:
             (H, W) float32, bilinear between the centres of the regions; NaN where the crop has cut the image off.
         """
-        place = Placement.of(height, width, self.square)
-        start = round((self.square - self.crop) / 2)  # as the crop rounds
-        # Pixel centres of the radiograph, in the pixels of the crop.
-        y = (np.arange(height) + 0.5) * place.height / height + place.top - start
-        x = (np.arange(width) + 0.5) * place.width / width + place.left - start
+        y, x = self._in_crop(height, width)
         rows, columns = grid.shape
         map_y = np.repeat((y * rows / self.crop - 0.5)[:, None], width, 1).astype(np.float32)
         map_x = np.repeat((x * columns / self.crop - 0.5)[None], height, 0).astype(np.float32)
         laid = cv2.remap(grid.astype(np.float32), map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        laid[(y < 0) | (y > self.crop)] = np.nan
-        laid[:, (x < 0) | (x > self.crop)] = np.nan
+        laid[~self.seen(height, width)] = np.nan
         return laid
+
+    def seen(self, height: int, width: int) -> np.ndarray:
+        """(H, W) True where the model sees the radiograph, False where the crop has cut it off."""
+        y, x = self._in_crop(height, width)
+        return ((y >= 0) & (y <= self.crop))[:, None] & (x >= 0) & (x <= self.crop)
+
+    def _in_crop(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """(H,) and (W,) centres of the radiograph's pixels, in the pixels of the crop."""
+        place = Placement.of(height, width, self.square)
+        start = round((self.square - self.crop) / 2)  # as the crop rounds
+        y = (np.arange(height) + 0.5) * place.height / height + place.top - start
+        x = (np.arange(width) + 0.5) * place.width / width + place.left - start
+        return y, x
 
     def to_grid(self, x: float, y: float, height: int, width: int, side: int) -> tuple[int, int] | None:
         """The region that a pixel of the radiograph lies in.
