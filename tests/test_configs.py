@@ -1,5 +1,6 @@
 """Every config builds, and every pretraining config trains a step, validates and writes a checkpoint by the runner."""
 
+import json
 import math
 
 import pytest
@@ -165,6 +166,15 @@ EVALUATION = [
 ]
 
 
+HEADLINES = {  # the more special name first
+    "grounding": ("ground/cnr", "ground/pointing", "ground/miou", "ground/cnr_low", "ground/centre_cnr"),
+    "retrieval": ("class/i2t_P@5", "class/t2i_P@5", "class/i2i_P@5"),
+    "zero_shot_single": ("cls/top1", "class/q2i_P@5"),
+    "5x200": ("cls/top1", "class/q2i_P@5"),
+    "zero_shot": ("cls/macro", "cls/macro_low"),
+}
+
+
 @pytest.mark.parametrize("path", EVALUATION, ids=name)
 def test_evaluation(path, prepared, tmp_path):
     """Each evaluation runs on untrained weights and gives numbers within their bounds."""
@@ -177,10 +187,14 @@ def test_evaluation(path, prepared, tmp_path):
     cfg.work_dir = str(tmp_path)
     cfg.test_dataloader.update(batch_size=4, num_workers=0, persistent_workers=False)
     cfg.test_dataloader.dataset.indices = 6
+    if "5x200" in path.name:  # no image of the small phantom has a label of these alone
+        labels = json.loads((prepared / "data/test.json").read_text())["metainfo"]["classes"]
+        cfg.test_dataloader.dataset.groups = [label for label in labels if label not in cfg.classes]
     metrics = Runner.from_cfg(cfg).test()
-    metrics = {key: value for key, value in metrics.items() if "cnr" not in key and not math.isnan(value)}
-    assert metrics
-    assert all(0 <= value <= 100 for value in metrics.values()), metrics
+    headline = next(keys for part, keys in HEADLINES.items() if part in path.stem)
+    assert all(math.isfinite(metrics[key]) for key in headline), metrics
+    # A class of which the few images here show nothing has no AUROC.
+    assert all(0 <= value <= 100 for key, value in metrics.items() if "cnr" not in key and not math.isnan(value))
 
 
 def test_evaluation_needs_its_own_split_only(prepared, tmp_path):

@@ -1,13 +1,20 @@
 #!/usr/bin/env python
 """A page to explore a checkpoint: ``python tools/app.py --checkpoint FILE --data FOLDER``; open the address it prints.
 
-Needs the extra ``app`` (gradio). The page is served to this machine only.
+Needs the extra ``app`` (gradio). The page is served to this machine only, to all its accounts; ``--login`` asks them
+for a password.
 """
 
 import argparse
 import os
+import secrets
+import signal
+import sys
 import tempfile
 from pathlib import Path
+
+# Read when these libraries are imported, which our own imports below do.
+os.environ.update(HF_HUB_OFFLINE="1", GRADIO_ANALYTICS_ENABLED="False")
 
 from mmengine.config import DictAction
 
@@ -26,6 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--max-images", type=int, default=2000, help="the first so many pairs (default: 2000)")
     parser.add_argument("--index", type=Path, help="folder that keeps the pairs' embeddings for the next time")
     parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--login", action="store_true", help="ask for a password, which is printed at the start")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config")
     return parser.parse_args()
 
@@ -33,8 +41,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     keep_files_private()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # which would end the process and leave the uploads behind
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     with exit_on_user_error(), tempfile.TemporaryDirectory(prefix="mgca_mm_page_") as uploads:
-        os.environ.update(GRADIO_TEMP_DIR=uploads, GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
+        os.environ["GRADIO_TEMP_DIR"] = uploads
         try:
             import gradio as gr
         except ImportError as error:
@@ -51,6 +61,7 @@ def main() -> None:
         page = build_page(Explorer(inferencer, pairs, args.index))
         # Fonts of the system: the default theme asks a server for its own.
         theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
+        password = secrets.token_urlsafe(12) if args.login else None
         # Quietly: gradio would recommend a public link.
         _, address, _ = page.launch(
             quiet=True,
@@ -58,11 +69,16 @@ def main() -> None:
             server_name="127.0.0.1",
             server_port=args.port,
             share=False,
+            auth=("mgca", password) if password else None,
             theme=theme,
             max_file_size="512mb",
             footer_links=[],
         )
-        print(f"The page is at {address} and can be opened on this machine only. Ctrl+C ends it.", flush=True)
+        print(f"The page is at {address} and can be opened on this machine only. Ctrl+C ends it.")
+        if password:
+            print(f"User: mgca   Password: {password}", flush=True)
+        else:
+            print("All accounts of this machine can open it; on a shared one, start it with --login.", flush=True)
         page.block_thread()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
+from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.errors import UserError, exit_on_user_error
 
 
@@ -47,6 +48,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    keep_files_private()  # figures show radiographs and words of reports
     with exit_on_user_error():
         print(globals()[f"draw_{args.figure}"](args))
     return 0
@@ -103,13 +105,13 @@ def draw_prototypes(args: argparse.Namespace) -> Path:
 
 
 def draw_batch(args: argparse.Namespace) -> Path:
-    import numpy as np
+    from mmengine.dataset import default_collate
     from mmengine.registry import init_default_scope
     from mmengine.runner import set_random_seed
 
     from mgca_mm.engine.config import load_config, require_data
     from mgca_mm.engine.validation import validate
-    from mgca_mm.registry import DATASETS
+    from mgca_mm.registry import DATASETS, MODELS
     from mgca_mm.visualization.batch import draw_batch as draw
 
     cfg = load_config(args.config, args.cfg_options)
@@ -118,10 +120,14 @@ def draw_batch(args: argparse.Namespace) -> Path:
     init_default_scope("mgca_mm")
     set_random_seed(0)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    numbers = range(min(args.count, len(dataset)))
-    images = [dataset[number]["inputs"]["image"][0].numpy() for number in numbers]
-    reports = [" ".join(dataset.get_data_info(number)["report"]) for number in numbers]
-    return draw(np.stack(images), reports, args.out)
+    tokenize = next((step for step in dataset.pipeline.transforms if hasattr(step, "decode")), None)
+    if tokenize is None:
+        raise UserError(f"{args.config} trains without reports: batch draws pairs.")
+    fed = default_collate([dataset[number] for number in range(min(args.count, len(dataset)))])
+    preprocess = MODELS.build(cfg.model.data_preprocessor)  # which crops on the device
+    inputs = preprocess(fed, training=True)["inputs"]
+    images = inputs["image"][:, 0] * preprocess.std + preprocess.mean
+    return draw(images.numpy(), tokenize.decode(inputs["input_ids"]), args.out)
 
 
 def draw_phantom(args: argparse.Namespace) -> Path:

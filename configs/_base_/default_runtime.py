@@ -9,6 +9,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     step_seed=dict(type='mgca_mm.StepSeedHook'),
     non_finite=dict(type='mgca_mm.NonFiniteGuardHook'),
+    broken_samples=dict(type='mgca_mm.BrokenSamplesHook'),
     plain_checkpoint=dict(type='mgca_mm.PlainCheckpointHook'),
     termination=dict(type='mgca_mm.TerminationHook'))
 env_cfg = dict(

@@ -11,5 +11,7 @@ test_pipeline = [
     {{_base_.tokenize}},
     dict(type='PackImageReportInputs', meta_keys=('image_id', 'boxes', 'raw_shape')),
 ]
-test_dataloader = dict(dataset=dict(type='PhraseGroundingDataset', phrases=phrases, pipeline=test_pipeline))
+# Heat maps are gradients: a batch takes the memory of a training step.
+test_dataloader = dict(
+    batch_size=16, dataset=dict(type='PhraseGroundingDataset', phrases=phrases, pipeline=test_pipeline))
 test_evaluator = [dict(type='PhraseGrounding', square=256, crop=224, num_bootstrap=1000)]

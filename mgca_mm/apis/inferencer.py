@@ -113,9 +113,9 @@ class RadiographInferencer:
         """Unit embeddings (N, D) of reports or phrases.
 
         Raises:
-            UserError: A report has no words.
+            UserError: A report has no words, or there is none.
         """
-        texts = [reports] if isinstance(reports, str) else list(reports)
+        texts = _as_list(reports)
         cleaned = [clean_report(text, number) for number, text in enumerate(texts)]
         return self._embed_cleaned(cleaned)
 
@@ -124,7 +124,7 @@ class RadiographInferencer:
         return self.embed_images(images) @ self.embed_reports(reports).T
 
     def build_index(
-        self, images: ImageInput | Iterable[ImageInput] | None = None, reports: Iterable[str] | None = None
+        self, images: ImageInput | Iterable[ImageInput] | None = None, reports: str | Iterable[str] | None = None
     ) -> EmbeddingIndex:
         """Embed what is to be searched among; ``.save(DIR)`` keeps it.
 
@@ -140,7 +140,7 @@ class RadiographInferencer:
             named = list_images(images)
             entries["images"] = ([image.name for image in named], self.embed_images(named))
         if reports is not None:
-            texts = list(dict.fromkeys(reports))
+            texts = list(dict.fromkeys(_as_list(reports)))
             entries["reports"] = (texts, self.embed_reports(texts))
         if not entries:
             raise UserError("An index needs images, reports or both.")
@@ -314,6 +314,18 @@ def clean_report(text: str, number: int = 0) -> str:
     if not cleaned:
         raise UserError(f"report {number}: there are no words in it")
     return cleaned
+
+
+def _as_list(reports: str | Iterable[str]) -> list[str]:
+    """One report or several.
+
+    Raises:
+        UserError: There is none.
+    """
+    texts = [reports] if isinstance(reports, str) else list(reports)
+    if not texts:
+        raise UserError("no report was given")
+    return texts
 
 
 def config_beside(checkpoint: str | Path) -> Path:

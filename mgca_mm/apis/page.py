@@ -125,14 +125,15 @@ class Explorer:
         return str(file), pair.report
 
     def _make_index(self, folder: Path | None) -> EmbeddingIndex:
+        reports = [pair.report for pair in self.pairs]
         if folder is not None and folder.is_dir():
             index = EmbeddingIndex.load(folder)
             self.inferencer.require_own(index)
-            if index.names("images") != list(self.images):
-                raise UserError(f"{folder} holds the index of other images: remove it, or name another folder.")
+            for kind, names in (("images", self.images), ("reports", dict.fromkeys(reports))):
+                if index.names(kind) != list(names):
+                    raise UserError(f"{folder} holds the index of other {kind}: remove it, or name another folder.")
             return index
-        images, reports = (list(column) for column in zip(*((p.image, p.report) for p in self.pairs), strict=True))
-        index = self.inferencer.build_index(images, reports)
+        index = self.inferencer.build_index([pair.image for pair in self.pairs], reports)
         if folder is not None:
             index.save(folder)
         return index

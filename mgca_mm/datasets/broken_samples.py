@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 from mmengine.dataset import BaseDataset
+from mmengine.dist import all_reduce
 from mmengine.logging import print_log
 
 from mgca_mm.datasets.identity import pseudonym
@@ -18,7 +19,8 @@ class StrictDataset(BaseDataset):
 
     A broken sample is an error that names it by its salted hash. With ``on_error='skip'`` the next sample of the
     annotation file stands in for it in training, so that batches keep their size on all ranks; each is told in the log
-    once, and more than one in 1,000 is an error. Evaluation counts every sample and never skips.
+    once, and more than one in 1,000 is an error. Ranks learn of each other's by :meth:`exchange_broken`, which
+    ``BrokenSamplesHook`` calls. Evaluation counts every sample and never skips.
 
     Args:
         on_error: ``'raise'`` or ``'skip'``.
@@ -48,14 +50,39 @@ class StrictDataset(BaseDataset):
             self._count(index, error)
         return self.prepare_data((index + 1) % len(self))
 
+    def exchange_broken(self) -> None:
+        """Learn what the other ranks have skipped, so that the share is that of all; each rank calls it at once.
+
+        Raises:
+            UserError: Too many are broken, on every rank.
+        """
+        if self._broken is None:
+            return
+        own = self._broken.clone()
+        everywhere = own.to(torch.uint8)
+        all_reduce(everywhere, "max")
+        found = (everywhere.bool() & ~own).nonzero().flatten().tolist()
+        for index in found:  # one by one: workers write into the same memory
+            self._broken[index] = True
+            self._tell(index, "by another rank")
+
     def _count(self, index: int, error: UserError) -> None:
         if self._broken[index]:
             return
         self._broken[index] = True
+        self._tell(index, str(error))
+
+    def _tell(self, index: int, reason: str) -> None:
+        """Log a sample that is skipped, or end the training.
+
+        Raises:
+            UserError: There are too many.
+        """
         count, allowed = int(self._broken.sum()), len(self) // _TOLERATED
         name = pseudonym(self.get_data_info(index)["image_id"], self.data_root)
         if count > allowed:
             raise UserError(
-                f"{count} of {len(self)} samples are broken, and on_error='skip' takes {allowed}. The last: {error}"
-            ) from error
-        print_log(f"{name} is skipped ({count} of {len(self)} so far): {error}", "current", logging.WARNING)
+                f"{count} of {len(self)} samples are broken, and on_error='skip' takes {allowed}. "
+                f"The last, {name}: {reason}"
+            )
+        print_log(f"{name} is skipped ({count} of {len(self)} so far): {reason}", "current", logging.WARNING)

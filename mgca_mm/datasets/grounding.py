@@ -21,7 +21,8 @@ class PhraseGroundingDataset(StrictDataset):
 
     The table has a row for each box: ``dicom_id`` (the image's id in the prepared folder), ``label_text``, ``x``,
     ``y``, ``w``, ``h`` in the pixels of the raw image, whose size is ``image_width`` and ``image_height``. Rows with
-    the same image and text are one phrase. Phrases about images outside the annotation file are left out and counted.
+    the same image and text are one phrase. Phrases about images outside the annotation file are left out and counted:
+    that file says what is evaluated on, not MS-CXR's column ``split``.
 
     Each sample has the image as :class:`ImageReportDataset` has it, the phrase as ``report``, ``boxes`` (list of x, y,
     width, height) and ``raw_shape`` (height, width).

@@ -19,6 +19,7 @@ from .validation import validate
 _TRUSTWORTHY_HOOKS = dict(
     step_seed=dict(type="mgca_mm.StepSeedHook"),
     non_finite=dict(type="mgca_mm.NonFiniteGuardHook"),
+    broken_samples=dict(type="mgca_mm.BrokenSamplesHook"),
     plain_checkpoint=dict(type="mgca_mm.PlainCheckpointHook"),
     termination=dict(type="mgca_mm.TerminationHook"),
 )

@@ -100,15 +100,17 @@ def attention_figure(
             axes.set_title("radiograph")
             axes.set_axis_off()
             continue
-        weights = grounding.grid(word)
-        heat_map = frame.to_image(weights, *image.shape)
+        heat_map = frame.to_image(grounding.grid(word), *image.shape)
         axes.imshow(blend(image, heat_map))
         axes.set_axis_off()
-        strongest = int(weights.argmax())
+        # The strongest place of the radiograph: the largest weight of all may lie in its padding, or be cut off.
         y, x = np.unravel_index(np.nanargmax(heat_map), heat_map.shape)
+        region_row, region_column = frame.to_grid(x, y, *image.shape, grounding.side)
         axes.plot(x, y, "o", markersize=9, markerfacecolor="none", markeredgecolor=COLOURS[5], markeredgewidth=2)
         axes.set_title(f"“{grounding.words[word]}”")
-        _draw_words(figure.add_subplot(grid[2 * row + 1, column]), grounding, strongest)
+        _draw_words(
+            figure.add_subplot(grid[2 * row + 1, column]), grounding, region_row * grounding.side + region_column
+        )
     figure.suptitle("Where each word looks, and what the region in the circle looks at in the report")
     return figure
 

@@ -1,11 +1,14 @@
 """Between a radiograph's pixels and the crop that a model sees."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from mgca_mm.datasets.radiograph import Placement
+
+Place = TypeVar("Place", float, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Frame:
         Returns:
             (H, W) float32, bilinear between the centres of the regions; NaN where the crop has cut the image off.
         """
-        y, x = self._in_crop(height, width)
+        y, x = self._in_crop(np.arange(height), np.arange(width), height, width)
         rows, columns = grid.shape
         map_y = np.repeat((y * rows / self.crop - 0.5)[:, None], width, 1).astype(np.float32)
         map_x = np.repeat((x * columns / self.crop - 0.5)[None], height, 0).astype(np.float32)
@@ -41,16 +44,8 @@ class Frame:
 
     def seen(self, height: int, width: int) -> np.ndarray:
         """(H, W) True where the model sees the radiograph, False where the crop has cut it off."""
-        y, x = self._in_crop(height, width)
-        return ((y >= 0) & (y <= self.crop))[:, None] & (x >= 0) & (x <= self.crop)
-
-    def _in_crop(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """(H,) and (W,) centres of the radiograph's pixels, in the pixels of the crop."""
-        place = Placement.of(height, width, self.square)
-        start = round((self.square - self.crop) / 2)  # as the crop rounds
-        y = (np.arange(height) + 0.5) * place.height / height + place.top - start
-        x = (np.arange(width) + 0.5) * place.width / width + place.left - start
-        return y, x
+        y, x = self._in_crop(np.arange(height), np.arange(width), height, width)
+        return ((y >= 0) & (y < self.crop))[:, None] & (x >= 0) & (x < self.crop)
 
     def to_grid(self, x: float, y: float, height: int, width: int, side: int) -> tuple[int, int] | None:
         """The region that a pixel of the radiograph lies in.
@@ -65,8 +60,17 @@ class Frame:
         Returns:
             Row and column of the region; None where the model does not see the pixel.
         """
+        y, x = self._in_crop(y, x, height, width)
+        if not (0 <= y < self.crop and 0 <= x < self.crop):
+            return None
+        # A place just before the end may be rounded up to it.
+        row, column = (min(int(place * side / self.crop), side - 1) for place in (y, x))
+        return row, column
+
+    def _in_crop(self, y: Place, x: Place, height: int, width: int) -> tuple[Place, Place]:
+        """Centres of the radiograph's pixels in rows y and columns x, in the pixels of the crop."""
         place = Placement.of(height, width, self.square)
-        start = round((self.square - self.crop) / 2)
-        row = ((y + 0.5) * place.height / height + place.top - start) * side / self.crop
-        column = ((x + 0.5) * place.width / width + place.left - start) * side / self.crop
-        return (int(row), int(column)) if 0 <= row < side and 0 <= column < side else None
+        start = round((self.square - self.crop) / 2)  # as the crop rounds
+        y = (y + 0.5) * place.height / height + place.top - start
+        x = (x + 0.5) * place.width / width + place.left - start
+        return y, x

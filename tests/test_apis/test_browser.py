@@ -6,15 +6,19 @@ Screenshots: PAGE_SCREENSHOTS=DIR.
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
 import pytest
 
+from mgca_mm.engine.config import load_config
 from tests.conftest import ROOT
 
 from .conftest import CONFIG
@@ -24,25 +28,58 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
 
 
+class Server:
+    """The page's process, from a checkpoint with its config beside it."""
+
+    def __init__(self, checkpoint, *options, temporary):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        command = [sys.executable, str(ROOT / "tools/app.py"), "--checkpoint", str(checkpoint), *options]
+        self.process = subprocess.Popen(
+            [*command, "--port", str(self.port)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "TMPDIR": str(temporary)},
+        )
+        self.temporary = temporary
+        self.address = f"http://127.0.0.1:{self.port}"
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(self.address, timeout=5).close()
+                break
+            except OSError:
+                assert self.process.poll() is None, self.process.stdout.read()
+                time.sleep(0.5)
+
+    def uploads(self):
+        return [path for path in self.temporary.glob("mgca_mm_page_*/**/*") if path.is_file()]
+
+    def end(self, number):
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+
 @pytest.fixture(scope="module")
-def address(weights, prepared):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, str(ROOT / "tools/app.py"), "--config", str(CONFIG), "--checkpoint", str(weights)]
-    command += ["--data", str(prepared / "data"), "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(240):
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-            break
-        except OSError:
-            assert server.poll() is None, server.stdout.read()
-            time.sleep(0.5)
-    yield address
-    server.terminate()
-    server.wait(20)
+def checkpoint(weights, options, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    load_config(str(CONFIG), options).dump(folder / "pretrain_resnet18.py")
+    return Path(shutil.copy(weights, folder))
+
+
+@pytest.fixture(scope="module")
+def server(checkpoint, prepared, tmp_path_factory):
+    server = Server(checkpoint, "--data", str(prepared / "data"), temporary=tmp_path_factory.mktemp("tmp"))
+    yield server
+    had_uploads = bool(server.uploads())
+    assert server.end(signal.SIGTERM) == 128 + signal.SIGTERM
+    assert had_uploads and list(server.temporary.glob("mgca_mm_page_*")) == []
+
+
+@pytest.fixture
+def address(server):
+    return server.address
 
 
 @pytest.fixture
@@ -113,3 +150,40 @@ def test_mistakes_are_shown(page, tmp_path):
     page.locator("#file").get_by_text("notes").first.wait_for(timeout=30_000)
     page.locator("#show").click()
     page.get_by_text("neither a JPEG").first.wait_for(timeout=30_000)
+
+
+def test_login(checkpoint, tmp_path):
+    """Without the password there is nothing but a form; the end of the terminal ends the page and its folder."""
+    server = Server(checkpoint, "--login", temporary=tmp_path)
+    printed = ""
+    while "Password" not in printed:
+        line = server.process.stdout.readline()
+        assert line, printed
+        printed += line
+    assert server.address in printed
+    password = re.search(r"Password: (\S+)", printed).group(1)
+    client = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        client.open(f"{server.address}/config")
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        log_in(client, server, "guess")
+    log_in(client, server, password)
+    assert "banner" in client.open(f"{server.address}/config").read().decode()
+    assert len(list(tmp_path.glob("mgca_mm_page_*"))) == 1
+    assert server.end(signal.SIGHUP) == 128 + signal.SIGHUP
+    assert list(tmp_path.glob("mgca_mm_page_*")) == []
+
+
+def log_in(client, server, password):
+    form = urllib.parse.urlencode(dict(username="mgca", password=password)).encode()
+    client.open(f"{server.address}/login", form).close()
+
+
+def test_no_hub_is_asked():
+    """The libraries have read the setting, which they do when they are imported."""
+    check = (
+        "import runpy; runpy.run_path('tools/app.py'); import huggingface_hub as h; print(h.constants.HF_HUB_OFFLINE)"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
+    done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.stdout.split()[-1] == "True", done.stderr

@@ -92,6 +92,13 @@ def test_what_is_no_image(inferencer, given, words):
         inferencer.embed_images(given)
 
 
+def test_one_report_and_none(inferencer):
+    assert inferencer.build_index(reports="left effusion").names("reports") == ["left effusion"]
+    for call in (inferencer.embed_reports, lambda reports: inferencer.build_index(reports=reports)):
+        with pytest.raises(UserError, match="no report"):
+            call([])
+
+
 def test_empty_folder_and_broken_file(inferencer, tmp_path):
     with pytest.raises(UserError, match=r"holds no \.jpg"):
         inferencer.embed_images(tmp_path)

@@ -62,6 +62,9 @@ def test_index_is_kept(inferencer, options, tmp_path, monkeypatch):
     assert second.index.names("images") == first.index.names("images")
     with pytest.raises(UserError, match="other images"):
         Explorer(inferencer, pairs[:3], tmp_path / "index")
+    changed = [*pairs[:3], pairs[3]._replace(report="prepared again, by other rules")]
+    with pytest.raises(UserError, match="other reports"):
+        Explorer(inferencer, changed, tmp_path / "index")
 
 
 def test_mistakes_are_told(explorer, radiograph, tmp_path):

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from mgca_mm.datasets.identity import pseudonym
 from mgca_mm.datasets.image_report import ImageReportDataset
 from mgca_mm.errors import UserError
+from tests.test_distributed.test_equivalence import launch
 
 PIPELINE = [dict(type="LoadRadiograph"), dict(type="ResizeAndPad", size=8), dict(type="PackImageReportInputs")]
 
@@ -62,6 +63,23 @@ def test_more_than_one_in_a_thousand_is_an_error(folder):
     dataset[3]
     with pytest.raises(UserError, match=r"3 of 2500 samples are broken, and on_error='skip' takes 2"):
         dataset[9]
+
+
+@pytest.mark.parametrize("broken", [(3, 10), (3, 10, 20)])
+def test_the_share_is_that_of_all_ranks(broken, folder):
+    """Two ranks that each meet some of them: the limit holds for both together, and the log names all."""
+    build(folder, broken)
+    launch(2, "tests/test_datasets/ranks.py", str(folder), ",".join(map(str, broken)))
+    results = [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(2)]
+    log = (folder / "log.txt").read_text()
+    if len(broken) == 2:
+        assert results == [dict(count=2, error=None)] * 2
+        assert log.count("is skipped (") == 2
+        for index in broken:
+            assert log.count(f"{pseudonym(f'i{index}', folder)} is skipped") == 1
+        assert log.count("by another rank") == 1
+    else:
+        assert all("3 of 2500 samples are broken, and on_error='skip' takes 2" in row["error"] for row in results)
 
 
 def test_evaluation_never_skips(folder):

@@ -3,6 +3,7 @@
 import cv2
 import pytest
 
+from mgca_mm.errors import UserError
 from tests.test_faults import runs
 
 
@@ -23,3 +24,26 @@ def test_maps_of_each_validation(data, tmp_path):
 def test_nothing_is_drawn_by_itself(data, tmp_path):
     runs.train(runs.make_config(data, tmp_path, epochs=1))
     assert not list(tmp_path.rglob("*.png"))
+
+
+def test_several_validation_sets(data, tmp_path):
+    cfg = runs.make_config(data, tmp_path, epochs=1, faults=[dict(type="mgca_mm.AttentionMapHook", num_samples=1)])
+    one = cfg.val_dataloader.dataset
+    cfg.val_dataloader.dataset = dict(
+        type="ConcatDataset", ignore_keys=["split"], datasets=[one, {**one, "ann_file": "test.json"}]
+    )
+    runs.train(cfg)
+    assert [path.name for path in tmp_path.rglob("attention_*.png")] == ["attention_0_1.png"]
+
+
+def test_nothing_to_draw_is_told_before_the_training(data, tmp_path):
+    def fail(words, **changes):
+        cfg = runs.make_config(data, tmp_path, epochs=1, faults=[dict(type="mgca_mm.AttentionMapHook")])
+        cfg.merge_from_dict(changes)
+        with pytest.raises(UserError, match=words):
+            runs.train(cfg)
+        assert not list(tmp_path.rglob("*.pth"))
+
+    alignments = dict(_delete_=True, ita=dict(type="mgca_mm.InstanceAlignment"))
+    fail("learns no attention", model=dict(alignments=alignments))
+    fail("val_dataloader with TokenizeReport", val_dataloader=None, val_cfg=None, val_evaluator=None)

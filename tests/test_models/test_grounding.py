@@ -26,6 +26,12 @@ POOLED = dict(
         type="mmpretrain.TIMMBackbone", model_name="swin_tiny_patch4_window7_224", img_size=64, features_only=True
     ),
 )
+DISTILLED = dict(  # timm pools it in forward(), so that forward_features() is called instead
+    type="mgca_mm.ImageEncoder",
+    input_size=64,
+    backbone=dict(type="mmpretrain.TIMMBackbone", model_name="deit_tiny_distilled_patch16_224", img_size=64),
+)
+WELDON = dict(pooling=dict(type="mgca_mm.WeldonPooling", num_regions=2))
 
 
 def build(encoder=None, **changes):
@@ -35,7 +41,19 @@ def build(encoder=None, **changes):
     return MODELS.build(model).eval()
 
 
-@pytest.mark.parametrize(("encoder", "size"), [(None, 32), (RESNET, 64), (TIMM, 64), (POOLED, 64)])
+WATCHED = {
+    "vit": (None, 32),
+    "resnet": (RESNET, 64),
+    "timm_vit": (TIMM, 64),
+    "swin": (POOLED, 64),
+    "distilled": (DISTILLED, 64),
+    "resnet_weldon": ({**RESNET, **WELDON}, 64),
+    "timm_vit_weldon": ({**TIMM, **WELDON}, 64),
+    "distilled_weldon": ({**DISTILLED, **WELDON}, 64),
+}
+
+
+@pytest.mark.parametrize(("encoder", "size"), WATCHED.values(), ids=WATCHED)
 def test_watching_changes_nothing_and_has_a_gradient(encoder, size):
     model = build(encoder)
     images = small_batch(2, image_size=size)["image"]
@@ -65,24 +83,40 @@ def test_maps_of_phrases(encoder, size):
     torch.testing.assert_close(one[0], maps[1], atol=1e-4, rtol=1e-3)
 
 
-def test_map_follows_what_the_similarity_depends_on():
-    """An encoder that sees one corner only must have its map there."""
+def seeing_one_corner():
+    """An encoder that sees the upper right corner alone, an image and a phrase."""
     model = build(RESNET)
     model.image_encoder.backbone.layer4 = torch.nn.Identity()
     original = model.image_encoder._run_backbone
 
     def corner_only(images):
         mask = torch.zeros_like(images)
-        mask[..., :24, :24] = 1
+        mask[..., :24, 40:] = 1
         return original(images * mask)
 
     model.image_encoder._run_backbone = corner_only
     image = small_batch(1, image_size=64)["image"]
     phrase = torch.nn.functional.normalize(torch.randn(1, 16), dim=1)
     model.image_projector = torch.nn.Sequential(torch.nn.LazyLinear(16))
-    heat_map = phrase_maps(model, image, phrase).view(56, 56)
-    rows, columns = np.unravel_index(heat_map.argmax(), (56, 56))
-    assert rows < 28 and columns < 28
+    return model, image, phrase
+
+
+def test_map_follows_what_the_similarity_depends_on():
+    heat_map = phrase_maps(*seeing_one_corner()).view(56, 56)
+    row, column = np.unravel_index(heat_map.argmax(), (56, 56))
+    assert row < 28 and column >= 28
+
+
+def test_regions_of_the_map_are_where_they_are_in_the_image(monkeypatch):
+    """The same of the coarse map alone: the fine one is flat."""
+    monkeypatch.setattr("mgca_mm.models.grounding._blur", torch.ones_like)
+    monkeypatch.setattr("mgca_mm.models.grounding._scale", lambda maps: maps)
+    model = build(RESNET)
+    upper_right = torch.tensor([[0.0, 1.0], [0.0, 0.0]])
+    model.image_encoder.backbone.layer4.register_forward_hook(lambda module, args, output: output * upper_right)
+    heat_map = phrase_maps(model, small_batch(1, image_size=64)["image"], torch.randn(1, 16)).view(56, 56)
+    assert heat_map[:14, -14:].min() > 0
+    assert heat_map[:, :14].max() == heat_map[-14:].max() == 0
 
 
 def build_prompted(prepared, **changes):

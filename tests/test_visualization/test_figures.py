@@ -3,15 +3,17 @@
 import json
 import runpy
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from mgca_mm.errors import UserError
-from mgca_mm.visualization.attention import Grounding, blend, weightiest
+from mgca_mm.visualization.attention import Grounding, attention_figure, blend, weightiest
 from mgca_mm.visualization.curves import plot_label_fractions
 from mgca_mm.visualization.embeddings import to_plane
+from mgca_mm.visualization.frame import Frame
 from mgca_mm.visualization.prototypes import characteristic_words
 from mgca_mm.visualization.style import plt, save
 from tests.conftest import ROOT
@@ -60,6 +62,7 @@ def test_of_a_checkpoint(draw, figure, more, weights, options, tmp_path, prepare
     status, errors = draw(figure, CONFIG, weights, "--out", out, *more, *data)
     assert status == 0, errors
     require_picture(out)
+    assert out.stat().st_mode & 0o077 == 0  # a radiograph and words of its report
 
 
 def test_batch_phantom_and_reproduce(draw, options, tmp_path):  # noqa: F811
@@ -69,6 +72,9 @@ def test_batch_phantom_and_reproduce(draw, options, tmp_path):  # noqa: F811
     )
     assert status == 0, errors
     require_picture(out)
+    no_pairs = ROOT / "configs/quickstart/classification_chexpert.py"
+    status, errors = draw("batch", no_pairs, "--out", out, "--cfg-options", f"data_root={options['data_root']}")
+    assert status == 2 and "draws pairs" in errors
     assert draw("phantom", "--out", tmp_path / "phantom.png")[0] == 0
     require_picture(tmp_path / "phantom.png")
     cells = [
@@ -120,6 +126,24 @@ def test_blend_covers_what_is_high():
     assert (blend(image, np.ones((4, 6), np.float32)) == 100).all()  # a flat map says nothing
 
 
+def test_bars_are_of_the_circled_region():
+    """On a tall radiograph, whose padding has the largest weight of all and is not shown."""
+    side, words = 4, ["mass", "left", "[SEP]"]
+    to_regions = np.full((3, side, side), 0.01)
+    to_regions[0, 0, 0] = 1.0  # in the padding
+    to_regions[0, 3, 1] = 0.5  # in the lower half
+    to_words = np.zeros((side, side, 3))
+    to_words[3, 1] = [0.1, 0.7, 0.2]
+    to_words[0, 0] = [0.7, 0.1, 0.2]
+    grounding = Grounding(words, to_regions.reshape(3, -1), to_words.reshape(-1, 3), np.ones(3), side)
+    figure = attention_figure(np.zeros((120, 60), np.uint8), grounding, Frame(64, 64), words=[0])
+    picture, bars = figure.axes[1:3]
+    x, y = picture.lines[0].get_xydata()[0]
+    assert x < 30 and y > 90
+    assert [text.get_text() for text in bars.texts] == ["left", "[SEP]", "mass"]
+    plt.close(figure)
+
+
 def test_weightiest_words():
     weight = np.array([0.1, 0.3, 0.2, 0.05, 0.9])
     grounding = Grounding(["the", "mass", "the", "here", "[SEP]"], None, None, weight, 2)
@@ -130,3 +154,25 @@ def test_weightiest_words():
 def test_characteristic_words():
     reports = ["large effusion", "effusion left", "no mass", "clear lungs no"]
     assert characteristic_words(reports, [0, 1], 1) == ["effusion"]
+
+
+@pytest.mark.parametrize("method", ["", "_convirt"])
+def test_batch_shows_what_is_fed(method, draw, options, tmp_path, monkeypatch):  # noqa: F811
+    """The crop, also one that is made on the device, and the sentence that was drawn."""
+    shown = {}
+    monkeypatch.setattr(
+        "mgca_mm.visualization.batch.draw_batch",
+        lambda images, captions, path: shown.update(images=images, captions=captions),
+    )
+    cfg = [f"data_root={options['data_root']}"]
+    config = ROOT / f"configs/quickstart/pretrain{method}_resnet18.py"
+    if not method:  # the crop of the fast recipe
+        cfg += ["model.data_preprocessor.crop_size=96"]
+    status, errors = draw("batch", config, "--out", tmp_path / "x.png", "--count", 6, "--cfg-options", *cfg)
+    assert status == 0, errors
+    side = 112 if method else 96
+    assert shown["images"].shape == (6, side, side)
+    assert shown["images"].min() >= 0 and shown["images"].max() <= 255 and shown["images"].std() > 10
+    rows = json.loads(Path(options["data_root"], "train.json").read_text())["data_list"][:6]
+    for caption, row in zip(shown["captions"], rows, strict=True):
+        assert caption in row["report"] if method else caption == " ".join(row["report"])

@@ -51,3 +51,15 @@ def test_regions_of_pixels():
     for y, x in np.random.default_rng(0).integers(8, 120, (50, 2)):
         row, column = frame.to_grid(x, y, 128, 128, 7)
         assert laid[y, x] == grid[row, column]
+
+
+@pytest.mark.parametrize("shape", [(1000, 1000), (1000, 700), (37, 91), (24, 24)])
+def test_each_seen_pixel_has_a_region(shape):
+    """Also where the centre of a pixel lies on the border of the crop, as row 937 of 1,000."""
+    frame = Frame(256, 224)
+    seen = frame.seen(*shape)
+    rows, columns = (np.unique(np.linspace(0, side - 1, 401).round().astype(int)) for side in shape)
+    rows = np.union1d(rows, [shape[0] // 16 - 1, 15 * shape[0] // 16])
+    for y in rows:
+        for x in columns[::20]:
+            assert (frame.to_grid(x, y, *shape, 14) is not None) == seen[y, x]

@@ -98,6 +98,10 @@ class TokenizeReport(BaseTransform):
         order = dict.fromkeys(word for word in encoding.word_ids() if word is not None)
         return [text[slice(*encoding.word_to_chars(word))] for word in order] + ["[SEP]"]
 
+    def decode(self, input_ids: Tensor) -> list[str]:
+        """The texts of (N, T) pieces that this has tokenised, without the special ones."""
+        return self._loaded.batch_decode(input_ids, skip_special_tokens=True)
+
     def _encode(self, results: dict) -> tuple[str, "BatchEncoding"]:
         if self._loaded is None:
             self._loaded = load_tokenizer(self.tokenizer or str(Path(results["data_root"]) / "tokenizer"))

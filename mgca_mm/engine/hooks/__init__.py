@@ -1,4 +1,5 @@
 from .attention_maps import AttentionMapHook
+from .broken_samples import BrokenSamplesHook
 from .cached_features import CachedFeaturesHook
 from .checkpoint import SafeCheckpointHook
 from .freeze_prototypes import FreezePrototypesHook
@@ -11,6 +12,7 @@ from .throughput import ThroughputHook
 
 __all__ = [
     "AttentionMapHook",
+    "BrokenSamplesHook",
     "CachedFeaturesHook",
     "DeferredRuntimeInfoHook",
     "FreezePrototypesHook",

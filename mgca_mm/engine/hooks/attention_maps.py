@@ -2,11 +2,13 @@
 
 import numpy as np
 import torch
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
+from mgca_mm.errors import UserError
 from mgca_mm.registry import HOOKS
 
 
@@ -18,11 +20,29 @@ class AttentionMapHook(Hook):
     config has this hook; add ``dict(type='mgca_mm.AttentionMapHook')`` to ``custom_hooks``.
 
     Args:
-        num_samples: The first so many pairs.
+        num_samples: The first so many pairs; of the first data set, where several are validated on.
+
+    Raises:
+        UserError: There is nothing to draw: the model learns no attention between words and regions, or there is no
+            validation on pairs with reports. Before the training, not after its first epoch.
     """
 
     def __init__(self, num_samples: int = 2):
         self.num_samples = num_samples
+
+    def before_train(self, runner: Runner) -> None:
+        """Check that there will be something to draw."""
+        model = _unwrapped(runner.model)
+        if not (getattr(model, "uses_tokens", False) and getattr(model, "encodes_reports", False)):
+            raise UserError(
+                "AttentionMapHook: this method learns no attention between words and regions.\n"
+                "Take the hook out of custom_hooks, or train MGCA (with cta) or GLoRIA."
+            )
+        if runner.val_loop is None or not any(hasattr(step, "words") for step in _pairs(runner).pipeline.transforms):
+            raise UserError(
+                "AttentionMapHook draws pairs of the validation: it needs a val_dataloader with TokenizeReport in its "
+                "pipeline."
+            )
 
     @torch.no_grad()
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
@@ -34,8 +54,7 @@ class AttentionMapHook(Hook):
         from mgca_mm.visualization.frame import Frame
         from mgca_mm.visualization.style import to_array
 
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        dataset = runner.val_dataloader.dataset
+        model, dataset = _unwrapped(runner.model), _pairs(runner)
         tokenize = next(step for step in dataset.pipeline.transforms if hasattr(step, "words"))
         for number in range(min(self.num_samples, len(dataset))):
             inputs = pseudo_collate([dataset[number]])["inputs"]
@@ -48,3 +67,13 @@ class AttentionMapHook(Hook):
             frame = Frame(*[shown.shape[0]] * 2)  # what the model sees is all that is drawn
             drawn = to_array(attention_figure(shown, grounding, frame))
             runner.visualizer.add_image(f"attention_{number}", drawn, step=runner.epoch)
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model
+
+
+def _pairs(runner: Runner) -> BaseDataset:
+    """The data set of the validation, or the first of several."""
+    dataset = runner.val_dataloader.dataset
+    return getattr(dataset, "datasets", [dataset])[0]

@@ -1,6 +1,6 @@
 """Image encoder: any backbone of mmpretrain or timm, seen as one global feature and a set of tokens."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -71,6 +71,7 @@ class ImageEncoder(BaseModule):
             self.num_prefix_tokens > 0 and getattr(_timm_or_own(self.backbone), "cls_token", None) is not None
         )
         self._pools = False
+        self._watch_output: Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]] | None = None
         self.pooling = None
         self.cls_attention = None
         self.global_channels, self.token_channels, has_sequence = self._probe(input_size)
@@ -110,8 +111,7 @@ class ImageEncoder(BaseModule):
         """
         watched: list[Tensor] = []
 
-        def watch_output(module: nn.Module, args: tuple, outputs: Tensor | tuple[Tensor, ...]) -> Tensor | tuple:
-            outputs = outputs if isinstance(outputs, tuple | list) else (outputs,)
+        def watch_output(outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             last = outputs[-1]
             if last.dim() == 4 and _is_channels_last(self.backbone):
                 last = last.permute(0, 3, 1, 2)
@@ -138,11 +138,14 @@ class ImageEncoder(BaseModule):
                 )
             handle = attention.register_forward_pre_hook(watch_input, with_kwargs=True)
         else:
-            handle = self.backbone.register_forward_hook(watch_output)
+            handle = None
+            self._watch_output = watch_output
         try:
             yield watched
         finally:
-            handle.remove()
+            self._watch_output = None
+            if handle is not None:
+                handle.remove()
 
     def _run_backbone(self, images: Tensor) -> tuple[Tensor, ...]:
         if self.resize_to is not None:
@@ -150,7 +153,8 @@ class ImageEncoder(BaseModule):
         images = images.contiguous(memory_format=self.memory_format)
         # timm's distilled transformers pool in forward() whatever they are told.
         outputs = self.backbone.timm_model.forward_features(images) if self._pools else self.backbone(images)
-        return tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
+        outputs = tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
+        return outputs if self._watch_output is None else self._watch_output(outputs)
 
     def _from_sequence(self, sequence: Tensor) -> ImageFeatures:
         prefix = self.num_prefix_tokens
