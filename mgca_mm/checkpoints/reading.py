@@ -19,6 +19,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from mgca_mm.checkpoints.writing import digests, is_whole
 from mgca_mm.errors import UserError
 
 # What a pickle of tensors and plain data names. Narrower than torch's own list: nothing here allocates memory by a
@@ -59,7 +60,8 @@ def read_checkpoint(
 ) -> dict[str, Any]:
     """Read a checkpoint file: torch's (``.pth``, ``.ckpt``, old or new format) or ``.safetensors``.
 
-    Only tensors and plain data are read, and there is no fallback. Memory is bounded by the size of the file. The
+    Only tensors and plain data are read, and there is no fallback; torch does not look at the checksums in its own
+    archives, :func:`is_whole` does. Memory is bounded by the size of the file. The
     config text that MMEngine puts into checkpoints, and executes when it resumes, is dropped; of the paths of earlier
     checkpoints, which it deletes when it finds a better one, only the file names are kept.
 
@@ -77,20 +79,33 @@ def read_checkpoint(
     """
     path = os.path.expanduser(path)
     with _typed_errors(path):
-        if path.endswith(".safetensors"):
+        is_safetensors, has_digest = path.endswith(".safetensors"), bool(digests(path))
+        if has_digest:
+            _require_whole(path)
+        if not is_safetensors and not trust:
+            require_plain(path)
+        if not has_digest:
+            _require_whole(path)  # by checksums in the archive, which may be read now that its records are plain
+        if is_safetensors:
             content = _read_safetensors(path, map_location)
         elif trust:
             warning = f"TRUSTED: '{path}' is unpickled without restriction; whatever code it holds runs now"
             print_log(warning, logger="current", level=logging.WARNING)
             content = torch.load(path, map_location=map_location, weights_only=False)
         else:
-            require_plain(path)
             content = torch.load(path, map_location=map_location, weights_only=True)
             _require_stored(content, path)
     if not isinstance(content, dict):
         raise CheckpointError(f"Checkpoint '{path}' holds no dict but {type(content).__name__}.")
     _disarm(content)
     return content
+
+
+def _require_whole(path: str) -> None:
+    if not is_whole(path):
+        raise CheckpointError(
+            f"Checkpoint '{path}' is damaged: its checksum is another than when it was written. Take another one."
+        )
 
 
 def _read_safetensors(path: str, map_location: Any) -> dict[str, Any]:

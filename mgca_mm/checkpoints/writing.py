@@ -8,10 +8,12 @@ import hashlib
 import os
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 POINTER = "last_checkpoint"
 _PARTIAL = ".partial"
+_TEMPLATES = ("epoch_{}.pth", "iter_{}.pth")
 _CHUNK = 1 << 22
 
 
@@ -122,17 +124,26 @@ def remove_partial_files(folder: str | os.PathLike) -> None:
             path.unlink(missing_ok=True)
 
 
-def newest_first(folder: str | os.PathLike) -> list[Path]:
-    """Training checkpoints of a folder (``epoch_N.pth``, ``iter_N.pth``), the one of the pointer first, then by age."""
-    folder = Path(folder)
-    found = [path for path in folder.glob("*.pth") if re.fullmatch(r"(epoch|iter)_\d+\.pth", path.name)]
-    found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+def newest_first(work_dir: str | os.PathLike, templates: Sequence[str] = ()) -> list[Path]:
+    """Training checkpoints of a run (``epoch_N.pth``, ``iter_N.pth``), the one of the pointer first, then by age.
+
+    Args:
+        work_dir: Folder of the run. The pointer in it may name another folder for the checkpoints.
+        templates: Other names that checkpoints have, with ``{}`` for the number.
+    """
+    folder, named = Path(work_dir), None
     with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
-        # Only the name: the folder may have been moved since.
-        named = folder / os.path.basename((folder / POINTER).read_text(encoding="utf-8").strip())
-        if named in found:
-            found.remove(named)
-            found.insert(0, named)
+        named = Path((folder / POINTER).read_text(encoding="utf-8").strip())
+        if (folder / named.name).is_file():
+            named = folder / named.name  # where the folder may have been moved to since
+        elif named.is_file():
+            folder = named.parent
+    names = "|".join(re.escape(template).replace(r"\{\}", r"\d+") for template in (*_TEMPLATES, *templates))
+    found = [path for path in folder.glob("*.pth") if re.fullmatch(names, path.name)]
+    found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    if named in found:
+        found.remove(named)
+        found.insert(0, named)
     return found
 
 

@@ -64,25 +64,34 @@ class StrictDataset(BaseDataset):
         found = (everywhere.bool() & ~own).nonzero().flatten().tolist()
         for index in found:  # one by one: workers write into the same memory
             self._broken[index] = True
+        # By the shared tensor alone: workers of this rank may have found more since, and all ranks must stop at once.
+        self._require_few(int(everywhere.sum()))
+        for index in found:
             self._tell(index, "by another rank")
 
     def _count(self, index: int, error: UserError) -> None:
         if self._broken[index]:
             return
         self._broken[index] = True
+        self._require_few(int(self._broken.sum()), f" The last, {self._name(index)}: {error}")
         self._tell(index, str(error))
 
-    def _tell(self, index: int, reason: str) -> None:
-        """Log a sample that is skipped, or end the training.
+    def _require_few(self, count: int, last: str = "") -> None:
+        """End the training if too many samples are broken.
 
         Raises:
-            UserError: There are too many.
+            UserError: There are.
         """
-        count, allowed = int(self._broken.sum()), len(self) // _TOLERATED
-        name = pseudonym(self.get_data_info(index)["image_id"], self.data_root)
+        allowed = len(self) // _TOLERATED
         if count > allowed:
             raise UserError(
-                f"{count} of {len(self)} samples are broken, and on_error='skip' takes {allowed}. "
-                f"The last, {name}: {reason}"
+                f"{count} of {len(self)} samples are broken, and on_error='skip' takes {allowed}.{last}\n"
+                "Mend or leave out those that the log names, and go on with --resume."
             )
-        print_log(f"{name} is skipped ({count} of {len(self)} so far): {reason}", "current", logging.WARNING)
+
+    def _tell(self, index: int, reason: str) -> None:
+        text = f"{self._name(index)} is skipped ({int(self._broken.sum())} of {len(self)} so far): {reason}"
+        print_log(text, "current", logging.WARNING)
+
+    def _name(self, index: int) -> str:
+        return pseudonym(self.get_data_info(index)["image_id"], self.data_root)

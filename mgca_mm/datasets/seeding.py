@@ -1,9 +1,13 @@
 """Seeds of the generators that augmentation draws from."""
 
+import functools
 import random
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import Dataset
 
 from .samplers import SampleIndex
 
@@ -16,17 +20,22 @@ def seed_all(*key: int) -> None:
     torch.manual_seed(seed)  # CUDA's, too; it waits for nothing
 
 
-def seed_sample(results: dict) -> dict:
-    """First step of a pipeline: the rest of it draws what (seed, epoch, sample) say, in whichever worker it runs.
+def seed_samples(dataset: Dataset) -> None:
+    """Let each sample that a loader reads draw what (seed, epoch, sample) say, in whichever worker it is read.
+
+    A loader asks a data set for a batch by ``__getitems__`` where it has this method. It is given to the outermost one,
+    since MMEngine's wrappers (``ConcatDataset``, ``RepeatDataset``) hand a plain number on.
 
     Args:
-        results: A sample with the ``sample_idx`` that it was asked for by; without one of a
-            :class:`ReproducibleSampler` nothing is seeded.
-
-    Returns:
-        The sample.
+        dataset: Data set of a loader; without a :class:`ReproducibleSampler` nothing is seeded.
     """
-    index = results.get("sample_idx")
-    if isinstance(index, SampleIndex):
-        seed_all(*index.key)
-    return results
+    dataset.__getitems__ = functools.partial(_get_seeded, dataset)
+
+
+def _get_seeded(dataset: Dataset, indices: Sequence[int]) -> list[Any]:
+    samples = []
+    for index in indices:
+        if isinstance(index, SampleIndex):
+            seed_all(*index.key)
+        samples.append(dataset[index])
+    return samples

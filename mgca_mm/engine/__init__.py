@@ -5,6 +5,7 @@ from .amp import BFloat16OptimWrapper
 from .file_backend import AtomicLocalBackend
 from .hooks import (
     AttentionMapHook,
+    BrokenSamplesHook,
     CachedFeaturesHook,
     DeferredRuntimeInfoHook,
     FreezePrototypesHook,
@@ -15,6 +16,7 @@ from .hooks import (
     TerminationHook,
     ThroughputHook,
 )
+from .local_log import EnduringLocalVisBackend
 from .loops import ResumableTrainLoop
 from .pretrained import CompletePretrainedInit
 from .runner import PrivateRunner
@@ -26,9 +28,11 @@ __all__ = [
     "AtomicLocalBackend",
     "AttentionMapHook",
     "BFloat16OptimWrapper",
+    "BrokenSamplesHook",
     "CachedFeaturesHook",
     "CompletePretrainedInit",
     "DeferredRuntimeInfoHook",
+    "EnduringLocalVisBackend",
     "FreezePrototypesHook",
     "NonFiniteGuardHook",
     "PlainCheckpointHook",

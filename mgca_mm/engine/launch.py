@@ -58,8 +58,8 @@ def configure_run(
         cfg.work_dir = work_dir
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs") / Path(config).stem)
-    for name, hook in _TRUSTWORTHY_HOOKS.items():
-        cfg.setdefault("default_hooks", {}).setdefault(name, hook)
+    hooks = dict(cfg.get("default_hooks") or {})
+    cfg.default_hooks = hooks | {name: hook for name, hook in _TRUSTWORTHY_HOOKS.items() if name not in hooks}
     if amp:
         wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
         if wrapper not in ("OptimWrapper", "BFloat16OptimWrapper"):

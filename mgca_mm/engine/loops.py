@@ -1,12 +1,17 @@
 """Training by epochs that goes on where it was interrupted."""
 
+from mmengine.dist import get_world_size
 from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 
 from mgca_mm.datasets.samplers import ReproducibleSampler
+from mgca_mm.errors import UserError
 from mgca_mm.registry import LOOPS
 
-_VALIDATED = "validated_epoch"  # of the message hub, which travels in checkpoints
+# Of the message hub, which travels in checkpoints.
+VALIDATED = "validated_epoch"
+_BATCHES = "batches_per_epoch"
+_BATCH_SIZE = "global_batch_size"
 
 
 @LOOPS.register_module()
@@ -22,6 +27,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 
     def run(self) -> nn.Module:
         """Train."""
+        self._require_same_batches()
         self.runner.call_hook("before_train")
         if self._epoch > 0 and self._iter == self._epoch * len(self.dataloader):
             self._validate()
@@ -34,8 +40,6 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     def run_epoch(self) -> None:
         """Train for what is left of the epoch."""
         done = self._iter - self._epoch * len(self.dataloader)
-        if not 0 <= done <= len(self.dataloader):
-            done = 0  # the epoch has another number of iterations than when it was interrupted
         sampler = self.dataloader.sampler
         if done > 0 and isinstance(sampler, ReproducibleSampler):
             sampler.start = done * self.dataloader.batch_size
@@ -52,6 +56,28 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
 
+    def _require_same_batches(self) -> None:
+        """Look whether the batches are those of the run that is resumed.
+
+        Raises:
+            UserError: They are not, and the run stands in the middle of an epoch.
+        """
+        info, batches = self.runner.message_hub.runtime_info, len(self.dataloader)
+        size = getattr(self.dataloader.batch_sampler, "batch_size", 1) * get_world_size()
+        former, former_size = info.get(_BATCHES, batches), info.get(_BATCH_SIZE, size)
+        if (former, former_size) != (batches, size):
+            change = f"{former} batches of {former_size} samples an epoch before, {batches} of {size} now"
+            if self._iter != self._epoch * former:
+                raise UserError(
+                    f"The checkpoint stands in the middle of an epoch, which has other batches now: {change}.\nResume "
+                    f"with train_dataloader.batch_size × ranks = {former_size} and the same data, or from the "
+                    "checkpoint of an epoch: --resume FILE"
+                )
+            self.runner.logger.warning(f"The epochs have other batches than those of the run that is resumed: {change}")
+            self._iter = self._epoch * batches
+        self.runner.message_hub.update_info(_BATCHES, batches)
+        self.runner.message_hub.update_info(_BATCH_SIZE, size)
+
     def _validate(self) -> None:
         """Validate, unless it was done already or is not due after this epoch."""
         self._decide_current_val_interval()
@@ -59,6 +85,6 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         info = self.runner.message_hub.runtime_info
         if self.runner.val_loop is None or self._epoch < self.val_begin or not due:
             return
-        if info.get(_VALIDATED) != self._epoch:
-            self.runner.message_hub.update_info(_VALIDATED, self._epoch)
+        if info.get(VALIDATED) != self._epoch:
+            self.runner.message_hub.update_info(VALIDATED, self._epoch)
             self.runner.val_loop.run()

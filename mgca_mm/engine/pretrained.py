@@ -1,7 +1,8 @@
 """``init_cfg=dict(type='Pretrained', …)`` that never fills a backbone by half."""
 
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from mmengine.logging import print_log
 from mmengine.model import PretrainedInit
@@ -104,6 +105,54 @@ def read_state_dict(checkpoint: str, map_location: str = "cpu", remedy: str = "G
     if not isinstance(state_dict, dict) or not any(isinstance(value, Tensor) for value in state_dict.values()):
         raise UserError(f"Checkpoint '{checkpoint}' holds no weights.\n{remedy}")
     return state_dict
+
+
+def require_whole_parts(model: nn.Module, checkpoint: str) -> None:
+    """Check that a checkpoint fills each part of a model (an encoder, a head) exactly or not at all.
+
+    MMEngine loads what fits by name and shape and leaves the rest random, so that a checkpoint of another architecture
+    would be trained on from little of it. Parts that it does not have are named in the log.
+
+    Args:
+        model: Of which the children, and the members of a ``ModuleDict``, are parts.
+        checkpoint: File, URL or name.
+
+    Raises:
+        UserError: If it cannot be read, fits in no part, or in one of them by half.
+    """
+    content = read_state_dict(checkpoint).items()
+    found = {name.removeprefix("module."): getattr(value, "shape", None) for name, value in content}
+    absent, filled = [], []
+    for part, module in _parts(model):
+        wanted = {f"{part}.{name}": getattr(value, "shape", None) for name, value in module.state_dict().items()}
+        present = {name: shape for name, shape in found.items() if name.startswith(f"{part}.")}
+        if not wanted:
+            continue
+        different = [name for name in wanted.keys() | present.keys() if wanted.get(name) != present.get(name)]
+        different = [name for name in different if not name.endswith("num_batches_tracked")]
+        if present and different:
+            raise UserError(
+                f"Checkpoint '{checkpoint}' is of another architecture than the {part} of this config: "
+                f"{len(different)} tensors differ, such as {min(different)}.\nGive the config that it was trained "
+                "with, or start an encoder alone from it: init_cfg=dict(type='Pretrained', checkpoint=FILE)"
+            )
+        (filled if present else absent).append(part)
+    if not filled:
+        raise UserError(
+            f"Checkpoint '{checkpoint}' has no part of this config's model ({', '.join(absent)}).\nStart an encoder "
+            "from it: init_cfg=dict(type='Pretrained', checkpoint=FILE)"
+        )
+    if absent:
+        text = f"load_from fills {', '.join(filled)}; what it does not have starts as it is: {', '.join(absent)}"
+        print_log(text, logger="current", level=logging.WARNING)
+
+
+def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    for name, module in model.named_children():
+        if isinstance(module, nn.ModuleDict):
+            yield from ((f"{name}.{key}", member) for key, member in module.items())
+        else:
+            yield name, module
 
 
 def load_whole_model(model: nn.Module, checkpoint: str) -> None:

@@ -4,19 +4,22 @@ import signal
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.dataset import Compose
+from mmengine.dist import all_gather_object, broadcast_object_list
+from mmengine.hooks import CheckpointHook
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from mgca_mm.checkpoints.reading import read_checkpoint
 from mgca_mm.checkpoints.schemes import is_trusted
-from mgca_mm.checkpoints.writing import is_whole, newest_first
-from mgca_mm.datasets.seeding import seed_sample
+from mgca_mm.checkpoints.writing import newest_first
+from mgca_mm.datasets.seeding import seed_samples
 from mgca_mm.errors import UserError
 from mgca_mm.registry import RUNNERS
 
+from .pretrained import require_whole_parts
 from .privacy import PathFilter, without_paths
 
 
@@ -48,9 +51,7 @@ class PrivateRunner(Runner):
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """The loop, with samples whose augmentation depends on (seed, epoch, sample) alone."""
         loop = super().build_train_loop(loop)
-        pipeline = getattr(loop.dataloader.dataset, "pipeline", None)
-        if isinstance(pipeline, Compose):
-            pipeline.transforms.insert(0, seed_sample)
+        seed_samples(loop.dataloader.dataset)
         return loop
 
     def train(self) -> nn.Module:
@@ -62,15 +63,22 @@ class PrivateRunner(Runner):
             signal.signal(signal.SIGTERM, former)
 
     def load_or_resume(self) -> None:
-        """Resume from the newest checkpoint of the work dir that is whole and of this model, or from the one named.
+        """Resume from the newest checkpoint of the run that is whole and of this model, or from the one named.
+
+        Without ``resume``, load the weights of ``load_from``, each part of the model as a whole or not at all.
 
         Raises:
-            UserError: If the one named is not.
+            UserError: If the one named cannot be used, or there are checkpoints, but none to resume from.
         """
-        if self._has_loaded or not self._resume:
-            return super().load_or_resume()
+        if self._has_loaded:
+            return
+        if not self._resume:
+            if self._load_from is not None:
+                require_whole_parts(self._bare_model, self._load_from)
+            super().load_or_resume()
+            return
         if self._load_from is not None:
-            fault = self._fault(self._load_from)
+            fault = self._fault_on_any_rank(self._load_from)
             if fault:
                 raise UserError(f"Checkpoint '{self._load_from}' cannot be resumed from: {fault}")
             chosen = self._load_from
@@ -80,35 +88,58 @@ class PrivateRunner(Runner):
             self.logger.warning(
                 "There is no checkpoint in the work dir to resume from: training starts at the beginning"
             )
-            return None
+            return
+        seed, sampler = self.seed, self.train_dataloader.sampler
         self.resume(str(chosen))
-        self._has_loaded = True
-        return None
+        if getattr(sampler, "seed", None) == seed:
+            sampler.seed = self.seed  # of the run that is resumed
+
+    @property
+    def _bare_model(self) -> nn.Module:
+        return self.model.module if is_model_wrapper(self.model) else self.model
 
     def _newest_usable(self) -> Path | None:
-        for path in newest_first(self.work_dir):
-            fault = self._fault(path)
+        """The first rank's newest checkpoint that every rank can resume from; None if there is no checkpoint at all."""
+        templates = [hook.filename_tmpl for hook in self.hooks if isinstance(hook, CheckpointHook)]
+        found = [newest_first(self.work_dir, list(filter(None, templates)))]
+        broadcast_object_list(found)
+        for path in found[0]:
+            fault = self._fault_on_any_rank(path)
             if fault is None:
                 self.logger.info(f"Resuming from {path.name}")
                 return path
             self.logger.warning(f"{path.name} is passed over: {fault}")
+        if found[0]:
+            raise UserError(
+                f"None of the {len(found[0])} checkpoints of this run can be resumed from; the last, "
+                f"{found[0][-1].name}: {fault}\nStart anew in another folder: --work-dir DIR"
+            )
         return None
+
+    def _fault_on_any_rank(self, path: str | Path) -> str | None:
+        return next(filter(None, all_gather_object(self._fault(path))), None)
 
     def _fault(self, path: str | Path) -> str | None:
         """Why a checkpoint cannot be resumed from, None if it can."""
         try:
-            if not is_whole(path):
-                return "it is damaged (its checksum is another than when it was written)"
             content = read_checkpoint(path, trust=is_trusted())
         except (UserError, OSError) as error:
             return str(error)
-        for part in ("meta", "state_dict", "optimizer", "param_schedulers", "message_hub"):
+        schedulers = ["param_schedulers"] if self.param_schedulers else []
+        for part in ("meta", "state_dict", "optimizer", "message_hub", *schedulers):
             if not isinstance(content.get(part), dict | list):
                 return f"it has no '{part}'; start from its weights instead: --cfg-options load_from=FILE"
-        model = self.model.module if is_model_wrapper(self.model) else self.model
-        shapes = {name: value.shape for name, value in model.state_dict().items() if hasattr(value, "shape")}
+        shapes = {name: value.shape for name, value in self._bare_model.state_dict().items() if hasattr(value, "shape")}
         found = {name: value.shape for name, value in content["state_dict"].items() if hasattr(value, "shape")}
         different = [name for name in shapes.keys() | found.keys() if shapes.get(name) != found.get(name)]
         if different:
             return f"it is of another model: {len(different)} of {len(shapes)} tensors differ, such as {min(different)}"
+        if isinstance(self.optim_wrapper, OptimWrapper):
+            expected = _group_sizes(self.optim_wrapper.state_dict())
+            if _group_sizes(content["optimizer"]) != expected:
+                return "its optimiser has other parameter groups; start from its weights: --cfg-options load_from=FILE"
         return None
+
+
+def _group_sizes(optimizer: dict) -> list[int]:
+    return [len(group["params"]) for group in optimizer.get("param_groups", [])]

@@ -1,7 +1,8 @@
 """Curves: training log and scores against the label fraction."""
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mgca_mm.errors import UserError
@@ -50,7 +51,7 @@ def plot_training(work_dir: Path, path: Path) -> list[Path]:
     if not logs:
         return []
     # A resumed run goes on in a log of its own.
-    rows = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
+    rows = [row for log in logs for row in _rows(log)]
     training = [row for row in rows if "loss" in row and "lr" in row]
     validation = [row for row in rows if "i2t_R@5" in row]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
@@ -67,6 +68,13 @@ def plot_training(work_dir: Path, path: Path) -> list[Path]:
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     return [save(figure, path)]
+
+
+def _rows(log: Path) -> Iterator[dict]:
+    """Lines of a log, but for those that a kill or a full disk has cut."""
+    for line in log.read_text().splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
+            yield json.loads(line)
 
 
 def plot_label_fractions(cells: Sequence[Mapping], path: Path, settings: Sequence[str] | None = None) -> Path:

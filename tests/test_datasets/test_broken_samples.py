@@ -91,3 +91,15 @@ def test_evaluation_never_skips(folder):
 def test_other_ways_are_refused(folder):
     with pytest.raises(ValueError, match="'raise' or 'skip'"):
         build(folder, [], on_error="ignore")
+
+
+def test_an_entry_beyond_the_image_store_is_an_error(tmp_path):
+    """The store was replaced by a shorter one, or an annotation file counts from its end."""
+    np.save(tmp_path / "images.npy", np.zeros((2, 8, 8), np.uint8))
+    rows = [dict(image_id=f"i{n}", report=["no effusion"], image_index=n) for n in (0, 2, -1)]
+    (tmp_path / "train.json").write_text(json.dumps(dict(metainfo={}, data_list=rows)))
+    dataset = ImageReportDataset(data_root=str(tmp_path), ann_file="train.json", pipeline=PIPELINE)
+    dataset[0]
+    for index in (1, 2):
+        with pytest.raises(UserError, match="has 2 images, and its annotation file asks for number"):
+            dataset[index]

@@ -1,5 +1,6 @@
 """Hooks that make something go wrong at a certain step, and one that records what a step did."""
 
+import errno
 import hashlib
 import json
 import multiprocessing
@@ -37,6 +38,36 @@ class KillOnce(Hook):
         if runner.iter + 1 == self.step and get_rank() == 0 and not self.marker.exists():
             self.marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class TerminateInValidation(Hook):
+    """SIGTERM to the own process when an epoch is validated."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def before_val_epoch(self, runner):
+        if runner.epoch == self.epoch:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+class NoSpaceForPointer(Hook):
+    """The pointer cannot be written after some epochs, though the checkpoint can."""
+
+    def __init__(self, epochs):
+        self.epochs = epochs
+
+    def before_train(self, runner):
+        from mgca_mm.engine.hooks import checkpoint
+
+        write = checkpoint.write_atomically
+
+        def fail(path, content):
+            if runner.epoch + 1 in self.epochs:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            write(path, content)
+
+        checkpoint.write_atomically = fail
 
 
 class Fail(Hook):

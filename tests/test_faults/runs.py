@@ -55,6 +55,7 @@ def make_config(
     lr=1e-3,
     double=False,
     validate=None,
+    hide_from_rank=None,
     **changes,
 ):
     """MGCA on it, with dropout and random crops.
@@ -66,6 +67,7 @@ def make_config(
         lr: Learning rate.
         double: In float64.
         validate: Validate on this many samples, and count them.
+        hide_from_rank: A rank and the name of a checkpoint that it cannot read.
         **changes: Of the config.
     """
     from mmengine.config import Config
@@ -100,13 +102,15 @@ def make_config(
             train_cfg=dict(type="ResumableTrainLoop", max_epochs=epochs, val_interval=1),
             val_cfg=dict(type="ValLoop"),
             work_dir=str(work_dir),
-            **changes,
         )
     )
+    cfg.merge_from_dict(changes)
     if validate is not None:
         cfg.val_dataloader.dataset.indices = validate
         metric = dict(type="tests.test_faults.faults.CountSamples", collect_device="cpu", collect_dir=str(work_dir))
         cfg.val_evaluator = [dict(type="AlignmentLoss"), metric]
+    if hide_from_rank is not None:
+        _hide(*hide_from_rank)
     if double:
         import torch
 
@@ -114,6 +118,20 @@ def make_config(
         cfg.custom_hooks.append(dict(type="tests.test_faults.faults.DoubleImages"))
     cfg.custom_hooks = [*cfg.custom_hooks, *faults]
     return cfg
+
+
+def _hide(rank, name):
+    from mgca_mm.engine import runner
+    from mgca_mm.errors import UserError
+
+    read = runner.read_checkpoint
+
+    def fail(path, **options):
+        if Path(path).name == name and int(os.environ.get("RANK", 0)) == rank:
+            raise UserError("hidden by the test")
+        return read(path, **options)
+
+    runner.read_checkpoint = fail
 
 
 def train(cfg):

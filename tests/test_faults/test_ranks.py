@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.conftest import ROOT
 
@@ -98,8 +99,28 @@ def test_three_in_a_row_end_the_run_with_a_state_that_reproduces_it(server, data
         path.unlink()
     resume = dict(resume=True, load_from=str(tmp_path / "nonfinite_iter_4.pth"))
     assert server.run(data, tmp_path, faults=[nan, RECORD], **resume) == 1
+    saved = torch.load(tmp_path / "nonfinite_iter_4.pth", weights_only=True)
+    assert [scheduler["last_step"] for scheduler in saved["param_schedulers"]] == [4]
     again = records(tmp_path)[4][0]
     assert again["samples"] == first["samples"] and again["state_before"] == first["state_before"]
+
+
+def test_nan_in_one_of_the_iterations_that_make_a_step(server, data, tmp_path):
+    """Also the running statistics are those from before the first of them."""
+    nan = dict(type="tests.test_faults.faults.NonFiniteInput", steps=[4], rank=0)
+    options = dict(optim_wrapper=dict(accumulative_counts=2))
+    assert server.run(data, tmp_path, faults=[nan, RECORD], **options) == 0
+    found = {iteration: ranks[0] for iteration, ranks in records(tmp_path).items()}
+    assert found[4]["state_before"] == found[5]["state_after"] != found[7]["state_after"]
+
+
+def test_ranks_resume_from_the_same_checkpoint(server, data, tmp_path):
+    """The newest one is damaged for one of two ranks that do not share a work dir: both take the one before."""
+    assert server.run(data, tmp_path, ranks=2, batch_size=2) == 0
+    damage = dict(resume=True, faults=[RECORD], hide_from_rank=(1, "epoch_3.pth"))
+    assert server.run(data, tmp_path, ranks=2, batch_size=2, **damage) == 0
+    assert "Resuming from epoch_2.pth" in (tmp_path / "output.txt").read_text()
+    assert {iteration: len(ranks) for iteration, ranks in records(tmp_path).items()} == dict.fromkeys(range(12, 18), 2)
 
 
 @pytest.mark.parametrize("case", range(cases(2, 10)))

@@ -1,6 +1,7 @@
 """Kills inside the writer, damaged files, full disks: a whole checkpoint is always there, and found."""
 
 import io
+import json
 import os
 import random
 import shutil
@@ -15,7 +16,9 @@ from mmengine.logging import MessageHub, MMLogger
 
 from mgca_mm.checkpoints import writing
 from mgca_mm.engine import AtomicLocalBackend, SafeCheckpointHook
+from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.runner import PrivateRunner
+from mgca_mm.errors import UserError
 from tests.conftest import ROOT
 
 from . import runs
@@ -246,6 +249,60 @@ def test_a_checkpoint_of_another_architecture(finished, tmp_path):
     assert all(torch.equal(value, before[name]) for name, value in runner.model.state_dict().items())
 
 
+def test_a_damaged_checkpoint_is_read_by_nothing(finished, tmp_path):
+    """One bit of a weight, which torch would read: by the digest, and by the archive's checksums where none stands."""
+    blob = bytearray((finished[0] / "epoch_3.pth").read_bytes())
+    blob[len(blob) // 2] ^= 1
+    (tmp_path / "epoch_3.pth").write_bytes(blob)
+    for _ in range(2):
+        with pytest.raises(UserError, match="is damaged"):
+            load_whole_model(finished[1].model, str(tmp_path / "epoch_3.pth"))
+        shutil.copy2(finished[0] / "epoch_3.pth.sha256", tmp_path)
+
+
+def test_load_from_never_loads_by_half(finished, tmp_path):
+    source, runner, _ = finished
+    checkpoint = torch.load(source / "epoch_3.pth", weights_only=True)
+    before = {name: value.clone() for name, value in runner.model.state_dict().items()}
+    runner._load_from, runner._resume, runner._has_loaded = str(tmp_path / "c.pth"), False, False
+    name = next(key for key in checkpoint["state_dict"] if key.startswith("image_encoder."))
+    for change, message in (
+        ("reshaped", "another architecture than the image_encoder"),
+        ("renamed", "another arch"),
+        ("missing", "1 tensors differ, such as image_encoder"),
+        ("other", "has no part"),
+    ):
+        weights = dict(checkpoint["state_dict"])
+        if change == "reshaped":
+            weights[name] = weights[name][..., :1]
+        elif change == "renamed":
+            weights[f"{name}_other"] = weights.pop(name)
+        elif change == "missing":
+            del weights[name]
+        else:
+            weights = {f"backbone.{key}": value for key, value in weights.items()}
+        torch.save({"state_dict": weights}, tmp_path / "c.pth")
+        with pytest.raises(UserError, match=message):
+            runner.load_or_resume()
+    assert all(torch.equal(value, before[key]) for key, value in runner.model.state_dict().items())
+    # A part that is not there at all starts as it is.
+    weights = {key: value for key, value in checkpoint["state_dict"].items() if not key.startswith("text_encoder.")}
+    torch.save({"state_dict": weights}, tmp_path / "c.pth")
+    runner.load_or_resume()
+    for key, value in runner.model.state_dict().items():
+        assert torch.equal(value, before[key] if key.startswith("text_encoder.") else weights[key]), key
+    runner._load_from = None
+    runner.model.load_state_dict(before)
+
+
+def test_checkpoints_of_which_none_can_be_used(finished, tmp_path):
+    runner = finished[1]
+    (tmp_path / "epoch_1.pth").write_bytes(b"")
+    runner._work_dir = str(tmp_path)
+    with pytest.raises(UserError, match=r"None of the 1 checkpoints of this run.*epoch_1.pth.*empty"):
+        runner._newest_usable()
+
+
 @pytest.fixture(scope="module")
 def server():
     server = runs.Server()
@@ -268,6 +325,25 @@ def test_disk_full_for_a_while(case, server, finished, tmp_path):
     assert names == {"epoch_3.pth", "epoch_4.pth"}  # the second one is missing, and was not waited for
     assert all(writing.is_whole(path) for path in tmp_path.glob("*.pth"))
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_disk_full_for_every_file(server, finished, tmp_path):
+    """Also the log of scalars cannot be written while the third epoch runs."""
+    full = [dict(type="tests.test_faults.faults.FullDisk", begin=2, end=2, limit=1)]
+    assert server.run(finished[2], tmp_path, epochs=4, faults=full) == 0
+    assert {path.name for path in tmp_path.glob("epoch_*.pth")} == {"epoch_3.pth", "epoch_4.pth"}
+    rows = [json.loads(line) for path in tmp_path.rglob("scalars.json") for line in path.read_text().splitlines()]
+    assert {row["epoch"] for row in rows if "epoch" in row} == {1, 2, 4}
+
+
+def test_no_space_for_the_pointer(server, finished, tmp_path):
+    fault = [dict(type="tests.test_faults.faults.NoSpaceForPointer", epochs=[2])]
+    assert server.run(finished[2], tmp_path, epochs=4, faults=fault) == 0
+    assert (
+        "Checkpoint epoch_2.pth could not be written (No space left on device)" in (tmp_path / "output.txt").read_text()
+    )
+    assert {path.name for path in tmp_path.glob("epoch_*.pth")} == {"epoch_3.pth", "epoch_4.pth"}
+    assert (tmp_path / writing.POINTER).read_text().endswith("epoch_4.pth")
 
 
 @pytest.mark.parametrize("case", range(cases(1, 10)))

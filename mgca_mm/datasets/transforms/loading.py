@@ -33,8 +33,14 @@ class LoadRadiograph(BaseTransform):
             UserError: If the store or the file cannot be read.
         """
         if "image_store" in results:
+            store, row = self._open(results["image_store"]), results["image_index"]
+            if not 0 <= row < len(store):
+                raise UserError(
+                    f"Image store '{results['image_store']}' has {len(store)} images, and its annotation file asks for "
+                    f"number {row}.\nPrepare the data set again with tools/prepare_data.py."
+                )
             # A copy, so that no later transform writes to or keeps a page of the shared map.
-            image = np.array(self._open(results["image_store"])[results["image_index"]])
+            image = np.array(store[row])
         else:
             image = _read(results)
         if self.channels == 3:

@@ -14,16 +14,21 @@ from mgca_mm.registry import HOOKS
 class BrokenSamplesHook(Hook):
     """Tells ranks which samples the others have skipped (``on_error='skip'``), so that at most one in 1,000 is, in all.
 
-    The log, which is that of the first rank, names those of every rank.
+    The log, which is that of the first rank, names those of every rank. A run that is resumed counts anew.
 
     Args:
         interval: Iterations between two exchanges; there is one after each epoch, too.
 
     Raises:
+        ValueError: ``interval`` is below 1.
         UserError: Too many samples are broken, on every rank.
     """
 
+    priority = "LOWEST"  # An epoch is saved before it is found to have skipped too many.
+
     def __init__(self, interval: int = 50):
+        if interval < 1:
+            raise ValueError(f"interval must be at least 1, got {interval}")
         self.interval = interval
         self._datasets: list[StrictDataset] = []
 

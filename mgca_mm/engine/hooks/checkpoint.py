@@ -1,6 +1,7 @@
 """When checkpoints are written and removed: never one before the other is safe."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from mmengine.dist import broadcast_object_list, is_main_process
@@ -49,21 +50,31 @@ class SafeCheckpointHook(CheckpointHook):
 
     def save_now(self, runner: Runner) -> None:
         """Save in the middle of an epoch, after the iteration that has just run; the next checkpoint removes it."""
-        name = f"iter_{runner.iter + 1}.pth"
+        self._save_interrupted(runner, runner.iter + 1)
+
+    def save_between_epochs(self, runner: Runner) -> None:
+        """Save while the epoch that has just ended is validated, unless this was done when it ended."""
+        saved = self.kept[-1:] == [runner.epoch if self.by_epoch else runner.iter]
+        if not saved:
+            self._save_interrupted(runner, runner.iter)
+
+    def _save_interrupted(self, runner: Runner, iterations: int) -> None:
+        name = f"iter_{iterations}.pth"
         runner.message_hub.update_info(_INTERRUPTED, os.path.join(self.out_dir, name))
-        self._write(runner, name, dict(epoch=runner.epoch, iter=runner.iter + 1))
+        self._write(runner, name, dict(epoch=runner.epoch, iter=iterations))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
-        if step not in self.kept:
-            self.kept.append(step)
-        keep = max(self.max_keep_ckpts, _LEAST_KEPT) if self.max_keep_ckpts > 0 else len(self.kept)
+        kept = self.kept if step in self.kept else [*self.kept, step]
+        keep = max(self.max_keep_ckpts, _LEAST_KEPT) if self.max_keep_ckpts > 0 else len(kept)
         # What is removed below is no longer named in the checkpoint that is written before.
-        runner.message_hub.update_info("keep_ckpt_ids", self.kept[-keep:])
+        runner.message_hub.update_info("keep_ckpt_ids", kept[-keep:])
         interrupted = runner.message_hub.runtime_info.pop(_INTERRUPTED, None)
         if not self._write(runner, self.filename_tmpl.format(step), meta):
-            self.kept.remove(step)
+            runner.message_hub.update_info("keep_ckpt_ids", self.kept)
+            if interrupted is not None:
+                runner.message_hub.update_info(_INTERRUPTED, interrupted)
             return
-        surplus, self.kept = self.kept[:-keep], self.kept[-keep:]
+        surplus, self.kept = kept[:-keep], kept[-keep:]
         if is_main_process():
             for old in [self.filename_tmpl.format(number) for number in surplus] + [interrupted]:
                 if old is not None and os.path.basename(old) != os.path.basename(self.last_ckpt):
@@ -73,27 +84,32 @@ class SafeCheckpointHook(CheckpointHook):
         """Write a checkpoint and point to it; False if there is no space for it."""
         former, self.last_ckpt = self.last_ckpt, os.path.join(self.out_dir, name)
         runner.message_hub.update_info("last_ckpt", self.last_ckpt)
-        written = self._try(
-            runner,
-            name,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=meta,
-            by_epoch=self.by_epoch,
-            **self.args,
-        )
-        if written and is_main_process():
-            write_atomically(Path(runner.work_dir, POINTER), self.last_ckpt.encode())
+
+        def save() -> None:
+            runner.save_checkpoint(
+                self.out_dir,
+                name,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta=meta,
+                by_epoch=self.by_epoch,
+                backend_args=self.backend_args,
+                **self.args,
+            )
+            if is_main_process():
+                self._point(runner, former)
+
+        written = self._try(runner, name, save)
         if not written:
             self.last_ckpt = former
             runner.message_hub.update_info("last_ckpt", former)
         return written
 
-    def _try(self, runner: Runner, name: str, **kwargs) -> bool:
+    def _try(self, runner: Runner, name: str, save: Callable[[], None]) -> bool:
         """Save on the main process; whether it went well, on all."""
         reason = [None]
         try:
-            runner.save_checkpoint(self.out_dir, name, backend_args=self.backend_args, **kwargs)
+            save()
         except OSError as error:
             reason = [error.strerror or type(error).__name__]
         broadcast_object_list(reason)
@@ -111,6 +127,15 @@ class SafeCheckpointHook(CheckpointHook):
                 "lost.\nMake space in the work dir and go on with --resume."
             )
         return False
+
+    def _point(self, runner: Runner, former: str | None) -> None:
+        """Let the pointer move on from the former checkpoint to the one that was just written."""
+        try:
+            write_atomically(Path(runner.work_dir, POINTER), self.last_ckpt.encode())
+        except OSError:
+            if former != self.last_ckpt:
+                remove_checkpoint(self.last_ckpt)  # which nothing would find or remove later
+            raise
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """As MMEngine's, with a former best checkpoint removed last."""
@@ -142,10 +167,11 @@ class SafeCheckpointHook(CheckpointHook):
         path = os.path.join(self.out_dir, name)
         info.update({f"best_score{suffix}": score, f"best_ckpt{suffix}": path})
         meta = dict(epoch=runner.epoch, iter=runner.iter)
-        if not self._try(runner, name, save_optimizer=False, save_param_scheduler=False, meta=meta, by_epoch=False):
+        settings = dict(save_optimizer=False, save_param_scheduler=False, meta=meta, by_epoch=False)
+        if not self._try(runner, name, lambda: runner.save_checkpoint(self.out_dir, name, **settings)):
             info.update(before)
-            for name in [name for name, value in before.items() if value is None]:
-                del info[name]
+            for key in [key for key, value in before.items() if value is None]:
+                del info[key]
             return []
         if suffix:
             self.best_ckpt_path_dict[key] = path

@@ -1,7 +1,8 @@
 """Steps whose loss or gradients are not finite."""
 
 from collections import deque
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
@@ -20,13 +21,15 @@ from .checkpoint import SafeCheckpointHook
 
 @dataclass
 class _Step:
-    """A step whose outcome the host does not know yet."""
+    """A step of the optimiser, of one iteration or of several that accumulate gradients."""
 
     epoch: int
-    iteration: int
-    samples: list[str]
-    skipped: Tensor  # on the host, written when the event has happened
-    event: torch.cuda.Event | None
+    iteration: int  # the first
+    schedulers: list[dict]  # their states and the optimiser's settings before the step
+    settings: list[dict]
+    samples: list[str] = field(default_factory=list)
+    skipped: Tensor | None = None  # on the host, written when the event has happened
+    event: torch.cuda.Event | None = None
 
     def is_known(self) -> bool:
         return self.event is None or self.event.query()
@@ -38,7 +41,8 @@ class NonFiniteGuardHook(Hook):
 
     Parameters, optimiser and running statistics stay bit for bit what they were. After ``max_in_a_row`` such steps the
     run ends with a checkpoint of the state before the first of them: ``--resume`` with it takes the same step with the
-    same samples again, since order and randomness follow from the seed.
+    same samples again, since order and randomness follow from the seed. Iterations that accumulate gradients are one
+    step. With a float16 loss scaler, which skips such steps by itself, the hook does nothing.
 
     A fused optimiser on a GPU skips by itself (the flag stays on the device, and the host learns of it a step later,
     without waiting); any other one needs the host to look at the flag at each step.
@@ -48,18 +52,23 @@ class NonFiniteGuardHook(Hook):
         set_in_forward: Ends of the names of parameters that a forward pass itself changes.
 
     Raises:
+        ValueError: ``max_in_a_row`` is below 1.
         UserError: After ``max_in_a_row`` skipped steps.
     """
 
     priority = "ABOVE_NORMAL"
 
     def __init__(self, max_in_a_row: int = 3, set_in_forward: tuple[str, ...] = ("prototypes",)):
+        if max_in_a_row < 1:
+            raise ValueError(f"max_in_a_row must be at least 1, got {max_in_a_row}")
         self.max_in_a_row = max_in_a_row
         self.set_in_forward = tuple(set_in_forward)
         self.skipped = 0
         self._watched: list[Tensor] = []
         self._kept: list[Tensor] = []
         self._row: list[_Step] = []
+        self._is_watching = False
+        self._begun: _Step | None = None
         self._pending: deque[_Step] = deque()
         self._loss_is_finite: Tensor | None = None
         self._flag: Tensor | None = None
@@ -68,6 +77,7 @@ class NonFiniteGuardHook(Hook):
         """Watch the model's losses and the optimiser's steps."""
         if getattr(runner.optim_wrapper, "loss_scaler", None) is not None:
             return  # float16 with a scaler, which skips such steps as a matter of course
+        self._is_watching = True
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         parameters = [p for name, p in model.named_parameters() if name.endswith(self.set_in_forward)]
         self._watched = [*parameters, *model.buffers()]
@@ -77,16 +87,25 @@ class NonFiniteGuardHook(Hook):
 
     @torch.no_grad()
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
-        """Keep what the forward pass changes."""
-        self._flag = self._loss_is_finite = None
-        if self._kept:
-            torch._foreach_copy_(self._kept, self._watched)
+        """Keep what the forward pass changes, from before the first of the iterations that make a step."""
+        if not self._is_watching:
+            return
+        if self._begun is None:
+            self._begun = _begin_step(runner)
+            self._loss_is_finite = None
+            if self._kept:
+                torch._foreach_copy_(self._kept, self._watched)
+        self._flag = None
+        if isinstance(data_batch, dict):
+            self._begun.samples += [_name(sample) for sample in data_batch.get("data_samples", [])]
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Count what the host knows by now."""
         if self._flag is None:
             return
-        self._pending.append(_pending_step(runner.epoch, runner.iter, data_batch, self._flag))
+        step, self._begun = self._begun, None
+        step.skipped, step.event = _to_host(self._flag)
+        self._pending.append(step)
         while self._pending and self._pending[0].is_known():
             self._count(runner, self._pending.popleft())
 
@@ -97,7 +116,8 @@ class NonFiniteGuardHook(Hook):
         flat = [tensor for value in losses for tensor in (value if isinstance(value, list | tuple) else [value])]
         sums = [tensor.detach().float().sum() for tensor in flat if isinstance(tensor, Tensor)]
         if sums:
-            self._loss_is_finite = torch.stack(sums).isfinite().all()
+            finite = torch.stack(sums).isfinite().all()
+            self._loss_is_finite = finite if self._loss_is_finite is None else finite & self._loss_is_finite
 
     @torch.no_grad()
     def _look_at_gradients(self, optimizer, args, kwargs) -> None:
@@ -137,25 +157,39 @@ class NonFiniteGuardHook(Hook):
     def _stop(self, runner: Runner) -> None:
         first = self._row[0]
         name = f"nonfinite_iter_{first.iteration}.pth"
+        told = f"{name} in the work dir holds the state before the first one: --resume with it takes that step again."
         if any(isinstance(hook, SafeCheckpointHook) for hook in runner.hooks):
+            for scheduler, state in zip(runner.param_schedulers or [], first.schedulers, strict=True):
+                scheduler.load_state_dict(state)
+            for group, settings in zip(runner.optim_wrapper.optimizer.param_groups, first.settings, strict=True):
+                group.update(settings)
             meta = dict(epoch=first.epoch, iter=first.iteration)
-            runner.save_checkpoint(runner.work_dir, name, meta=meta, by_epoch=False)
+            try:
+                runner.save_checkpoint(runner.work_dir, name, meta=meta, by_epoch=False)
+            except OSError as error:
+                told = f"The state before the first one could not be written ({error.strerror})."
         raise UserError(
-            f"{self.max_in_a_row} steps in a row had a loss or gradient that is not finite; training ends.\n"
-            f"{name} in the work dir holds the state before the first one: --resume with it takes that step again.\n"
+            f"{self.max_in_a_row} steps in a row had a loss or gradient that is not finite; training ends.\n{told}\n"
             "Lower the learning rate, or look at the samples named in the log."
         )
 
 
-def _pending_step(epoch: int, iteration: int, data_batch: dict, flag: Tensor) -> _Step:
-    samples = [_name(sample) for sample in data_batch.get("data_samples", [])] if isinstance(data_batch, dict) else []
+def _begin_step(runner: Runner) -> _Step:
+    schedulers = [deepcopy(scheduler.state_dict()) for scheduler in runner.param_schedulers or []]
+    groups = runner.optim_wrapper.optimizer.param_groups
+    settings = [{key: value for key, value in group.items() if key != "params"} for group in groups]
+    return _Step(runner.epoch, runner.iter, schedulers, settings)
+
+
+def _to_host(flag: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
+    """Copy a flag without waiting for it, and the event after which it is there."""
     if not flag.is_cuda:
-        return _Step(epoch, iteration, samples, flag, None)
+        return flag, None
     host = torch.empty_like(flag, device="cpu", pin_memory=True)
     host.copy_(flag, non_blocking=True)
     event = torch.cuda.Event()
     event.record()
-    return _Step(epoch, iteration, samples, host, event)
+    return host, event
 
 
 def _name(sample) -> str:

@@ -5,9 +5,11 @@ import signal
 import torch.distributed as dist
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import tensor
 
+from mgca_mm.engine.loops import VALIDATED
 from mgca_mm.registry import HOOKS
 
 from .checkpoint import SafeCheckpointHook
@@ -37,18 +39,23 @@ class TerminationHook(Hook):
             self._group = dist.new_group(backend="gloo")
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Save and exit if asked to."""
-        if not self._any_asked():
+        """Save and exit if asked to, not while gradients wait for their step: a checkpoint does not hold them."""
+        wrapper = runner.optim_wrapper
+        accumulates = isinstance(wrapper, OptimWrapper) and not wrapper.should_update()
+        if accumulates or not self._any_asked():
             return
-        hook = next((hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook)), None)
-        if hook is not None:
+        for hook in _checkpoint_hooks(runner):
             hook.save_now(runner)
-        self._exit(runner)
+        self._exit(runner, runner.iter + 1)
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Exit if asked to; the epoch before the validation is saved already."""
-        if self._any_asked():
-            self._exit(runner)
+        """Save and exit if asked to; the validation is made up for after the run is resumed."""
+        if not self._any_asked():
+            return
+        runner.message_hub.runtime_info.pop(VALIDATED, None)
+        for hook in _checkpoint_hooks(runner):
+            hook.save_between_epochs(runner)
+        self._exit(runner, runner.iter)
 
     def after_train(self, runner: Runner) -> None:
         """Listen no more."""
@@ -64,6 +71,10 @@ class TerminationHook(Hook):
         dist.all_reduce(asked, dist.ReduceOp.MAX, group=self._group)
         return bool(asked)
 
-    def _exit(self, runner: Runner) -> None:
-        runner.logger.warning(f"SIGTERM: the run ends after iteration {runner.iter + 1}; go on with --resume")
+    def _exit(self, runner: Runner, iterations: int) -> None:
+        runner.logger.warning(f"SIGTERM: the run ends after iteration {iterations}; go on with --resume")
         raise SystemExit(EXIT_CODE)
+
+
+def _checkpoint_hooks(runner: Runner) -> list[SafeCheckpointHook]:
+    return [hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook)][:1]
