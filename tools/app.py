@@ -18,6 +18,7 @@ os.environ.update(HF_HUB_OFFLINE="1", GRADIO_ANALYTICS_ENABLED="False")
 
 from mmengine.config import DictAction
 
+from mgca_mm.command_line import positive_int
 from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.errors import UserError, exit_on_user_error
 
@@ -30,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--data", help="prepared folder: its tokenizer, and pairs to choose from and search among")
     parser.add_argument("--split", default="test", choices=("train", "val", "test"), help="of the folder")
-    parser.add_argument("--max-images", type=int, default=2000, help="the first so many pairs (default: 2000)")
+    parser.add_argument("--max-images", type=positive_int, default=2000, help="the first so many pairs (default: 2000)")
     parser.add_argument("--index", type=Path, help="folder that keeps the pairs' embeddings for the next time")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--login", action="store_true", help="ask for a password, which is printed at the start")
@@ -63,17 +64,20 @@ def main() -> None:
         theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
         password = secrets.token_urlsafe(12) if args.login else None
         # Quietly: gradio would recommend a public link.
-        _, address, _ = page.launch(
-            quiet=True,
-            prevent_thread_lock=True,
-            server_name="127.0.0.1",
-            server_port=args.port,
-            share=False,
-            auth=("mgca", password) if password else None,
-            theme=theme,
-            max_file_size="512mb",
-            footer_links=[],
-        )
+        try:
+            _, address, _ = page.launch(
+                quiet=True,
+                prevent_thread_lock=True,
+                server_name="127.0.0.1",
+                server_port=args.port,
+                share=False,
+                auth=("mgca", password) if password else None,
+                theme=theme,
+                max_file_size="512mb",
+                footer_links=[],
+            )
+        except OSError as error:
+            raise UserError(f"Port {args.port} cannot be used: name another one by --port N.") from error
         print(f"The page is at {address} and can be opened on this machine only. Ctrl+C ends it.")
         if password:
             print(f"User: mgca   Password: {password}", flush=True)

@@ -11,6 +11,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from mgca_mm.command_line import positive_int
 from mgca_mm.engine.config import RANDOM
 from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.reproduction.grid import RESULT, Cell, Profile, cells_of, command_of, run_cell
@@ -38,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3, choices=(1, 2, 3), help="seeds from 42 on (default: 3)")
     parser.add_argument("--out", type=Path, default=Path("work_dirs/reproduce"), help="folder of runs and reports")
     parser.add_argument(
-        "--jobs", type=int, default=1, help="runs at a time, each with its share of the cores, or a GPU"
+        "--jobs", type=positive_int, default=1, help="runs at a time, each with its share of the cores, or a GPU"
     )
     parser.add_argument("--resume", action="store_true", help="keep the cells in --out that have a score")
     parser.add_argument("--dry-run", action="store_true", help="print the commands instead of running them")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
+from mgca_mm.command_line import positive_int
 from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.errors import UserError, exit_on_user_error
 
@@ -19,7 +20,7 @@ def parse_args() -> argparse.Namespace:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--out", type=Path, required=True, help="file to write: .png, .svg or .pdf")
     configured = argparse.ArgumentParser(add_help=False, parents=[common])
-    configured.add_argument("config", help="config of the pretraining")
+    configured.add_argument("config", help="config of the pretraining, a file or a name such as mgca/pretrain_vit")
     configured.add_argument(
         "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config"
     )
@@ -27,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     trained.add_argument("checkpoint", help="checkpoint of the pretraining")
     data = argparse.ArgumentParser(add_help=False)
     data.add_argument("--split", default="test", choices=("train", "val", "test"), help="of the config's data_root")
-    data.add_argument("--max-images", type=int, default=2000, help="the first so many images (default: 2000)")
+    data.add_argument("--max-images", type=positive_int, default=2000, help="the first so many images (default: 2000)")
 
     attention = figures.add_parser("attention", parents=[trained], help="which regions the words of a report look at")
     attention.add_argument("--image", help="JPEG, PNG or DICOM file (default: a pair of the config's test data)")
@@ -37,9 +38,9 @@ def parse_args() -> argparse.Namespace:
     embeddings = figures.add_parser("embeddings", parents=[trained, data], help="images in the plane")
     embeddings.add_argument("--method", choices=("tsne", "umap"), default="tsne")
     prototypes = figures.add_parser("prototypes", parents=[trained, data], help="images and words of the prototypes")
-    prototypes.add_argument("--count", type=int, default=6, help="how many prototypes (default: 6)")
+    prototypes.add_argument("--count", type=positive_int, default=6, help="how many prototypes (default: 6)")
     batch = figures.add_parser("batch", parents=[configured], help="a training batch after augmentation")
-    batch.add_argument("--count", type=int, default=8, help="how many pairs (default: 8)")
+    batch.add_argument("--count", type=positive_int, default=8, help="how many pairs (default: 8)")
     figures.add_parser("phantom", parents=[common], help="the phantom's findings")
     reproduce = figures.add_parser("reproduce", parents=[common], help="score against the share of the labels")
     reproduce.add_argument("report", type=Path, help="report.json, as tools/reproduce.py writes it")
@@ -50,6 +51,9 @@ def main() -> int:
     args = parse_args()
     keep_files_private()  # figures show radiographs and words of reports
     with exit_on_user_error():
+        from mgca_mm.visualization.style import require_place
+
+        require_place(args.out)
         print(globals()[f"draw_{args.figure}"](args))
     return 0
 
@@ -86,7 +90,7 @@ def draw_embeddings(args: argparse.Namespace) -> Path:
     prototypes = inferencer.prototypes()
     nearest = None if prototypes is None else (embeddings @ prototypes.T).argmax(dim=1).numpy()
     points = to_plane(embeddings.numpy(), args.method)
-    return draw(points, [pair.findings for pair in pairs], nearest, args.out)
+    return draw(points, [pair.finding for pair in pairs], nearest, args.out)
 
 
 def draw_prototypes(args: argparse.Namespace) -> Path:
@@ -147,6 +151,8 @@ def draw_phantom(args: argparse.Namespace) -> Path:
 def draw_reproduce(args: argparse.Namespace) -> Path:
     from mgca_mm.visualization.curves import plot_label_fractions
 
+    if not args.report.is_file():
+        raise UserError(f"{args.report} does not exist: python tools/reproduce.py GRID --out FOLDER makes it.")
     try:
         return plot_label_fractions(json.loads(args.report.read_text())["cells"], args.out)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,5 +1,6 @@
 # Phrases of MS-CXR with their boxes, on MIMIC-CXR's images prepared as data/mimic_cxr. Its images are of MIMIC's training
-# split for the most part: ann_file=train.json evaluates on them, and is fair only if they were not trained on.
+# split for the most part: test_dataloader.dataset.ann_file=train.json evaluates on them, and is fair only if they were not
+# trained on.
 _base_ = '../mgca/pretrain_vit.py'
 phrases = 'data/ms_cxr/MS_CXR_Local_Alignment_v1.1.0.csv'
 data_root = 'data/mimic_cxr'

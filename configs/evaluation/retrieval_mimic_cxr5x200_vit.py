@@ -1,6 +1,6 @@
 # 200 pairs of MIMIC-CXR for each of five labels, all others negative or not mentioned (No Finding aside): precision@k
-# between images and reports. The test split may have fewer; the log tells. ann_file='train.json' has enough, but only a
-# model that was not trained on it is judged fairly.
+# between images and reports. The test split may have fewer; the log tells. test_dataloader.dataset.ann_file=train.json has
+# enough, but only a model that was not trained on it is judged fairly.
 _base_ = '../mgca/pretrain_vit.py'
 classes = ['Atelectasis', 'Cardiomegaly', 'Consolidation', 'Edema', 'Pleural Effusion']
 test_pipeline = [

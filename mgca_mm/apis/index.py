@@ -67,9 +67,11 @@ class EmbeddingIndex:
             topk: How many; all, where there are fewer.
 
         Raises:
-            UserError: The index has none of this kind.
+            UserError: The index has none of this kind, or ``topk`` is below 1.
             ValueError: Queries are of another dimension than the index.
         """
+        if topk < 1:
+            raise UserError(f"topk must be at least 1, got {topk}")
         if not self.names(kind):
             raise UserError(f"The index holds no {kind}; it was made from {' and '.join(self._names) or 'nothing'}.")
         gallery = self._embeddings[kind]
@@ -87,7 +89,7 @@ class EmbeddingIndex:
         folder = Path(folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(folder / _EMBEDDINGS, save(self._embeddings, {_MODEL: self.model}))
-        write_atomically(folder / _NAMES, json.dumps(self._names, ensure_ascii=False).encode())
+        write_atomically(folder / _NAMES, json.dumps(self._names).encode())
         return folder
 
     @classmethod

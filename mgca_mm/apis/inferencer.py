@@ -16,8 +16,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor
 from tqdm import tqdm
 
-import mgca_mm
-from mgca_mm.datasets.preparation.reports import clean_phrase, report_sentences
+from mgca_mm.datasets.preparation.reports import clean_phrase, drop_section_names, report_sentences
 from mgca_mm.engine.config import load_config
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.validation import validate
@@ -25,7 +24,7 @@ from mgca_mm.errors import UserError
 from mgca_mm.models import PrototypeAlignment
 from mgca_mm.models.grounding import phrase_maps
 from mgca_mm.models.prompted import mean_embedding
-from mgca_mm.models.prompts import NORMAL, TEMPLATES, make_prompts
+from mgca_mm.models.prompts import NORMAL, make_prompts
 from mgca_mm.models.zero_shot import presence
 from mgca_mm.registry import MODELS, TRANSFORMS
 from mgca_mm.structures import ImageFeatures, TextFeatures
@@ -70,8 +69,10 @@ class RadiographInferencer:
         batch_size: int = 32,
         show_progress: bool = True,
     ):
-        cfg = load_config(str(_find_config(config)), cfg_options)
+        cfg = load_config(str(config), cfg_options)
         validate(cfg)
+        if batch_size < 1:
+            raise UserError(f"batch_size must be at least 1, got {batch_size}")
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.batch_size = batch_size
         self.show_progress = show_progress
@@ -180,8 +181,8 @@ class RadiographInferencer:
     def zero_shot(
         self,
         images: ImageInput | Iterable[ImageInput],
-        findings: Sequence[str] | Mapping[str, Sequence[Sequence[str]]],
-        templates: Mapping[str, Sequence[str]] = TEMPLATES,
+        findings: str | Sequence[str] | Mapping[str, Sequence[Sequence[str]]],
+        templates: Mapping[str, Sequence[str]] | None = None,
         temperature: float = 0.1,
     ) -> Tensor:
         """Score findings without training for them: is an image nearer to "there is …" or to "there is no …"?
@@ -190,12 +191,18 @@ class RadiographInferencer:
             images: N images, as in :meth:`embed_images`.
             findings: C names, those of CheXpert or any phrase; or name → phrases that say it is there, and phrases
                 that say it is not.
-            templates: ``present`` and ``absent``: sentences with ``{}`` for the name.
+            templates: ``present`` and ``absent``: sentences with ``{}`` for the name. None: see
+                :func:`mgca_mm.models.prompts.make_prompts`.
             temperature: That of the softmax over the two.
 
         Returns:
             (N, C) scores from 0 to 1. They rank images; they are no probabilities of disease.
+
+        Raises:
+            UserError: An image cannot be read, a finding has no sentences, or the temperature is not positive.
         """
+        if not temperature > 0:
+            raise UserError(f"temperature must be above 0, got {temperature}")
         prompts = make_prompts(findings, templates)
         present, absent = (
             torch.stack([mean_embedding(self._embed_cleaned(phrases)) for phrases in side])
@@ -307,10 +314,12 @@ class RadiographInferencer:
 def clean_report(text: str, number: int = 0) -> str:
     """A report's impression and findings, or a phrase, as the text encoder was trained on them.
 
+    A sentence of one word is dropped, as in the preparation; a text of nothing else is kept as a phrase.
+
     Raises:
         UserError: It has no words; the message has its number and nothing of its text.
     """
-    cleaned = " ".join(report_sentences(text)) or clean_phrase(text)
+    cleaned = " ".join(report_sentences(text)) or clean_phrase(drop_section_names(text))
     if not cleaned:
         raise UserError(f"report {number}: there are no words in it")
     return cleaned
@@ -345,14 +354,3 @@ def _single(image: ImageInput) -> NamedImage:
     if len(named) > 1:
         raise UserError(f"Give one image, not {len(named)}.")
     return named[0]
-
-
-def _find_config(config: str | Path) -> Path:
-    """A config file, or the one of this name among those that are installed with the package."""
-    path = Path(config)
-    if path.suffix == ".py":
-        return path
-    found = Path(mgca_mm.__file__).parent / ".mim" / "configs" / f"{config}.py"
-    if not found.is_file():
-        raise UserError(f"There is no config '{config}': give a file, or a name such as mgca/pretrain_vit.")
-    return found

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mgca_mm.datasets.dicom import is_dicom
 from mgca_mm.datasets.radiograph import read_radiograph
 from mgca_mm.errors import UserError
 
@@ -40,9 +41,9 @@ def list_images(inputs: ImageInput | Iterable[ImageInput]) -> list[NamedImage]:
     """Name each image.
 
     Args:
-        inputs: A JPEG, PNG or DICOM file; a folder, of which every such file counts, also in folders below, in the
-            order of their names; grey levels (H, W) or colours (H, W, 3), uint8; an image that has a name already, as
-            those of :func:`mgca_mm.apis.prepared.load_pairs`; or several of these.
+        inputs: A JPEG, PNG or DICOM file; a folder, of which every such file counts, DICOM of any name, also in folders
+            below, in the order of their names; grey levels (H, W) or colours (H, W, 3), uint8; an image that has a name
+            already, as those of :func:`mgca_mm.apis.prepared.load_pairs`; or several of these.
 
     Raises:
         UserError: A file or folder does not exist, a folder holds no image, an array is no image, or there is nothing.
@@ -69,10 +70,20 @@ def _images_of(entry: ImageInput, number: int) -> Iterator[NamedImage]:
             raise UserError(f"{path}: no such image file or folder")
         yield NamedImage(str(path), path)
         return
-    files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in _SUFFIXES and file.is_file()]
+    files = [file for file in sorted(path.rglob("*")) if _is_image(file)]
     if not files:
-        raise UserError(f"{path}: the folder holds no {', '.join(_SUFFIXES)} file")
+        raise UserError(f"{path}: the folder holds no {', '.join(_SUFFIXES)} file and no DICOM file of another name")
     yield from (NamedImage(str(file), file) for file in files)
+
+
+def _is_image(file: Path) -> bool:
+    """By its name, or a DICOM file whose name tells nothing, as archives write them; no file of a file system's own."""
+    if file.name.startswith(".") or file.name.upper() == "DICOMDIR" or not file.is_file():
+        return False
+    if file.suffix.lower() in _SUFFIXES:
+        return True
+    with file.open("rb") as content:
+        return is_dicom(content.read(132))
 
 
 def _grey(image: np.ndarray, number: int) -> np.ndarray:

@@ -78,8 +78,8 @@ class Explorer:
             raise UserError("Drop a radiograph first: a JPEG, PNG or DICOM file.")
         if not (report or "").strip():
             raise UserError("Write what the radiograph shows: the report is empty.")
-        require_grey(Path(file))
         pixels = self.inferencer.read(file)
+        require_grey(Path(file))
         try:
             grounding = self.inferencer.attend(pixels, report)
             message = "Click a word to see where it looks, or a place in the image to see its words."
@@ -126,7 +126,7 @@ class Explorer:
 
     def _make_index(self, folder: Path | None) -> EmbeddingIndex:
         reports = [pair.report for pair in self.pairs]
-        if folder is not None and folder.is_dir():
+        if folder is not None and folder.is_dir() and any(folder.iterdir()):
             index = EmbeddingIndex.load(folder)
             self.inferencer.require_own(index)
             for kind, names in (("images", self.images), ("reports", dict.fromkeys(reports))):
@@ -197,13 +197,19 @@ def build_page(explorer: Explorer) -> gr.Blocks:
 def require_grey(file: Path) -> None:
     """Refuse photographs in colour; DICOM files say themselves what they are.
 
+    Args:
+        file: One that the reader has taken.
+
     Raises:
         UserError: The picture is in colour.
     """
     data = np.fromfile(file, np.uint8)
-    if not len(data) or is_dicom(data[:4096].tobytes()) or file.stat().st_size > 2**26:
-        return  # what cannot be read is told by the reader
-    picture = cv2.imdecode(data, cv2.IMREAD_REDUCED_COLOR_8)
+    if is_dicom(data[:132].tobytes()):
+        return
+    try:
+        picture = cv2.imdecode(data, cv2.IMREAD_REDUCED_COLOR_8)
+    except cv2.error:  # too small to be reduced, or larger than OpenCV decodes
+        picture = None
     if picture is not None:
         difference = np.abs(np.diff(picture.astype(int), axis=2)).mean()
         if difference > _COLOUR:
@@ -213,4 +219,5 @@ def require_grey(file: Path) -> None:
 def _shrink(pixels: np.ndarray) -> np.ndarray:
     scale = _LONG_SIDE / max(pixels.shape)
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=interpolation)
+    height, width = (max(1, round(length * scale)) for length in pixels.shape)
+    return cv2.resize(pixels, (width, height), interpolation=interpolation)

@@ -10,6 +10,8 @@ from mgca_mm.errors import UserError
 
 from .inputs import NamedImage
 
+_GROUPS = ("Lung Opacity", "Enlarged Cardiomediastinum")  # of CheXpert's hierarchy (Irvin et al. 2019, Figure 1)
+
 
 class Pair(NamedTuple):
     """One image and what is known of it.
@@ -17,12 +19,13 @@ class Pair(NamedTuple):
     Attributes:
         image: The image, read when it is needed; its name is the image's id.
         report: Cleaned report.
-        findings: Names of its positive labels.
+        finding: The only one of its labels that is positive, with none uncertain; None if there is no such. A label
+            that names a group of others counts where none of these is there.
     """
 
     image: NamedImage
     report: str
-    findings: tuple[str, ...]
+    finding: str | None
 
 
 def load_pairs(data_root: str | Path, split: str = "test") -> list[Pair]:
@@ -42,7 +45,13 @@ def load_pairs(data_root: str | Path, split: str = "test") -> list[Pair]:
     pairs = []
     for row in rows:
         source = stores[row["image_store"]][row["image_index"]] if "image_store" in row else Path(row["img_path"])
-        labels = row.get("labels") or []
-        findings = tuple(name for name, label in zip(classes, labels, strict=False) if label == 1)
-        pairs.append(Pair(NamedImage(row["image_id"], source), " ".join(row["report"]), findings))
+        labels = {name: label for name, label in zip(classes, row.get("labels") or [], strict=False) if label}
+        report = row["report"] if isinstance(row["report"], str) else " ".join(row["report"])
+        pairs.append(Pair(NamedImage(row["image_id"], source), report, _only_finding(labels)))
     return pairs
+
+
+def _only_finding(labels: dict[str, int]) -> str | None:
+    """Of the labels that are positive (1) or uncertain (-1)."""
+    narrow = {name: label for name, label in labels.items() if name not in _GROUPS} or labels
+    return next(iter(narrow)) if list(narrow.values()) == [1] else None

@@ -84,6 +84,8 @@ class PhraseGroundingDataset(StrictDataset):
         x, y, width, height, columns, rows = (
             require_real(row, name, self.phrases, line) for name in ("x", "y", "w", "h", "image_width", "image_height")
         )
+        if min(columns, rows) < 1:
+            raise UserError(f"{self.phrases}, line {line}: the image has no pixels (image_width, image_height)")
         left, top, right, bottom = x, y, columns - (x + width), rows - (y + height)
         if min(width, height) <= 0 or min(left, top, right, bottom) < -_ROUNDING:
             raise UserError(f"{self.phrases}, line {line}: the box is empty or not within the image")

@@ -65,7 +65,10 @@ def keep_single_class(
 
     Raises:
         UserError: The file lacks one of the labels, or no image shows one of the classes alone.
+        ValueError: ``per_class`` is below 1.
     """
+    if per_class < 1:
+        raise ValueError(f"per_class must be at least 1, got {per_class}")
     columns = label_columns(classes, metainfo, ann_file)
     overlooked = {metainfo["classes"].index(name) for name in ("No Finding",) if name in metainfo["classes"]}
     if groups:

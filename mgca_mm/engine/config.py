@@ -6,6 +6,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+import mgca_mm
 from mgca_mm.datasets.image_report import require_prepared
 from mgca_mm.datasets.preparation.tokenizer import load_tokenizer
 from mgca_mm.errors import UserError
@@ -17,6 +18,23 @@ VARIABLES = ("data_root", "text_model", "image_init", "phrases")
 RANDOM = "random"
 
 
+def find_config(name: str) -> Path:
+    """A config file, or the one of this name, such as ``mgca/pretrain_vit``, that is installed with the package.
+
+    Raises:
+        UserError: There is none.
+    """
+    path = Path(name)
+    installed = Path(mgca_mm.__file__).parent / ".mim" / "configs" / f"{name}.py"
+    for found in (path, installed):
+        if found.is_file():
+            return found
+    raise UserError(
+        f"Config '{name}' does not exist; give a file, or a name such as mgca/pretrain_vit.\n"
+        "The configs stand in configs/."
+    )
+
+
 def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
     """Read a config file and apply ``--cfg-options``.
 
@@ -24,7 +42,7 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
     leaves the image encoder to its own initialisation.
 
     Args:
-        filename: Config file.
+        filename: Config file, or the name of one that is installed.
         options: Dotted key → value.
 
     Returns:
@@ -33,10 +51,9 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
     Raises:
         UserError: If the file does not exist or cannot be read, or an option names nothing.
     """
-    if not Path(filename).is_file():
-        raise UserError(f"Config '{filename}' does not exist; the configs stand in configs/.")
+    path = find_config(filename)
     try:
-        cfg = Config.fromfile(filename)
+        cfg = Config.fromfile(path)
     except UserError:
         raise
     except Exception as error:  # a config is Python, and can fail in any way that Python can

@@ -56,7 +56,8 @@ class ClassRetrieval(BaseMetric):
     ``i2i_P@k``: image → images, itself left out; ``i2t_P@k`` and ``t2i_P@k``: image → reports and report → images,
     where reports are embedded; ``q2i_P@k``: the sentences of a class → images, where the model scores classes
     (:class:`mgca_mm.models.ZeroShotClassifier`). Each sample needs ``gt_label``, one index, and ``image_embedding``.
-    Where fewer than k can be found, all that can be are counted.
+    Where fewer than k can be found, all that can be are counted; a class with fewer than k images cannot reach 100.
+    Classes without images are no queries.
 
     Args:
         topk: The k.
@@ -89,7 +90,9 @@ class ClassRetrieval(BaseMetric):
             found["t2i"] = precision_at(reports @ images.T, same, self.topk)
         if "pred_score" in columns:
             queries = columns["pred_score"].T  # (C, N)
-            found["q2i"] = precision_at(queries, torch.arange(len(queries))[:, None] == labels, self.topk)
+            match = torch.arange(len(queries))[:, None] == labels
+            has_images = match.any(dim=1)  # a class without any can only be searched in vain
+            found["q2i"] = precision_at(queries[has_images], match[has_images], self.topk)
         return {f"{name}_P@{k}": value for name, values in found.items() for k, value in values.items()}
 
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, ImageReportSample, TextFeatures
 
@@ -38,6 +39,9 @@ def phrase_maps(model: ImageReportPretrainer, images: Tensor, directions: Tensor
 
     Returns:
         (B, 56 · 56) from 0 to 1, row by row over the square that the model sees.
+
+    Raises:
+        UserError: The image encoder's regions make no square.
     """
     with torch.enable_grad():
         images = images.detach().clone().requires_grad_(True)
@@ -48,6 +52,8 @@ def phrase_maps(model: ImageReportPretrainer, images: Tensor, directions: Tensor
     regions = watched[-1].detach()
     coarse = (by_region.clamp(min=0) * regions).sum(dim=-1).clamp(min=0)  # (B, S)
     side = math.isqrt(coarse.shape[1])
+    if side * side != coarse.shape[1]:
+        raise UserError(f"The image encoder has {coarse.shape[1]} regions, which make no square: no map can be drawn.")
     coarse = F.interpolate(coarse.view(-1, 1, side, side).float(), size=(_SIDE, _SIDE), mode="bilinear")
     fine = F.adaptive_avg_pool2d(by_pixel.abs().sum(dim=1, keepdim=True).float(), _SIDE)
     return (_scale(coarse) * _scale(_blur(fine))).flatten(1)

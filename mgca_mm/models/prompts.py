@@ -27,41 +27,54 @@ _PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("no cardiomegaly", "heart size is normal", "the cardiac silhouette is not enlarged"),
     ),
 }
-_NAMES = {"Edema": "pulmonary edema", "Lung Lesion": "pulmonary nodule", "Support Devices": "support device"}
+_NAMES = {"edema": "pulmonary edema", "lung lesion": "pulmonary nodule", "support devices": "support device"}
 
 Prompts = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
 
 
 def make_prompts(
-    findings: Sequence[str] | Mapping[str, Sequence[Sequence[str]]],
-    templates: Mapping[str, Sequence[str]] = TEMPLATES,
+    findings: str | Sequence[str] | Mapping[str, Sequence[str | Sequence[str]]],
+    templates: Mapping[str, str | Sequence[str]] | None = None,
 ) -> Prompts:
     """Sentences for and against each finding, cleaned as reports are.
 
     Args:
-        findings: Names, of which some of CheXpert's have sentences of their own; or name → (sentences for, sentences
-            against).
-        templates: ``present`` and ``absent``: sentences with ``{}`` where the name goes in lower case.
+        findings: Names, in any case; or name → (sentences for, sentences against).
+        templates: ``present`` and ``absent``: sentences with ``{}`` where the name goes. None: :data:`TEMPLATES`, but
+            for names of CheXpert that no report has so, which have sentences of their own ("No Finding" always has).
 
     Returns:
         Name → sentences for, sentences against.
 
     Raises:
-        UserError: There is no finding, or none of a finding's sentences has words.
+        UserError: There is no finding, a template is none, or one of a finding's sides has no words.
     """
     if not isinstance(findings, Mapping):
-        findings = {name: _PHRASES.get(name) or _fill(name, templates) for name in findings}
+        own = {name.lower(): sides for name, sides in _PHRASES.items() if templates is None or name == "No Finding"}
+        filled = TEMPLATES if templates is None else templates
+        findings = {name: own.get(name.lower()) or _fill(name, filled) for name in _listed(findings)}
     if not findings:
         raise UserError("There is no finding to score: give names, such as 'Pleural Effusion'.")
     prompts = {}
     for name, sides in findings.items():
-        cleaned = tuple(tuple(phrase for phrase in map(clean_phrase, side) if phrase) for side in sides)
+        sides = () if isinstance(sides, str) else sides
+        cleaned = tuple(tuple(phrase for phrase in map(clean_phrase, _listed(side)) if phrase) for side in sides)
         if len(cleaned) != 2 or not all(cleaned):
             raise UserError(f"Finding '{name}' needs sentences that say it is there, and others that say it is not.")
         prompts[name] = cleaned
     return prompts
 
 
-def _fill(name: str, templates: Mapping[str, Sequence[str]]) -> tuple[tuple[str, ...], ...]:
-    words = _NAMES.get(name, name)
-    return tuple(tuple(template.format(words) for template in templates[side]) for side in ("present", "absent"))
+def _fill(name: str, templates: Mapping[str, str | Sequence[str]]) -> tuple[tuple[str, ...], ...]:
+    words = _NAMES.get(name.lower(), name)
+    if set(templates) != {"present", "absent"}:
+        raise UserError("templates need two entries, 'present' and 'absent', each with sentences.")
+    sides = tuple(_listed(templates[side]) for side in ("present", "absent"))
+    for template in (template for side in sides for template in side):
+        if template.count("{}") != 1 or template.count("{") != 1 or template.count("}") != 1:
+            raise UserError(f"Template '{template}' needs one {{}}, where the name of the finding goes.")
+    return tuple(tuple(template.format(words) for template in side) for side in sides)
+
+
+def _listed(texts: str | Sequence[str]) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) else tuple(texts)

@@ -118,5 +118,9 @@ def plot_label_fractions(cells: Sequence[Mapping], path: Path, settings: Sequenc
         place.grid(alpha=0.3)
     for place in axes.flat[len(keys) :]:
         place.set_axis_off()
-    axes.flat[0].legend(fontsize=8)
+    named = {}
+    for place in axes.flat:
+        for handle, label in zip(*place.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    axes.flat[0].legend(named.values(), named.keys(), fontsize=8)
     return save(figure, path)

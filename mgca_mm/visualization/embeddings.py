@@ -40,7 +40,7 @@ def to_plane(embeddings: np.ndarray, method: str = "tsne", seed: int = 0) -> np.
 
 def draw_embeddings(
     points: np.ndarray,
-    findings: Sequence[Sequence[str]],
+    findings: Sequence[str | None],
     prototypes: np.ndarray | None,
     path: str | Path,
 ) -> Path:
@@ -48,7 +48,7 @@ def draw_embeddings(
 
     Args:
         points: (N, 2).
-        findings: Positive labels of each image; an image with several or none is grey.
+        findings: The only finding of each image; None, of several or none, is grey.
         prototypes: (N,) nearest prototype of each; None: the model has none, and one panel is drawn.
         path: File to write.
 
@@ -57,8 +57,7 @@ def draw_embeddings(
     """
     panels = 1 if prototypes is None else 2
     figure, axes = plt.subplots(1, panels, figsize=(6.5 * panels, 5.6), layout="constrained", squeeze=False)
-    single = [found[0] if len(found) == 1 else None for found in findings]
-    _scatter(axes[0, 0], points, single, "several findings, none, or a rarer one", "By the only finding of the image")
+    _scatter(axes[0, 0], points, findings, "several findings, none, or a rarer one", "By the only finding of the image")
     if prototypes is not None:
         names = [f"prototype {number}" for number in prototypes]
         _scatter(axes[0, 1], points, names, "other prototypes", "By the nearest prototype")

@@ -23,14 +23,27 @@ def save(figure: Figure, path: str | Path) -> Path:
     """Write a figure as its ending says, and close it.
 
     Raises:
-        UserError: The ending is none of png, svg and pdf.
+        UserError: As :func:`require_place`.
+    """
+    path = require_place(path)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+    return path
+
+
+def require_place(path: str | Path) -> Path:
+    """The file that a figure is to be written to; its folder is made.
+
+    Raises:
+        UserError: The ending is none of png, svg and pdf, or the folder cannot be made.
     """
     path = Path(path)
     if path.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise UserError(f"{path}: a figure is written as .png, .svg or .pdf")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: its folder cannot be made ({error.strerror})") from error
     return path
 
 

@@ -1,6 +1,7 @@
 """The inferencer against the model run by hand, on every kind of input."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,7 +11,9 @@ from mmengine.dataset import default_collate
 
 from mgca_mm.apis import EmbeddingIndex, RadiographInferencer, config_beside
 from mgca_mm.apis.inferencer import clean_report
+from mgca_mm.apis.inputs import list_images
 from mgca_mm.apis.prepared import load_pairs
+from mgca_mm.datasets.phantom.layouts import LAYOUTS, Options
 from mgca_mm.engine.config import load_config
 from mgca_mm.errors import UserError
 from mgca_mm.registry import DATASETS
@@ -72,6 +75,10 @@ def test_similarity(inferencer, picture):
 def test_cleaning():
     assert clean_report(REPORT) == "left effusion there is a small left pleural effusion no pneumothorax"
     assert clean_report("Pneumonia") == "pneumonia"
+    assert clean_report("FINDINGS: Pneumonia.\nIMPRESSION:\nEffusion.") == "pneumonia effusion"
+    for names_only in ("FINDINGS:", "IMPRESSION"):
+        with pytest.raises(UserError, match="no words"):
+            clean_report(names_only)
     with pytest.raises(UserError, match="report 3") as error:
         clean_report("?!  …", 3)
     assert "?!" not in str(error.value)
@@ -97,6 +104,29 @@ def test_one_report_and_none(inferencer):
     for call in (inferencer.embed_reports, lambda reports: inferencer.build_index(reports=reports)):
         with pytest.raises(UserError, match="no report"):
             call([])
+
+
+def test_folders_of_archives(tmp_path):
+    """DICOM files have names without an ending, or ids with dots; an index and hidden files lie beside them."""
+    LAYOUTS["rsna_pneumonia"](tmp_path / "raw", Options(patients=1, seed=0), progress=False)
+    dicom = next((tmp_path / "raw").rglob("*.dcm")).read_bytes()
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    for name in ("IM000001", "1.2.840.10008.5", "DICOMDIR", "._IM000001", "._x.png"):
+        (folder / name).write_bytes(dicom)
+    (folder / "notes.txt").write_text("nothing")
+    assert [Path(image.name).name for image in list_images(folder)] == ["1.2.840.10008.5", "IM000001"]
+
+
+@pytest.mark.parametrize("wrong", [dict(batch_size=0), dict(topk=0), dict(temperature=0.0)], ids=str)
+def test_numbers_that_are_none(wrong, inferencer, weights, options, picture):
+    with pytest.raises(UserError, match=next(iter(wrong))):
+        if "batch_size" in wrong:
+            RadiographInferencer("quickstart/pretrain_resnet18", weights, cfg_options=options, **wrong)
+        elif "topk" in wrong:
+            inferencer.retrieve(inferencer.build_index(picture), "images", images=picture, **wrong)
+        else:
+            inferencer.zero_shot(picture, "Edema", **wrong)
 
 
 def test_empty_folder_and_broken_file(inferencer, tmp_path):
@@ -215,7 +245,7 @@ def test_a_writer_of_reports_embeds_none(options, tmp_path, picture):
 def test_config_by_name_and_beside(weights, options, tmp_path):
     by_name = RadiographInferencer("quickstart/pretrain_resnet18", weights, cfg_options=options, device="cpu")
     assert by_name.frame.square == 128 and by_name.frame.crop == 112
-    with pytest.raises(UserError, match="no config 'mgca/none'"):
+    with pytest.raises(UserError, match="Config 'mgca/none' does not exist"):
         RadiographInferencer("mgca/none", weights)
     (tmp_path / "run.py").write_text("a = 1")
     assert config_beside(tmp_path / "epoch_1.pth") == tmp_path / "run.py"
@@ -235,8 +265,6 @@ def test_real_radiographs_of_all_formats(inferencer):
 
 
 def test_dicom(inferencer, tmp_path):
-    from mgca_mm.datasets.phantom.layouts import LAYOUTS, Options
-
     LAYOUTS["rsna_pneumonia"](tmp_path / "raw", Options(patients=2, seed=0), progress=False)
     files = sorted((tmp_path / "raw").rglob("*.dcm"))
     assert inferencer.embed_images(tmp_path / "raw").shape == (len(files), 128)

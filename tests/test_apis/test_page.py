@@ -67,6 +67,18 @@ def test_index_is_kept(inferencer, options, tmp_path, monkeypatch):
         Explorer(inferencer, changed, tmp_path / "index")
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 2000)])
+def test_small_and_thin_pictures(explorer, shape, tmp_path):
+    cv2.imwrite(str(tmp_path / "x.png"), np.full(shape, 90, np.uint8))
+    image = explorer.show(str(tmp_path / "x.png"), "effusion")[0]
+    assert max(image.shape) == 640 and min(image.shape) >= 1
+
+
+def test_an_index_folder_that_is_empty(inferencer, options, tmp_path):
+    assert Explorer(inferencer, load_pairs(options["data_root"])[:3], tmp_path).index.names("images")
+    assert (tmp_path / "names.json").is_file()
+
+
 def test_mistakes_are_told(explorer, radiograph, tmp_path):
     (tmp_path / "notes.png").write_text("this is no picture")
     colours = np.zeros((64, 64, 3), np.uint8)

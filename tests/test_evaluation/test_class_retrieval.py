@@ -43,3 +43,8 @@ def test_metric():
     found = metric.compute_metrics(metric.results)
     assert found["i2i_P@1"] == found["i2t_P@1"] == found["q2i_P@1"] == 100
     assert found["t2i_P@1"] == 75
+    for sample in samples:  # a class that no image has is no query
+        sample["pred_score"] = torch.cat([sample["pred_score"], torch.ones(1)])
+    metric.results.clear()
+    metric.process({}, samples)
+    assert metric.compute_metrics(metric.results)["q2i_P@1"] == 100

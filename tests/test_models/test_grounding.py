@@ -1,9 +1,12 @@
 """Heat maps of phrases, attention between words and regions, and zero-shot scores, by hand."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
+from mgca_mm.errors import UserError
 from mgca_mm.models import PhraseGrounder, ZeroShotClassifier
 from mgca_mm.models.grounding import phrase_maps
 from mgca_mm.models.prompts import NORMAL, make_prompts
@@ -31,6 +34,11 @@ DISTILLED = dict(  # timm pools it in forward(), so that forward_features() is c
     input_size=64,
     backbone=dict(type="mmpretrain.TIMMBackbone", model_name="deit_tiny_distilled_patch16_224", img_size=64),
 )
+MAPPED = dict(  # has [CLS], which it does not hand out: the mean of the map is the global feature
+    type="mgca_mm.ImageEncoder",
+    input_size=64,
+    backbone=dict(type="mmpretrain.VisionTransformer", arch="deit-t", img_size=64, patch_size=16, out_type="featmap"),
+)
 WELDON = dict(pooling=dict(type="mgca_mm.WeldonPooling", num_regions=2))
 
 
@@ -47,6 +55,7 @@ WATCHED = {
     "timm_vit": (TIMM, 64),
     "swin": (POOLED, 64),
     "distilled": (DISTILLED, 64),
+    "vit_map": (MAPPED, 64),
     "resnet_weldon": ({**RESNET, **WELDON}, 64),
     "timm_vit_weldon": ({**TIMM, **WELDON}, 64),
     "distilled_weldon": ({**DISTILLED, **WELDON}, 64),
@@ -81,6 +90,22 @@ def test_maps_of_phrases(encoder, size):
     assert all(parameter.grad is None for parameter in model.parameters())
     one = phrase_maps(model, inputs["image"][1:2], phrases[1:2])  # an image's map is its own
     torch.testing.assert_close(one[0], maps[1], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("encoder", [RESNET, POOLED, MAPPED], ids=["resnet", "swin", "vit_map"])
+def test_what_is_watched_is_what_the_global_feature_is_made_of(encoder):
+    model = build(encoder)
+    with model.image_encoder.watch_regions() as watched:
+        found = model.image_encoder(small_batch(2, image_size=64)["image"])
+    torch.testing.assert_close(watched[0].mean(dim=1), found.global_feature)
+
+
+def test_regions_that_make_no_square(monkeypatch):
+    model = build(RESNET)
+    inputs = small_batch(2, image_size=64)
+    phrases = model.embed_reports(inputs).global_feature
+    with pytest.raises(UserError, match="2 regions, which make no square"):
+        phrase_maps(model, inputs["image"][..., :32], phrases)
 
 
 def seeing_one_corner():
@@ -183,6 +208,27 @@ def test_prompts():
     assert "no pulmonary edema" in prompts["Edema"][1]
     assert "the heart is enlarged" in prompts["Cardiomegaly"][0]
     assert "there is no rib notching" in prompts["Rib Notching"][1]
+    assert make_prompts(["edema"])["edema"] == prompts["Edema"]
+    assert make_prompts("Edema") == {"Edema": prompts["Edema"]}
+    own = make_prompts(["Cardiomegaly", "No Finding"], dict(present="{} here", absent=["{} gone", "without {}"]))
+    assert own["Cardiomegaly"] == (("cardiomegaly here",), ("cardiomegaly gone", "without cardiomegaly"))
+    assert "the lungs are clear" in own["No Finding"][0]
+    assert make_prompts({"x": ("there is x", "no x")}) == {"x": (("there is x",), ("no x",))}
+
+
+@pytest.mark.parametrize(
+    ("findings", "templates", "message"),
+    [
+        ({"x": "there is x"}, None, "'x' needs sentences"),
+        ({"x": (("there is x",), ("",))}, None, "'x' needs sentences"),
+        (["x"], dict(present=["there is"], absent=["no {}"]), "Template 'there is' needs one {}"),
+        (["x"], dict(present=["{0}"], absent=["no {}"]), "Template '{0}' needs one {}"),
+        (["x"], dict(present=["{}"]), "two entries"),
+    ],
+)
+def test_prompts_that_are_none(findings, templates, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        make_prompts(findings, templates)
 
 
 def test_nothing_is_compiled_for_a_look(prepared):

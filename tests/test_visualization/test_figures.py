@@ -9,7 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from mgca_mm.apis.prepared import _only_finding
 from mgca_mm.errors import UserError
+from mgca_mm.visualization import curves
 from mgca_mm.visualization.attention import Grounding, attention_figure, blend, weightiest
 from mgca_mm.visualization.curves import plot_label_fractions
 from mgca_mm.visualization.embeddings import to_plane
@@ -88,7 +90,10 @@ def test_batch_phantom_and_reproduce(draw, options, tmp_path):  # noqa: F811
     assert draw("reproduce", tmp_path / "report.json", "--out", out)[0] == 0
     require_picture(out)
     (tmp_path / "report.json").write_text("{}")
-    assert draw("reproduce", tmp_path / "report.json", "--out", out)[0] == 2
+    status, errors = draw("reproduce", tmp_path / "report.json", "--out", out)
+    assert status == 2 and "is not a report.json" in errors
+    status, errors = draw("reproduce", tmp_path / "none.json", "--out", out)
+    assert status == 2 and "tools/reproduce.py" in errors and "does not exist" in errors
     with pytest.raises(UserError, match="no cell"):
         plot_label_fractions([], tmp_path / "x.png")
 
@@ -106,6 +111,48 @@ def test_mistakes(draw, words, message, weights, options, tmp_path):  # noqa: F8
     status, errors = draw("attention", CONFIG, weights, "--out", tmp_path / "x.png", *words, *data)
     assert status == 2
     assert message in errors
+
+
+def test_every_line_is_in_the_legend(tmp_path, monkeypatch):
+    """Also one that the first panel does not have."""
+    cells = [
+        dict(setting=setting, title=setting, encoder=encoder, init="mgca", percent=1, mean=50.0, sd=None)
+        for setting, encoder in (("a", "vit"), ("b", "vit"), ("b", "resnet50"))
+    ]
+    found = {}
+    monkeypatch.setattr(
+        curves, "save", lambda figure, path: found.update(legend=figure.axes[0].get_legend().get_texts())
+    )
+    plot_label_fractions(cells, tmp_path / "x.png")
+    assert [text.get_text() for text in found["legend"]] == ["mgca, vit", "mgca, resnet50"]
+
+
+@pytest.mark.parametrize("words", [["--count", "0"], ["--count", "-1"], ["--count", "x"]], ids=str)
+def test_counts(draw, words, tmp_path):
+    status, errors = draw("batch", CONFIG, "--out", tmp_path / "x.png", *words)
+    assert status == 2 and "must be a whole number of at least 1" in errors
+
+
+def test_a_place_that_cannot_be_is_told_first(draw, tmp_path):
+    (tmp_path / "file").write_text("")
+    status, errors = draw("phantom", "--out", tmp_path / "file" / "x.png")
+    assert status == 2 and "its folder cannot be made" in errors
+
+
+@pytest.mark.parametrize(
+    ("labels", "finding"),
+    [
+        ({"Edema": 1}, "Edema"),
+        ({"Edema": 1, "Lung Opacity": 1}, "Edema"),
+        ({"Lung Opacity": 1}, "Lung Opacity"),
+        ({"Edema": 1, "Pneumonia": -1}, None),
+        ({"Edema": -1}, None),
+        ({"Edema": 1, "Pneumonia": 1}, None),
+        ({}, None),
+    ],
+)
+def test_the_only_finding_of_an_image(labels, finding):
+    assert _only_finding(labels) == finding
 
 
 def test_other_endings_are_refused(tmp_path):
@@ -165,7 +212,7 @@ def test_batch_shows_what_is_fed(method, draw, options, tmp_path, monkeypatch): 
         lambda images, captions, path: shown.update(images=images, captions=captions),
     )
     cfg = [f"data_root={options['data_root']}"]
-    config = ROOT / f"configs/quickstart/pretrain{method}_resnet18.py"
+    config = f"quickstart/pretrain{method}_resnet18"  # by its name
     if not method:  # the crop of the fast recipe
         cfg += ["model.data_preprocessor.crop_size=96"]
     status, errors = draw("batch", config, "--out", tmp_path / "x.png", "--count", 6, "--cfg-options", *cfg)

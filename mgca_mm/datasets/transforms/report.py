@@ -99,8 +99,10 @@ class TokenizeReport(BaseTransform):
         return [text[slice(*encoding.word_to_chars(word))] for word in order] + ["[SEP]"]
 
     def decode(self, input_ids: Tensor) -> list[str]:
-        """The texts of (N, T) pieces that this has tokenised, without the special ones."""
-        return self._loaded.batch_decode(input_ids, skip_special_tokens=True)
+        """The texts of (N, T) pieces that this has tokenised, without those that mark beginning, end and padding."""
+        tokenizer = self._loaded
+        marks = {tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id}
+        return [tokenizer.decode([piece for piece in pieces if piece not in marks]) for pieces in input_ids.tolist()]
 
     def _encode(self, results: dict) -> tuple[str, "BatchEncoding"]:
         if self._loaded is None:

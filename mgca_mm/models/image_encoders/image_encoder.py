@@ -74,12 +74,12 @@ class ImageEncoder(BaseModule):
         self._watch_output: Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]] | None = None
         self.pooling = None
         self.cls_attention = None
-        self.global_channels, self.token_channels, has_sequence = self._probe(input_size)
+        self.global_channels, self.token_channels, self._has_sequence = self._probe(input_size)
         if pooling is not None:
             self.pooling = MODELS.build({**pooling, "in_channels": self.global_channels})
             self.global_channels = self.pooling.out_channels
-        if token_weight == "cls_attention" or (token_weight is None and has_sequence and self.has_cls_token):
-            self.cls_attention = self._watch_cls_attention(has_sequence)
+        if token_weight == "cls_attention" or (token_weight is None and self._has_sequence and self.has_cls_token):
+            self.cls_attention = self._watch_cls_attention()
         if activation_checkpointing:
             checkpoint_blocks(_timm_or_own(self.backbone))
 
@@ -130,7 +130,7 @@ class ImageEncoder(BaseModule):
             watched.append(regions)
             return (torch.cat([tokens[:, : self.num_prefix_tokens], regions], dim=1), *args[1:]), kwargs
 
-        if self.has_cls_token and self.pooling is None:
+        if self._has_sequence and self.has_cls_token and self.pooling is None:
             attention = _last_attention(self.backbone)
             if attention is None:
                 raise UserError(
@@ -175,9 +175,9 @@ class ImageEncoder(BaseModule):
         tokens = regions[0]
         return ImageFeatures(global_feature, tokens, _uniform_weight(tokens))
 
-    def _watch_cls_attention(self, has_sequence: bool) -> ClsAttention:
-        attention = _last_attention(self.backbone)
-        if not has_sequence or not self.has_cls_token or attention is None or not ClsAttention.supports(attention):
+    def _watch_cls_attention(self) -> ClsAttention:
+        attention = _last_attention(self.backbone) if self._has_sequence and self.has_cls_token else None
+        if attention is None or not ClsAttention.supports(attention):
             raise TypeError(
                 f"{type(self.backbone).__name__} gives no [CLS] attention that could weight its tokens; "
                 "set image_encoder.token_weight='uniform'"
