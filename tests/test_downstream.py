@@ -211,7 +211,12 @@ def test_cached_features_give_the_result_of_the_loop(data, tmp_path):
     loop, loop_scores = train("loop", None)
     cached, cached_scores = train("cached", str(tmp_path / "features"))
     again, _ = train("again", str(tmp_path / "features"))
-    assert len(list((tmp_path / "features").iterdir())) == 2  # training and validation, encoded once
+    files = list((tmp_path / "features").iterdir())
+    assert len(files) == 2  # training and validation, encoded once
+    for file in files:  # a cache that is damaged is made again
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    mended, _ = train("mended", str(tmp_path / "features"))
+    assert all(torch.equal(cached[key], value) for key, value in mended.items())
     for key, value in loop.items():
         torch.testing.assert_close(cached[key], value, rtol=1e-4, atol=1e-6)
         assert torch.equal(cached[key], again[key]), key

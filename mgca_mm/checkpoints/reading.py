@@ -167,6 +167,9 @@ def _names_in_archive(path: str) -> list[str]:
             entry.file_size for entry in entries
         ) > os.path.getsize(path):
             raise CheckpointError(f"Checkpoint '{path}' is refused: its records are compressed or overlap.")
+        names = [entry.filename.lower() for entry in entries]
+        if len(set(names)) < len(names):  # of which torch may take another one than zipfile
+            raise CheckpointError(f"Checkpoint '{path}' is refused: two of its records have one name.")
         roots = {entry.filename.partition("/")[0] for entry in entries}
         if len(roots) != 1 or any(".." in entry.filename.split("/") for entry in entries):
             raise CheckpointError(f"Checkpoint '{path}' is refused: its records do not stand in one folder.")

@@ -1,11 +1,12 @@
 """Whether the values of a config suit the constructors that take them: type hints and a table of ranges."""
 
 import contextlib
+import difflib
 import inspect
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Union
 
 from torch.utils.data import DataLoader
@@ -13,16 +14,20 @@ from torch.utils.data import DataLoader
 # Smallest value of an argument, and whether that value itself is allowed. For our own classes and for what MMEngine's
 # runner takes; where another library has an argument of such a name, it means what it likes.
 RANGES: dict[str, tuple[float, bool]] = {
-    **dict.fromkeys(("temperature", "epsilon", "lr", "std"), (0, False)),
+    **dict.fromkeys(("temperature", "epsilon", "lr", "std", "eps", "start_factor", "max_norm"), (0, False)),
     **dict.fromkeys(("loss_weight", "weight_decay", "num_workers", "gamma", "focal_weight", "patience"), (0, True)),
     **dict.fromkeys(("num_epochs", "num_bootstrap", "scale", "degrees", "seed", "begin"), (0, True)),
-    **dict.fromkeys(("batch_size", "max_epochs", "max_iters", "val_interval"), (1, True)),
+    **dict.fromkeys(("val_begin", "timeout", "betas", "end_factor"), (0, True)),
+    **dict.fromkeys(("batch_size", "max_epochs", "max_iters", "val_interval", "interval", "max_in_a_row"), (1, True)),
+    **dict.fromkeys(("prefetch_factor", "accumulative_counts", "window_size", "per_class"), (1, True)),
     **dict.fromkeys(("embed_dims", "hidden_channels", "out_channels", "in_channels", "num_iterations"), (1, True)),
     **dict.fromkeys(("input_size", "resize_to", "crop_size", "size", "length_bucket", "chunk_size"), (1, True)),
-    **dict.fromkeys(("num_hidden_layers", "num_heads", "T_max", "end", "topk"), (1, True)),
+    **dict.fromkeys(("num_hidden_layers", "num_summed_layers", "num_heads", "T_max", "end", "topk"), (1, True)),
     "num_prototypes": (2, True),
     "max_length": (3, True),  # a word between [CLS] and [SEP]
 }
+# What an argument must be below.
+LIMITS: dict[str, float] = {"betas": 1}
 # torch's own hints do not resolve at run time.
 _LOADER_HINTS = {
     "batch_size": int | None,
@@ -105,7 +110,12 @@ def suits(value: Any, hint: Any) -> bool:
         items = isinstance(value, list | tuple)
         element = next((argument for argument in arguments if argument is not Ellipsis), None)
         uniform = kind is not tuple or len(set(arguments) - {Ellipsis}) == 1
-        return items and (element is None or not uniform or all(suits(item, element) for item in value))
+        fixed = kind is tuple and len(arguments) > 0 and Ellipsis not in arguments
+        return (
+            items
+            and (not fixed or len(value) == len(arguments))
+            and (element is None or not uniform or all(suits(item, element) for item in value))
+        )
     is_config = isinstance(value, Mapping) and "type" in value  # of the object that is asked for
     return is_config or isinstance(value, kind) if isinstance(kind, type) else True
 
@@ -115,7 +125,9 @@ def suits_roughly(value: Any, hint: Any) -> bool:
 
     More cannot be asked of other libraries' hints: nothing enforces them, and many are narrower than what is taken.
     """
-    return hint not in (int, float) or not isinstance(value, str)
+    kinds = typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
+    is_number = {int, float} & set(kinds) and not {str, Any} & set(kinds)
+    return not is_number or not isinstance(value, str)
 
 
 def suits_engine(value: Any, hint: Any) -> bool:
@@ -139,9 +151,17 @@ def violated_range(name: str, value: Any) -> str | None:
     """What a number must be, if it is not; None if it is or if the argument has no range."""
     values = value if isinstance(value, list | tuple) else [value]
     numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-    if name not in RANGES or not numbers:
+    if name not in RANGES or not (numbers or isinstance(value, str)):
         return None
     minimum, included = RANGES[name]
-    if all(math.isfinite(n) and (n > minimum or (included and n == minimum)) for n in numbers):
+    limit = LIMITS.get(name, math.inf)
+    if numbers and all(minimum <= n < limit and (included or n != minimum) for n in numbers):  # false of NaN, too
         return None
-    return f"must be a number {'of at least' if included else 'above'} {minimum:g}"
+    below = f" and below {limit:g}" if name in LIMITS else ""
+    return f"must be a number {'of at least' if included else 'above'} {minimum:g}{below}"
+
+
+def or_nearest(name: str, names: Iterable[str]) -> str:
+    """End of a sentence about an unknown name: the question whether the nearest one was meant, if any is near."""
+    nearest = difflib.get_close_matches(name, list(names), 1, cutoff=0.5)
+    return f"; did you mean '{nearest[0]}'?" if nearest else "."

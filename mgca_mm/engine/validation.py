@@ -12,12 +12,13 @@ from typing import Any
 import mmengine.registry as registries
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, Registry
-from mmengine.runner import Runner
+from mmengine.runner import Priority, Runner, get_priority
 from torch.utils.data import DataLoader
 
 from mgca_mm.errors import UserError
 
-from .arguments import describe, hints_of, parameters_of, suits, suits_engine, suits_roughly, violated_range
+from .arguments import describe, hints_of, or_nearest, parameters_of, suits, suits_engine, suits_roughly, violated_range
+from .sections import check_sections
 
 _ALL = [value for value in vars(registries).values() if isinstance(value, Registry)]
 # Where the types below a key are registered; other registries are asked after this one. First those of the runner.
@@ -32,6 +33,7 @@ _SECTIONS = {
     "val_cfg": registries.LOOPS,
     "test_cfg": registries.LOOPS,
     "visualizer": registries.VISUALIZERS,
+    "log_processor": registries.LOG_PROCESSORS,
 }
 _REGISTRY_OF = {
     "dataset": registries.DATASETS,
@@ -57,10 +59,10 @@ _TAKEN_OUT = {
 # Configs of layers, which MMCV and its descendants take apart in ways of their own; and functions looked up by name.
 _UNCHECKED = ("norm_cfg", "conv_cfg", "act_cfg", "upsample_cfg", "nms", "model_wrapper_cfg", "env_cfg")
 _LOADER = {"dataset", "sampler", "batch_sampler", "collate_fn", "worker_init_fn", "num_batch_per_epoch"}
-_OPEN = ("env_cfg.", "randomness.", "model.text_encoder.config.")  # what is in there is not the config's to say
+_OPEN = ("env_cfg.", "randomness.", "model.text_encoder.config.")  # validate() knows what can be in there
 _LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 _OURS = ("mgca_mm.", "mmengine.", "torch.optim")
-_RANGED = ("mgca_mm.", "mmengine.runner", "mmengine.optim", "torch.optim")
+_RANGED = ("mgca_mm.", "mmengine.runner", "mmengine.optim", "mmengine.hooks", "torch.optim")
 # What a class of another library does with its arguments, only that library knows: below it, a name must be nearly that
 # of another one to count as misspelt. These keys begin anew; all libraries of the ecosystem build them alike.
 _ALWAYS_BUILT = {"dataset", "pipeline", "backbone", "neck", "head", "bbox_head", "decode_head", "data_preprocessor"}
@@ -87,13 +89,13 @@ def validate(cfg: Config | Mapping[str, Any]) -> None:
     scope = cfg.get("default_scope") or "mmengine"
     try:
         importlib.import_module(f"{scope}.registry")
-    except ModuleNotFoundError as error:
+    except (ModuleNotFoundError, TypeError, ValueError) as error:  # the latter for what is no name
         raise UserError(f"Config key 'default_scope': '{scope}' is not installed.") from error
     with DefaultScope.overwrite_default_scope(scope):
         for key in run:
             if key in cfg and key not in ("cfg", *_UNCHECKED):
                 _check(_typed(key, cfg[key]), key, key, _SECTIONS.get(key, registries.MODELS), strict=True)
-        _check_text_model(cfg["model"])
+        check_sections(cfg)
 
 
 def require_known_options(cfg: Mapping[str, Any], options: Iterable[str]) -> None:
@@ -122,7 +124,7 @@ def require_known_options(cfg: Mapping[str, Any], options: Iterable[str]) -> Non
             if depth == 1 and option.startswith(_LOADERS):
                 known |= {*parameters_of(DataLoader)[0], *_LOADER}
             if name not in known and not option.startswith(_OPEN):
-                raise UserError(f"--cfg-options {option}: the config has no '{name}'{_or_nearest(name, known)}")
+                raise UserError(f"--cfg-options {option}: the config has no '{name}'{or_nearest(name, known)}")
             node = node.get(name)
             if node is None:
                 break
@@ -139,30 +141,9 @@ def _typed(key: str, node: Any) -> Any:
         "val_cfg": "ValLoop",
         "test_cfg": "TestLoop",
         "visualizer": "Visualizer",
+        "log_processor": "LogProcessor",
     }
     return {"type": defaults[key], **node} if key in defaults else node
-
-
-def _check_text_model(model: Mapping) -> None:
-    """Check the arguments of a randomly initialised text model, of which transformers takes any."""
-    encoder = model.get("text_encoder") or {}
-    config = encoder.get("config")
-    if encoder.get("type") not in ("TextEncoder", "mgca_mm.TextEncoder") or config is None:
-        return
-    from transformers import CONFIG_MAPPING, AutoConfig
-
-    path, name = "model.text_encoder.config", config.get("model_type")
-    if name not in CONFIG_MAPPING:
-        raise UserError(f"Config key '{path}.model_type': no model '{name}'{_or_nearest(str(name), CONFIG_MAPPING)}")
-    known = AutoConfig.for_model(name).to_dict()
-    for key, value in config.items():
-        if key not in known:
-            raise UserError(f"Config key '{path}.{key}': {name} has no such argument{_or_nearest(key, known)}")
-        default = known[key]
-        if isinstance(default, bool | int | float | str) and not suits(value, type(default)):
-            raise UserError(f"Config key '{path}.{key}' must be {describe(type(default))}, got {value!r:.60}.")
-        if type(default) is int and key.endswith(("size", "layers", "heads")) and value < 1:
-            raise UserError(f"Config key '{path}.{key}' must be a number of at least 1, got {value!r}.")
 
 
 def _check(node: Any, path: str, key: str, registry: Registry, strict: bool) -> None:
@@ -201,7 +182,7 @@ def _require_types(children: list[tuple[Any, Any]], path: str) -> None:
     typed = [str(name) for name, child in children if isinstance(child, Mapping) and "type" in child]
     for name, child in children:
         if typed and isinstance(child, Mapping) and "type" not in child:
-            raise UserError(f"Config key '{path}.{name}' has no type{_or_nearest(str(name), typed)}")
+            raise UserError(f"Config key '{path}.{name}' has no type{or_nearest(str(name), typed)}")
 
 
 def _constructor(node: Mapping, path: str, registry: Registry, strict: bool) -> Any:
@@ -214,7 +195,7 @@ def _constructor(node: Mapping, path: str, registry: Registry, strict: bool) -> 
     if not strict and not difflib.get_close_matches(name, names, 1, cutoff=_NEARLY):
         return None
     raise UserError(
-        f"Config key '{path}.type': '{name}' is not registered{_or_nearest(name, names)}\n"
+        f"Config key '{path}.type': '{name}' is not registered{or_nearest(name, names)}\n"
         "A class of your own needs custom_imports=dict(imports=['its.module'])."
     )
 
@@ -228,8 +209,13 @@ def _check_arguments(node: Mapping, path: str, constructor: Any, taken_out: set[
             continue
         if strict or difflib.get_close_matches(key, known, 1, cutoff=_NEARLY):
             name = getattr(constructor, "__name__", str(constructor))
-            raise UserError(f"Config key '{path}.{key}': {name} has no such argument{_or_nearest(key, known)}")
+            raise UserError(f"Config key '{path}.{key}': {name} has no such argument{or_nearest(key, known)}")
     _require_kinds(f"{path}.", given, constructor)
+    for key in _REGISTRY_OF.keys() & given.keys():
+        if isinstance(given[key], int | float):
+            raise UserError(f"Config key '{path}.{key}' must be a config, got {given[key]!r}.")
+    if "priority" in taken_out and "priority" in given:
+        _require_priority(f"{path}.priority", given["priority"])
     if constructor is DataLoader or _module(constructor).startswith(_RANGED):
         for key, value in given.items():
             requirement = violated_range(key, value)
@@ -240,7 +226,7 @@ def _check_arguments(node: Mapping, path: str, constructor: Any, taken_out: set[
 def _require_kinds(prefix: str, values: Mapping[str, Any], constructor: Any) -> None:
     hints = hints_of(constructor)
     module = _module(constructor)
-    if constructor in (Runner, DataLoader) or module.startswith("mgca_mm."):
+    if constructor in (Runner, DataLoader) or module.startswith(("mgca_mm.", "torch.optim")):
         fits = suits
     else:
         fits = suits_engine if module.startswith("mmengine.") else suits_roughly
@@ -249,6 +235,16 @@ def _require_kinds(prefix: str, values: Mapping[str, Any], constructor: Any) -> 
             raise UserError(
                 f"Config key '{prefix}{key}' must be {describe(hints[key])}, got {type(value).__name__} {value!r:.60}."
             )
+
+
+def _require_priority(path: str, value: Any) -> None:
+    try:
+        get_priority(value)
+    except (KeyError, TypeError, ValueError) as error:
+        names = ", ".join(priority.name for priority in Priority)
+        raise UserError(
+            f"Config key '{path}' must be a number of 0 to 100 or one of {names}, got {value!r}."
+        ) from error
 
 
 def _module(constructor: Any) -> str:
@@ -278,8 +274,3 @@ def _names() -> Iterator[str]:
                 yield f"{scope}.{name}"
                 if scope == current:
                     yield name
-
-
-def _or_nearest(name: str, names: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(name, list(names), 1, cutoff=0.5)
-    return f"; did you mean '{nearest[0]}'?" if nearest else "."

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -94,6 +95,20 @@ def test_flipped_bits_never_raise_another_error(tmp_path):
             assert isinstance(read_checkpoint(file), dict)  # a flipped bit of a number: the checksum beside it tells
         except CheckpointError as error:
             assert len(str(error).splitlines()) <= 3
+
+
+def test_records_that_differ_in_case_alone(tmp_path):
+    """torch looks for data.pkl without regard to case, and may find another record than the one that was looked at."""
+    file, mark = tmp_path / "c.pth", tmp_path / "mark"
+    torch.save({"state_dict": {"weight": torch.ones(2)}}, file)
+    poisons.os_system(tmp_path / "bad.pth", mark)
+    with zipfile.ZipFile(tmp_path / "bad.pth") as bad, zipfile.ZipFile(file, "a") as archive:
+        name = next(name for name in bad.namelist() if name.endswith("data.pkl"))
+        root = archive.namelist()[0].partition("/")[0]
+        archive.writestr(f"{root}/DATA.PKL", bad.read(name))
+    with pytest.raises(CheckpointError, match="two of its records have one name"):
+        read_checkpoint(file)
+    assert not mark.exists()
 
 
 def test_safetensors(tmp_path):

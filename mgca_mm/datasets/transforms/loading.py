@@ -1,5 +1,7 @@
 """Loading of radiographs."""
 
+from typing import Literal
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -20,7 +22,7 @@ class LoadRadiograph(BaseTransform):
         channels: 1, or 3 for transforms and models that know colour images only.
     """
 
-    def __init__(self, channels: int = 1):
+    def __init__(self, channels: Literal[1, 3] = 1):
         if channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, got {channels}")
         self.channels = channels

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -75,10 +76,7 @@ class CachedFeaturesHook(Hook):
         prepared = manifest.read_text(encoding="utf-8") if manifest.is_file() else ""
         key = json.dumps([digest, str(dataset.ann_file), prepared])
         path = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
-        known: dict[str, np.ndarray] = {}
-        if path.is_file():
-            with np.load(path, allow_pickle=False) as content:
-                known = dict(zip(content["image_ids"].tolist(), content["features"], strict=True))
+        known = _read(path) if path.is_file() else {}
         todo = [index for index, image_id in enumerate(ids) if image_id not in known]
         if todo:
             print_log(f"encode {len(todo)} images of {dataset.ann_file}", logger="current")
@@ -93,6 +91,17 @@ class CachedFeaturesHook(Hook):
         temporary = path.with_name(f"{path.stem}.{os.getpid()}.partial.npz")
         np.savez(temporary, image_ids=np.array(list(features)), features=np.stack(list(features.values())))
         temporary.replace(path)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """Features of a cache file by image; none of a file that is damaged, which will be written anew."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return dict(zip(content["image_ids"].tolist(), content["features"], strict=True))
+    except Exception as error:  # numpy, zipfile and zlib raise half a dozen kinds
+        text = f"The cached features {path.name} are damaged ({type(error).__name__}): the images are encoded again"
+        print_log(text, logger="current", level=logging.WARNING)
+        return {}
 
 
 class _TakeFeature:

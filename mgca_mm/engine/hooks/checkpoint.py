@@ -1,8 +1,9 @@
 """When checkpoints are written and removed: never one before the other is safe."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook
@@ -12,6 +13,7 @@ from mmengine.runner import Runner
 from mgca_mm.checkpoints.writing import POINTER, remove_checkpoint, remove_partial_files, write_atomically
 from mgca_mm.errors import UserError
 
+Rule = Literal["greater", "less"]
 _MAX_FAILURES = 3
 _LEAST_KEPT = 2
 _INTERRUPTED = "interrupted_ckpt"  # of the message hub, which travels in checkpoints
@@ -29,14 +31,15 @@ class SafeCheckpointHook(CheckpointHook):
     row end the run.
 
     Args:
+        rule: Whether a metric of ``save_best`` is better when it is greater or less, one for each of them.
         **kwargs: As in :class:`mmengine.hooks.CheckpointHook`; local folders only.
 
     Raises:
         UserError: After three failures in a row.
     """
 
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, rule: Rule | Sequence[Rule] | None = None, **kwargs):
+        super().__init__(rule=rule, **kwargs)
         self._failures = 0
 
     def before_train(self, runner: Runner) -> None:

@@ -217,6 +217,13 @@ def _build(backbone: dict) -> nn.Module:
             f"{str(error).splitlines()[0]}\nDownload them elsewhere and set image_encoder.backbone.checkpoint_path "
             "(timm) or init_cfg."
         ) from error
+    except (KeyError, RuntimeError, ValueError) as error:
+        if not weights:
+            raise
+        raise UserError(
+            f"image_encoder.backbone.checkpoint_path '{weights}' cannot be read as weights of this backbone: "
+            f"{str(error).splitlines()[0][:200]}"
+        ) from error
     for module in model.modules():
         # mmpretrain's rates are NumPy's numbers, at which torch.compile would break the graph.
         if isinstance(getattr(module, "drop_prob", None), np.floating):
