@@ -128,23 +128,27 @@ def newest_first(work_dir: str | os.PathLike, templates: Sequence[str] = ()) -> 
     """Training checkpoints of a run (``epoch_N.pth``, ``iter_N.pth``), the one of the pointer first, then by age.
 
     Args:
-        work_dir: Folder of the run. The pointer in it may name another folder for the checkpoints.
+        work_dir: Folder of the run. Where it holds no checkpoint, they are in the folder that its pointer names.
         templates: Other names that checkpoints have, with ``{}`` for the number.
     """
     folder, named = Path(work_dir), None
+    names = "|".join(re.escape(template).replace(r"\{\}", r"\d+") for template in (*_TEMPLATES, *templates))
+    found = _by_age(folder, names)
     with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
         named = Path((folder / POINTER).read_text(encoding="utf-8").strip())
-        if (folder / named.name).is_file():
-            named = folder / named.name  # where the folder may have been moved to since
-        elif named.is_file():
-            folder = named.parent
-    names = "|".join(re.escape(template).replace(r"\{\}", r"\d+") for template in (*_TEMPLATES, *templates))
-    found = [path for path in folder.glob("*.pth") if re.fullmatch(names, path.name)]
-    found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    if named in found:
+        if not found and named.is_file():
+            found = _by_age(named.parent, names)
+        # Only the name: the folder may have been moved since.
+        named = next((path for path in found if path.name == named.name), None)
+    if named is not None:
         found.remove(named)
         found.insert(0, named)
     return found
+
+
+def _by_age(folder: Path, names: str) -> list[Path]:
+    found = [path for path in folder.glob("*.pth") if re.fullmatch(names, path.name)]
+    return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
 def _write_digests(path: Path, found: list[str]) -> None:
