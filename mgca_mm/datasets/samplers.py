@@ -27,6 +27,31 @@ class SampleIndex(int):
 
 
 @DATA_SAMPLERS.register_module()
+class EvaluationSampler(DefaultSampler):
+    """Deals the samples of a validation or test to the ranks in turn, so that ranks × batch is what counts.
+
+    Rank r gets the samples r, r + R, …: batch k of all ranks together is, read across the ranks, batch k of one process
+    with a batch R times as large (:func:`mgca_mm.distributed.gather_samples`). To compute together, every rank needs as
+    many batches as the others; where the samples do not divide, some ranks evaluate the *last* one again. It stands in
+    the batch that it fills up, behind all others: there MMEngine's metrics cut its result off, and ``gather_samples``
+    knows it by its name, so that it counts once. ``DefaultSampler`` fills up with the first samples of the data set,
+    which would be further negatives in that batch.
+
+    Args:
+        dataset: The data set.
+        seed: Of MMEngine's loaders; nothing is drawn.
+    """
+
+    def __init__(self, dataset: Sized, seed: int | None = None):
+        super().__init__(dataset, shuffle=False, seed=seed)
+
+    def __iter__(self) -> Iterator[int]:
+        """Samples of this rank."""
+        last = len(self.dataset) - 1
+        return (min(index, last) for index in range(self.rank, self.total_size, self.world_size))
+
+
+@DATA_SAMPLERS.register_module()
 class ReproducibleSampler(DefaultSampler):
     """``DefaultSampler`` that can start in the middle of an epoch, for training.
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mgca_mm.checkpoints.reading import UntrustedCheckpointError
 from mgca_mm.checkpoints.timm_vit import is_timm_vit, rename_timm_vit
+from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
 
 _PREFIXES = ("image_encoder.backbone.", "backbone.", "")
@@ -158,11 +159,15 @@ def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 def load_whole_model(model: nn.Module, checkpoint: str) -> None:
     """Load a checkpoint that fits a model exactly.
 
+    Args:
+        model: As it is or wrapped for several ranks; checkpoints hold the names of the model itself.
+        checkpoint: File, URL or name.
+
     Raises:
         UserError: If it cannot be read, or a name is missing, unexpected or of another shape.
     """
     try:
-        model.load_state_dict(read_state_dict(checkpoint), strict=True)
+        unwrapped(model).load_state_dict(read_state_dict(checkpoint), strict=True)
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip()
         raise UserError(

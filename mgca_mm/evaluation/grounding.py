@@ -61,7 +61,7 @@ class PhraseGrounding(BaseMetric):
             seen = self.frame.seen(height, width)
             inside = box_mask(sample["boxes"], height, width)[seen]
             if inside.all() or not inside.any():
-                self.results.append(None)
+                self.results.append({})  # not None: MMEngine loses that where it collects from several ranks
                 continue
             row = {"chance_pointing": 100 * float(inside.mean())}
             for name, grid in (("", regions.reshape(side, side)), ("centre_", _centre_prior(side))):
@@ -69,9 +69,9 @@ class PhraseGrounding(BaseMetric):
                 row |= {f"{name}{key}": value for key, value in found.items()}
             self.results.append(row)
 
-    def compute_metrics(self, results: list[dict[str, float] | None]) -> dict[str, float]:
+    def compute_metrics(self, results: list[dict[str, float]]) -> dict[str, float]:
         """Average over the phrases; NaN where none can be scored."""
-        scored = [row for row in results if row is not None]
+        scored = [row for row in results if row]
         if len(scored) < len(results):
             print_log(
                 f"{len(results) - len(scored)} of {len(results)} phrases cannot be scored: the model sees nothing of "

@@ -5,12 +5,16 @@ from collections.abc import Sequence
 import torch
 from mmengine.evaluator import BaseMetric
 
+from mgca_mm.distributed import gather_samples
 from mgca_mm.registry import METRICS, MODELS
 
 
 @METRICS.register_module()
 class SegmentationLoss(BaseMetric):
     """``loss``: the training's loss of the predictions, each batch's weighted by its images, for early stopping.
+
+    Dice is that of a batch, and the batch that of all ranks together (:func:`mgca_mm.distributed.gather_samples`): the
+    value belongs to ranks × batch of the loader. Samples are told apart by ``img_path``, of mmseg's ``PackSegInputs``.
 
     Each sample needs ``gt_sem_seg`` (1, H, W) and ``seg_logits`` (1, H, W), in which mmseg hands out probabilities.
 
@@ -26,13 +30,15 @@ class SegmentationLoss(BaseMetric):
         self.loss = MODELS.build(loss or dict(type="mgca_mm.FocalLogDiceLoss"))
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Compute the loss of a batch."""
+        """Compute the loss of the batch of all ranks."""
         probabilities = torch.stack([sample["seg_logits"]["data"][0] for sample in data_samples]).float()
         target = torch.stack([sample["gt_sem_seg"]["data"][0] for sample in data_samples])
-        losses = self.loss(torch.logit(probabilities, eps=1e-6), target.to(probabilities.device))
-        self.results.append((len(data_samples), float(sum(losses.values()))))
+        names = [sample.get("img_path") for sample in data_samples]
+        probabilities, target = gather_samples((probabilities, target.to(probabilities.device)), names)
+        losses = self.loss(torch.logit(probabilities, eps=1e-6), target)
+        # Once for each image, so that an image which fills up the last batch is cut off with its result.
+        self.results += [float(sum(losses.values()))] * len(data_samples)
 
-    def compute_metrics(self, results: list[tuple[int, float]]) -> dict[str, float]:
+    def compute_metrics(self, results: list[float]) -> dict[str, float]:
         """Average over the images."""
-        total = sum(count for count, _ in results)
-        return {"loss": sum(count * loss for count, loss in results) / total}
+        return {"loss": sum(results) / len(results)}

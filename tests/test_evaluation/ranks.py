@@ -1,4 +1,4 @@
-"""One rank of the comparison in test_distributed.py: its share of the images, as MMEngine's sampler deals them."""
+"""One rank of the comparison in test_distributed.py: its share of the images, as our sampler deals them."""
 
 import json
 import os
@@ -6,26 +6,35 @@ import sys
 
 import torch
 import torch.distributed as dist
+from mmengine.dist import get_world_size
 from mmengine.registry import init_default_scope
 
+from mgca_mm.datasets.samplers import EvaluationSampler
 from mgca_mm.registry import METRICS
+
+BATCH = 4  # ranks × batch
+
+
+def evaluate(metric, samples):
+    """The metric of this rank's share, or of all samples where there is one process."""
+    metric = METRICS.build(metric)
+    own = [samples[index] for index in EvaluationSampler(samples)]
+    size = BATCH // get_world_size()
+    for start in range(0, len(own), size):
+        metric.process({}, own[start : start + size])
+    return metric.evaluate(len(samples))
 
 
 def main():
     samples_path, metrics_path = sys.argv[1:]
     init_default_scope("mgca_mm")
     dist.init_process_group("gloo")
-    rank, ranks = dist.get_rank(), dist.get_world_size()
     results = {}
     for metric, samples in torch.load(samples_path, weights_only=True):
-        metric = METRICS.build(metric)
-        # Every rank has as many: the first ones come again where the images do not divide evenly.
-        padded = samples + samples[: -len(samples) % ranks]
-        metric.process({}, padded[rank::ranks])
-        results.update(metric.evaluate(len(samples)))
-    everywhere = [None] * ranks
+        results.update(evaluate(metric, samples))
+    everywhere = [None] * get_world_size()
     dist.all_gather_object(everywhere, results)
-    if rank == 0:
+    if dist.get_rank() == 0:
         with open(metrics_path, "w") as file:
             json.dump(everywhere, file)
     # A rank that leaves while its neighbour still talks to it can be aborted by gloo's threads, also at exit.

@@ -24,7 +24,7 @@ val_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     pin_memory=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type='mgca_mm.EvaluationSampler'),
     collate_fn=dict(type='default_collate'),
     dataset=dict(
         type='mgca_mm.ChestXrayDataset',
@@ -37,7 +37,7 @@ test_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     pin_memory=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type='mgca_mm.EvaluationSampler'),
     collate_fn=dict(type='default_collate'),
     dataset=dict(
         type='mgca_mm.ChestXrayDataset',

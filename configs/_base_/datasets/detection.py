@@ -29,7 +29,7 @@ val_dataloader = dict(
     batch_size=16,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type='mgca_mm.EvaluationSampler'),
     dataset=dict(
         type='mmdet.CocoDataset',
         data_root=data_root,
@@ -41,7 +41,7 @@ test_dataloader = dict(
     batch_size=16,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type='mgca_mm.EvaluationSampler'),
     dataset=dict(
         type='mmdet.CocoDataset',
         data_root=data_root,

@@ -30,7 +30,7 @@ val_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     pin_memory=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type='mgca_mm.EvaluationSampler'),
     collate_fn=dict(type='default_collate'),
     dataset=dict(
         type='ImageReportDataset', data_root=data_root, ann_file='val.json', test_mode=True, pipeline=test_pipeline))
@@ -39,7 +39,7 @@ test_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     pin_memory=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type='mgca_mm.EvaluationSampler'),
     collate_fn=dict(type='default_collate'),
     dataset=dict(
         type='ImageReportDataset', data_root=data_root, ann_file='test.json', test_mode=True, pipeline=test_pipeline))

@@ -30,7 +30,7 @@ val_dataloader = dict(
     batch_size=16,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type='mgca_mm.EvaluationSampler'),
     dataset=dict(
         type='mmseg.BaseSegDataset',
         data_root=data_root,
@@ -43,7 +43,7 @@ test_dataloader = dict(
     batch_size=16,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type='mgca_mm.EvaluationSampler'),
     dataset=dict(
         type='mmseg.BaseSegDataset',
         data_root=data_root,

@@ -4,10 +4,9 @@ import numpy as np
 import torch
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
 
+from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
 from mgca_mm.registry import HOOKS
 
@@ -32,7 +31,7 @@ class AttentionMapHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check that there will be something to draw."""
-        model = _unwrapped(runner.model)
+        model = unwrapped(runner.model)
         if not (getattr(model, "uses_tokens", False) and getattr(model, "encodes_reports", False)):
             raise UserError(
                 "AttentionMapHook: this method learns no attention between words and regions.\n"
@@ -54,7 +53,7 @@ class AttentionMapHook(Hook):
         from mgca_mm.visualization.frame import Frame
         from mgca_mm.visualization.style import to_array
 
-        model, dataset = _unwrapped(runner.model), _pairs(runner)
+        model, dataset = unwrapped(runner.model), _pairs(runner)
         tokenize = next(step for step in dataset.pipeline.transforms if hasattr(step, "words"))
         for number in range(min(self.num_samples, len(dataset))):
             inputs = pseudo_collate([dataset[number]])["inputs"]
@@ -67,10 +66,6 @@ class AttentionMapHook(Hook):
             frame = Frame(*[shown.shape[0]] * 2)  # what the model sees is all that is drawn
             drawn = to_array(attention_figure(shown, grounding, frame))
             runner.visualizer.add_image(f"attention_{number}", drawn, step=runner.epoch)
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
 
 
 def _pairs(runner: Runner) -> BaseDataset:

@@ -1,8 +1,8 @@
 """Prototypes without gradient at the start of training."""
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
+from mgca_mm.distributed import unwrapped
 from mgca_mm.models.alignments import PrototypeAlignment
 from mgca_mm.registry import HOOKS
 
@@ -24,7 +24,6 @@ class FreezePrototypesHook(Hook):
     def before_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Set ``frozen`` for the iteration that begins."""
         frozen = runner.iter // len(runner.train_dataloader) < self.num_epochs
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        for module in model.modules():
+        for module in unwrapped(runner.model).modules():
             if isinstance(module, PrototypeAlignment):
                 module.frozen = frozen

@@ -8,11 +8,11 @@ import torch
 import torch.distributed as dist
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
 from mgca_mm.datasets.identity import pseudonym
+from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
 from mgca_mm.registry import HOOKS
 
@@ -78,7 +78,7 @@ class NonFiniteGuardHook(Hook):
         if getattr(runner.optim_wrapper, "loss_scaler", None) is not None:
             return  # float16 with a scaler, which skips such steps as a matter of course
         self._is_watching = True
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         parameters = [p for name, p in model.named_parameters() if name.endswith(self.set_in_forward)]
         self._watched = [*parameters, *model.buffers()]
         self._kept = [torch.empty_like(tensor) for tensor in self._watched]
