@@ -14,6 +14,7 @@ from mgca_mm.datasets.phantom.layouts import LAYOUTS
 from mgca_mm.datasets.phantom.layouts import Options as PhantomOptions
 from mgca_mm.datasets.preparation import Options, prepare
 from mgca_mm.engine.config import load_config
+from mgca_mm.engine.hooks.cached_features import CachedFeaturesHook
 from mgca_mm.errors import UserError
 from mgca_mm.models import ImageEncoder
 from tests.conftest import ROOT
@@ -223,6 +224,22 @@ def test_cached_features_give_the_result_of_the_loop(data, tmp_path):
     assert cached_scores == pytest.approx(loop_scores, abs=1e-4)
 
 
+def test_a_cache_is_of_one_recipe(data, tmp_path, checkpoints):
+    """Another normalisation or size of the input are other features; the same weights in another file are not."""
+    path = ROOT / "configs/quickstart/classification_covidx.py"
+    copied = tmp_path / "copied.pth"
+    copied.write_bytes((checkpoints / "resnet18.pth").read_bytes())
+    for count, change in enumerate(
+        ({}, {"image_init": str(copied)}, {"model.data_preprocessor.std": [64.0] * 3}, {"model.resize_to": 128})
+    ):
+        options = {"image_init": str(checkpoints / "resnet18.pth"), **change}
+        runner = Runner.from_cfg(configure(path, data, tmp_path / str(count), **options))
+        runner.model.init_weights()
+        CachedFeaturesHook(str(tmp_path / "features")).before_train(runner)
+        # Training and validation images, encoded by the first run, the third and the fourth.
+        assert len(list((tmp_path / "features").iterdir())) == (2, 2, 4, 6)[count], change
+
+
 def test_features_of_a_trained_encoder_are_not_cached(data, tmp_path):
     path = ROOT / "configs/downstream/classification/rsna_resnet50_finetune.py"
     cfg = configure(path, data, tmp_path, **{"custom_hooks.0.folder": str(tmp_path / "features")})
@@ -233,6 +250,8 @@ def test_features_of_a_trained_encoder_are_not_cached(data, tmp_path):
 def test_paper_numbers():
     """PROTOCOL.md §2-4."""
     for path in CONFIGS:
+        # The best checkpoint of the pretraining (§1.4), whose number no config can know.
+        assert Config.fromfile(path).image_init == f"work_dirs/pretrain_{'vit' if '_vit' in path.stem else 'resnet50'}"
         if path.stem.endswith("_finetune"):
             continue
         cfg = Config.fromfile(path)

@@ -14,7 +14,7 @@ from mgca_mm.errors import UserError
 from mgca_mm.reproduction import grid, jobs
 from mgca_mm.reproduction.grid import Cell, Profile, cells_of, command_of, run_cell
 from mgca_mm.reproduction.paper import paper_number
-from mgca_mm.reproduction.phantom import PRETRAINING
+from mgca_mm.reproduction.phantom import PRETRAINING, pretrain
 from mgca_mm.reproduction.report import summarise, write_report
 from mgca_mm.reproduction.settings import ABLATIONS, SETTINGS, TABLES
 from tests.conftest import ROOT
@@ -183,6 +183,17 @@ def test_inits(tmp_path):
     file.write_bytes(b"")
     inits = load_tool().read_inits(["random", f"mgca=vit:{file},resnet50:torchvision://resnet50"], False)
     assert inits == {"random": {}, "mgca": {"vit": str(file), "resnet50": "torchvision://resnet50"}}
+    best = tmp_path / "best_loss_epoch_4.pth"  # of a run whose folder is named
+    best.write_bytes(b"")
+    assert load_tool().read_inits([f"mgca=vit:{tmp_path}"], False) == {"mgca": {"vit": str(best)}}
+
+
+def test_encoders_of_the_phantom_are_the_best_in_validation(tmp_path):
+    run = tmp_path / "pretraining" / "mgca"
+    run.mkdir(parents=True)
+    for name in ("best_loss_epoch_4.pth", "epoch_5.pth", "epoch_6.pth"):
+        (run / name).write_bytes(b"")
+    assert pretrain(tmp_path, "mgca") == str(run / "best_loss_epoch_4.pth")
 
 
 def run_tool(monkeypatch, *words):

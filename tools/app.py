@@ -25,7 +25,7 @@ from mgca_mm.errors import UserError, exit_on_user_error
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", required=True, help="checkpoint of the pretraining")
+    parser.add_argument("--checkpoint", required=True, help="checkpoint of the pretraining, or its folder: the best")
     parser.add_argument(
         "--config", help="its config, a file or a name such as mgca/pretrain_vit (default: the one beside it)"
     )

@@ -49,7 +49,7 @@ def probe(method: str, seed: int, data: Path, out: Path, environment: Mapping[st
             words = ("--work-dir", folder, "--resume", "--cfg-options", *options)
             run("train.py", config, *words, environment=environment)
         words = ("--out", result.parent, "--seed", seed, "--cfg-options", f"data_root={data}")
-        run("linear_probe.py", config, folder / "epoch_6.pth", *words, environment=environment)
+        run("linear_probe.py", config, folder, *words, environment=environment)
     return json.loads(result.read_text())
 
 

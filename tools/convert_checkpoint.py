@@ -59,7 +59,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("source", help="checkpoint to convert")
+    common.add_argument("source", help="checkpoint to convert, or the folder of a run: its best")
     common.add_argument("target", help="file to write, or folder (extract-backbone for huggingface)")
     common.add_argument("--trust-checkpoint", action="store_true", help=TRUST_HELP)
     for name, (_, purpose) in CONVERTERS.items():

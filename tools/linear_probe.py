@@ -12,6 +12,7 @@ from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
 from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
+from mgca_mm.checkpoints.selection import select_checkpoint
 from mgca_mm.engine.config import load_config, require_data
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.privacy import keep_files_private
@@ -27,7 +28,7 @@ FRACTIONS = (1, 10, 100)
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", help="config of the pretraining")
-    parser.add_argument("checkpoint", help="checkpoint of the pretraining")
+    parser.add_argument("checkpoint", help="checkpoint of the pretraining, or its folder: the best")
     parser.add_argument("--out", required=True, help="folder of the table (md, json) and the pictures")
     parser.add_argument("--seed", type=int, default=42, help="seed of the random initialisation and the subset lists")
     parser.add_argument("--trust-checkpoint", action="store_true", help=TRUST_HELP)
@@ -45,8 +46,9 @@ def main() -> None:
         validate(cfg)
         require_data(cfg)
         init_default_scope("mgca_mm")
-        results, retrieval = compare(cfg, args.checkpoint, args.seed)
-        report(results, retrieval, args.checkpoint, Path(args.out))
+        checkpoint = select_checkpoint(args.checkpoint)
+        results, retrieval = compare(cfg, checkpoint, args.seed)
+        report(results, retrieval, checkpoint, Path(args.out))
 
 
 def compare(cfg: Config, checkpoint: str, seed: int) -> tuple[dict[str, dict[int, ProbeResult]], dict[str, float]]:

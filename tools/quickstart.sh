@@ -29,11 +29,11 @@ else
         sed -un 's/^.* - INFO - Epoch/Epoch/p'
 fi
 
-step "5/5 linear probe of the frozen encoder, and retrieval"
+step "5/5 linear probe of the frozen encoder, best in validation, and retrieval"
 if [ -f "$dir/probe/probe.md" ] && [ "$dir/probe/probe.md" -nt "$dir/run/epoch_6.pth" ]; then
     cat "$dir/probe/probe.md"
     printf '\nPictures: %s\n' "$dir/probe/probe.png, $dir/probe/training.png"
 else
-    "$python" tools/linear_probe.py "$config" "$dir/run/epoch_6.pth" --out "$dir/probe" \
+    "$python" tools/linear_probe.py "$config" "$dir/run" --out "$dir/probe" \
         --cfg-options data_root="$dir/data"
 fi

@@ -11,6 +11,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from mgca_mm.checkpoints.selection import select_checkpoint
 from mgca_mm.command_line import positive_int
 from mgca_mm.engine.config import RANDOM
 from mgca_mm.errors import UserError, exit_on_user_error
@@ -30,8 +31,9 @@ def parse_args() -> argparse.Namespace:
         "--inits",
         nargs="+",
         metavar="NAME[=ENCODER:CHECKPOINT,…]",
-        help="rows of the tables: random, or a name with what each encoder starts from, a checkpoint, a weight file or "
-        "torchvision://resnet50, as mgca=vit:FILE,resnet50:FILE or imagenet=resnet50:torchvision://resnet50; ablations "
+        help="rows of the tables: random, or a name with what each encoder starts from, the folder of a run (its best "
+        "checkpoint), a file or torchvision://resnet50, as mgca=vit:FILE,resnet50:FOLDER or "
+        "imagenet=resnet50:torchvision://resnet50; ablations "
         f"are ita, ita_cta, ita_cpa. On the phantom these have no files: {RANDOM} {' '.join(PRETRAINING)} (default "
         "there: what the tables have)",
     )
@@ -66,9 +68,10 @@ def read_inits(words: list[str], phantom: bool) -> dict[str, dict[str, str]]:
             encoder, separator, checkpoint = file.partition(":")
             if not separator or encoder not in ("vit", "resnet50"):
                 raise UserError(f"--inits {word}: expected vit:FILE or resnet50:FILE, or both with a comma between")
-            if "://" not in checkpoint and not Path(checkpoint).is_file():
+            if "://" not in checkpoint and not Path(checkpoint).exists():
                 raise UserError(f"--inits {word}: no such file: {checkpoint}")
-            inits[name][encoder] = checkpoint
+            # Once, so that all cells start from the same file, whatever the run does meanwhile.
+            inits[name][encoder] = select_checkpoint(checkpoint)
     return inits
 
 

@@ -20,7 +20,7 @@ from mgca_mm.errors import UserError, exit_on_user_error
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", help="config file the checkpoint was trained with")
-    parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_argument("checkpoint", help="checkpoint file, or the folder of a run: its best")
     parser.add_argument("--work-dir", help="folder of logs (default: work_dirs/<config's name>)")
     parser.add_argument("--out", help="write the metrics to this json file")
     parser.add_argument("--trust-checkpoint", action="store_true", help=TRUST_HELP)

@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
         "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config"
     )
     trained = argparse.ArgumentParser(add_help=False, parents=[configured])
-    trained.add_argument("checkpoint", help="checkpoint of the pretraining")
+    trained.add_argument("checkpoint", help="checkpoint of the pretraining, or its folder: the best")
     data = argparse.ArgumentParser(add_help=False)
     data.add_argument("--split", default="test", choices=("train", "val", "test"), help="of the config's data_root")
     data.add_argument("--max-images", type=positive_int, default=2000, help="the first so many images (default: 2000)")

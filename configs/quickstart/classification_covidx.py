@@ -1,6 +1,6 @@
 # The linear classification of covidx for the quickstart's ResNet-18, small, at 112 x 112 from images of 128 x 128.
 _base_ = '../downstream/classification/covidx_resnet50.py'
-model = dict(backbone=dict(depth=18), head=dict(in_channels=512))
+model = dict(resize_to=None, backbone=dict(depth=18), head=dict(in_channels=512))
 test_pipeline = [
     dict(type='mgca_mm.LoadRadiograph', channels=3),
     dict(type='mmpretrain.CenterCrop', crop_size=112),

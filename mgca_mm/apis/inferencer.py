@@ -46,7 +46,7 @@ class RadiographInferencer:
 
     Args:
         config: Config file of the pretraining, or its name as ``mgca/pretrain_vit``.
-        weights: Checkpoint of it.
+        weights: Checkpoint of it, or the run's folder, of which the best one is taken.
         device: Such as ``'cuda'``. None: a GPU where there is one.
         cfg_options: Changes of the config, dotted key → value; ``data_root`` is where the tokenizer of the prepared
             data stands.
@@ -338,12 +338,13 @@ def _as_list(reports: str | Iterable[str]) -> list[str]:
 
 
 def config_beside(checkpoint: str | Path) -> Path:
-    """The config that a run has written into the folder of its checkpoints.
+    """The config that a run has written into the folder of its checkpoints, given the folder or one of these.
 
     Raises:
         UserError: There is none, or there are several.
     """
-    found = sorted(Path(checkpoint).absolute().parent.glob("*.py"))
+    path = Path(checkpoint).absolute()
+    found = sorted((path if path.is_dir() else path.parent).glob("*.py"))
     if len(found) != 1:
         raise UserError(f"{len(found)} configs lie beside '{checkpoint}': name the one that it was trained with.")
     return found[0]

@@ -19,6 +19,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mgca_mm.errors import UserError
 
 from .reading import read_checkpoint
+from .selection import select_checkpoint
 
 TRUST_HELP = "unpickle checkpoints that hold more than tensors and plain data; they can run any code as you"
 _trusted = False
@@ -36,8 +37,8 @@ def is_trusted() -> bool:
 
 
 def load_from_local(filename: str, map_location: Any = None) -> dict:
-    """Load a file."""
-    return read_checkpoint(filename, map_location, trust=_trusted)
+    """Load a file, or the best checkpoint of a run whose folder is named."""
+    return read_checkpoint(select_checkpoint(filename), map_location, trust=_trusted)
 
 
 def load_from_http(url: str, map_location: Any = None) -> dict:

@@ -32,7 +32,7 @@ class CompletePretrainedInit(PretrainedInit):
     classification head) are ignored, as there. A vision transformer of timm or DeiT is renamed for mmpretrain's.
 
     Args:
-        checkpoint: File, URL or ``torchvision://`` name.
+        checkpoint: File, folder of a run (its best checkpoint), URL or ``torchvision://`` name.
         prefix: Load the names that begin with it, without it. None takes the first of the usual ones that occurs: that
             of our pretraining, that of mmpretrain, mmdet and mmseg, or none.
         map_location: Where the tensors are read to.

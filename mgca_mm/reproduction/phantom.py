@@ -5,6 +5,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from mgca_mm.checkpoints.selection import select_checkpoint
+
 from .grid import ROOT, Profile
 
 IMAGE_SIZE = 128
@@ -70,20 +72,19 @@ def pretrain(folder: Path, init: str, environment: Mapping[str, str] | None = No
         environment: Variables of the process; None: those of this one.
 
     Returns:
-        The file.
+        The file of the lowest validation loss.
 
     Raises:
         subprocess.CalledProcessError: The run failed; its log is in the run's folder.
     """
     work_dir = folder / "pretraining" / init
     pointer = work_dir / "last_checkpoint"
-    final = work_dir / "epoch_6.pth"
-    if not final.is_file():
+    if not (work_dir / "epoch_6.pth").is_file():
         options = ["--resume"] if pointer.is_file() else []
         data = f"data_root={folder / 'data' / 'mimic_cxr'}"
         arguments = (ROOT / PRETRAINING[init], "--work-dir", work_dir, *options, "--cfg-options", data)
         _run("train.py", *arguments, environment=environment)
-    return str(final)
+    return select_checkpoint(work_dir)
 
 
 def _run(tool: str, *arguments: object, environment: Mapping[str, str] | None = None) -> None:

@@ -1,8 +1,9 @@
-# One linear layer on a frozen ViT-B/16 (PROTOCOL §2). image_init: a checkpoint of ours, of mmpretrain, or random.
-image_init = 'work_dirs/pretrain_vit/epoch_50.pth'
+# One linear layer on a frozen ViT-B/16 (PROTOCOL §2). image_init: a run's folder (its best checkpoint is taken), a
+# checkpoint of ours or of mmpretrain, or random.
+image_init = 'work_dirs/pretrain_vit'
 model = dict(
     type='mmpretrain.ImageClassifier',
-    data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
+    data_preprocessor=dict(type='mmpretrain.ClsDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3),
     backbone=dict(
         type='mmpretrain.VisionTransformer',
         arch='deit-base',

@@ -1,5 +1,5 @@
 # A U-Net decoder on a frozen ResNet-50 (PROTOCOL §4): skips from stages 3, 2, 1 and the stem.
-image_init = 'work_dirs/pretrain_resnet50/epoch_50.pth'
+image_init = 'work_dirs/pretrain_resnet50'
 model = dict(
     type='mmseg.EncoderDecoder',
     data_preprocessor=dict(type='mmseg.SegDataPreProcessor', mean=[127.5] * 3, std=[127.5] * 3, size=(224, 224)),

@@ -1,6 +1,6 @@
 # A U-Net decoder on a frozen ViT-B/16 by a simple feature pyramid.
 _base_ = './unet_resnet50.py'
-image_init = 'work_dirs/pretrain_vit/epoch_50.pth'
+image_init = 'work_dirs/pretrain_vit'
 model = dict(
     backbone=dict(
         _delete_=True,

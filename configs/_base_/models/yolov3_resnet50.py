@@ -1,5 +1,5 @@
 # YOLOv3 on a frozen ResNet-50 (PROTOCOL §3): stages 2, 3, 4; COCO's anchors scaled from 416 to 224 pixels; one class.
-image_init = 'work_dirs/pretrain_resnet50/epoch_50.pth'
+image_init = 'work_dirs/pretrain_resnet50'
 anchor_scale = 224 / 416
 model = dict(
     type='mmdet.YOLOV3',

@@ -1,6 +1,6 @@
 # YOLOv3 on a frozen ViT-B/16 by a simple feature pyramid.
 _base_ = './yolov3_resnet50.py'
-image_init = 'work_dirs/pretrain_vit/epoch_50.pth'
+image_init = 'work_dirs/pretrain_vit'
 model = dict(
     backbone=dict(
         _delete_=True,

@@ -1,7 +1,9 @@
 # As chexpert_vit.py, on a frozen ResNet-50.
 _base_ = './chexpert_vit.py'
-image_init = 'work_dirs/pretrain_resnet50/epoch_50.pth'
+image_init = 'work_dirs/pretrain_resnet50'
 model = dict(
+    type='mgca_mm.ResizingClassifier',
+    resize_to=299,  # as in pretraining
     backbone=dict(
         _delete_=True,
         type='mmpretrain.ResNet',

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset, Compose, default_collate
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -50,8 +51,7 @@ class CachedFeaturesHook(Hook):
             raise UserError("Features can be cached of a frozen backbone only: set model.backbone.frozen_stages.")
         val_dataset = runner.val_loop.dataloader.dataset
         pipeline = val_dataset.pipeline
-        # The pipeline as the config has it: a transform need not tell its parameters.
-        digest = _digest_weights(model) + str(runner.cfg.val_dataloader.dataset.pipeline)
+        digest = _digest(model, runner.cfg)
         for loader in (runner.train_loop.dataloader, runner.val_loop.dataloader):
             dataset = loader.dataset
             features = self._load_or_encode(model, dataset, pipeline, digest, loader)
@@ -153,9 +153,15 @@ class _Images(torch.utils.data.Dataset):
         return {"inputs": self.pipeline(self.samples[index])["inputs"]}
 
 
-def _digest_weights(model: nn.Module) -> str:
-    """Fingerprint of the frozen part: what it is made of and its weights."""
-    digest = hashlib.sha256(repr((model.backbone, model.neck if model.with_neck else None)).encode())
+def _digest(model: nn.Module, cfg: Config) -> str:
+    """Fingerprint of all that makes features of an image: weights, and the config of what comes before the head.
+
+    The config, because modules and transforms need not tell their parameters, such as the size of the encoder's input.
+    """
+    parts = {name: part for name, part in cfg.model.to_dict().items() if name != "head"}
+    parts["backbone"].pop("init_cfg", None)  # where the weights came from; another name may hold the same
+    pipeline = cfg.val_dataloader.dataset.pipeline
+    digest = hashlib.sha256(repr((parts, cfg.get("data_preprocessor"), pipeline)).encode())
     for name, tensor in model.backbone.state_dict().items():
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

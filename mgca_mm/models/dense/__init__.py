@@ -1,7 +1,8 @@
-"""What detectors and segmentors need around an image encoder."""
+"""What classifiers, detectors and segmentors need around an image encoder."""
 
+from .resizing_classifier import ResizingClassifier
 from .resnet_with_stem import ResNetWithStem
 from .unet_head import UNetHead
 from .vit_pyramid import ViTPyramid
 
-__all__ = ["ResNetWithStem", "UNetHead", "ViTPyramid"]
+__all__ = ["ResNetWithStem", "ResizingClassifier", "UNetHead", "ViTPyramid"]
