@@ -28,7 +28,12 @@ KINDS = {
         "train.json",
         "[dict(type='mgca_mm.ClassificationLoss', multi_label=True), dict(type='mgca_mm.AUROC', num_bootstrap=50)]",
     ),
-    "detection": ("detection_rsna", "detection/train.json", "dict(type='mgca_mm.DetectionMAP')"),
+    # An untrained YOLOv3 finds its smallest anchors, which lie in some of the boxes.
+    "detection": (
+        "detection_rsna",
+        "detection/train.json",
+        "dict(type='mgca_mm.DetectionMAP', iou_thresholds=[0.001])",
+    ),
     "segmentation": (
         "segmentation_rsna",
         "segmentation/train.txt",
@@ -120,7 +125,7 @@ def test_dist_test(kind, ranks, size, make_config, tmp_path):
     launch("dist_test.sh", config, checkpoint, ranks, "--work-dir", tmp_path / "many", "--out", out, options=options)
     metrics = json.loads(out.read_text())
     print(kind, ranks, size, metrics)
-    assert metrics == pytest.approx(expected, rel=1e-6, abs=1e-6, nan_ok=True)
+    assert metrics == pytest.approx(expected, rel=1e-6, abs=1e-6, nan_ok=True) and any(metrics.values())
 
 
 @pytest.mark.parametrize(("kind", "ranks"), cases(itertools.product(KINDS, RANKS), [("classification", 2)]))
