@@ -29,6 +29,17 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--amp", action="store_true", help="bfloat16 autocast where the device has it")
     parser.add_argument(
+        "--total-batch",
+        type=int,
+        metavar="N",
+        help="samples a step of all ranks together, divided among them (default: the config's batch on each rank)",
+    )
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate by the samples a step to those of the recipe",
+    )
+    parser.add_argument(
         "--test", action="store_true", help="test the best checkpoint in the end; metrics go to WORK_DIR/test.json"
     )
     parser.add_argument("--trust-checkpoint", action="store_true", help=TRUST_HELP)
@@ -38,7 +49,7 @@ def parse_args() -> argparse.Namespace:
         nargs="+",
         action=DictAction,
         metavar="KEY=VALUE",
-        help="change the config, such as data_root=DIR train_cfg.max_epochs=10",
+        help="change the config, such as data_root=DIR max_epochs=10",
     )
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -52,7 +63,15 @@ def main() -> None:
     if args.trust_checkpoint:
         trust_checkpoints()
     with exit_on_user_error():
-        cfg = configure_run(args.config, args.cfg_options, args.work_dir, args.launcher, args.amp)
+        cfg = configure_run(
+            args.config,
+            args.cfg_options,
+            args.work_dir,
+            args.launcher,
+            amp=args.amp,
+            total_batch=args.total_batch,
+            auto_scale_lr=args.auto_scale_lr,
+        )
         if args.resume is not None:
             cfg.resume = True
             cfg.load_from = None if args.resume == "auto" else args.resume

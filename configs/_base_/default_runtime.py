@@ -8,6 +8,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, save_best='loss', rule='less'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     step_seed=dict(type='mgca_mm.StepSeedHook'),
+    waiting_gradients=dict(type='mgca_mm.WaitingGradientsHook'),
     non_finite=dict(type='mgca_mm.NonFiniteGuardHook'),
     broken_samples=dict(type='mgca_mm.BrokenSamplesHook'),
     plain_checkpoint=dict(type='mgca_mm.PlainCheckpointHook'),

@@ -9,3 +9,4 @@ model = dict(
 train_dataloader = dict(batch_size=1152)
 # The square root of the batch's growth, as is common with Adam; nobody has tuned it here.
 optim_wrapper = dict(optimizer=dict(lr=2e-5 * 8**0.5))
+auto_scale_lr = dict(base_batch_size=1152)

@@ -65,5 +65,6 @@ param_scheduler = [
         convert_to_iter_based=True),
 ]
 train_cfg = dict(max_epochs=max_epochs)
+auto_scale_lr = dict(base_batch_size=64)
 default_hooks = dict(logger=dict(interval=10))
 log_processor = dict(window_size=10)

@@ -16,4 +16,5 @@ param_scheduler = [
         convert_to_iter_based=True),
 ]
 train_cfg = dict(max_epochs=max_epochs, val_interval=10)
+auto_scale_lr = dict(base_batch_size=32)
 default_hooks = dict(checkpoint=dict(interval=60, save_best=None))

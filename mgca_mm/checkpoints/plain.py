@@ -30,12 +30,15 @@ def to_plain(checkpoint: dict[str, Any]) -> None:
     checkpoint.get("meta", {}).pop("cfg", None)
     hub = checkpoint.get("message_hub", {})
     # resumed_keys is the hub's own dict, not a copy.
-    hub["resumed_keys"] = {name: kept for name, kept in hub.get("resumed_keys", {}).items() if name != "cfg"}
     runtime_info = hub.get("runtime_info", {})
     runtime_info.pop("cfg", None)
+    there = runtime_info.keys() | hub.get("log_scalars", {}).keys()
+    hub["resumed_keys"] = {name: kept for name, kept in hub.get("resumed_keys", {}).items() if name in there}
     for name, value in runtime_info.items():
         if "ckpt" in name and isinstance(value, str):
             runtime_info[name] = os.path.basename(value)
+        elif "ckpt" in name and isinstance(value, list):
+            runtime_info[name] = [os.path.basename(item) if isinstance(item, str) else item for item in value]
     for name, value in checkpoint.items():
         if name != "state_dict":  # tensors already, in an OrderedDict with the versions of the modules
             checkpoint[name] = _plain(value, name)

@@ -11,13 +11,16 @@ from .hooks import (
     FreezePrototypesHook,
     NonFiniteGuardHook,
     PlainCheckpointHook,
+    ResumableEarlyStoppingHook,
     SafeCheckpointHook,
     StepSeedHook,
     TerminationHook,
     ThroughputHook,
+    WaitingGradientsHook,
 )
 from .local_log import EnduringLocalVisBackend
-from .loops import ResumableTrainLoop
+from .log_processor import PlainLogProcessor
+from .loops import ResumableIterTrainLoop, ResumableTrainLoop
 from .pretrained import CompletePretrainedInit
 from .runner import PrivateRunner
 
@@ -36,10 +39,14 @@ __all__ = [
     "FreezePrototypesHook",
     "NonFiniteGuardHook",
     "PlainCheckpointHook",
+    "PlainLogProcessor",
     "PrivateRunner",
+    "ResumableEarlyStoppingHook",
+    "ResumableIterTrainLoop",
     "ResumableTrainLoop",
     "SafeCheckpointHook",
     "StepSeedHook",
     "TerminationHook",
     "ThroughputHook",
+    "WaitingGradientsHook",
 ]

@@ -11,6 +11,7 @@ from mgca_mm.datasets.image_report import require_prepared
 from mgca_mm.datasets.preparation.tokenizer import load_tokenizer
 from mgca_mm.errors import UserError
 
+from .schedule import follow_max_epochs
 from .validation import require_known_options
 
 # Variables on top of our configs. Python substitutes them when a config file is read, too early for --cfg-options.
@@ -38,8 +39,8 @@ def find_config(name: str) -> Path:
 def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
     """Read a config file and apply ``--cfg-options``.
 
-    An option that names one of :data:`VARIABLES` changes it wherever the config has used it. ``image_init=random``
-    leaves the image encoder to its own initialisation.
+    An option that names one of :data:`VARIABLES` changes it wherever the config has used it; ``max_epochs`` changes the
+    schedule, too. ``image_init=random`` leaves the image encoder to its own initialisation.
 
     Args:
         filename: Config file, or the name of one that is installed.
@@ -61,6 +62,7 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
         raise UserError(f"Config '{filename}' cannot be read: {type(error).__name__}: {reason[:300]}") from error
     options = dict(options or {})
     require_known_options(cfg._cfg_dict, options)
+    follow_max_epochs(cfg, path, options)
     for name in VARIABLES:
         if name in options and name in cfg:
             _replace(cfg._cfg_dict, cfg[name], options[name])
@@ -69,10 +71,14 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
     except (KeyError, TypeError, IndexError) as error:
         raise UserError(f"--cfg-options do not fit '{filename}': {str(error)[:300]}") from error
     for split in ("train", "val", "test"):
+        loader = cfg.get(f"{split}_dataloader") or {}
         # MMEngine marks what comes from "mgca_mm::…" by its scope, and then hands the mark to the function.
-        collate = (cfg.get(f"{split}_dataloader") or {}).get("collate_fn")
-        if isinstance(collate, dict):
-            collate.pop("_scope_", None)
+        if isinstance(loader.get("collate_fn"), dict):
+            loader["collate_fn"].pop("_scope_", None)
+        if loader.get("num_workers") == 0:
+            # torch takes none of these without workers.
+            loader.update(persistent_workers=False, prefetch_factor=None, timeout=0)
+            loader.pop("multiprocessing_context", None)
     if cfg.get("image_init") == RANDOM:
         _start_at_random(cfg._cfg_dict)
     return cfg

@@ -1,5 +1,6 @@
 """Starting a run: command-line options into the config, and ranks without GPUs."""
 
+import importlib.util
 import logging
 import os
 import sys
@@ -12,12 +13,26 @@ from mmengine.config import Config
 
 from mgca_mm.errors import UserError
 
+from .batch import divide_batch, ranks_to_come
 from .config import load_config, require_data
 from .validation import validate
+from .work_dir import require_writable
+
+# Of MMEngine's backends.
+_PACKAGES = dict(
+    TensorboardVisBackend="tensorboard",
+    WandbVisBackend="wandb",
+    MLflowVisBackend="mlflow",
+    ClearMLVisBackend="clearml",
+    NeptuneVisBackend="neptune",
+    DVCLiveVisBackend="dvclive",
+    AimVisBackend="aim",
+)
 
 # Of every run, also of another library's config.
 _TRUSTWORTHY_HOOKS = dict(
     step_seed=dict(type="mgca_mm.StepSeedHook"),
+    waiting_gradients=dict(type="mgca_mm.WaitingGradientsHook"),
     non_finite=dict(type="mgca_mm.NonFiniteGuardHook"),
     broken_samples=dict(type="mgca_mm.BrokenSamplesHook"),
     plain_checkpoint=dict(type="mgca_mm.PlainCheckpointHook"),
@@ -31,6 +46,8 @@ def configure_run(
     work_dir: str | None = None,
     launcher: str = "none",
     amp: bool = False,
+    total_batch: int | None = None,
+    auto_scale_lr: bool = False,
     splits: Sequence[str] = ("train", "val", "test"),
 ) -> Config:
     """Config of a run from the options of ``tools/train.py`` and ``tools/test.py``.
@@ -41,33 +58,55 @@ def configure_run(
         work_dir: Folder of logs and checkpoints. None: the config's, or ``work_dirs/<config's name>``.
         launcher: ``'none'``, ``'pytorch'`` or ``'slurm'``.
         amp: Train under bfloat16 autocast.
+        total_batch: Samples a step of all ranks together, to be divided among them. None: the config's for each rank.
+        auto_scale_lr: Scale the learning rate by the samples a step to those of the recipe.
         splits: Those that the run reads; the annotation files of others need not be there.
 
     Returns:
         Config ready for :meth:`mmengine.runner.Runner.from_cfg`.
 
     Raises:
-        UserError: If the config is faulty, if it or the data it asks for is missing, or if ``amp`` cannot be combined
-            with its optimiser.
+        UserError: If the config is faulty, if it or the data it asks for is missing, if an option cannot be combined
+            with it, or if the work dir cannot be written.
     """
     cfg = load_config(config, cfg_options)
+    if auto_scale_lr:
+        if not cfg.get("auto_scale_lr"):
+            raise UserError(f"--auto-scale-lr: {config} has no auto_scale_lr=dict(base_batch_size=N) to scale from.")
+        cfg.auto_scale_lr.enable = True
+    if total_batch is not None:
+        divide_batch(cfg, total_batch, ranks_to_come(launcher))
     validate(cfg)
     require_data(cfg, splits)
+    _require_visualizer(cfg)
     cfg.launcher = launcher
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs") / Path(config).stem)
+    require_writable(cfg.work_dir)
     hooks = dict(cfg.get("default_hooks") or {})
     cfg.default_hooks = hooks | {name: hook for name, hook in _TRUSTWORTHY_HOOKS.items() if name not in hooks}
     if amp:
         wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
-        if wrapper not in ("OptimWrapper", "BFloat16OptimWrapper"):
+        if wrapper.rpartition(".")[2] not in ("OptimWrapper", "BFloat16OptimWrapper"):
             raise UserError(f"--amp replaces OptimWrapper, but this config has its own optim_wrapper: {wrapper}.")
-        cfg.optim_wrapper.type = "BFloat16OptimWrapper"
+        cfg.optim_wrapper.type = "mgca_mm.BFloat16OptimWrapper"
     if launcher != "none" and not torch.cuda.is_available():
         _use_cpu_ranks(cfg)
     return cfg
+
+
+def _require_visualizer(cfg: Config) -> None:
+    """Check that the package of each visualisation backend is there; MMEngine looks when the run has begun."""
+    for backend in (cfg.get("visualizer") or {}).get("vis_backends") or []:
+        name = backend.get("type", "").rpartition(".")[2]
+        package = _PACKAGES.get(name)
+        if package is not None and importlib.util.find_spec(package) is None:
+            raise UserError(
+                f"visualizer.vis_backends: {name} needs the package {package}, which is not installed.\n"
+                f"Install it (pip install {package}), or take the backend out of the config."
+            )
 
 
 def _use_cpu_ranks(cfg: Config) -> None:

@@ -1,17 +1,13 @@
-"""Training by epochs that goes on where it was interrupted."""
+"""Training loops that go on where they were interrupted."""
 
-from mmengine.dist import get_world_size
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
 
 from mgca_mm.datasets.samplers import ReproducibleSampler
-from mgca_mm.errors import UserError
 from mgca_mm.registry import LOOPS
 
-# Of the message hub, which travels in checkpoints.
-VALIDATED = "validated_epoch"
-_BATCHES = "batches_per_epoch"
-_BATCH_SIZE = "global_batch_size"
+# Of the message hub, which travels in checkpoints: the iteration after which the last validation was done.
+VALIDATED = "validated_iter"
 
 
 @LOOPS.register_module()
@@ -27,7 +23,6 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 
     def run(self) -> nn.Module:
         """Train."""
-        self._require_same_batches()
         self.runner.call_hook("before_train")
         if self._epoch > 0 and self._iter == self._epoch * len(self.dataloader):
             self._validate()
@@ -56,35 +51,49 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
 
-    def _require_same_batches(self) -> None:
-        """Look whether the batches are those of the run that is resumed.
-
-        Raises:
-            UserError: They are not, and the run stands in the middle of an epoch.
-        """
-        info, batches = self.runner.message_hub.runtime_info, len(self.dataloader)
-        size = getattr(self.dataloader.batch_sampler, "batch_size", 1) * get_world_size()
-        former, former_size = info.get(_BATCHES, batches), info.get(_BATCH_SIZE, size)
-        if (former, former_size) != (batches, size):
-            change = f"{former} batches of {former_size} samples an epoch before, {batches} of {size} now"
-            if self._iter != self._epoch * former:
-                raise UserError(
-                    f"The checkpoint stands in the middle of an epoch, which has other batches now: {change}.\nResume "
-                    f"with train_dataloader.batch_size × ranks = {former_size} and the same data, or from the "
-                    "checkpoint of an epoch: --resume FILE"
-                )
-            self.runner.logger.warning(f"The epochs have other batches than those of the run that is resumed: {change}")
-            self._iter = self._epoch * batches
-        self.runner.message_hub.update_info(_BATCHES, batches)
-        self.runner.message_hub.update_info(_BATCH_SIZE, size)
-
     def _validate(self) -> None:
-        """Validate, unless it was done already or is not due after this epoch."""
+        """Validate, if this is due after this epoch."""
         self._decide_current_val_interval()
         due = self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs
-        info = self.runner.message_hub.runtime_info
-        if self.runner.val_loop is None or self._epoch < self.val_begin or not due:
-            return
-        if info.get(VALIDATED) != self._epoch:
-            self.runner.message_hub.update_info(VALIDATED, self._epoch)
-            self.runner.val_loop.run()
+        if self._epoch >= self.val_begin and due:
+            validate_once(self)
+
+
+@LOOPS.register_module()
+class ResumableIterTrainLoop(IterBasedTrainLoop):
+    """``IterBasedTrainLoop`` that makes up for a validation that an interruption has prevented.
+
+    Args:
+        **kwargs: As in :class:`mmengine.runner.IterBasedTrainLoop`.
+    """
+
+    def run(self) -> nn.Module:
+        """Train."""
+        self.runner.call_hook("before_train")
+        self.runner.call_hook("before_train_epoch")  # to the hooks, all of it is one epoch
+        if not self.fast_forward_on_resume:
+            self.dataloader_iterator.skip_iter(self._iter)
+        if self._iter > 0:
+            self._validate()
+        while self._iter < self._max_iters and not self.stop_training:
+            self.runner.model.train()
+            self.run_iter(next(self.dataloader_iterator))
+            self._validate()
+        self.runner.call_hook("after_train_epoch")
+        self.runner.call_hook("after_train")
+        return self.runner.model
+
+    def _validate(self) -> None:
+        """Validate, if this is due after this iteration."""
+        self._decide_current_val_interval()
+        due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
+        if self._iter >= self.val_begin and due:
+            validate_once(self)
+
+
+def validate_once(loop: EpochBasedTrainLoop | IterBasedTrainLoop) -> None:
+    """Validate, unless there is no validation or it was done before the run was interrupted."""
+    runner = loop.runner
+    if runner.val_loop is not None and runner.message_hub.get_info(VALIDATED) != loop.iter:
+        runner.message_hub.update_info(VALIDATED, loop.iter)
+        runner.val_loop.run()

@@ -7,7 +7,6 @@ from mmengine.config import Config
 from mmengine.dist import all_gather_object, broadcast_object_list
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import MMLogger
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
@@ -16,11 +15,20 @@ from mgca_mm.checkpoints.reading import read_checkpoint
 from mgca_mm.checkpoints.schemes import is_trusted
 from mgca_mm.checkpoints.writing import newest_first
 from mgca_mm.datasets.seeding import seed_samples
+from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
 from mgca_mm.registry import RUNNERS
 
+from .batch import scale_learning_rate, tell_batch
 from .pretrained import require_whole_parts
 from .privacy import PathFilter, without_paths
+from .resume import SETTINGS, Resumption, settings_of
+from .work_dir import hold_work_dir
+
+_RESUMABLE = {
+    "EpochBasedTrainLoop": "mgca_mm.ResumableTrainLoop",
+    "IterBasedTrainLoop": "mgca_mm.ResumableIterTrainLoop",
+}
 
 
 @RUNNERS.register_module()
@@ -49,18 +57,36 @@ class PrivateRunner(Runner):
         return logger
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """The loop, with samples whose augmentation depends on (seed, epoch, sample) alone."""
+        """The loop, with samples whose augmentation depends on (seed, epoch, sample) alone.
+
+        Of MMEngine's two loops it is the resumable one.
+        """
+        if isinstance(loop, dict):
+            by_epoch = loop.get("by_epoch", True)
+            kind = loop.get("type", "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop")
+            rest = {key: value for key, value in loop.items() if key not in ("type", "by_epoch")}
+            loop = dict(type=_RESUMABLE.get(kind, kind), **rest)
         loop = super().build_train_loop(loop)
         seed_samples(loop.dataloader.dataset)
         return loop
 
     def train(self) -> nn.Module:
-        """Train; SIGTERM means afterwards what it meant before, also if an error has ended the training."""
+        """Train; SIGTERM means afterwards what it meant before, also if an error has ended the training.
+
+        Raises:
+            UserError: Another training writes into the work dir.
+        """
         former = signal.getsignal(signal.SIGTERM)
         try:
-            return super().train()
+            with hold_work_dir(self.work_dir):
+                return super().train()
         finally:
             signal.signal(signal.SIGTERM, former)
+
+    def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
+        """Scale the learning rate as ``auto_scale_lr`` says, accumulated iterations counted, and say what a step is."""
+        tell_batch(self)
+        scale_learning_rate(self)
 
     def load_or_resume(self) -> None:
         """Resume from the newest checkpoint of the run that is whole and of this model, or from the one named.
@@ -72,11 +98,17 @@ class PrivateRunner(Runner):
         """
         if self._has_loaded:
             return
-        if not self._resume:
+        if self._resume:
+            self._resume_newest_or_named()
+        else:
             if self._load_from is not None:
                 require_whole_parts(self._bare_model, self._load_from)
             super().load_or_resume()
-            return
+        self._has_loaded = True
+        if isinstance(self._train_loop, BaseLoop):
+            self.message_hub.update_info(SETTINGS, settings_of(self))
+
+    def _resume_newest_or_named(self) -> None:
         if self._load_from is not None:
             fault = self._fault_on_any_rank(self._load_from)
             if fault:
@@ -89,14 +121,30 @@ class PrivateRunner(Runner):
                 "There is no checkpoint in the work dir to resume from: training starts at the beginning"
             )
             return
-        seed, sampler = self.seed, self.train_dataloader.sampler
         self.resume(str(chosen))
+
+    def resume(self, filename: str, *args, **kwargs) -> None:
+        """Resume from a checkpoint; what the config says of the schedule and the optimiser holds.
+
+        Raises:
+            UserError: The config cannot be combined with the checkpoint.
+        """
+        seed, sampler = self.seed, self.train_dataloader.sampler
+        resumption = Resumption(self)
+        super().resume(filename, *args, **kwargs)
         if getattr(sampler, "seed", None) == seed:
             sampler.seed = self.seed  # of the run that is resumed
+        resumption.settle(self._num_schedulers)
+
+    def load_checkpoint(self, *args, **kwargs) -> dict:
+        """Load a checkpoint, and count its schedulers."""
+        checkpoint = super().load_checkpoint(*args, **kwargs)
+        self._num_schedulers = len(checkpoint.get("param_schedulers", []))
+        return checkpoint
 
     @property
     def _bare_model(self) -> nn.Module:
-        return self.model.module if is_model_wrapper(self.model) else self.model
+        return unwrapped(self.model)
 
     def _newest_usable(self) -> Path | None:
         """The first rank's newest checkpoint that every rank can resume from; None if there is no checkpoint at all."""

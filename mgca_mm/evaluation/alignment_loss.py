@@ -11,6 +11,9 @@ from mgca_mm.registry import METRICS
 class AlignmentLoss(BaseMetric):
     """Mean over the pairs of the batch losses that ``mode='predict'`` leaves in each sample.
 
+    The batch is that of all ranks together (:func:`mgca_mm.distributed.gather_samples`): a contrastive loss grows with
+    it, so that the value belongs to ranks × batch of the loader, in whichever way the two share it.
+
     Results: every ``loss_*`` of the alignments, and ``loss``, their sum, by which the best checkpoint is chosen.
     """
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
 
+from mgca_mm.distributed import gather_samples
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import CrossAttention, ImageFeatures, ImageReportSample, TextFeatures
@@ -109,8 +110,11 @@ class ImageReportPretrainer(BaseModel):
         image, text = self.embed_images(inputs), self.embed_reports(inputs)
         if mode == "tensor":
             return image, text
-        losses = self._align(image, text)
-        return losses if mode == "loss" else self._fill_samples(data_samples, image, text, losses)
+        if mode == "loss":
+            return self._align(image, text)
+        names = [sample.get("image_id") for sample in data_samples]
+        losses = self._align(*(_of_all_ranks(features, names) for features in (image, text)))
+        return self._fill_samples(data_samples, image, text, losses)
 
     @_eager_in_evaluation
     def embed_images(self, inputs: dict[str, Tensor]) -> ImageFeatures:
@@ -205,6 +209,12 @@ def _unit(x: Tensor) -> Tensor:
 
 def _at_least_fp32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _of_all_ranks(features: ImageFeatures | TextFeatures, names: list[str | None]) -> ImageFeatures | TextFeatures:
+    """Features of the batch that all ranks evaluate together."""
+    given = {name: value for name, value in features._asdict().items() if value is not None}
+    return features._replace(**dict(zip(given, gather_samples(list(given.values()), names), strict=True)))
 
 
 def _pad_words(features: TextFeatures, length: int) -> TextFeatures:

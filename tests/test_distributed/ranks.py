@@ -1,4 +1,4 @@
-"""One rank of the comparison in test_equivalence.py: its share of the batch, under DistributedDataParallel."""
+"""One rank of the comparisons in test_equivalence.py: its share of the batch, under DistributedDataParallel."""
 
 import copy
 import os
@@ -6,13 +6,19 @@ import sys
 
 import torch
 import torch.distributed as dist
+from mmengine.dist import get_world_size
 from mmengine.registry import init_default_scope
 from torch.nn.parallel import DistributedDataParallel
 
+from mgca_mm.datasets.samplers import EvaluationSampler
+from mgca_mm.evaluation import AlignmentLoss
 from mgca_mm.registry import MODELS
+from mgca_mm.structures import ImageReportSample
 from tests.conftest import SMALL_MODEL, small_batch
 
 BATCH = 8
+# Pairs of a validation of which the last batch has one, and fewer than there are ranks.
+SIZES = (9, 11)
 # Name → alignments; "-local" takes negatives and codes from the own rank only.
 GLOBAL = "ita cta cpa sigmoid chunked triplet learned matching caption lstm local+ita ita+cta+cpa"
 LOCAL = "ita cpa sigmoid matching local+ita"
@@ -83,9 +89,26 @@ def run(case):
     return state(model.module, losses)
 
 
+@torch.no_grad()
+def validate(case, size):
+    """Validation losses over ``size`` pairs, ranks × batch = :data:`BATCH`; all of them where there is one process."""
+    model, metric = build(case).eval(), AlignmentLoss(prefix="val")
+    pairs = {k: v.double() if v.is_floating_point() else v for k, v in small_batch(size, seed=1).items()}
+    own = torch.tensor(list(EvaluationSampler(range(size))))
+    for rows in own.split(BATCH // get_world_size()):
+        inputs = {name: value[rows] for name, value in pairs.items()}
+        longest = int(inputs["attention_mask"].sum(dim=1).max())  # as length buckets leave them: other sizes elsewhere
+        inputs = {name: value if name == "image" else value[:, :longest] for name, value in inputs.items()}
+        samples = [ImageReportSample(metainfo=dict(image_id=f"image{row}")) for row in rows]
+        metric.process({}, [sample.to_dict() for sample in model(inputs, samples, mode="predict")])
+    return metric.evaluate(size)
+
+
 def main():
     dist.init_process_group("gloo")
     states = {case: run(case) for case in CASES}
+    for case in CASES:
+        states[case]["validation"] = {size: validate(case, size) for size in SIZES}
     if dist.get_rank() == 0:
         torch.save(states, sys.argv[1])
     # A rank that leaves while its neighbour still talks to it can be aborted by gloo's threads, also at exit.

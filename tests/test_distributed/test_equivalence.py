@@ -1,4 +1,4 @@
-"""R ranks with a share of the batch each give the gradient of one process on the whole batch."""
+"""R ranks with a share of the batch each give the gradient and the validation losses of one process on the whole."""
 
 import os
 import socket
@@ -79,3 +79,14 @@ def test_ranks_equal_one_process(case, world_size, state_of_ranks):
         assert (many["gradients"][name] - gradient).abs().max() <= 1e-10 * scale + 1e-13, name
     for name, statistic in one["statistics"].items():
         torch.testing.assert_close(many["statistics"][name], statistic, rtol=1e-10, atol=1e-12, msg=name)
+
+
+@pytest.mark.parametrize("case", ranks.CASES)
+def test_validation_losses_of_ranks_equal_one_process(case, state_of_ranks):
+    """Also of alignments that train on the pairs of their own rank: a validation has one batch, whoever computes it."""
+    for size in ranks.SIZES:
+        expected = ranks.validate(case, size)
+        assert expected["val/loss"] != 0
+        for world_size in (1, 2, 4):
+            found = state_of_ranks(world_size)[case]["validation"][size]
+            assert found == pytest.approx(expected, rel=1e-10, abs=1e-12), (world_size, size)

@@ -23,6 +23,11 @@ BATCH = 4  # ranks × batch
 # No multiples of 4: the last batch leaves some ranks with a smaller share, or with none.
 SIZES = (9, 11)
 KINDS = {
+    "pretraining": (
+        "pretrain_resnet18",
+        "train.json",
+        "[dict(type='AlignmentLoss'), dict(type='ImageReportRetrieval')]",
+    ),
     "classification": (
         "classification_rsna",
         "train.json",
@@ -112,7 +117,7 @@ def launch(script, *arguments, options):
 
 @pytest.mark.parametrize(
     ("kind", "ranks", "size"),
-    cases(itertools.product(KINDS, RANKS, SIZES), [("segmentation", 2, 9)]),
+    cases(itertools.product(KINDS, RANKS, SIZES), [("pretraining", 2, 9)]),
 )
 def test_dist_test(kind, ranks, size, make_config, tmp_path):
     config, options = make_config(kind, 1, size)

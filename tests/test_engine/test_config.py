@@ -34,7 +34,7 @@ def test_config_errors_name_the_right_file(tmp_path):
 def test_amp_and_work_dir(prepared, tmp_path):
     options = dict(data_root=str(prepared / "data"))
     cfg = configure_run(QUICKSTART, options, work_dir=str(tmp_path), amp=True)
-    assert cfg.optim_wrapper.type == "BFloat16OptimWrapper" and cfg.work_dir == str(tmp_path)
+    assert cfg.optim_wrapper.type == "mgca_mm.BFloat16OptimWrapper" and cfg.work_dir == str(tmp_path)
     assert configure_run(QUICKSTART, options).work_dir == "work_dirs/pretrain_resnet18"
     with pytest.raises(UserError, match="--amp"):
         configure_run(QUICKSTART, {**options, "optim_wrapper.type": "AmpOptimWrapper"}, amp=True)

@@ -8,3 +8,4 @@ custom_hooks = [
     dict(type='mgca_mm.ThroughputHook'),
     dict(type='EarlyStoppingHook', monitor='cls/loss', rule='less', patience=10, min_delta=0),
 ]
+auto_scale_lr = dict(base_batch_size=48, enable=False)

@@ -6,3 +6,4 @@ custom_hooks = [
     dict(type='mgca_mm.ThroughputHook'),
     dict(type='EarlyStoppingHook', monitor='det/mAP', rule='greater', patience=10, min_delta=0),
 ]
+auto_scale_lr = dict(base_batch_size=16, enable=False)

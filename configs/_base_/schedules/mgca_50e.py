@@ -1,4 +1,6 @@
 # AdamW, warm-up over 20 of 50 epochs, then cosine (PROTOCOL §1.4).
+max_epochs = 50  # the schedule follows, also from the command line: --cfg-options max_epochs=10
+warmup_epochs = 20
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=2e-5, weight_decay=0.05, betas=(0.9, 0.999), fused=True),
@@ -11,16 +13,23 @@ optim_wrapper = dict(
             'log_temperature': dict(decay_mult=0.0)
         }))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-8 / 2e-5, begin=0, end=20, by_epoch=True, convert_to_iter_based=True),
+    dict(
+        type='LinearLR',
+        start_factor=1e-8 / 2e-5,
+        begin=0,
+        end=warmup_epochs,
+        by_epoch=True,
+        convert_to_iter_based=True),
     dict(
         type='CosineAnnealingLR',
-        T_max=30,
+        T_max=max_epochs - warmup_epochs,
         eta_min=1e-8,
-        begin=20,
-        end=50,
+        begin=warmup_epochs,
+        end=max_epochs,
         by_epoch=True,
         convert_to_iter_based=True),
 ]
-train_cfg = dict(type='mgca_mm.ResumableTrainLoop', max_epochs=50, val_interval=1)
+train_cfg = dict(type='mgca_mm.ResumableTrainLoop', max_epochs=max_epochs, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
+auto_scale_lr = dict(base_batch_size=144, enable=False)

@@ -10,3 +10,4 @@ train_dataloader = dict(batch_size=8, dataset=dict(data_root=data_root, metainfo
 val_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
 test_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
 optim_wrapper = dict(optimizer=dict(weight_decay=0.05))
+auto_scale_lr = dict(base_batch_size=8)

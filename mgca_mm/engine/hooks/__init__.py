@@ -2,6 +2,7 @@ from .attention_maps import AttentionMapHook
 from .broken_samples import BrokenSamplesHook
 from .cached_features import CachedFeaturesHook
 from .checkpoint import SafeCheckpointHook
+from .early_stopping import ResumableEarlyStoppingHook
 from .freeze_prototypes import FreezePrototypesHook
 from .non_finite import NonFiniteGuardHook
 from .plain_checkpoint import PlainCheckpointHook
@@ -9,6 +10,7 @@ from .runtime_info import DeferredRuntimeInfoHook
 from .step_seed import StepSeedHook
 from .termination import TerminationHook
 from .throughput import ThroughputHook
+from .waiting_gradients import WaitingGradientsHook
 
 __all__ = [
     "AttentionMapHook",
@@ -18,8 +20,10 @@ __all__ = [
     "FreezePrototypesHook",
     "NonFiniteGuardHook",
     "PlainCheckpointHook",
+    "ResumableEarlyStoppingHook",
     "SafeCheckpointHook",
     "StepSeedHook",
     "TerminationHook",
     "ThroughputHook",
+    "WaitingGradientsHook",
 ]

@@ -1,7 +1,8 @@
 """When checkpoints are written and removed: never one before the other is safe."""
 
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,9 @@ from mgca_mm.errors import UserError
 Rule = Literal["greater", "less"]
 _MAX_FAILURES = 3
 _LEAST_KEPT = 2
-_INTERRUPTED = "interrupted_ckpt"  # of the message hub, which travels in checkpoints
+# Of the message hub, which travels in checkpoints.
+_INTERRUPTED = "interrupted_ckpt"
+_FORMER_BEST = "former_best_ckpts"
 
 
 @HOOKS.register_module(name="CheckpointHook", force=True)
@@ -25,7 +28,8 @@ class SafeCheckpointHook(CheckpointHook):
 
     MMEngine removes the oldest and the former best checkpoint before it writes the new ones, and overwrites the pointer
     to the last one in place. Here the new checkpoint is written (whole, by :class:`AtomicLocalBackend`), then the
-    pointer, and then the old ones go, of which two are kept at least.
+    pointer, and then the old ones go, of which two are kept at least. After a validation the checkpoint of its epoch is
+    written once more, so that a run that is resumed knows its result and does not repeat it.
 
     A checkpoint that cannot be written, as on a full disk, is an error in the log while training goes on; three in a
     row end the run.
@@ -41,19 +45,45 @@ class SafeCheckpointHook(CheckpointHook):
     def __init__(self, rule: Rule | Sequence[Rule] | None = None, **kwargs):
         super().__init__(rule=rule, **kwargs)
         self._failures = 0
+        self.kept: list[int] | None = None  # outside of a training
 
     def before_train(self, runner: Runner) -> None:
-        """Find the folder and clear what killed runs have left in it."""
+        """Find the folder, take up what the checkpoint says of it, and clear what killed runs have left in it."""
         keep, self.max_keep_ckpts = self.max_keep_ckpts, -1  # MMEngine would remove here, too
         super().before_train(runner)
         self.max_keep_ckpts = keep
-        self.kept = list(runner.message_hub.runtime_info.get("keep_ckpt_ids", []))
+        info = runner.message_hub.runtime_info
+        self.kept = list(info.get("keep_ckpt_ids", []))
+        for name in [name for name, value in info.items() if "ckpt" in name and isinstance(value, str)]:
+            info[name] = os.path.join(self.out_dir, os.path.basename(info[name]))
+        self.last_ckpt = info.get("last_ckpt")
+        former = info.pop(_FORMER_BEST, [])
         if is_main_process() and os.path.isdir(self.out_dir):
             remove_partial_files(self.out_dir)
+            self._remove(former)
+        self._forget_lost_best(runner)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
+        """Save what is best, and write down the validation in what a run would be resumed from."""
+        if self.kept is None:
+            return
+        former = self._save_best_checkpoint(runner, metrics) if self.save_best and metrics else []
+        info = runner.message_hub.runtime_info
+        step = runner.epoch if self.by_epoch else runner.iter
+        if former:
+            runner.message_hub.update_info(_FORMER_BEST, list(filter(None, former)))
+        if self.kept[-1:] == [step] or (former and self.kept):
+            self._save_checkpoint_with_step(runner, step, dict(epoch=runner.epoch, iter=runner.iter))
+        elif os.path.basename(info.get(_INTERRUPTED, "")) == _interrupted_name(runner.iter):
+            self._save_interrupted(runner, runner.iter)
+        info.pop(_FORMER_BEST, None)
+        if is_main_process():
+            self._remove(filter(None, former))
 
     def save_now(self, runner: Runner) -> None:
         """Save in the middle of an epoch, after the iteration that has just run; the next checkpoint removes it."""
-        self._save_interrupted(runner, runner.iter + 1)
+        if self.by_epoch or self.kept[-1:] != [runner.iter + 1]:
+            self._save_interrupted(runner, runner.iter + 1)
 
     def save_between_epochs(self, runner: Runner) -> None:
         """Save while the epoch that has just ended is validated, unless this was done when it ended."""
@@ -62,7 +92,7 @@ class SafeCheckpointHook(CheckpointHook):
             self._save_interrupted(runner, runner.iter)
 
     def _save_interrupted(self, runner: Runner, iterations: int) -> None:
-        name = f"iter_{iterations}.pth"
+        name = _interrupted_name(iterations)
         runner.message_hub.update_info(_INTERRUPTED, os.path.join(self.out_dir, name))
         self._write(runner, name, dict(epoch=runner.epoch, iter=iterations))
 
@@ -140,10 +170,28 @@ class SafeCheckpointHook(CheckpointHook):
                 remove_checkpoint(self.last_ckpt)  # which nothing would find or remove later
             raise
 
-    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        """As MMEngine's, with a former best checkpoint removed last."""
-        if not self.save_best:
-            return
+    def _forget_lost_best(self, runner: Runner) -> None:
+        """Let the next validation be the best one where the file of the best so far is gone, and say so."""
+        info = runner.message_hub.runtime_info
+        lost = [[name for name in info if name.startswith("best_ckpt") and not os.path.isfile(info[name])]]
+        broadcast_object_list(lost)
+        for name in lost[0]:
+            runner.logger.warning(
+                f"{os.path.basename(info[name])}, the best checkpoint so far, is not there any more: the next "
+                "validation counts as the best"
+            )
+            del info[name]
+            info.pop(name.replace("best_ckpt", "best_score"), None)
+
+    def _remove(self, names: Iterable[str]) -> None:
+        """Remove best checkpoints of this run, which files of other names are not."""
+        number = re.escape(self.filename_tmpl).replace(r"\{\}", r"\d+")
+        for name in map(os.path.basename, names):
+            if any(re.fullmatch(f"best_{re.escape(_in_names(key))}_{number}", name) for key in self.key_indicators):
+                remove_checkpoint(Path(self.out_dir, name))
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> list[str | None]:
+        """Save the new best checkpoints; for each one the path of the former, or None."""
         if "auto" in self.key_indicators:
             self._init_rule(self.rules, [next(iter(metrics))])
         former = []
@@ -152,23 +200,16 @@ class SafeCheckpointHook(CheckpointHook):
             best = runner.message_hub.runtime_info.get(f"best_score{suffix}", self.init_value_map[rule])
             if metrics[key] is not None and self.is_better_than[key](metrics[key], best):
                 former += self._replace_best(runner, key, suffix, metrics[key])
-        if not former:
-            return
-        if self.last_ckpt is not None:  # once more, so that what a run resumes from knows of the best one
-            step = runner.epoch if self.by_epoch else runner.iter
-            self._save_checkpoint_with_step(runner, step, dict(epoch=runner.epoch, iter=runner.iter))
-        if is_main_process():
-            for path in filter(None, former):
-                remove_checkpoint(path)
+        return former
 
     def _replace_best(self, runner: Runner, key: str, suffix: str, score: float) -> list[str | None]:
         """Save the best checkpoint of a metric; the path of the former one (or None), nothing if that failed."""
         info = runner.message_hub.runtime_info
         before = {name: info.get(name) for name in (f"best_score{suffix}", f"best_ckpt{suffix}")}
         step = runner.epoch if self.by_epoch else runner.iter
-        name = f"best_{key}_{self.filename_tmpl.format(step)}".replace("/", "_")
+        name = f"best_{_in_names(key)}_{self.filename_tmpl.format(step)}"
         path = os.path.join(self.out_dir, name)
-        info.update({f"best_score{suffix}": score, f"best_ckpt{suffix}": path})
+        runner.message_hub.update_info_dict({f"best_score{suffix}": score, f"best_ckpt{suffix}": path})
         meta = dict(epoch=runner.epoch, iter=runner.iter)
         settings = dict(save_optimizer=False, save_param_scheduler=False, meta=meta, by_epoch=False)
         if not self._try(runner, name, lambda: runner.save_checkpoint(self.out_dir, name, **settings)):
@@ -183,3 +224,12 @@ class SafeCheckpointHook(CheckpointHook):
         runner.logger.info(f"The best checkpoint so far, {key} {score:0.4f}, is saved to {name}.")
         former = before[f"best_ckpt{suffix}"]
         return [former if former and os.path.basename(former) != name else None]
+
+
+def _in_names(key: str) -> str:
+    """A metric in the name of a file."""
+    return key.replace("/", "_")
+
+
+def _interrupted_name(iterations: int) -> str:
+    return f"iter_{iterations}.pth"

@@ -77,6 +77,7 @@ class NonFiniteGuardHook(Hook):
         """Watch the model's losses and the optimiser's steps."""
         if getattr(runner.optim_wrapper, "loss_scaler", None) is not None:
             return  # float16 with a scaler, which skips such steps as a matter of course
+        self.skipped = runner.message_hub.get_info("skipped_steps", 0)
         self._is_watching = True
         model = unwrapped(runner.model)
         parameters = [p for name, p in model.named_parameters() if name.endswith(self.set_in_forward)]

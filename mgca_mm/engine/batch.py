@@ -1,0 +1,88 @@
+"""How many samples of all ranks make a step of the optimiser, and the learning rate that goes with them."""
+
+import os
+
+from mmengine.config import Config
+from mmengine.dist import get_world_size
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from mgca_mm.distributed import unwrapped
+from mgca_mm.errors import UserError
+
+
+def samples_a_step(runner: Runner) -> int:
+    """Samples of an iteration, times ranks, times the iterations whose gradients are accumulated."""
+    return _batch_size(runner) * get_world_size() * _accumulated(runner)
+
+
+def tell_batch(runner: Runner) -> None:
+    """Write a line of the log about the samples of a step, a warning where they are not the recipe's.
+
+    The recipe's number is ``auto_scale_lr.base_batch_size``, for which its learning rate was chosen.
+    """
+    samples, recipe = samples_a_step(runner), runner.auto_scale_lr or {}
+    what = "pairs" if hasattr(unwrapped(runner.model), "alignments") else "samples"
+    made_of = f"{get_world_size()} ranks × {_batch_size(runner)}" + (
+        f" × {_accumulated(runner)} accumulated" if _accumulated(runner) > 1 else ""
+    )
+    runner.logger.info(f"{samples} {what} a step = {made_of}")
+    wanted = recipe.get("base_batch_size", samples)
+    if wanted == samples:
+        return
+    if recipe.get("enable"):
+        runner.logger.info(f"The recipe has {wanted}: its learning rate is multiplied by {samples / wanted:.4g}")
+    else:
+        runner.logger.warning(
+            f"The recipe has {wanted} {what} a step, this run {samples}, at the same learning rate. --total-batch "
+            f"{wanted} divides them among the ranks; --auto-scale-lr scales the rate."
+        )
+
+
+def scale_learning_rate(runner: Runner) -> None:
+    """Multiply the rates of all parameters by this run's samples a step to the recipe's, if the config asks for it."""
+    recipe = runner.auto_scale_lr or {}
+    if recipe.get("enable"):
+        for group in runner.optim_wrapper.param_groups:
+            group["lr"] *= samples_a_step(runner) / recipe["base_batch_size"]
+
+
+def divide_batch(cfg: Config, total: int, ranks: int) -> None:
+    """Give each rank its share of a total batch, in place; of validation and test, of what the config has for them.
+
+    Args:
+        cfg: Config of a run.
+        total: Samples a step, of all ranks and accumulated iterations.
+        ranks: Their number.
+
+    Raises:
+        UserError: A total cannot be divided.
+    """
+    parts = ranks * cfg.optim_wrapper.get("accumulative_counts", 1)
+    if total < 1 or total % parts:
+        raise UserError(f"--total-batch {total} cannot be divided by {parts} (ranks × accumulated iterations).")
+    cfg.train_dataloader.batch_size = total // parts
+    for loader in filter(None, (cfg.get("val_dataloader"), cfg.get("test_dataloader"))):
+        if loader.batch_size % ranks:
+            raise UserError(
+                f"A batch of {loader.batch_size} in validation or test cannot be divided by {ranks} ranks.\n"
+                "Set val_dataloader.batch_size and test_dataloader.batch_size to a multiple of them."
+            )
+        loader.batch_size //= ranks
+
+
+def ranks_to_come(launcher: str) -> int:
+    """Number of ranks of a run, as its launcher says, before they have met."""
+    name = {"pytorch": "WORLD_SIZE", "slurm": "SLURM_NTASKS"}.get(launcher)
+    return int(os.environ.get(name, 1)) if name else 1
+
+
+def _batch_size(runner: Runner) -> int:
+    loader = runner.train_dataloader
+    if isinstance(loader, DataLoader):
+        return getattr(loader.batch_sampler, "batch_size", None) or loader.batch_size or 1
+    return loader["batch_size"]
+
+
+def _accumulated(runner: Runner) -> int:
+    return getattr(runner.optim_wrapper, "_accumulative_counts", 1)

@@ -1,0 +1,36 @@
+"""Early stopping that a resumed run goes on with."""
+
+from mmengine.hooks import EarlyStoppingHook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+
+@HOOKS.register_module(name="EarlyStoppingHook", force=True)
+class ResumableEarlyStoppingHook(EarlyStoppingHook):
+    """MMEngine's ``EarlyStoppingHook``, which this one replaces under its name, with its state in checkpoints.
+
+    MMEngine's counts from zero after a resume, and trains on after a stop. Here a run that has stopped stays so, unless
+    its ``patience`` is another one now.
+
+    Args:
+        **kwargs: As in :class:`mmengine.hooks.EarlyStoppingHook`.
+    """
+
+    priority = "LOW"  # Before the hook that saves what was decided.
+
+    def before_train(self, runner: Runner) -> None:
+        """Go on from what the checkpoint says."""
+        state = runner.message_hub.get_info(self._key)
+        if state is not None:
+            self.wait_count, self.best_score = state["wait_count"], state["best_score"]
+            runner.train_loop.stop_training = state["stopped"] and state["patience"] == self.patience
+
+    def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
+        """Decide, and leave what was decided to the checkpoint."""
+        super().after_val_epoch(runner, metrics)
+        state = dict(wait_count=self.wait_count, best_score=self.best_score, patience=self.patience)
+        runner.message_hub.update_info(self._key, state | dict(stopped=runner.train_loop.stop_training))
+
+    @property
+    def _key(self) -> str:
+        return f"early_stopping_{self.monitor}"

@@ -1,0 +1,197 @@
+"""What a run that is resumed takes from its checkpoint and what from its config.
+
+Weights, the optimiser's moments, counters and what was decided so far are the checkpoint's. What the config says is the
+config's: where it has changed, the run goes on as it says now, and each change is a line of the log. The seed alone
+stays the checkpoint's, since the order of the samples follows from it.
+"""
+
+import copy
+import hashlib
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import get_world_size
+from mmengine.optim import OptimWrapper
+from mmengine.runner import IterBasedTrainLoop, Runner
+from torch.optim import Optimizer
+from torch.utils.data import Dataset
+
+from mgca_mm.errors import UserError
+
+from .batch import samples_a_step
+from .loops import VALIDATED
+
+# Of the message hub, which travels in checkpoints.
+SETTINGS = "run_settings"
+_SECTIONS = (
+    *("model", "train_dataloader", "val_dataloader", "val_evaluator", "train_cfg", "optim_wrapper", "param_scheduler"),
+    *("auto_scale_lr", "default_hooks", "custom_hooks", "randomness"),
+)
+# How the data are read and how often a line is written changes no result.
+_WITHOUT_EFFECT = ("num_workers", "persistent_workers", "pin_memory", "prefetch_factor", "logger.interval")
+# What a scheduler has besides its place in the schedule.
+_PLACE = ("last_step", "_global_step", "_last_value", "verbose")
+_MAX_TOLD = 30
+_ABSENT = object()
+
+
+def settings_of(runner: Runner) -> dict[str, Any]:
+    """What a run depends on, flat: its config, its batches, its ranks, and a digest of its training data."""
+    loader = runner.train_loop.dataloader
+    found: dict[str, Any] = {}
+    for section in _SECTIONS:
+        found.update(_flat(runner.cfg.get(section), section))
+    found = {name: value for name, value in found.items() if not name.endswith(_WITHOUT_EFFECT)}
+    found["batches an epoch"] = len(loader)
+    found["samples a step"] = samples_a_step(runner)
+    found["samples an iteration"] = (getattr(loader.batch_sampler, "batch_size", None) or 1) * get_world_size()
+    found["ranks"] = get_world_size()
+    found["training data"] = digest_of(loader.dataset)
+    return found
+
+
+def digest_of(dataset: Dataset) -> str:
+    """Fingerprint of the data of a data set: of its size, its manifest, or else its annotations."""
+    found = hashlib.sha256(str(len(dataset)).encode())
+    for part in getattr(dataset, "datasets", [getattr(dataset, "dataset", dataset)]):
+        annotations = Path(str(getattr(part, "ann_file", "")))
+        for path in (Path(str(getattr(part, "data_root", None) or "")) / "manifest.json", annotations):
+            if path.is_file():
+                found.update(path.read_bytes())
+                break
+    return found.hexdigest()[:16]
+
+
+class Resumption:
+    """Schedule, optimiser's settings and place of a run as its config has them, before a checkpoint is read.
+
+    Args:
+        runner: With its loop, optimiser and schedulers built from the config.
+    """
+
+    def __init__(self, runner: Runner):
+        self.runner = runner
+        self.settings = settings_of(runner)
+        self.groups = [_without_parameters(group) for group in _optimizer(runner).param_groups]
+        self.schedules = [copy.deepcopy(scheduler.state_dict()) for scheduler in self._schedulers()]
+
+    def settle(self, num_schedulers: int) -> None:
+        """Give a run that a checkpoint was loaded into what its config says.
+
+        Args:
+            num_schedulers: Of the checkpoint.
+
+        Raises:
+            UserError: The run stands in the middle of an epoch, of which the batches or the data are others now.
+        """
+        former = self.runner.message_hub.get_info(SETTINGS, {})
+        self._tell(former)
+        moved = self._place(former)
+        for group, own in zip(_optimizer(self.runner).param_groups, self.groups, strict=True):
+            group.update({name: value for name, value in own.items() if name != "lr"})
+        schedulers = self._schedulers()
+        known = [_without_place(scheduler.state_dict()) for scheduler in schedulers]
+        wanted = [_without_place(schedule) for schedule in self.schedules]
+        if not moved and known == wanted and num_schedulers == len(schedulers) and schedulers:
+            return  # the checkpoint's place in the same schedule, bit for bit
+        if any(getattr(scheduler, "need_val_args", False) for scheduler in schedulers):
+            self.runner.logger.warning("The schedule depends on what was measured: it is the checkpoint's")
+            return
+        self._follow_schedule()
+
+    def _schedulers(self) -> list:
+        schedulers = self.runner.param_schedulers or []
+        return schedulers if isinstance(schedulers, list) else []  # those of several optimisers are left as they are
+
+    def _tell(self, former: Mapping[str, Any]) -> None:
+        """A line of the log for each setting that is not the checkpoint's."""
+        if not former:
+            return
+        names = [name for name in {**former, **self.settings} if _value(former, name) != _value(self.settings, name)]
+        for name in names[:_MAX_TOLD]:
+            kept = "; the checkpoint's is kept" if name == "randomness.seed" else ""
+            before, now = (_shown(source, name) for source in (former, self.settings))
+            self.runner.logger.warning(f"Changed since the checkpoint: {name} was {before}, is {now}{kept}")
+        if len(names) > _MAX_TOLD:
+            self.runner.logger.warning(f"Changed since the checkpoint: {len(names) - _MAX_TOLD} settings more")
+
+    def _place(self, former: Mapping[str, Any]) -> bool:
+        """Find the iteration at which this run stands; whether it is another one than the checkpoint's."""
+        loop, info = self.runner.train_loop, self.runner.message_hub.runtime_info
+        if isinstance(loop, IterBasedTrainLoop):
+            return False
+        length = former.get("batches an epoch", self.settings["batches an epoch"])
+        decisive = ("batches an epoch", "samples an iteration", "training data")
+        changed = [name for name in decisive if former.get(name, self.settings[name]) != self.settings[name]]
+        if changed and loop.iter != loop.epoch * length:
+            change = ", ".join(f"{name} {former[name]} before, {self.settings[name]} now" for name in changed)
+            raise UserError(
+                f"The checkpoint stands in the middle of an epoch, which has other batches now: {change}.\nResume "
+                f"with train_dataloader.batch_size × ranks = {former['samples an iteration']} and the same data, or "
+                "from the checkpoint of an epoch: --resume FILE"
+            )
+        iteration = loop.iter if not changed else loop.epoch * len(loop.dataloader)
+        moved = iteration != loop.iter
+        if moved and info.get(VALIDATED) == loop.iter:
+            self.runner.message_hub.update_info(VALIDATED, iteration)
+        loop._iter = iteration
+        return moved
+
+    def _follow_schedule(self) -> None:
+        """Let the schedulers of the config take every step up to where the run stands.
+
+        They compute a rate from the one before, so that there is no shorter way.
+        """
+        schedulers, loop = self._schedulers(), self.runner.train_loop
+        for scheduler, schedule in zip(schedulers, self.schedules, strict=True):
+            scheduler.load_state_dict(schedule)
+        for group, own in zip(_optimizer(self.runner).param_groups, self.groups, strict=True):
+            group["lr"] = own["lr"]
+        length = None if isinstance(loop, IterBasedTrainLoop) else len(loop.dataloader)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the optimiser has not stepped between them
+            for iteration in range(1, loop.iter + 1):
+                for scheduler in schedulers:
+                    if not scheduler.by_epoch or (length is not None and iteration % length == 0):
+                        scheduler.step()
+
+
+def _optimizer(runner: Runner) -> Optimizer | OptimWrapper:
+    return runner.optim_wrapper  # which hands on the groups of its optimiser, or of several
+
+
+def _without_parameters(group: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name != "params"}
+
+
+def _without_place(schedule: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in schedule.items() if name not in _PLACE}
+
+
+def _plain(value: Any) -> Any:
+    """A value that is equal to itself after it was saved and read."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if value is None or type(value) in (bool, int, float, str) else str(value)
+
+
+def _flat(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Dotted name → value, of a nested config."""
+    if isinstance(node, Mapping) and node:
+        for key, value in node.items():
+            yield from _flat(value, f"{path}.{key}")
+    elif isinstance(node, list | tuple) and any(isinstance(item, Mapping) for item in node):
+        for number, value in enumerate(node):
+            yield from _flat(value, f"{path}.{number}")
+    else:
+        yield path, _plain(node)
+
+
+def _value(settings: Mapping[str, Any], name: str) -> Any:
+    return settings.get(name, _ABSENT)
+
+
+def _shown(settings: Mapping[str, Any], name: str) -> str:
+    return "not there" if name not in settings else f"{settings[name]!r:.120}"
