@@ -13,7 +13,8 @@ val_dataloader = dict(
         _delete_=True,
         type='ConcatDataset',
         ignore_keys=['split'],
-        datasets=[{{_base_.val_dataloader.dataset}}, {{_base_.test_dataloader.dataset}}]))
+        # Prepared with --protocol released, the test pairs stand in val.json already.
+        datasets=[_base_.val_dataloader.dataset, dict(_base_.test_dataloader.dataset, allow_empty=True)]))
 optim_wrapper = dict(paramwise_cfg=None)
 custom_hooks = [
     dict(type='FreezePrototypesHook', num_epochs=1),

@@ -59,11 +59,10 @@ def convert_released_mgca(state_dict: dict[str, Tensor]) -> ConvertedCheckpoint:
         if tensor.dim() == 3 and ".fc" in name:
             converted[name] = tensor.squeeze(-1)
     hidden_size = converted[embeddings + "word_embeddings.weight"].shape[1]
-    # It looks positions up through a stored buffer; folding the look-up into the table is exact for any buffer.
-    position_ids = state_dict.get("text_encoder_q.model.embeddings.position_ids")
-    if position_ids is not None:
-        table = embeddings + "position_embeddings.weight"
-        converted[table] = converted[table][position_ids.flatten().long()]
+    # The released code calls its BERT with token types, all zero, where that expects position_ids: every piece takes
+    # row 0, and the buffer position_ids of the checkpoint is never read. Row 0 in every row is the same to any caller.
+    table = embeddings + "position_embeddings.weight"
+    converted[table] = converted[table][:1].repeat(len(converted[table]), 1)
     converted[embeddings + types] = torch.zeros(2, hidden_size)
     return ConvertedCheckpoint(converted, mapped, unused, (embeddings + types,))
 

@@ -3,6 +3,7 @@
 import logging
 from typing import Literal
 
+import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
 from mmengine.dist import all_reduce
@@ -24,13 +25,16 @@ class StrictDataset(BaseDataset):
 
     Args:
         on_error: ``'raise'`` or ``'skip'``.
+        allow_empty: Take an annotation file without entries, for a part of a concatenation: of MIMIC-CXR prepared with
+            ``--protocol released``, the test split is empty, for its pairs stand in the validation's.
         **kwargs: As in :class:`mmengine.dataset.BaseDataset`.
     """
 
-    def __init__(self, on_error: Literal["raise", "skip"] = "raise", **kwargs):
+    def __init__(self, on_error: Literal["raise", "skip"] = "raise", allow_empty: bool = False, **kwargs):
         if on_error not in ("raise", "skip"):
             raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
         self.on_error = on_error
+        self.allow_empty = allow_empty
         self._broken: torch.Tensor | None = None
         super().__init__(**kwargs)
         if on_error == "skip":
@@ -68,6 +72,21 @@ class StrictDataset(BaseDataset):
         self._require_few(int(everywhere.sum()))
         for index in found:
             self._tell(index, "by another rank")
+
+    def _serialize_data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pack the entries, also where there are none, which MMEngine cannot.
+
+        Raises:
+            UserError: There are none, and that is not allowed.
+        """
+        if self.data_list:
+            return super()._serialize_data()
+        if not self.allow_empty:
+            raise UserError(
+                f"'{self.ann_file}' holds no sample that is asked for.\n"
+                "Of MIMIC-CXR prepared with --protocol released, the test pairs stand in val.json."
+            )
+        return np.empty(0, dtype=np.uint8), np.empty(0, dtype=np.int64)
 
     def _count(self, index: int, error: UserError) -> None:
         if self._broken[index]:

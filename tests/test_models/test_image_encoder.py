@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from mgca_mm.errors import UserError
 from mgca_mm.models import ImageEncoder
 from mgca_mm.models.image_encoders.image_encoder import _last_attention
 
@@ -155,3 +156,22 @@ def test_backbone_keeps_the_librarys_names():
 def test_a_pooled_backbone_is_refused_clearly():
     with pytest.raises(TypeError, match="out_type='raw'"):
         ImageEncoder({**TINY_VIT, "out_type": "cls_token"}, token_weight="uniform", input_size=64)
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        dict(type=TIMM, model_name="vit_tiny_patch16_384"),
+        dict(type=TIMM, model_name="vit_small_patch14_dinov2"),
+        dict(type=TIMM, model_name="swin_tiny_patch4_window7_224"),
+        dict(type=TIMM, model_name="pit_ti_224"),  # a RuntimeError of shapes
+        dict(type="mmpretrain.MlpMixer", arch="base", img_size=384),
+    ],
+    ids=lambda backbone: backbone.get("model_name", backbone["type"]),
+)
+def test_a_size_that_the_backbone_does_not_take_is_told_with_the_option(backbone):
+    size = 112
+    with pytest.raises(UserError, match=f"does not take images of {size} x {size}.*\n.*backbone.img_size={size}"):
+        ImageEncoder(backbone, token_weight="uniform", input_size=size)
+    if backbone["type"] == TIMM and "window" not in backbone["model_name"]:
+        ImageEncoder({**backbone, "img_size": size}, token_weight="uniform", input_size=size)

@@ -1,9 +1,15 @@
+import json
+
 import pytest
 import torch
+from torch.nn.functional import pad
 from transformers import AutoConfig, AutoModel
 
+from mgca_mm.datasets.preparation.tokenizer import load_tokenizer
 from mgca_mm.errors import UserError
 from mgca_mm.models import ReleasedWordMerging, TextEncoder, WordMerging
+from mgca_mm.models.data_preprocessor import ImageReportDataPreprocessor
+from tests.conftest import SHARED
 
 from . import references
 
@@ -122,6 +128,48 @@ def test_incomplete_and_damaged_folders(tmp_path):
         TextEncoder(pretrained=str(tmp_path))
 
 
+BERT_FOLDER = dict(model_type="bert", tokenizer_class="BertTokenizer")
+
+
+@pytest.mark.parametrize(
+    ("config", "tokenizer_config"),
+    [
+        (dict(model_type="cxr-bert", auto_map={"AutoConfig": "code.C", "AutoModel": "code.M"}), {}),
+        (dict(model_type="cxr-bert"), {}),
+        ({}, dict(tokenizer_class="CXRBertTokenizer", auto_map={"AutoTokenizer": ["code.T", None]})),
+        ({}, dict(tokenizer_class="CXRBertTokenizer")),
+    ],
+)
+def test_a_folder_that_needs_code_of_its_own(tmp_path, config, tokenizer_config):
+    """CXR-BERT and its like: a BERT for masked words under another name, whose remedy is tried in the end."""
+    model = AutoModel.from_config(AutoConfig.for_model(**CONFIGS["bert"]))
+    torch.save({f"bert.{k}": v for k, v in model.state_dict().items()}, tmp_path / "pytorch_model.bin")
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "no", "effusion"]))
+    parts = {"config.json": (model.config.to_dict(), config), "tokenizer_config.json": ({}, tokenizer_config)}
+    for name, (theirs, changes) in parts.items():
+        (tmp_path / name).write_text(json.dumps({**theirs, **BERT_FOLDER, **changes}))
+    load = load_tokenizer if tokenizer_config else lambda folder: TextEncoder(pretrained=folder)
+    with pytest.raises(UserError, match=r"needs code of its own[^.]*\.\n.*auto_map.*'bert'.*'BertTokenizer'") as error:
+        load(str(tmp_path))
+    assert str(tmp_path) in str(error.value) and len(str(error.value).splitlines()) <= 3
+
+    for name in parts:
+        settings = json.loads((tmp_path / name).read_text())
+        settings.pop("auto_map", None)
+        (tmp_path / name).write_text(json.dumps({**settings, **BERT_FOLDER}))
+    assert load_tokenizer(str(tmp_path)).tokenize("no effusion") == ["no", "effusion"]
+    loaded = TextEncoder(pretrained=str(tmp_path)).model.state_dict()
+    assert all(tensor.equal(model.state_dict()[name]) for name, tensor in loaded.items())
+
+
+@pytest.mark.skipif(not (SHARED / "failing_inputs").is_dir(), reason="../shared/failing_inputs is absent")
+def test_the_folder_of_cxr_bert_from_the_field():
+    folder = str(SHARED / "failing_inputs/17-cxr-bert-folder/cxrbert")
+    for load in (load_tokenizer, lambda name: TextEncoder(pretrained=name)):
+        with pytest.raises(UserError, match="needs code of its own"):
+            load(folder)
+
+
 def test_pretrained_or_config():
     with pytest.raises(ValueError, match="either"):
         TextEncoder()
@@ -137,6 +185,50 @@ def test_every_parameter_gets_a_gradient():
     features = encoder(*batch())
     (features.global_feature.sum() + features.tokens.square().sum()).backward()
     assert [name for name, parameter in encoder.named_parameters() if parameter.grad is None] == []
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "electra"])
+def test_without_positions_the_order_of_words_is_nothing(name):
+    encoder = TextEncoder(config=CONFIGS[name], use_positions=False).eval()
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(4, 50, (2, 12), generator=generator)
+    order = torch.cat([torch.zeros(1, dtype=torch.long), torch.randperm(11, generator=generator) + 1])
+    rest = torch.ones_like(ids), torch.zeros_like(ids, dtype=torch.bool)
+    straight, shuffled = encoder(ids, *rest), encoder(ids[:, order], *rest)
+    torch.testing.assert_close(shuffled.global_feature, straight.global_feature)
+    torch.testing.assert_close(shuffled.tokens, straight.tokens[:, order[1:] - 1])
+    (straight.global_feature.square().sum() + straight.tokens.square().sum()).backward()
+    gradient = encoder.model.embeddings.position_embeddings.weight.grad
+    assert gradient[0].norm() > 0 and not gradient[1:].any()
+
+    ordinary = TextEncoder(config=CONFIGS[name]).eval()
+    assert not torch.allclose(ordinary(ids, *rest).tokens[:, order[1:] - 1], ordinary(ids[:, order], *rest).tokens)
+
+
+class Nothing(torch.nn.Module):
+    def forward(self, token_type_ids):
+        return 0
+
+
+def test_without_token_types_a_folder_loads_as_into_a_model_that_has_none(tmp_path):
+    model = AutoModel.from_config(AutoConfig.for_model(**CONFIGS["bert"])).eval()
+    model.save_pretrained(tmp_path)
+    encoder = TextEncoder(pretrained=str(tmp_path), use_token_types=False).eval()
+    features = encoder(*batch())
+    ids, mask, _ = batch()
+    model.embeddings.token_type_embeddings = Nothing()
+    expected = model(ids, mask).last_hidden_state[:, 0]
+    torch.testing.assert_close(features.global_feature, expected)
+    features.global_feature.sum().backward()
+    types = encoder.model.embeddings.token_type_embeddings.weight
+    assert types.grad is None and not types.any()
+
+
+@pytest.mark.parametrize("name", ["distilbert", "roformer", "mpnet", "deberta-v2", "modernbert"])
+@pytest.mark.parametrize("option", ["use_positions", "use_token_types"])
+def test_what_is_no_table_cannot_be_left_out(name, option):
+    with pytest.raises(UserError, match=rf"{option}.*Model"):
+        TextEncoder(config=CONFIGS[name], **{option: False})
 
 
 def random_reports(count, size, seed):
@@ -162,13 +254,15 @@ def test_word_merging_equals_the_loop_on_10000_reports():
 
 
 def released_loop(pieces, attention, mask, continuation):
-    """The released aggregation as its README tells it, piece by piece."""
+    """The released aggregation as its README tells it, piece by piece, on a report with all its padding.
+
+    Returns:
+        Slot 0, which is the report's global feature, and words, weights and mask of the others.
+    """
     length = len(pieces)
     separator = int(mask.sum()) - 1
     slots, current, current_weight = [], pieces[0], attention[1]
     for t in range(1, length - 1):  # the last position is never visited
-        if not mask[t]:
-            break
         following = attention[t + 1]
         if t == separator:
             slots += [(current, current_weight), (pieces[t], following)]
@@ -180,20 +274,78 @@ def released_loop(pieces, attention, mask, continuation):
             current, current_weight = pieces[t], following
     words = torch.zeros(length - 1, pieces.shape[1], dtype=pieces.dtype)
     weights = torch.zeros(length - 1, dtype=pieces.dtype)
-    for slot, (word, weight) in enumerate(slots[1:]):  # slot 0 is [CLS]
+    for slot, (word, weight) in enumerate(slots[1:]):
         words[slot], weights[slot] = word, weight
-    return words, weights, torch.arange(length - 1) < len(slots) - 1
+    return slots[0][0], words, weights, torch.arange(length - 1) < len(slots) - 1
+
+
+def made_reports(count, size, seed):
+    """Reports as no tokenizer makes them: their second piece may continue [CLS]."""
+    pieces, attention, mask, continuation = random_reports(count, size, seed)
+    continuation[::3, 1] = mask[::3, 2]
+    return pieces, attention, mask, continuation
 
 
 def test_released_word_merging_equals_the_loop():
-    reports = random_reports(2_000, 12, seed=2)
-    words, weights, mask = ReleasedWordMerging()(*reports)
+    reports = made_reports(2_000, 12, seed=2)
+    words, weights, mask = ReleasedWordMerging(max_length=12)(*reports)
     assert (reports[2].sum(1) == 12).any(), "some reports must fill all positions"
     for row in range(2_000):
-        expected = released_loop(*(x[row] for x in reports))
+        _, *expected = released_loop(*(x[row] for x in reports))
         torch.testing.assert_close(words[row], expected[0], rtol=1e-10, atol=1e-13)
         torch.testing.assert_close(weights[row], expected[1], rtol=1e-10, atol=1e-13)
         assert torch.equal(mask[row], expected[2])
+
+
+def test_released_separator_is_a_word_whatever_is_said_of_it():
+    pieces, attention, mask, continuation = reports = made_reports(200, 12, seed=3)
+    said = continuation.clone()
+    said[torch.arange(200), mask.sum(1) - 1] = True
+    for ours, expected in zip(
+        ReleasedWordMerging(max_length=12)(pieces, attention, mask, said),
+        ReleasedWordMerging(max_length=12)(*reports),
+        strict=True,
+    ):
+        assert torch.equal(ours, expected)
+
+
+def released_encoder():
+    return TextEncoder(
+        config=CONFIGS["bert"], max_length=12, pooling="cls_word", word_merging=dict(type="ReleasedWordMerging")
+    ).eval()
+
+
+def test_released_global_feature_has_the_pieces_that_continue_cls():
+    encoder = released_encoder()
+    _, _, mask, continuation = made_reports(60, 12, seed=4)
+    ids = torch.randint(4, 50, mask.shape)
+    features = encoder(ids, mask, continuation)
+    pieces = encoder.model(ids, mask).last_hidden_state
+    for row in range(60):
+        expected = released_loop(pieces[row], torch.zeros(12), mask[row], continuation[row])
+        torch.testing.assert_close(features.global_feature[row], expected[0])
+        torch.testing.assert_close(features.tokens[row], expected[1])
+
+
+def test_released_words_do_not_depend_on_where_padding_is_cut():
+    """The same report alone, in a batch, with all its padding and in a length bucket."""
+    encoder = released_encoder()
+    lengths = (12, 11, 7, 3)  # the first has been cut by the tokenizer
+    ids, mask, continuation = batch(lengths)
+    whole = encoder(ids, mask, continuation)
+    cut = ImageReportDataPreprocessor(length_bucket=4)
+    for rows in ([0], [1], [2], [3], [1, 2, 3], [2, 3], [0, 3]):
+        longest = max(lengths[row] for row in rows)
+        reports = dict(input_ids=ids[rows], attention_mask=mask[rows], is_continuation=continuation[rows])
+        bucket = cut(dict(inputs=dict(reports, image=torch.zeros(len(rows), 1, 8, 8, dtype=torch.uint8))))["inputs"]
+        own = {key: value[:, :longest] for key, value in reports.items()}
+        for inputs in (own, {key: bucket[key] for key in reports}):
+            features = encoder(**inputs)
+            missing = whole.tokens.shape[1] - features.tokens.shape[1]
+            torch.testing.assert_close(features.global_feature, whole.global_feature[rows])
+            torch.testing.assert_close(pad(features.tokens, (0, 0, 0, missing)), whole.tokens[rows])
+            torch.testing.assert_close(pad(features.token_weight, (0, missing)), whole.token_weight[rows])
+            assert torch.equal(pad(features.token_mask, (0, missing)), whole.token_mask[rows])
 
 
 def test_report_without_words_has_sep_only():

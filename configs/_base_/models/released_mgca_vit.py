@@ -1,7 +1,13 @@
 # The released code where it differs from the paper (PROTOCOL §1.2, §1.3, column "released").
 _base_ = './mgca_vit.py'
 model = dict(
-    text_encoder=dict(num_hidden_layers=6, word_merging=dict(type='ReleasedWordMerging')),
+    # Its BERT has no token types, and takes row 0 of the position table for every piece.
+    text_encoder=dict(
+        num_hidden_layers=6,
+        use_positions=False,
+        use_token_types=False,
+        pooling='cls_word',
+        word_merging=dict(type='ReleasedWordMerging')),
     project_padding=True,
     alignments=dict(
         ita=dict(loss=dict(temperature=0.07, reduction='sum'), gather=False),

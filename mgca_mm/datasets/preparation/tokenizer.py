@@ -15,6 +15,11 @@ if TYPE_CHECKING:  # transformers takes seconds to import: only the functions th
 
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # Their order gives [PAD] the id 0.
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json")
+OWN_CODE = (
+    "needs code of its own, which is never run here.\n"
+    "A BERT under another name, such as CXR-BERT, loads without it: in a copy of its folder, take auto_map out of "
+    "config.json and tokenizer_config.json, and write model_type 'bert' and tokenizer_class 'BertTokenizer' there."
+)
 
 
 def train_tokenizer(sentences: Iterable[str], vocab_size: int) -> "BertTokenizerFast":
@@ -69,6 +74,8 @@ def load_tokenizer(name: str) -> "PreTrainedTokenizerFast":
         # No code from the hub or the folder is run.
         tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=is_folder, trust_remote_code=False)
     except Exception as error:  # transformers, its hub client and its parsers raise dozens of kinds.
+        if needs_own_code(error):
+            raise UserError(f"Tokenizer '{name}' {OWN_CODE}") from error
         raise UserError(
             f"Tokenizer '{name}' cannot be loaded ({type(error).__name__})\n"
             "Give a local folder that holds tokenizer.json or vocab.txt, or let tools/prepare_data.py train one."
@@ -78,6 +85,13 @@ def load_tokenizer(name: str) -> "PreTrainedTokenizerFast":
     if None in (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id):
         raise UserError(f"Tokenizer '{name}' has no [CLS], [SEP] or padding token; use one of the BERT family")
     return tokenizer
+
+
+def needs_own_code(error: Exception) -> bool:
+    """Whether transformers could not load a model or tokenizer because it is none of its own; see :data:`OWN_CODE`."""
+    # auto_map names the code; without it, the class that it defines is unknown.
+    signs = ("trust_remote_code", "does not recognize this architecture", "is not currently imported")
+    return any(sign in str(error) for sign in signs)
 
 
 def describe_tokenizer(name: str | None) -> str:

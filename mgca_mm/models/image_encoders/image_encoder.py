@@ -47,6 +47,9 @@ class ImageEncoder(BaseModule):
     Attributes:
         global_channels: C of the global feature.
         token_channels: C of the tokens.
+
+    Raises:
+        UserError: The backbone's weights cannot be had, or it does not take images of this size.
     """
 
     def __init__(
@@ -190,7 +193,16 @@ class ImageEncoder(BaseModule):
         was_training = self.training
         images = torch.zeros(1, 3, input_size, input_size)
         self.eval()
-        outputs = self._run_backbone(images)
+        try:
+            outputs = self._run_backbone(images)
+        except (AssertionError, RuntimeError) as error:  # of a table of positions or windows made for another size
+            size = self.resize_to or input_size
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise UserError(
+                f"image_encoder.backbone ({type(_timm_or_own(self.backbone)).__name__}) does not take images of "
+                f"{size} x {size}: {reason}\n"
+                f"Set image_encoder.backbone.img_size={size}, or image_encoder.resize_to to a size that it takes."
+            ) from error
         if outputs[-1].dim() == 2:
             if not hasattr(self.backbone, "timm_model"):
                 raise TypeError(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from mgca_mm.checkpoints.reading import require_plain
+from mgca_mm.datasets.preparation.tokenizer import OWN_CODE, needs_own_code
 from mgca_mm.errors import UserError
 from mgca_mm.models.cls_attention import ClsAttention
 from mgca_mm.registry import MODELS
@@ -27,11 +28,18 @@ class TextEncoder(BaseModule):
             ``dict(model_type='bert', vocab_size=2000, hidden_size=192)``.
         num_hidden_layers: Keep the first layers only (released code: 6). None: all.
         max_length: T, pieces of a report with [CLS] and [SEP]; longer input is refused, the tokenizer truncates.
-        word_merging: Config of the merging of pieces into words.
-        pooling: What the global feature is: ``'cls'``, the first piece; ``'mean'`` or ``'max'`` of the real pieces.
+        word_merging: Config of the merging of pieces into words, without ``max_length``.
+        pooling: What the global feature is: ``'cls'``, the first piece; ``'cls_word'``, the sum of the first piece and
+            those that continue it (released code; tokenizers make none, so that this is [CLS] for every real report);
+            ``'mean'`` or ``'max'`` of the real pieces.
         num_summed_layers: Sum the outputs of so many of the last layers (GLoRIA: 4).
         activation_checkpointing: Compute the activations of each layer again in the backward pass instead of keeping
             them: less memory for one more forward pass.
+        use_positions: Tell the model where a piece stands. False: every piece takes row 0 of the position table, and
+            the other rows get no gradient. The released code does so, for it hands its token types (zeros) over where
+            its BERT expects ``position_ids``.
+        use_token_types: Add the embedding of the token type, which is the same for all pieces. False: it is zero and
+            stays so (the BERT of the released code has none).
         init_cfg: MMEngine initialisation.
 
     Attributes:
@@ -39,7 +47,8 @@ class TextEncoder(BaseModule):
         token_channels: C of the words.
 
     Raises:
-        UserError: If ``pretrained`` is no readable folder and cannot be had from the hub either.
+        UserError: If ``pretrained`` is no readable folder and cannot be had from the hub either, or if the model's
+            positions or token types are to be left out and are not those of BERT.
     """
 
     def __init__(
@@ -49,19 +58,27 @@ class TextEncoder(BaseModule):
         num_hidden_layers: int | None = None,
         max_length: int = 112,
         word_merging: dict | None = None,
-        pooling: Literal["cls", "mean", "max"] = "cls",
+        pooling: Literal["cls", "cls_word", "mean", "max"] = "cls",
         num_summed_layers: int = 1,
         activation_checkpointing: bool = False,
+        use_positions: bool = True,
+        use_token_types: bool = True,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
         if (pretrained is None) == (config is None):
             raise ValueError("give either pretrained (a folder or hub name) or config (a dict with model_type)")
-        if pooling not in ("cls", "mean", "max"):
-            raise ValueError(f"pooling must be 'cls', 'mean' or 'max', got {pooling!r}")
+        if pooling not in ("cls", "cls_word", "mean", "max"):
+            raise ValueError(f"pooling must be 'cls', 'cls_word', 'mean' or 'max', got {pooling!r}")
         overrides = {} if num_hidden_layers is None else dict(num_hidden_layers=num_hidden_layers)
         self.model = _build(pretrained, config, overrides)
         attention = _last_attention(self.model)
+        if attention is None and not (use_positions and use_token_types):
+            # Only of the BERT family is it known that tables added to the words are all there is of them.
+            raise UserError(
+                f"model.text_encoder.use_positions and use_token_types cannot be False for {type(self.model).__name__}."
+                "\nTake a BERT, RoBERTa or ELECTRA with absolute positions."
+            )
         if attention is None:
             # Another layout: let the model return its full maps, which only the eager implementation always does.
             self.model = _build(pretrained, config, overrides, attn_implementation="eager")
@@ -73,11 +90,15 @@ class TextEncoder(BaseModule):
             raise ValueError(f"num_summed_layers must be 1 to {num_layers}, the layers there are: {num_summed_layers}")
         self.pooling = pooling
         self.num_summed_layers = num_summed_layers
+        self.use_positions = use_positions
+        if not use_token_types:
+            nn.init.zeros_(self.model.embeddings.token_type_embeddings.weight.requires_grad_(False))
         if activation_checkpointing:
             self.model.gradient_checkpointing_enable(dict(use_reentrant=False))
         self.max_length = max_length
         self.global_channels = self.token_channels = self.model.config.hidden_size
-        self.word_merging = MODELS.build(word_merging or dict(type="mgca_mm.WordMerging"))
+        word_merging = word_merging or dict(type="mgca_mm.WordMerging")
+        self.word_merging = MODELS.build({**word_merging, "max_length": max_length})
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, is_continuation: Tensor) -> TextFeatures:
         """Encode.
@@ -97,11 +118,13 @@ class TextEncoder(BaseModule):
         if input_ids.shape[1] > self.max_length:
             raise ValueError(f"{input_ids.shape[1]} pieces a report, but max_length is {self.max_length}")
         maps_needed = self.cls_attention is None
+        positions = {} if self.use_positions else dict(position_ids=torch.zeros_like(input_ids))
         output = self.model(
             input_ids=input_ids,
             attention_mask=self._model_mask(attention_mask),
             output_attentions=maps_needed,
             output_hidden_states=self.num_summed_layers > 1,
+            **positions,
         )
         pieces = output.last_hidden_state  # (B, T, C)
         if self.num_summed_layers > 1:
@@ -111,13 +134,17 @@ class TextEncoder(BaseModule):
         else:
             piece_attention = self.cls_attention.pop(attention_mask.bool())
         words, word_attention, word_mask = self.word_merging(pieces, piece_attention, attention_mask, is_continuation)
-        global_feature = self._pool(pieces, attention_mask.bool()[:, :, None])
+        global_feature = self._pool(pieces, attention_mask.bool(), is_continuation.bool())
         return TextFeatures(global_feature, words, word_attention, word_mask)
 
-    def _pool(self, pieces: Tensor, real: Tensor) -> Tensor:
-        """Global feature of the pieces: (B, T, C), (B, T, 1) → (B, C)."""
+    def _pool(self, pieces: Tensor, real: Tensor, is_continuation: Tensor) -> Tensor:
+        """Global feature of the pieces: (B, T, C), (B, T), (B, T) → (B, C)."""
         if self.pooling == "cls":
             return pieces[:, 0]
+        if self.pooling == "cls_word":
+            first_word = (~is_continuation).cumsum(dim=1) == 1
+            return (pieces * (first_word & real)[:, :, None]).sum(dim=1)
+        real = real[:, :, None]
         if self.pooling == "max":
             return pieces.masked_fill(~real, torch.finfo(pieces.dtype).min).amax(dim=1)
         return (pieces * real).sum(dim=1) / real.sum(dim=1)
@@ -157,6 +184,8 @@ def _load(pretrained: str, overrides: dict) -> nn.Module:
     except Exception as error:  # transformers, its hub client and safetensors raise a dozen kinds
         is_folder = Path(pretrained).is_dir()
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        if needs_own_code(error):
+            raise UserError(f"Text encoder '{pretrained}' {OWN_CODE}") from error
         remedy = (
             "it needs config.json and the weights as transformers saves them"
             if is_folder

@@ -17,7 +17,15 @@ class WordMerging(nn.Module):
         word       -     0      0        1       2      -
 
     The (B, L, T) one-hot segment matrix is made by a cumulative sum: no Python loop, deterministic, static shapes.
+
+    Args:
+        max_length: Pieces to which a longer report has been cut. The text encoder gives its own; of use to subclasses
+            that treat such reports in a way of their own, for T is only the longest of a batch where padding is cut.
     """
+
+    def __init__(self, max_length: int = 112):
+        super().__init__()
+        self.max_length = max_length
 
     def forward(
         self, pieces: Tensor, piece_attention: Tensor, attention_mask: Tensor, is_continuation: Tensor
@@ -55,17 +63,24 @@ class ReleasedWordMerging(WordMerging):
     """Word merging with the two slips of the released code, for parity with its weights and numbers.
 
     * The piece at position t contributes the attention of position t + 1.
-    * The last position is never visited, and a word is kept only once the piece that follows it has been: of a report
-      that fills all T positions, the last word and [SEP] are lost.
+    * The last of ``max_length`` positions is never visited, and a word is kept only once the piece that follows it has
+      been: of a report that fills all of them, the last word and [SEP] are lost.
+
+    [SEP], the last real piece, closes the word before it and is a word of its own, whatever ``is_continuation`` says.
+    The pieces that continue [CLS] belong to no word here either; the released code adds them to the report's global
+    feature, see ``pooling='cls_word'`` of :class:`TextEncoder`.
     """
 
     def segment_matrix(self, real: Tensor, is_continuation: Tensor) -> Tensor:
         """As in :class:`WordMerging`, less the words that are never completed."""
-        full = real[:, -1:]  # (B, 1) reports whose [SEP] stands on the last position
-        starts = ~is_continuation.bool() & real
-        last_start = (starts[:, :-1] * torch.arange(real.shape[1] - 1, device=real.device)).amax(dim=1, keepdim=True)
-        lost = full & (torch.arange(real.shape[1], device=real.device) >= last_start)
-        return super().segment_matrix(real, is_continuation) & ~lost[:, None, :]
+        is_continuation = is_continuation.bool() & nn.functional.pad(real[:, 1:], (0, 1))
+        segments = super().segment_matrix(real, is_continuation)
+        if real.shape[1] < self.max_length:
+            return segments
+        positions = torch.arange(real.shape[1], device=real.device)
+        last_start = (positions * ~is_continuation)[:, :-1].amax(dim=1, keepdim=True)
+        lost = real[:, -1:] & (positions >= last_start)
+        return segments & ~lost[:, None, :]
 
     def merge_attention(self, segments: Tensor, piece_attention: Tensor) -> Tensor:
         """Sum the attention of the pieces that follow a word's pieces."""
