@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sized
 
-from mmengine.dataset import DefaultSampler
+from mmengine.dataset import DefaultSampler, InfiniteSampler
 
 from mgca_mm.registry import DATA_SAMPLERS
 
@@ -76,3 +76,15 @@ class ReproducibleSampler(DefaultSampler):
         start, self.start = self.start, 0
         for index in list(super().__iter__())[start:]:
             yield SampleIndex(self.seed, self.epoch, index)
+
+
+@DATA_SAMPLERS.register_module(name="InfiniteSampler", force=True)
+class ReproducibleInfiniteSampler(InfiniteSampler):
+    """MMEngine's ``InfiniteSampler``, which this one replaces under its name, with augmentation that can be resumed.
+
+    The order is the same. Each index brings the number of its pass over the data, in the place of an epoch.
+    """
+
+    def _infinite_indices(self) -> Iterator[SampleIndex]:
+        for position, index in enumerate(super()._infinite_indices()):
+            yield SampleIndex(self.seed, position // self.size, index)

@@ -7,7 +7,7 @@ from mgca_mm.datasets.samplers import ReproducibleSampler
 from mgca_mm.registry import LOOPS
 
 # Of the message hub, which travels in checkpoints: the iteration after which the last validation was done.
-VALIDATED = "validated_iter"
+VALIDATED = "last_validation"
 
 
 @LOOPS.register_module()

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, broadcast_object_list
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, LoggerHook
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 from torch import nn
 
 from mgca_mm.checkpoints.reading import read_checkpoint
@@ -67,6 +67,10 @@ class PrivateRunner(Runner):
             rest = {key: value for key, value in loop.items() if key not in ("type", "by_epoch")}
             loop = dict(type=_RESUMABLE.get(kind, kind), **rest)
         loop = super().build_train_loop(loop)
+        if isinstance(loop, IterBasedTrainLoop):
+            for hook in self.hooks:
+                if isinstance(hook, LoggerHook):
+                    hook.log_metric_by_epoch = False  # its epoch is 0 throughout
         seed_samples(loop.dataloader.dataset)
         return loop
 

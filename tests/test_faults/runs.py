@@ -41,6 +41,14 @@ def make_data(root):
     with open(raw / "pairs.csv", "w", newline="") as file:
         csv.writer(file).writerows([["image", "report", "patient", "split"], *rows])
     prepare("image_report_csv", raw, Path(root, "data"), Options(image_size=48, vocab_size=200))
+    for split in ("train", "val", "test"):
+        path = Path(root, "data", f"{split}.json")
+        content = json.loads(path.read_text())
+        content["metainfo"]["classes"] = ["even", "third"]
+        for row in content["data_list"]:
+            number = int(row["image_id"].split(".")[0])
+            row["labels"] = [1 - number % 2, int(number % 3 == 0)]
+        path.write_text(json.dumps(content))
     return Path(root, "data")
 
 
@@ -56,6 +64,7 @@ def make_config(
     double=False,
     validate=None,
     hide_from_rank=None,
+    task="pretraining",
     **changes,
 ):
     """MGCA on it, with dropout and random crops.
@@ -68,6 +77,7 @@ def make_config(
         double: In float64.
         validate: Validate on this many samples, and count them.
         hide_from_rank: A rank and the name of a checkpoint that it cannot read.
+        task: Or ``"classification"``, which stops early.
         **changes: Of the config.
     """
     from mmengine.config import Config
@@ -90,7 +100,7 @@ def make_config(
             train_dataloader=loader(
                 "train",
                 dict(type="mmpretrain.RandomCrop", crop_size=32),
-                dict(type="ReproducibleSampler", shuffle=True),
+                dict(type="mgca_mm.ReproducibleSampler", shuffle=True),
                 drop_last=True,
             ),
             val_dataloader=loader(
@@ -104,6 +114,8 @@ def make_config(
             work_dir=str(work_dir),
         )
     )
+    if task == "classification":
+        _classify(cfg, epochs)
     cfg.merge_from_dict(changes)
     if validate is not None:
         cfg.val_dataloader.dataset.indices = validate
@@ -118,6 +130,33 @@ def make_config(
         cfg.custom_hooks.append(dict(type="tests.test_faults.faults.DoubleImages"))
     cfg.custom_hooks = [*cfg.custom_hooks, *faults]
     return cfg
+
+
+def _classify(cfg, epochs):
+    """A linear layer on a frozen network, with labels by the number of the image."""
+    for split in ("train", "val", "test"):
+        loader = cfg[f"{split if split != 'test' else 'val'}_dataloader"].copy()
+        loader.dataset = dict(
+            type="mgca_mm.ChestXrayDataset", data_root=loader.dataset.data_root, ann_file=f"{split}.json"
+        )
+        crop = dict(type="mmpretrain.RandomCrop" if split == "train" else "mmpretrain.CenterCrop", crop_size=32)
+        load, pack = dict(type="mgca_mm.LoadRadiograph", channels=3), dict(type="mmpretrain.PackInputs")
+        loader.dataset.pipeline = [load, crop, pack]
+        cfg[f"{split}_dataloader"] = loader
+    cfg.model = dict(
+        type="mmpretrain.ImageClassifier",
+        data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
+        backbone=dict(type="mmpretrain.ResNet", depth=18, out_indices=(1,), frozen_stages=4, zero_init_residual=False),
+        neck=dict(type="mmpretrain.GlobalAveragePooling"),
+        head=dict(type="mmpretrain.MultiLabelLinearClsHead", num_classes=2, in_channels=128),
+    )
+    cfg.default_scope = "mmpretrain"
+    cfg.val_evaluator = [dict(type="mgca_mm.ClassificationLoss", multi_label=True), dict(type="mgca_mm.AUROC")]
+    cfg.test_evaluator, cfg.test_cfg = [dict(type="mgca_mm.AUROC", num_bootstrap=10)], dict(type="TestLoop")
+    cfg.train_cfg.type, cfg.param_scheduler = "mgca_mm.ResumableTrainLoop", []
+    cfg.optim_wrapper.optimizer.lr = 0.05
+    cfg.default_hooks.checkpoint.save_best = "cls/loss"
+    cfg.custom_hooks = [dict(type="EarlyStoppingHook", monitor="cls/loss", rule="less", patience=2, min_delta=0)]
 
 
 def _hide(rank, name):
@@ -246,6 +285,7 @@ def _serve():
 
 def _run(request, rank, port):
     from mgca_mm.engine.launch import _use_cpu_ranks, close_ranks
+    from tools.train import test_best_checkpoint
 
     code = 1
     try:
@@ -259,7 +299,10 @@ def _run(request, rank, port):
             os.environ.update({name: str(value) for name, value in {**address, "LOCAL_RANK": rank}.items()})
             cfg.launcher = "pytorch"
             _use_cpu_ranks(cfg)
-        train(cfg)
+        test = cfg.pop("test", False)
+        runner = train(cfg)
+        if test:
+            test_best_checkpoint(runner)
         close_ranks()
         code = 0
     except SystemExit as error:
