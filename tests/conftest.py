@@ -12,6 +12,15 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
+LAYOUT_OF = {
+    "chexpert": "chexpert",
+    "rsna": "rsna_pneumonia",
+    "covidx": "covidx",
+    "object": "object_cxr",
+    "siim": "siim_pneumothorax",
+    "covid": "covid_chestxray",
+}
+
 SMALL_MODEL = dict(
     type="mgca_mm.ImageReportPretrainer",
     image_encoder=dict(
@@ -89,3 +98,25 @@ def prepared(tmp_path_factory):
     AutoModel.from_config(AutoConfig.for_model("bert", **text)).save_pretrained(root / "text_model")
     AutoTokenizer.from_pretrained(root / "data" / "tokenizer").save_pretrained(root / "text_model")
     return root
+
+
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory):
+    """Prepared folder of a small phantom for a downstream config."""
+    from mgca_mm.datasets.phantom.layouts import LAYOUTS
+    from mgca_mm.datasets.phantom.layouts import Options as PhantomOptions
+    from mgca_mm.datasets.preparation import Options, prepare
+
+    root = tmp_path_factory.mktemp("downstream")
+
+    def folder_of(config):
+        small = config.parent.name == "quickstart"
+        name, size = LAYOUT_OF[config.stem.split("_")[small]], 128 if small else 256
+        raw, out = root / "raw" / name, root / str(size) / name
+        if not out.exists():
+            patients = 50 if name == "covid_chestxray" else 14
+            LAYOUTS[name](raw, PhantomOptions(patients, seed=16, size=96), progress=False)
+            prepare(name, raw, out, Options(image_size=size))
+        return out
+
+    return folder_of

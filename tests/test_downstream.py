@@ -10,9 +10,6 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from mgca_mm.datasets.phantom.layouts import LAYOUTS
-from mgca_mm.datasets.phantom.layouts import Options as PhantomOptions
-from mgca_mm.datasets.preparation import Options, prepare
 from mgca_mm.engine.config import load_config
 from mgca_mm.engine.hooks.cached_features import CachedFeaturesHook
 from mgca_mm.errors import UserError
@@ -25,44 +22,16 @@ SMALL = [
     for task in ("classification", "detection", "segmentation")
     for path in sorted((ROOT / "configs/quickstart").glob(f"{task}_*.py"))
 ]
-LAYOUT_OF = {
-    "chexpert": "chexpert",
-    "rsna": "rsna_pneumonia",
-    "covidx": "covidx",
-    "object": "object_cxr",
-    "siim": "siim_pneumothorax",
-    "covid": "covid_chestxray",
-}
 SCORES = {"classification": "cls/", "detection": "det/mAP", "segmentation": "seg/dice"}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Prepared folder of a data set at a size."""
-    root = tmp_path_factory.mktemp("downstream")
-
-    def folder_of(name, size=256):
-        raw, out = root / "raw" / name, root / str(size) / name
-        if not out.exists():
-            LAYOUTS[name](
-                raw, PhantomOptions(50 if name == "covid_chestxray" else 14, seed=16, size=96), progress=False
-            )
-            prepare(name, raw, out, Options(image_size=size))
-        return out
-
-    return folder_of
 
 
 def name(path):
     return str(path.relative_to(ROOT / "configs"))
 
 
-def configure(path, data, tmp_path, **options):
+def configure(path, labelled, tmp_path, **options):
     """A config of the tree, cut down to one step on two images without workers."""
-    small = path.parent.name == "quickstart"
-    words = path.stem.split("_")
-    layout = LAYOUT_OF[words[1] if small else words[0]]
-    options = {"data_root": str(data(layout, 128 if small else 256)), "image_init": "random", **options}
+    options = {"data_root": str(labelled(path)), "image_init": "random", **options}
     cfg = load_config(str(path), options)
     cfg.work_dir = str(tmp_path)
     cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=1, val_interval=1)
@@ -116,11 +85,11 @@ def encoder_weights(path):
 
 
 @pytest.mark.parametrize("path", [*CONFIGS, *SMALL], ids=name)
-def test_one_step(path, data, tmp_path, checkpoints):
+def test_one_step(path, labelled, tmp_path, checkpoints):
     """Trains, validates and tests; a frozen encoder is the checkpoint's in the end, bit for bit, statistics too."""
     encoder = "resnet18" if path in SMALL else next(e for e in ("vit", "resnet50") if f"_{e}" in path.stem)
     file = checkpoints / f"{encoder}.pth"
-    runner = Runner.from_cfg(configure(path, data, tmp_path, image_init=str(file)))
+    runner = Runner.from_cfg(configure(path, labelled, tmp_path, image_init=str(file)))
     runner.train()
     found = backbone_of(runner.model).state_dict()
     expected = encoder_weights(file)
@@ -190,20 +159,20 @@ def _path_of(stock):
 
 
 @pytest.mark.parametrize("encoder", ["resnet50", "vit"])
-def test_a_checkpoint_of_another_encoder_is_an_error(encoder, data, tmp_path, checkpoints):
+def test_a_checkpoint_of_another_encoder_is_an_error(encoder, labelled, tmp_path, checkpoints):
     other = {"resnet50": "vit", "vit": "resnet50"}[encoder]
     path = ROOT / f"configs/downstream/classification/rsna_{encoder}.py"
-    runner = Runner.from_cfg(configure(path, data, tmp_path, image_init=str(checkpoints / f"{other}.pth")))
+    runner = Runner.from_cfg(configure(path, labelled, tmp_path, image_init=str(checkpoints / f"{other}.pth")))
     with pytest.raises(UserError, match=r"only in part; \d+ missing|another architecture"):
         runner.train()
 
 
-def test_cached_features_give_the_result_of_the_loop(data, tmp_path):
+def test_cached_features_give_the_result_of_the_loop(labelled, tmp_path):
     """Bit for bit: the same order, the same start, and features encoded in other batches."""
     path = ROOT / "configs/quickstart/classification_covidx.py"
 
     def train(folder, cache):
-        cfg = configure(path, data, tmp_path / folder, **{"custom_hooks.0.folder": cache})
+        cfg = configure(path, labelled, tmp_path / folder, **{"custom_hooks.0.folder": cache})
         cfg.train_cfg.max_iters = 12
         runner = Runner.from_cfg(cfg)
         runner.train()
@@ -224,7 +193,7 @@ def test_cached_features_give_the_result_of_the_loop(data, tmp_path):
     assert cached_scores == pytest.approx(loop_scores, abs=1e-4)
 
 
-def test_a_cache_is_of_one_recipe(data, tmp_path, checkpoints):
+def test_a_cache_is_of_one_recipe(labelled, tmp_path, checkpoints):
     """Another normalisation or size of the input are other features; the same weights in another file are not."""
     path = ROOT / "configs/quickstart/classification_covidx.py"
     copied = tmp_path / "copied.pth"
@@ -233,16 +202,16 @@ def test_a_cache_is_of_one_recipe(data, tmp_path, checkpoints):
         ({}, {"model.data_preprocessor.std": [64.0] * 3}, {"model.resize_to": 128}, {"image_init": str(copied)})
     ):
         options = {"image_init": str(checkpoints / "resnet18.pth"), **change}
-        runner = Runner.from_cfg(configure(path, data, tmp_path / str(count), **options))
+        runner = Runner.from_cfg(configure(path, labelled, tmp_path / str(count), **options))
         runner.model.init_weights()
         CachedFeaturesHook(str(tmp_path / "features")).before_train(runner)
         # Training and validation images, encoded by all runs but the last.
         assert len(list((tmp_path / "features").iterdir())) == (2, 4, 6, 6)[count], change
 
 
-def test_features_of_a_trained_encoder_are_not_cached(data, tmp_path):
+def test_features_of_a_trained_encoder_are_not_cached(labelled, tmp_path):
     path = ROOT / "configs/downstream/classification/rsna_resnet50_finetune.py"
-    cfg = configure(path, data, tmp_path, **{"custom_hooks.0.folder": str(tmp_path / "features")})
+    cfg = configure(path, labelled, tmp_path, **{"custom_hooks.0.folder": str(tmp_path / "features")})
     with pytest.raises(UserError, match="frozen backbone only"):
         Runner.from_cfg(cfg).train()
 
@@ -271,10 +240,11 @@ def test_paper_numbers():
     assert yolo.anchor_generator.base_sizes[0][0] == pytest.approx((116 * 224 / 416, 90 * 224 / 416))
 
 
-def test_subset_lists_are_read(data, tmp_path):
-    folder = data("rsna_pneumonia")
+def test_subset_lists_are_read(labelled, tmp_path):
+    path = ROOT / "configs/downstream/detection/rsna_resnet50.py"
+    folder = labelled(path)
     options = {"train_dataloader.dataset.ann_file": "detection/subsets/train_10pct_seed42.json"}
-    cfg = configure(ROOT / "configs/downstream/detection/rsna_resnet50.py", data, tmp_path, **options)
+    cfg = configure(path, labelled, tmp_path, **options)
     dataset = Runner.from_cfg(cfg).build_dataloader(cfg.train_dataloader).dataset
     listed = (folder / "detection/subsets/train_10pct_seed42.txt").read_text().splitlines()
     rows = json.loads((folder / "train.json").read_text())["data_list"]

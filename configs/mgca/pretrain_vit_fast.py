@@ -10,7 +10,7 @@ pipeline = [
 model = dict(
     # Four lengths of reports, each of which is compiled once.
     data_preprocessor=dict(crop_size=224, length_bucket=28),
-    compile=dict(dynamic=False))
+    compile=dict(backend='inductor', dynamic=False))
 train_dataloader = dict(dataset=dict(pipeline=pipeline))
 val_dataloader = dict(dataset=dict(pipeline=pipeline))
 test_dataloader = dict(dataset=dict(pipeline=pipeline))
