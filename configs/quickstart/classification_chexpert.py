@@ -18,5 +18,5 @@ optim_wrapper = dict(optimizer=dict(lr=5e-3))
 # As many iterations for 1 % of the images as for all; MMEngine would wait two seconds after each pass over the images
 # without the endless sampler.
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=600, val_interval=20)
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=600), logger=dict(log_metric_by_epoch=False))
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=600))
 log_processor = dict(by_epoch=False)

@@ -33,5 +33,5 @@ optim_wrapper = dict(type='mgca_mm.BFloat16OptimWrapper')
 # As many iterations for 1 % of the images as for all; MMEngine would wait two seconds after each pass over the images
 # without the endless sampler.
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=240, val_interval=60)
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=240), logger=dict(log_metric_by_epoch=False))
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=240))
 log_processor = dict(by_epoch=False)
