@@ -8,7 +8,7 @@ from mmengine.dist import all_gather_object, broadcast_object_list
 from mmengine.hooks import CheckpointHook, LoggerHook
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
-from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
+from mmengine.runner import BaseLoop, IterBasedTrainLoop, LogProcessor, Runner
 from torch import nn
 
 from mgca_mm.checkpoints.reading import read_checkpoint
@@ -55,6 +55,12 @@ class PrivateRunner(Runner):
         logger = super().build_logger(*args, **kwargs)
         logger.addFilter(self._path_filter)
         return logger
+
+    def build_log_processor(self, log_processor: LogProcessor | dict) -> LogProcessor:
+        """The log processor; ours also where the config names none, for which MMEngine would not look it up."""
+        if isinstance(log_processor, dict):
+            log_processor = {"type": "mmengine.LogProcessor", **log_processor}
+        return super().build_log_processor(log_processor)
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """The loop, with samples whose augmentation depends on (seed, epoch, sample) alone.

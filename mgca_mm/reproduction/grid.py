@@ -131,7 +131,11 @@ def _task_options(cell: Cell, folder: Path, profile: Profile) -> Mapping[str, st
     if cell.setting.task == "classification" and profile.cache_features:
         return {"custom_hooks.0.folder": str(folder / "features")}
     if cell.setting.task == "detection" and cell.percent == 1:  # PROTOCOL §3
-        return {"optim_wrapper.optimizer.lr": "2e-4", "train_dataloader.batch_size": "8"}
+        return {
+            "optim_wrapper.optimizer.lr": "2e-4",
+            "train_dataloader.batch_size": "8",
+            "auto_scale_lr.base_batch_size": "8",
+        }
     return {}
 
 
