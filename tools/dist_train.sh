@@ -2,7 +2,7 @@
 # Train on several GPUs (on CPUs over gloo where there is none): dist_train.sh CONFIG GPUS [train.py's options]
 # Several machines: set NNODES, NODE_RANK and MASTER_ADDR on each, and the same PORT.
 # MAX_RESTARTS=3 with --resume starts all ranks again from the newest checkpoint when one has died.
-# The config's batch size is that of one process: divide the paper's 144 by the number of GPUs.
+# The config's batch size is that of one process: --total-batch 144 divides the paper's among the GPUs.
 set -euo pipefail
 if [ $# -lt 2 ]; then
     sed -n '2,5s/^# //p' "$0" >&2

@@ -17,7 +17,7 @@ test_pipeline = [
     dict(type='PackImageReportInputs'),
 ]
 train_dataloader = dict(
-    batch_size=144,  # the total batch of the paper: divide it by the number of GPUs
+    batch_size=144,  # the total batch of the paper: --total-batch 144 divides it among the GPUs
     num_workers=8,
     persistent_workers=True,
     pin_memory=True,
