@@ -90,8 +90,10 @@ def main() -> None:
 
 
 def test_best_checkpoint(runner: PrivateRunner) -> None:
-    """Test the checkpoint that was best in validation, or the last one where none was kept."""
-    checkpoint = runner.message_hub.get_info("best_ckpt", None) or runner.message_hub.get_info("last_ckpt")
+    """Test the checkpoint that was best in validation, by the first metric of ``save_best``, or else the last one."""
+    info = runner.message_hub.runtime_info
+    checkpoint = next((path for name, path in info.items() if name.startswith("best_ckpt")), info.get("last_ckpt"))
+    runner.logger.info(f"{Path(checkpoint).name} is tested")
     load_whole_model(runner.model, checkpoint)
     metrics = {name: float(value) for name, value in runner.test().items()}
     if is_main_process():

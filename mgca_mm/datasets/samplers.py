@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sized
 
 from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.registry import DATA_SAMPLERS as ROOT_SAMPLERS
 
 from mgca_mm.registry import DATA_SAMPLERS
 
@@ -78,7 +79,7 @@ class ReproducibleSampler(DefaultSampler):
             yield SampleIndex(self.seed, self.epoch, index)
 
 
-@DATA_SAMPLERS.register_module(name="InfiniteSampler", force=True)
+@ROOT_SAMPLERS.register_module(name="InfiniteSampler", force=True)
 class ReproducibleInfiniteSampler(InfiniteSampler):
     """MMEngine's ``InfiniteSampler``, which this one replaces under its name, with augmentation that can be resumed.
 

@@ -5,15 +5,19 @@ import os
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader
 
 from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
 
 
+def samples_an_iteration(runner: Runner) -> int:
+    """Samples of all ranks."""
+    return _batch_size(runner) * get_world_size()
+
+
 def samples_a_step(runner: Runner) -> int:
-    """Samples of an iteration, times ranks, times the iterations whose gradients are accumulated."""
-    return _batch_size(runner) * get_world_size() * _accumulated(runner)
+    """Samples of all ranks, times the iterations whose gradients are accumulated."""
+    return samples_an_iteration(runner) * _accumulated(runner)
 
 
 def tell_batch(runner: Runner) -> None:
@@ -63,12 +67,12 @@ def divide_batch(cfg: Config, total: int, ranks: int) -> None:
         raise UserError(f"--total-batch {total} cannot be divided by {parts} (ranks × accumulated iterations).")
     cfg.train_dataloader.batch_size = total // parts
     for loader in filter(None, (cfg.get("val_dataloader"), cfg.get("test_dataloader"))):
-        if loader.batch_size % ranks:
+        if loader.batch_size > ranks and loader.batch_size % ranks:
             raise UserError(
                 f"A batch of {loader.batch_size} in validation or test cannot be divided by {ranks} ranks.\n"
                 "Set val_dataloader.batch_size and test_dataloader.batch_size to a multiple of them."
             )
-        loader.batch_size //= ranks
+        loader.batch_size = max(1, loader.batch_size // ranks)
 
 
 def ranks_to_come(launcher: str) -> int:
@@ -78,10 +82,7 @@ def ranks_to_come(launcher: str) -> int:
 
 
 def _batch_size(runner: Runner) -> int:
-    loader = runner.train_dataloader
-    if isinstance(loader, DataLoader):
-        return getattr(loader.batch_sampler, "batch_size", None) or loader.batch_size or 1
-    return loader["batch_size"]
+    return getattr(runner.train_dataloader.batch_sampler, "batch_size", 1)
 
 
 def _accumulated(runner: Runner) -> int:

@@ -74,9 +74,9 @@ def configure_run(
         if not cfg.get("auto_scale_lr"):
             raise UserError(f"--auto-scale-lr: {config} has no auto_scale_lr=dict(base_batch_size=N) to scale from.")
         cfg.auto_scale_lr.enable = True
+    validate(cfg)
     if total_batch is not None:
         divide_batch(cfg, total_batch, ranks_to_come(launcher))
-    validate(cfg)
     require_data(cfg, splits)
     _require_visualizer(cfg)
     cfg.launcher = launcher
@@ -114,8 +114,20 @@ def _use_cpu_ranks(cfg: Config) -> None:
     wrapper = dict(type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False)
     wrapper["find_unused_parameters"] = cfg.get("find_unused_parameters", False)
     cfg.setdefault("model_wrapper_cfg", wrapper)
+    if cfg.launcher == "slurm":
+        _name_slurm_rank()
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group(backend="gloo")
+
+
+def _name_slurm_rank() -> None:
+    """Tell torch what SLURM says of this rank."""
+    for name, slurm in dict(RANK="SLURM_PROCID", WORLD_SIZE="SLURM_NTASKS", LOCAL_RANK="SLURM_LOCALID").items():
+        os.environ[name] = os.environ.get(slurm, os.environ.get(name, "0"))
+    if "MASTER_ADDR" not in os.environ and int(os.environ.get("SLURM_NNODES", 1)) > 1:
+        raise UserError("Set MASTER_ADDR to the first node's name; without GPUs it is not asked for.")
+    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+    os.environ.setdefault("MASTER_PORT", "29500")
 
 
 def close_ranks() -> None:

@@ -3,7 +3,6 @@
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
 
-from mgca_mm.datasets.samplers import ReproducibleSampler
 from mgca_mm.registry import LOOPS
 
 # Of the message hub, which travels in checkpoints: the iteration after which the last validation was done.
@@ -18,7 +17,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 
     Args:
         **kwargs: As in :class:`mmengine.runner.EpochBasedTrainLoop`. The loader needs a :class:`ReproducibleSampler`
-            for an epoch to be resumed.
+            for an epoch to be resumed; :class:`mgca_mm.engine.resume.Resumption` begins it anew otherwise.
     """
 
     def run(self) -> nn.Module:
@@ -35,15 +34,8 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     def run_epoch(self) -> None:
         """Train for what is left of the epoch."""
         done = self._iter - self._epoch * len(self.dataloader)
-        sampler = self.dataloader.sampler
-        if done > 0 and isinstance(sampler, ReproducibleSampler):
-            sampler.start = done * self.dataloader.batch_size
-        elif done > 0:
-            self.runner.logger.warning(
-                f"{done} iterations of this epoch are done again: {type(sampler).__name__} always starts at its "
-                "beginning. Use train_dataloader.sampler.type='ReproducibleSampler'."
-            )
-            self._iter, done = self._iter - done, 0
+        if done > 0:
+            self.dataloader.sampler.start = done * self.dataloader.batch_size
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
         for idx, data_batch in enumerate(self.dataloader, start=done):

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dist import get_world_size
-from mmengine.optim import OptimWrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
-from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
+from mgca_mm.datasets.samplers import ReproducibleSampler
 from mgca_mm.errors import UserError
 
-from .batch import samples_a_step
+from .batch import samples_a_step, samples_an_iteration
 from .loops import VALIDATED
 
 # Of the message hub, which travels in checkpoints.
@@ -35,6 +34,8 @@ _WITHOUT_EFFECT = ("num_workers", "persistent_workers", "pin_memory", "prefetch_
 _PLACE = ("last_step", "_global_step", "_last_value", "verbose")
 _MAX_TOLD = 30
 _ABSENT = object()
+# Of checkpoints that have no settings.
+_FORMER_NAMES = {"batches an epoch": "batches_per_epoch", "samples an iteration": "global_batch_size"}
 
 
 def settings_of(runner: Runner) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def settings_of(runner: Runner) -> dict[str, Any]:
     found = {name: value for name, value in found.items() if not name.endswith(_WITHOUT_EFFECT)}
     found["batches an epoch"] = len(loader)
     found["samples a step"] = samples_a_step(runner)
-    found["samples an iteration"] = (getattr(loader.batch_sampler, "batch_size", None) or 1) * get_world_size()
+    found["samples an iteration"] = samples_an_iteration(runner)
     found["ranks"] = get_world_size()
     found["training data"] = digest_of(loader.dataset)
     return found
@@ -74,7 +75,7 @@ class Resumption:
     def __init__(self, runner: Runner):
         self.runner = runner
         self.settings = settings_of(runner)
-        self.groups = [_without_parameters(group) for group in _optimizer(runner).param_groups]
+        self.groups = [_without_parameters(group) for group in runner.optim_wrapper.param_groups]
         self.schedules = [copy.deepcopy(scheduler.state_dict()) for scheduler in self._schedulers()]
 
     def settle(self, num_schedulers: int) -> None:
@@ -86,12 +87,15 @@ class Resumption:
         Raises:
             UserError: The run stands in the middle of an epoch, of which the batches or the data are others now.
         """
-        former = self.runner.message_hub.get_info(SETTINGS, {})
+        info = self.runner.message_hub.runtime_info
+        former = info.get(SETTINGS) or {new: info[old] for new, old in _FORMER_NAMES.items() if old in info}
         self._tell(former)
         moved = self._place(former)
-        for group, own in zip(_optimizer(self.runner).param_groups, self.groups, strict=True):
-            group.update({name: value for name, value in own.items() if name != "lr"})
         schedulers = self._schedulers()
+        scheduled = {"lr", *(scheduler.param_name for scheduler in schedulers)}
+        scheduled |= {"betas"} if "momentum" in scheduled else set()
+        for group, own in zip(self.runner.optim_wrapper.param_groups, self.groups, strict=True):
+            group.update({name: value for name, value in own.items() if name not in scheduled})
         known = [_without_place(scheduler.state_dict()) for scheduler in schedulers]
         wanted = [_without_place(schedule) for schedule in self.schedules]
         if not moved and known == wanted and num_schedulers == len(schedulers) and schedulers:
@@ -102,12 +106,11 @@ class Resumption:
         self._follow_schedule()
 
     def _schedulers(self) -> list:
-        schedulers = self.runner.param_schedulers or []
-        return schedulers if isinstance(schedulers, list) else []  # those of several optimisers are left as they are
+        return self.runner.param_schedulers or []
 
     def _tell(self, former: Mapping[str, Any]) -> None:
         """A line of the log for each setting that is not the checkpoint's."""
-        if not former:
+        if "ranks" not in former:
             return
         names = [name for name in {**former, **self.settings} if _value(former, name) != _value(self.settings, name)]
         for name in names[:_MAX_TOLD]:
@@ -125,14 +128,23 @@ class Resumption:
         length = former.get("batches an epoch", self.settings["batches an epoch"])
         decisive = ("batches an epoch", "samples an iteration", "training data")
         changed = [name for name in decisive if former.get(name, self.settings[name]) != self.settings[name]]
-        if changed and loop.iter != loop.epoch * length:
+        done = loop.iter - loop.epoch * length
+        if changed and done not in (0, length):
             change = ", ".join(f"{name} {former[name]} before, {self.settings[name]} now" for name in changed)
             raise UserError(
                 f"The checkpoint stands in the middle of an epoch, which has other batches now: {change}.\nResume "
                 f"with train_dataloader.batch_size × ranks = {former['samples an iteration']} and the same data, or "
                 "from the checkpoint of an epoch: --resume FILE"
             )
-        iteration = loop.iter if not changed else loop.epoch * len(loop.dataloader)
+        iteration = loop.iter
+        if changed:
+            iteration = (loop.epoch + done // length) * len(loop.dataloader)
+        elif done and not isinstance(sampler := loop.dataloader.sampler, ReproducibleSampler):
+            self.runner.logger.warning(
+                f"{done} iterations of this epoch are done again: {type(sampler).__name__} always starts at its "
+                "beginning. Use train_dataloader.sampler.type='mgca_mm.ReproducibleSampler'."
+            )
+            iteration = loop.epoch * length
         moved = iteration != loop.iter
         if moved and info.get(VALIDATED) == loop.iter:
             self.runner.message_hub.update_info(VALIDATED, iteration)
@@ -147,19 +159,16 @@ class Resumption:
         schedulers, loop = self._schedulers(), self.runner.train_loop
         for scheduler, schedule in zip(schedulers, self.schedules, strict=True):
             scheduler.load_state_dict(schedule)
-        for group, own in zip(_optimizer(self.runner).param_groups, self.groups, strict=True):
-            group["lr"] = own["lr"]
+        for group, own in zip(self.runner.optim_wrapper.param_groups, self.groups, strict=True):
+            group.update(own)
         length = None if isinstance(loop, IterBasedTrainLoop) else len(loop.dataloader)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the optimiser has not stepped between them
             for iteration in range(1, loop.iter + 1):
+                ends_epoch = length and iteration % length == 0 and iteration // length <= loop.epoch
                 for scheduler in schedulers:
-                    if not scheduler.by_epoch or (length is not None and iteration % length == 0):
+                    if not scheduler.by_epoch or ends_epoch:
                         scheduler.step()
-
-
-def _optimizer(runner: Runner) -> Optimizer | OptimWrapper:
-    return runner.optim_wrapper  # which hands on the groups of its optimiser, or of several
 
 
 def _without_parameters(group: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from mgca_mm.errors import UserError
 from mgca_mm.registry import RUNNERS
 
 from .batch import scale_learning_rate, tell_batch
+from .hooks.waiting_gradients import average_waiting_gradients
 from .pretrained import require_whole_parts
 from .privacy import PathFilter, without_paths
 from .resume import SETTINGS, Resumption, settings_of
@@ -145,6 +146,12 @@ class PrivateRunner(Runner):
         if getattr(sampler, "seed", None) == seed:
             sampler.seed = self.seed  # of the run that is resumed
         resumption.settle(self._num_schedulers)
+
+    def save_checkpoint(self, *args, save_optimizer: bool = True, **kwargs) -> None:
+        """Save a checkpoint, on the first rank; all come here."""
+        if save_optimizer:
+            average_waiting_gradients(self)
+        super().save_checkpoint(*args, save_optimizer=save_optimizer, **kwargs)
 
     def load_checkpoint(self, *args, **kwargs) -> dict:
         """Load a checkpoint, and count its schedulers."""

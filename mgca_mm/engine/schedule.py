@@ -1,6 +1,7 @@
 """``max_epochs`` on top of a recipe: the loop and the schedule follow it."""
 
 import ast
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def follow_max_epochs(cfg: Config, path: Path, options: Mapping[str, Any]) -> No
         return  # which the validation will refuse
     schedulers = cfg.get("param_scheduler") or []
     schedulers = schedulers if isinstance(schedulers, list) else [schedulers]
-    end = max((each.get("end", 0) for each in schedulers if each.get("by_epoch", True) == by_epoch), default=0)
+    end = max((_end(each) for each in schedulers if each.get("by_epoch", True) == by_epoch), default=0)
     if end in lengths and end != wanted and "param_scheduler" not in options:
         cfg.param_scheduler = list(_stretched(schedulers, wanted / end, by_epoch))
     loop[key] = wanted
@@ -54,14 +55,22 @@ def _stretched(schedulers: list[Mapping[str, Any]], factor: float, by_epoch: boo
             yield scheduler
             continue
         new = {**scheduler}
-        for key in new.keys() & {"begin", "end", "T_max", "step_size"}:
+        for key in new.keys() & {"begin", "end"}:
             new[key] = round(scheduler[key] * factor)
+        for key in new.keys() & {"T_max", "step_size"}:
+            new[key] = max(1, round(scheduler[key] * factor))
         if "milestones" in new:
             new["milestones"] = [round(milestone * factor) for milestone in scheduler["milestones"]]
+        if new.get("end", math.inf) <= new.get("begin", 0):
+            continue
         if scheduler.get("T_max") == scheduler.get("end", 0) - scheduler.get("begin", 0):
             new["T_max"] = new["end"] - new.get("begin", 0)
-        if new.get("end", factor) > new.get("begin", 0):
-            yield new
+        yield new
+
+
+def _end(scheduler: Mapping[str, Any]) -> int:
+    """The epoch that a scheduler has been written to end at; 0 where it does not tell."""
+    return scheduler.get("end", scheduler.get("begin", 0) + scheduler.get("T_max", 0))
 
 
 def _sets_loop_last(path: Path) -> bool:

@@ -40,8 +40,8 @@ def hold_work_dir(work_dir: str) -> Iterator[None]:
     """
     busy, file = [False], None
     if is_main_process():
-        file = open(Path(work_dir, _LOCK), "w")  # noqa: SIM115
         try:
+            file = open(Path(work_dir, _LOCK), "w")  # noqa: SIM115
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             busy = [isinstance(error, BlockingIOError | PermissionError)]  # some file systems have no locks

@@ -181,3 +181,51 @@ def test_two_trainings_in_one_work_dir(server, data, tmp_path):
         os.kill(pid, signal.SIGKILL)
         server.wait()
     assert server.run(data, tmp_path, epochs=1) == 0  # the lock has ended with its process
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(optim_wrapper=dict(accumulative_counts=4), train_dataloader=dict(batch_size=2), ranks=2),
+        dict(
+            param_scheduler=[
+                dict(type="StepLR", step_size=1, by_epoch=True),
+                dict(type="CosineAnnealingMomentum", T_max=3, by_epoch=True),
+            ]
+        ),
+        dict(default_hooks=dict(checkpoint=dict(save_best=["loss", "loss_ita"], rule="less"))),
+    ],
+    ids=["gradients of two ranks wait", "momentum has a schedule", "two are best"],
+)
+def test_stopped_and_resumed(options, server, data, tmp_path):
+    assert server.run(data, tmp_path / "quiet", **options) == 0, output(tmp_path / "quiet")
+    stop = dict(type="tests.test_faults.faults.SignalAfterStep", step=14)
+    stopped = server.run(data, tmp_path / "stopped", faults=[stop], **options)
+    assert stopped == 143, output(tmp_path / "stopped")
+    assert server.run(data, tmp_path / "stopped", resume=True, **options) == 0, output(tmp_path / "stopped")
+    found, wanted = checkpoints(tmp_path / "stopped"), checkpoints(tmp_path / "quiet")
+    for content in (*found.values(), *wanted.values()):
+        del content["info"]["run_settings"]  # the fault is one of them
+    runs.assert_equal(found, wanted)
+
+
+def test_an_epoch_that_is_begun_anew_has_its_rates(server, data, tmp_path):
+    """The sampler of other libraries' configs always starts at the beginning of an epoch."""
+    options = dict(train_dataloader=dict(sampler=dict(_delete_=True, type="DefaultSampler", shuffle=True)))
+    assert server.run(data, tmp_path / "quiet", **options) == 0
+    stop = dict(type="tests.test_faults.faults.SignalAfterStep", step=9)
+    assert server.run(data, tmp_path / "stopped", faults=[stop], **options) == 143
+    assert server.run(data, tmp_path / "stopped", resume=True, **options) == 0, output(tmp_path / "stopped")
+    assert "3 iterations of this epoch are done again" in (tmp_path / "stopped" / "output.txt").read_text()
+    schedulers = [runs.final_state(tmp_path / name)["schedulers"] for name in ("stopped", "quiet")]
+    runs.assert_equal(*schedulers)
+
+
+def test_endless_samplers_of_all_libraries_can_be_resumed():
+    import mmseg.registry
+
+    from mgca_mm.datasets.samplers import SampleIndex
+
+    sampler = mmseg.registry.DATA_SAMPLERS.build(dict(type="InfiniteSampler", dataset=range(5), seed=1))
+    indices = [index for index, _ in zip(sampler, range(7), strict=False)]
+    assert all(isinstance(index, SampleIndex) for index in indices) and indices[6].key[1] == 1

@@ -1,6 +1,5 @@
 # AdamW, warm-up over 20 of 50 epochs, then cosine (PROTOCOL §1.4).
 max_epochs = 50  # the schedule follows, also from the command line: --cfg-options max_epochs=10
-warmup_epochs = 20
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=2e-5, weight_decay=0.05, betas=(0.9, 0.999), fused=True),
@@ -17,14 +16,14 @@ param_scheduler = [
         type='LinearLR',
         start_factor=1e-8 / 2e-5,
         begin=0,
-        end=warmup_epochs,
+        end=20,
         by_epoch=True,
         convert_to_iter_based=True),
     dict(
         type='CosineAnnealingLR',
-        T_max=max_epochs - warmup_epochs,
+        T_max=max_epochs - 20,
         eta_min=1e-8,
-        begin=warmup_epochs,
+        begin=20,
         end=max_epochs,
         by_epoch=True,
         convert_to_iter_based=True),

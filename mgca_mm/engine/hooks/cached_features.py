@@ -16,6 +16,7 @@ from mmengine.logging import print_log
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
 from mgca_mm.registry import HOOKS
 
@@ -46,7 +47,7 @@ class CachedFeaturesHook(Hook):
         """
         if self.folder is None:
             return
-        model = runner.model.module if hasattr(runner.model, "module") else runner.model
+        model = unwrapped(runner.model)
         if any(parameter.requires_grad for parameter in model.backbone.parameters()):
             raise UserError("Features can be cached of a frozen backbone only: set model.backbone.frozen_stages.")
         val_dataset = runner.val_loop.dataloader.dataset
@@ -63,7 +64,7 @@ class CachedFeaturesHook(Hook):
     def after_train(self, runner) -> None:
         """Give the model its encoder back."""
         if self.folder is not None:
-            model = runner.model.module if hasattr(runner.model, "module") else runner.model
+            model = unwrapped(runner.model)
             model.data_preprocessor._enable_normalize = True
             del model.extract_feat
 

@@ -39,7 +39,7 @@ class TerminationHook(Hook):
             self._group = dist.new_group(backend="gloo")
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Save and exit if asked to, not while gradients wait for their step: a checkpoint does not hold them."""
+        """Save and exit if asked to; where gradients wait for their step, after it."""
         wrapper = runner.optim_wrapper
         accumulates = isinstance(wrapper, OptimWrapper) and not wrapper.should_update()
         if accumulates or not self._any_asked():

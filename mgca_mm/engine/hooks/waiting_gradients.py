@@ -5,7 +5,7 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import nn
 
 from mgca_mm.distributed import unwrapped
 from mgca_mm.registry import HOOKS
@@ -17,40 +17,53 @@ _KEY = "waiting_gradients"
 class WaitingGradientsHook(Hook):
     """Saves what ``accumulative_counts`` has gathered where a checkpoint falls between two steps, and restores it.
 
-    So it is at the end of an epoch whose iterations are no multiple of the count. Each rank has gathered gradients of
-    its own; they are averaged over the ranks when they are saved, in the run itself as well, so that it stays equal to
-    one that is resumed. The step averages over the ranks in any case.
+    So it is at the end of an epoch whose iterations are no multiple of the count.
     """
 
     def __init__(self):
-        self._loaded: dict[str, Tensor] = {}
+        self._loaded: dict = {}
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the gradients, if any wait."""
-        wrapper = runner.optim_wrapper
-        if "optimizer" not in checkpoint or not isinstance(wrapper, OptimWrapper) or wrapper.should_update():
-            return
-        waiting = {name: p.grad for name, p in _parameters(runner) if p.grad is not None}
-        if get_world_size() > 1:
-            for gradient in waiting.values():
-                dist.all_reduce(gradient)
-                gradient /= get_world_size()
-        checkpoint[_KEY] = {name: gradient.cpu() for name, gradient in waiting.items()}
+        if "optimizer" in checkpoint and _do_wait(runner):
+            gradients = {name: p.grad.cpu() for name, p in _parameters(runner) if p.grad is not None}
+            checkpoint[_KEY] = dict(gradients=gradients, place=_place(runner))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep them until the model and the optimiser are resumed."""
         self._loaded = checkpoint.get(_KEY, {})
 
     def before_train(self, runner: Runner) -> None:
-        """Give them back, where the run goes on between two steps."""
+        """Give them back, if the run goes on between the same two steps."""
         loaded, self._loaded = self._loaded, {}
-        wrapper = runner.optim_wrapper
-        if not loaded or not isinstance(wrapper, OptimWrapper) or wrapper.should_update():
+        if not loaded or not _do_wait(runner) or list(loaded["place"]) != _place(runner):
             return
         for name, parameter in _parameters(runner):
-            if name in loaded:
-                parameter.grad = loaded[name].to(parameter)
-        runner.logger.info(f"{len(loaded)} gradients of the iterations since the last step are restored")
+            if name in loaded["gradients"]:
+                parameter.grad = loaded["gradients"][name].to(parameter)
+        runner.logger.info("The gradients of the iterations since the last step are restored")
+
+
+def average_waiting_gradients(runner: Runner) -> None:
+    """Average over the ranks what each of them has gathered, before one of them saves it.
+
+    In the run itself as well, so that it stays equal to one that is resumed; the step averages in any case.
+    """
+    if get_world_size() > 1 and _do_wait(runner):
+        for _, parameter in _parameters(runner):
+            if parameter.grad is not None:
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= get_world_size()
+
+
+def _do_wait(runner: Runner) -> bool:
+    wrapper = runner.optim_wrapper
+    return isinstance(wrapper, OptimWrapper) and not wrapper.should_update()
+
+
+def _place(runner: Runner) -> list[int]:
+    """Iterations so far, and how many make a step."""
+    return [runner.optim_wrapper.inner_count, runner.optim_wrapper._accumulative_counts]
 
 
 def _parameters(runner: Runner) -> list[tuple[str, nn.Parameter]]:
