@@ -152,7 +152,7 @@ def test_other_batches_in_the_middle_of_an_epoch(server, data, tmp_path):
     stop = dict(type="tests.test_faults.faults.SignalAfterStep", step=9)
     assert server.run(data, tmp_path, faults=[stop]) == 143
     assert server.run(data, tmp_path, resume=True, batch_size=6) == 1
-    assert "6 batches of 4 samples an epoch before, 4 of 6 now" in output(tmp_path)
+    assert "batches an epoch 6 before, 4 now, samples an iteration 4 before, 6 now" in output(tmp_path)
     resume = dict(resume=True, load_from=str(tmp_path / "epoch_1.pth"))
     assert server.run(data, tmp_path, batch_size=6, **resume) == 0
     assert runs.final_state(tmp_path)["position"] == (EPOCHS, 12)
