@@ -128,7 +128,7 @@ def test_fuzz(part, configs, monkeypatch):
         ({"model.text_encoder.num_summed_layers": 99}, "num_summed_layers' must be at most the number of layers"),
         ({"val_evaluator": None}, "'val_dataloader' needs 'val_evaluator', too"),
         ({"visualizer.vis_backends": 5}, "vis_backends' must be a config, got 5"),
-        ({"auto_scale_lr": dict(enable=True)}, "base_batch_size' must be a number of at least 1"),
+        ({"auto_scale_lr.base_batch_size": 0}, "base_batch_size' must be a number of at least 1"),
     ],
 )
 def test_options(option, words, prepared):
