@@ -16,7 +16,7 @@ _BEST = re.compile(r"(best_.+)_(\d+)\.pth")  # metric and kind, number of the ep
 def select_checkpoint(path: str | os.PathLike) -> str:
     """A file as it is named; of a run's folder its best checkpoint in validation, or the last where none was kept.
 
-    Downstream starts from the lowest validation loss (PROTOCOL §1.4), of whose file nobody knows the number beforehand.
+    Downstream starts from the lowest validation loss, of whose file nobody knows the number beforehand.
 
     Args:
         path: File, which need not exist, or folder of a run.

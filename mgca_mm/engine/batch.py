@@ -27,10 +27,8 @@ def tell_batch(runner: Runner) -> None:
     """
     samples, recipe = samples_a_step(runner), runner.auto_scale_lr or {}
     what = "pairs" if hasattr(unwrapped(runner.model), "alignments") else "samples"
-    made_of = f"{get_world_size()} ranks × {_batch_size(runner)}" + (
-        f" × {_accumulated(runner)} accumulated" if _accumulated(runner) > 1 else ""
-    )
-    runner.logger.info(f"{samples} {what} a step = {made_of}")
+    accumulated = f" × {_accumulated(runner)} accumulated" if _accumulated(runner) > 1 else ""
+    runner.logger.info(f"{samples} {what} a step = {get_world_size()} ranks × {_batch_size(runner)}{accumulated}")
     wanted = recipe.get("base_batch_size", samples)
     if wanted == samples:
         return

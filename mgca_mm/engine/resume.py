@@ -112,7 +112,8 @@ class Resumption:
         """A line of the log for each setting that is not the checkpoint's."""
         if "ranks" not in former:
             return
-        names = [name for name in {**former, **self.settings} if _value(former, name) != _value(self.settings, name)]
+        both = {**former, **self.settings}
+        names = [name for name in both if former.get(name, _ABSENT) != self.settings.get(name, _ABSENT)]
         for name in names[:_MAX_TOLD]:
             kept = "; the checkpoint's is kept" if name == "randomness.seed" else ""
             before, now = (_shown(source, name) for source in (former, self.settings))
@@ -196,10 +197,6 @@ def _flat(node: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield from _flat(value, f"{path}.{number}")
     else:
         yield path, _plain(node)
-
-
-def _value(settings: Mapping[str, Any], name: str) -> Any:
-    return settings.get(name, _ABSENT)
 
 
 def _shown(settings: Mapping[str, Any], name: str) -> str:

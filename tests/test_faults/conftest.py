@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from . import runs
+
 _full = False
 
 
@@ -21,3 +23,17 @@ def pytest_collection_modifyitems(items):
 def cases(share: int, full: int) -> int:
     """Number of cases of a fault in this run."""
     return full if _full else share
+
+
+@pytest.fixture(scope="session")
+def server():
+    """One that has imported everything once, for all trainings of these tests."""
+    server = runs.Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """A small prepared data set."""
+    return runs.make_data(tmp_path_factory.mktemp("data"))

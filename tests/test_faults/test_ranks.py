@@ -21,18 +21,6 @@ from .conftest import cases
 RECORD = dict(type="tests.test_faults.faults.Record")
 
 
-@pytest.fixture(scope="module")
-def server():
-    server = runs.Server()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return runs.make_data(tmp_path_factory.mktemp("data"))
-
-
 def records(work_dir):
     """Iteration → what each rank has recorded of it."""
     found = {}

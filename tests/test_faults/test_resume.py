@@ -17,18 +17,6 @@ EPOCHS, STEPS = 3, 18
 
 
 @pytest.fixture(scope="module")
-def server():
-    server = runs.Server()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return runs.make_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
 def uninterrupted(server, data, tmp_path_factory):
     """Folder and seconds of a run that nothing happened to."""
     work_dir = tmp_path_factory.mktemp("uninterrupted")

@@ -41,18 +41,6 @@ CASES = [(task, case) for task, (_, number) in TASKS.items() for case in range(c
 
 
 @pytest.fixture(scope="module")
-def server():
-    server = runs.Server()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return runs.make_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
 def uninterrupted(server, data, tmp_path_factory):
     """Folder and seconds of a run of a task that nothing happened to."""
     found = {}

@@ -303,13 +303,6 @@ def test_checkpoints_of_which_none_can_be_used(finished, tmp_path):
         runner._newest_usable()
 
 
-@pytest.fixture(scope="module")
-def server():
-    server = runs.Server()
-    yield server
-    server.close()
-
-
 def full_disk(case, begin, end):
     """A limit of the kernel on the size of files ends a write somewhere in a checkpoint, as a full disk does."""
     limit = random.Random(case).randrange(50_000, 150_000)

@@ -1,4 +1,4 @@
-# Boxes at 224 x 224 from a prepared folder (PROTOCOL §3); a leaf names data_root and classes.
+# Boxes at 224 x 224 from a prepared folder; a leaf names data_root and classes.
 # A share of the training images: train_dataloader.dataset.ann_file=detection/subsets/train_1pct_seed42.json
 data_root = 'data/?'
 train_pipeline = [

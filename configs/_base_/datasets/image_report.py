@@ -1,4 +1,4 @@
-# Image-report pairs at 224 x 224 from a prepared folder (PROTOCOL §1.1).
+# Image-report pairs at 224 x 224 from a prepared folder.
 data_root = 'data/mimic_cxr'
 # The text encoder's own vocabulary; None takes the one that prepare_data.py has trained.
 tokenize = dict(type='TokenizeReport', tokenizer='emilyalsentzer/Bio_ClinicalBERT', max_length=112)

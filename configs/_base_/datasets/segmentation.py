@@ -1,4 +1,4 @@
-# Masks at 224 x 224 from a prepared folder (PROTOCOL §4); a leaf names data_root and classes.
+# Masks at 224 x 224 from a prepared folder; a leaf names data_root and classes.
 # A share of the training images: train_dataloader.dataset.ann_file=segmentation/subsets/train_1pct_seed42.txt
 data_root = 'data/?'
 train_pipeline = [

@@ -1,4 +1,4 @@
-# One linear layer on a frozen ViT-B/16 (PROTOCOL §2). image_init: a run's folder (its best checkpoint is taken), a
+# One linear layer on a frozen ViT-B/16. image_init: a run's folder (its best checkpoint is taken), a
 # checkpoint of ours or of mmpretrain, or random.
 image_init = 'work_dirs/pretrain_vit'
 model = dict(

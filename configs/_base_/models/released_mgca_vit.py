@@ -1,4 +1,4 @@
-# The released code where it differs from the paper (PROTOCOL §1.2, §1.3, column "released").
+# The released code where it differs from the paper.
 _base_ = './mgca_vit.py'
 model = dict(
     # Its BERT has no token types, and takes row 0 of the position table for every piece.

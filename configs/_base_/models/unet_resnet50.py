@@ -1,4 +1,4 @@
-# A U-Net decoder on a frozen ResNet-50 (PROTOCOL §4): skips from stages 3, 2, 1 and the stem.
+# A U-Net decoder on a frozen ResNet-50: skips from stages 3, 2, 1 and the stem.
 image_init = 'work_dirs/pretrain_resnet50'
 model = dict(
     type='mmseg.EncoderDecoder',

@@ -1,4 +1,4 @@
-# YOLOv3 on a frozen ResNet-50 (PROTOCOL §3): stages 2, 3, 4; COCO's anchors scaled from 416 to 224 pixels; one class.
+# YOLOv3 on a frozen ResNet-50: stages 2, 3, 4; COCO's anchors scaled from 416 to 224 pixels; one class.
 image_init = 'work_dirs/pretrain_resnet50'
 anchor_scale = 224 / 416
 model = dict(

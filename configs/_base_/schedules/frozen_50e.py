@@ -1,4 +1,4 @@
-# AdamW at a constant rate, up to 50 epochs (PROTOCOL §2-4).
+# AdamW at a constant rate, up to 50 epochs.
 max_epochs = 50
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-4, weight_decay=1e-6))
 param_scheduler = []

@@ -1,4 +1,4 @@
-# AdamW, warm-up over 20 of 50 epochs, then cosine (PROTOCOL §1.4).
+# AdamW, warm-up over 20 of 50 epochs, then cosine.
 max_epochs = 50  # the schedule follows, also from the command line: --cfg-options max_epochs=10
 optim_wrapper = dict(
     type='OptimWrapper',

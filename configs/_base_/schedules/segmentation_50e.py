@@ -1,4 +1,4 @@
-# Early stopping and the best checkpoint by the validation loss (PROTOCOL §2-4).
+# Early stopping and the best checkpoint by the validation loss.
 _base_ = ['./frozen_50e.py', '../default_runtime.py']
 default_scope = 'mmseg'
 default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=1, save_best='seg/loss', rule='less'))

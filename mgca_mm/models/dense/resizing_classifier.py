@@ -11,7 +11,7 @@ from mgca_mm.registry import MODELS
 class ResizingClassifier(ImageClassifier):
     """:class:`mmpretrain.models.ImageClassifier` that resizes its input as :class:`mgca_mm.models.ImageEncoder` does.
 
-    Without it the features of a ResNet-50 are others in the probe than in pretraining (PROTOCOL §2). The backbone and
+    Without it the features of a ResNet-50 are others in the probe than in pretraining. The backbone and
     the names of its weights stay those of mmpretrain.
 
     Args:
