@@ -90,9 +90,13 @@ class PrivateRunner(Runner):
         former = signal.getsignal(signal.SIGTERM)
         try:
             with hold_work_dir(self.work_dir):
+                super().dump_config()
                 return super().train()
         finally:
             signal.signal(signal.SIGTERM, former)
+
+    def dump_config(self) -> None:
+        """Nothing: the config beside checkpoints is the one they were trained with, so :meth:`train` writes it."""
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
         """Scale the learning rate as ``auto_scale_lr`` says, accumulated iterations counted, and say what a step is."""

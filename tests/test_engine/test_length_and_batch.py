@@ -159,8 +159,14 @@ def test_the_log_says_what_a_step_is(trained):
             "optim_wrapper.optimizer.lr was 0.001, is 0.0001",
             marks=SLOW,
         ),
+        pytest.param(
+            {"max_epochs": 4, "param_scheduler.1.eta_min": 1e-4},
+            1,
+            "param_scheduler.1.eta_min was not there, is 0.0001",
+            marks=SLOW,
+        ),
     ],
-    ids=["longer", "half the batch", "twice the ranks", "another rate"],
+    ids=["longer", "half the batch", "twice the ranks", "another rate", "another schedule"],
 )
 def test_a_resumed_run_has_the_rates_of_its_config(options, ranks, told, trained, prepared, tmp_path):
     """Those of a run that has had this config from its beginning."""

@@ -162,7 +162,10 @@ def test_two_trainings_in_one_work_dir(server, data, tmp_path):
     try:
         while not (tmp_path / "last_checkpoint").exists():
             time.sleep(0.1)
-        assert other.run(data, tmp_path) == 1
+        (config,) = tmp_path.glob("*.py")
+        before = config.read_text()
+        assert other.run(data, tmp_path, epochs=7) == 1
+        assert config.read_text() == before
         assert "Another training writes into the work dir" in (tmp_path / "output.txt").read_text()
     finally:
         other.close()
