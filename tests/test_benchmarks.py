@@ -88,6 +88,7 @@ def test_exponents():
     assert tokens[256] > 2 * tokens[32] and prototypes[8000] > 2 * prototypes[100]
 
 
+@pytest.mark.slow  # a minute and a half
 def test_local_losses_take_memory_linear_in_the_global_batch():
     """B_local x B_global similarities a rank, not B_global x B_global."""
     peak = {world_size: found["peak_mb"] for world_size, found in scale.scale_ranks([1, 4]).items()}

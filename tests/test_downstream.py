@@ -84,7 +84,14 @@ def encoder_weights(path):
     return {key[len(prefix) :]: value for key, value in content.items() if key.startswith(prefix)}
 
 
-@pytest.mark.parametrize("path", [*CONFIGS, *SMALL], ids=name)
+def one_step_cases():
+    """All configs, of which one fine-tuned ViT stands for seven; the rest is left to ``-m slow``."""
+    for path in (*CONFIGS, *SMALL):
+        slow = path.stem.endswith("_vit_finetune") and path.stem != "chexpert_vit_finetune"
+        yield pytest.param(path, marks=[pytest.mark.slow] if slow else [])
+
+
+@pytest.mark.parametrize("path", one_step_cases(), ids=name)
 def test_one_step(path, labelled, tmp_path, checkpoints):
     """Trains, validates and tests; a frozen encoder is the checkpoint's in the end, bit for bit, statistics too."""
     encoder = "resnet18" if path in SMALL else next(e for e in ("vit", "resnet50") if f"_{e}" in path.stem)
