@@ -8,6 +8,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, save_best='loss', rule='less'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     step_seed=dict(type='mgca_mm.StepSeedHook'),
+    shared_buffers=dict(type='mgca_mm.SharedBuffersHook'),
     waiting_gradients=dict(type='mgca_mm.WaitingGradientsHook'),
     non_finite=dict(type='mgca_mm.NonFiniteGuardHook'),
     broken_samples=dict(type='mgca_mm.BrokenSamplesHook'),

@@ -32,6 +32,7 @@ _PACKAGES = dict(
 # Of every run, also of another library's config.
 _TRUSTWORTHY_HOOKS = dict(
     step_seed=dict(type="mgca_mm.StepSeedHook"),
+    shared_buffers=dict(type="mgca_mm.SharedBuffersHook"),
     waiting_gradients=dict(type="mgca_mm.WaitingGradientsHook"),
     non_finite=dict(type="mgca_mm.NonFiniteGuardHook"),
     broken_samples=dict(type="mgca_mm.BrokenSamplesHook"),

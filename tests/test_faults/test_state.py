@@ -37,6 +37,7 @@ TASKS = {
         10,
     ),
 }
+RESNET = dict(_delete_=True, type="mmpretrain.ResNet", depth=18, stem_channels=8, base_channels=8, out_indices=(2, 3))
 CASES = [(task, case) for task, (_, number) in TASKS.items() for case in range(cases(1, number))]
 
 
@@ -178,6 +179,7 @@ def test_two_trainings_in_one_work_dir(server, data, tmp_path):
     "options",
     [
         dict(optim_wrapper=dict(accumulative_counts=4), train_dataloader=dict(batch_size=2), ranks=2),
+        dict(model=dict(image_encoder=dict(backbone=RESNET)), train_dataloader=dict(batch_size=2), ranks=2),
         dict(
             param_scheduler=[
                 dict(type="StepLR", step_size=1, by_epoch=True),
@@ -186,7 +188,7 @@ def test_two_trainings_in_one_work_dir(server, data, tmp_path):
         ),
         dict(default_hooks=dict(checkpoint=dict(save_best=["loss", "loss_ita"], rule="less"))),
     ],
-    ids=["gradients of two ranks wait", "momentum has a schedule", "two are best"],
+    ids=["gradients of two ranks wait", "statistics of two ranks differ", "momentum has a schedule", "two are best"],
 )
 def test_stopped_and_resumed(options, server, data, tmp_path):
     assert server.run(data, tmp_path / "quiet", **options) == 0, output(tmp_path / "quiet")

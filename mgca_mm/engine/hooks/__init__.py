@@ -7,6 +7,7 @@ from .freeze_prototypes import FreezePrototypesHook
 from .non_finite import NonFiniteGuardHook
 from .plain_checkpoint import PlainCheckpointHook
 from .runtime_info import DeferredRuntimeInfoHook
+from .shared_buffers import SharedBuffersHook
 from .step_seed import StepSeedHook
 from .termination import TerminationHook
 from .throughput import ThroughputHook
@@ -22,6 +23,7 @@ __all__ = [
     "PlainCheckpointHook",
     "ResumableEarlyStoppingHook",
     "SafeCheckpointHook",
+    "SharedBuffersHook",
     "StepSeedHook",
     "TerminationHook",
     "ThroughputHook",
