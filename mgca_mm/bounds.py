@@ -1,0 +1,63 @@
+"""How much memory a file may claim: one rule for whatever is read from files of others.
+
+What is unpacked from a file, or made of it, takes at most :data:`TIMES` its size and :data:`ALLOWANCE` besides. Where a
+file claims more (a compressed part, a number of elements, a long name), it is refused before that much is read.
+"""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from mgca_mm.errors import UserError
+
+TIMES = 10
+ALLOWANCE = 100 * 1024**2  # bytes
+_CONTAINER = 100  # bytes that an empty list or dict takes in memory, with its place in another
+
+
+def size_of(path: str | os.PathLike) -> int:
+    """Bytes of a regular file; a pipe or a device, which could be read without end, is refused.
+
+    Raises:
+        UserError: There is no such file, or it is no regular one.
+    """
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not the name of a file"
+        raise UserError(f"'{path}' cannot be read: {reason}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise UserError(f"'{path}' cannot be read: a file is expected here, not a folder, a pipe or a device")
+    return found.st_size
+
+
+def allowed_bytes(path: str | os.PathLike) -> int:
+    """Bytes of memory that may be made of a file.
+
+    Raises:
+        UserError: As in :func:`size_of`.
+    """
+    return TIMES * size_of(path) + ALLOWANCE
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Read a json file.
+
+    Raises:
+        UserError: It cannot be read, is not valid json, or its lists and dicts would take more than
+            :func:`allowed_bytes`.
+    """
+    allowed = allowed_bytes(path)
+    try:
+        content = Path(path).read_bytes()
+        # Each needs a bracket; those in strings count, too, and are few.
+        if _CONTAINER * (content.count(b"[") + content.count(b"{")) > allowed:
+            raise UserError(f"'{path}' is refused: its lists and dicts would take more memory than a file of its size")
+        return json.loads(content)
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else f"not valid json ({error})"
+        raise UserError(f"'{path}' cannot be read: {reason}") from error
