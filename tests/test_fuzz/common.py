@@ -10,7 +10,9 @@ A case that fails is printed and shrunk by hypothesis; what it wrote is left in 
 import contextlib
 import math
 import os
+import resource
 import signal
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -141,3 +143,36 @@ def spoil_json(data, content) -> None:
             del node[key]
         elif isinstance(node, list):
             node.insert(key, node[key])
+
+
+class MemoryExceededError(AssertionError):
+    pass
+
+
+@contextlib.contextmanager
+def bounded(num_bytes):
+    """Let a case take so much more memory than the process has: what asks for more fails, and what took more is told.
+
+    Both are needed: a limit of address space alone is no bound where a catch-all hides the failed allocation, and the
+    peak alone would first fill the machine.
+    """
+    status = _status()
+    before, (soft, hard) = status["VmRSS"], resource.getrlimit(resource.RLIMIT_DATA)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak, VmHWM, starts at what there is now
+    resource.setrlimit(resource.RLIMIT_DATA, (status["VmData"] + num_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+    grown = _status()["VmHWM"] - before
+    if grown > num_bytes:
+        raise MemoryExceededError(f"{grown / 2**20:.0f} MB taken, {num_bytes / 2**20:.0f} MB allowed")
+
+
+def _status() -> dict[str, int]:
+    """Bytes of this process, by the kernel's names."""
+    return {
+        name: int(value.split()[0]) * 1024
+        for name, _, value in (line.partition(":") for line in Path("/proc/self/status").read_text().splitlines())
+        if value.endswith("kB")
+    }
