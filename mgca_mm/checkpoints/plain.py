@@ -41,7 +41,7 @@ def to_plain(checkpoint: dict[str, Any]) -> None:
             runtime_info[name] = [os.path.basename(item) if isinstance(item, str) else item for item in value]
     for name, value in checkpoint.items():
         if name != "state_dict":  # tensors already, in an OrderedDict with the versions of the modules
-            checkpoint[name] = _plain(value, name)
+            checkpoint[name] = _plain(value, name, {})
 
 
 def from_plain(checkpoint: dict[str, Any], work_dir: str) -> None:
@@ -67,9 +67,20 @@ def from_plain(checkpoint: dict[str, Any], work_dir: str) -> None:
             runtime_info[name] = str(Path(work_dir, os.path.basename(value)))
 
 
-def _plain(value: Any, name: str) -> Any:
+def _plain(value: Any, name: str, known: dict[int, Any]) -> Any:
+    """A value as plain data; one that stands in several places stays one."""
     if value is None or isinstance(value, Tensor) or type(value) in (bool, int, float, str):
         return value
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        return torch.from_numpy(value.copy())
+    if isinstance(value, np.generic):
+        return value.item()
+    if id(value) not in known:
+        known[id(value)] = _plain_container(value, name, known)
+    return known[id(value)]
+
+
+def _plain_container(value: Any, name: str, known: dict[int, Any]) -> Any:
     if isinstance(value, HistoryBuffer):
         logs, counts = value.data
         return {
@@ -77,17 +88,13 @@ def _plain(value: Any, name: str) -> Any:
             "count_history": torch.from_numpy(np.array(counts)),
             "max_length": value.max_length,
         }
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
-        return torch.from_numpy(value.copy())
-    if isinstance(value, np.generic):
-        return value.item()
     if isinstance(value, Mapping):
         kind = type(value) if type(value) in (OrderedDict, Counter) else dict
-        return kind({key: _plain(item, f"{name}.{key}") for key, item in value.items()})
+        return kind({key: _plain(item, f"{name}.{key}", known) for key, item in value.items()})
     if isinstance(value, tuple):
-        return tuple(_plain(item, name) for item in value)
+        return tuple(_plain(item, name, known) for item in value)
     if isinstance(value, list | set | frozenset):
-        return [_plain(item, name) for item in value]
+        return [_plain(item, name, known) for item in value]
     print_log(
         f"left out of the checkpoint: {name}, a {type(value).__name__} and no plain data",
         logger="current",

@@ -5,13 +5,12 @@ of any library (through :mod:`mgca_mm.checkpoints.schemes`), ``tools/test.py``, 
 """
 
 import contextlib
+import io
 import logging
 import os
-import pickletools
 import zipfile
-from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -19,32 +18,14 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from mgca_mm.bounds import allowed_bytes
 from mgca_mm.checkpoints.writing import digests, is_whole
 from mgca_mm.errors import UserError
 
-# What a pickle of tensors and plain data names. Narrower than torch's own list: nothing here allocates memory by a
-# number in the file. What we save needs no other name, see checkpoints/plain.py.
-SAFE_NAMES = frozenset(
-    {
-        "collections.OrderedDict",
-        "collections.Counter",
-        "torch._utils._rebuild_tensor",
-        "torch._utils._rebuild_tensor_v2",
-        "torch._utils._rebuild_tensor_v3",
-        "torch._utils._rebuild_parameter",
-        "torch.nn.parameter.Parameter",
-        "torch.storage.UntypedStorage",
-        "torch.Size",
-        "torch.device",
-        "torch.serialization._get_layout",
-        "_codecs.encode",  # bytes, in the pickle protocol of torch
-        "__builtin__.set",
-        "builtins.set",
-    }
-)
+from .pickled import TooLargeError, UnsafeError, follow
+
 # Code that MMEngine's Runner.resume and its inferencers would execute: the config as text.
 _CONFIG_TEXTS = ("config", "cfg")
-_NO_GLOBAL = {"INST", "OBJ", "EXT1", "EXT2", "EXT4", "NEWOBJ_EX", "PERSID"}  # no writer of tensors uses them
 
 
 class CheckpointError(UserError):
@@ -94,7 +75,7 @@ def read_checkpoint(
             content = torch.load(path, map_location=map_location, weights_only=False)
         else:
             content = torch.load(path, map_location=map_location, weights_only=True)
-            _require_stored(content, path)
+            _require_tree(content, path)
     if not isinstance(content, dict):
         raise CheckpointError(f"Checkpoint '{path}' holds no dict but {type(content).__name__}.")
     _disarm(content)
@@ -124,23 +105,28 @@ def require_plain(path: str | os.PathLike) -> None:
         path: Local file.
 
     Raises:
-        UntrustedCheckpointError: If it names anything beyond :data:`SAFE_NAMES`.
+        UntrustedCheckpointError: If it names or calls anything else than torch writes, see :mod:`.pickled`.
         CheckpointError: If it does not exist or is damaged.
     """
     path = os.fspath(path)
     with _typed_errors(path), open(path, "rb") as file:
-        if file.read(2) == b"PK":
-            names = _names_in_archive(path)
-        else:
-            file.seek(0)
-            names = [name for _ in range(5) for name in _names(file)]  # magic, version, system, content, storage keys
-        for name in names:
-            if not _is_safe(name):
-                raise UntrustedCheckpointError(
-                    f"Checkpoint '{path}' is refused: it holds '{name[:100]}' besides tensors and plain data, and "
-                    "reading that could run code.\nIf you made it, add --trust-checkpoint or convert it once:\n"
-                    "tools/convert_checkpoint.py publish IN OUT.safetensors --trust-checkpoint"
-                )
+        try:
+            if file.read(2) == b"PK":
+                _follow_archive(path)
+            else:
+                file.seek(0)
+                for _ in range(5):  # magic number, version, system, content, keys of the storages
+                    follow(file, allowed_bytes(path), None, os.path.getsize(path))
+        except UnsafeError as error:
+            raise UntrustedCheckpointError(
+                f"Checkpoint '{path}' is refused: it holds {error} besides tensors and plain data, and reading that "
+                "could run code.\nIf you made it, add --trust-checkpoint or convert it once:\n"
+                "tools/convert_checkpoint.py publish IN OUT.safetensors --trust-checkpoint"
+            ) from error
+        except TooLargeError as error:
+            raise CheckpointError(
+                f"Checkpoint '{path}' is refused: {error} is larger than what is stored of it."
+            ) from error
 
 
 @contextlib.contextmanager
@@ -159,8 +145,8 @@ def _typed_errors(path: str) -> Iterator[None]:
         raise CheckpointError(f"Checkpoint '{path}' cannot be read: {reason}") from error
 
 
-def _names_in_archive(path: str) -> list[str]:
-    """Names in the pickle of a zip archive, whose records must be as torch writes them."""
+def _follow_archive(path: str) -> None:
+    """Follow the pickle of a zip archive, whose records must be as torch writes them."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or sum(
@@ -173,47 +159,30 @@ def _names_in_archive(path: str) -> list[str]:
         roots = {entry.filename.partition("/")[0] for entry in entries}
         if len(roots) != 1 or any(".." in entry.filename.split("/") for entry in entries):
             raise CheckpointError(f"Checkpoint '{path}' is refused: its records do not stand in one folder.")
-        with archive.open(f"{roots.pop()}/data.pkl") as pickled:
-            return list(_names(pickled))
+        root = roots.pop()
+        records = {entry.filename.removeprefix(f"{root}/data/"): entry.file_size for entry in entries}
+        pickled = io.BytesIO(archive.read(f"{root}/data.pkl"))
+        follow(pickled, allowed_bytes(path), records, os.path.getsize(path))
 
 
-def _names(pickled: BinaryIO) -> Iterator[str]:
-    """Every class and function that a pickle names, by reading it without running it."""
-    strings: deque[str] = deque(maxlen=2)
-    for opcode, argument, _ in pickletools.genops(pickled):
-        if opcode.name == "GLOBAL":
-            yield argument.replace(" ", ".", 1)
-        elif opcode.name == "STACK_GLOBAL":
-            yield ".".join(strings)
-        elif opcode.name in _NO_GLOBAL:
-            yield opcode.name
-        elif isinstance(argument, str):
-            strings.append(argument)
+def _require_tree(content: Any, path: str) -> None:
+    """Refuse what would be larger than the file when it is written out, lest a copy of it fill the memory.
 
-
-def _is_safe(name: str) -> bool:
-    module, _, attribute = name.rpartition(".")
-    return (
-        name in SAFE_NAMES
-        or (module == "torch" and isinstance(getattr(torch, attribute, None), torch.dtype))
-        or (module in ("torch", "torch.cuda") and attribute.endswith("Storage") and attribute[:-7].isalnum())
-    )
-
-
-def _require_stored(content: Any, path: str) -> None:
-    """Refuse a tensor that claims more elements than its storage has, lest a copy of it fill the memory."""
-    todo, seen = [content], set()
+    That is a tensor that claims more elements than its storage has, and lists of one list of one list …, which are few
+    in memory and without end to whoever walks through them.
+    """
+    todo, left = [content], os.path.getsize(path)  # each part has taken a byte at least
     while todo:
         value = todo.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
+        left -= 1
+        if left < 0:
+            raise CheckpointError(f"Checkpoint '{path}' is refused: its parts contain one another.")
         if isinstance(value, Tensor):
             if value.numel() * value.element_size() > value.untyped_storage().nbytes():
                 raise CheckpointError(f"Checkpoint '{path}' is refused: a tensor is larger than what is stored of it.")
         elif isinstance(value, dict):
             todo.extend(value.values())
-        elif isinstance(value, list | tuple):
+        elif isinstance(value, list | tuple | set):
             todo.extend(value)
 
 

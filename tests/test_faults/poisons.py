@@ -1,11 +1,13 @@
 """Files that would do something when they are read carelessly; each leaves a mark where it succeeds."""
 
+import codecs
 import io
 import os
 import pickle
+import struct
 import tarfile
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,4 +162,84 @@ def expanded(file: Path) -> None:
     torch.save({"state_dict": OrderedDict({WEIGHT: torch.ones(1).expand(1 << 40)})}, file)
 
 
-FILLING = (compressed, allocating, expanded)
+def doubling(file: Path) -> None:
+    """``encode(encode(…, 'hex'), 'hex')``: twice as long with each call, 8 GB after 30."""
+    poison: object = "12345678"
+    for _ in range(30):
+        poison = Call(codecs.encode, poison, "hex")
+    torch.save(_content(poison), file)
+
+
+def copying(file: Path) -> None:
+    """Copies of one list, of one text and of one dict, each a call of six bytes."""
+    numbers, text = list(range(100_000)), "a" * 100_000
+    ones = dict.fromkeys(numbers, 1)
+    sets = [Call(set, numbers) for _ in range(2000)]
+    texts = [Call(codecs.encode, text, "latin1") for _ in range(100_000)]
+    counters = [Call(Counter, ones) for _ in range(2000)]
+    torch.save(_content([sets, texts, counters]), file)
+
+
+def reserving(file: Path) -> None:
+    """A storage of so many bytes, by a call instead of a record."""
+    torch.save(_content([Call(torch.UntypedStorage, 1 << 33), Call(torch.FloatStorage, 1 << 33)]), file)
+
+
+def reserving_in_the_old_format(file: Path) -> None:
+    """A storage of 8 GB in the index of a file of 1 kB."""
+    torch.save(_content(torch.arange(1234, dtype=torch.uint8)), file, _use_new_zipfile_serialization=False)
+    # BININT2 with the number of elements → BININT.
+    file.write_bytes(file.read_bytes().replace(b"M" + struct.pack("<H", 1234), b"J" + struct.pack("<i", 1 << 30)))
+
+
+def sharing(file: Path) -> None:
+    """A list of two lists, which are one and the same, of two lists …: 2^32 to whoever walks through them."""
+    content = _content(None)
+    content["message_hub"]["runtime_info"]["extra"] = shared_list()
+    torch.save(content, file)
+
+
+def shared_list() -> list:
+    node: list = ["x"]
+    for _ in range(32):
+        node = [node, node]
+    return node
+
+
+def shared_keys(file: Path) -> None:
+    """The same of tuples as the key of a dict, whose hash takes hours."""
+    node: tuple = ("x",)
+    for _ in range(64):
+        node = (node, node)
+    torch.save(_content(None), file)
+    content = pickle.dumps({"state_dict": "key"}, protocol=2)
+    key = pickle.dumps(node, protocol=2)[2:-1]  # without the protocol and the end
+    _replace_pickle(file, content.replace(b"X\x03\x00\x00\x00key", key))
+
+
+def crowded(file: Path) -> None:
+    """Ten million empty lists, a byte each."""
+    torch.save(_content(None), file)
+    _replace_pickle(file, b"\x80\x02](" + b"]" * 10_000_000 + b"e.")
+
+
+def _replace_pickle(file: Path, content: bytes) -> None:
+    with zipfile.ZipFile(file) as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, record in records.items():
+            archive.writestr(name, content if name.endswith("data.pkl") else record)
+
+
+FILLING = (
+    compressed,
+    allocating,
+    expanded,
+    doubling,
+    copying,
+    reserving,
+    reserving_in_the_old_format,
+    sharing,
+    shared_keys,
+    crowded,
+)
