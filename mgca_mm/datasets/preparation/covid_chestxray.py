@@ -5,14 +5,14 @@ rows of the redistributable part that have it: nothing about the image, and name
 the two lungs, some masks of both; neither needs a note.
 """
 
-import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from mgca_mm.bounds import read_json
 from mgca_mm.datasets.image_headers import refuse_huge
 from mgca_mm.errors import UserError
 
@@ -47,11 +47,12 @@ def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
     """The table, the boxes and the masks the preparation depends on.
 
     Raises:
-        UserError: The table is missing.
+        UserError: The table is missing, or something that is no file has the name of a mask or of the boxes.
     """
     sources = {_METADATA: [raw.table(_METADATA, remedy=_REMEDY)]}
-    if raw.file(_BOXES).is_file():
-        sources[_BOXES] = [raw.file(_BOXES)]
+    boxes = raw.optional(_BOXES)
+    if boxes is not None:
+        sources[_BOXES] = [boxes]
     return sources | {_MASKS: _find_masks(raw)}
 
 
@@ -76,12 +77,8 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         UserError: The table is malformed, a row names a file outside of the folder, or under three patients are left.
     """
     metadata = raw.table(_METADATA, remedy=_REMEDY)
-    rows = []
-    for line, row in read_table(metadata, _COLUMNS):
-        require_file_name(row, "filename", metadata, line)
-        row["path"] = str(_image_path(row, metadata, line))
-        rows.append(row)
-    patient_of = _merge_patients((row["filename"], row["patientid"]) for row in rows if row["patientid"])
+    # Read twice: the rows of all columns would take many times the size of the file.
+    patient_of = _merge_patients((row["filename"], row["patientid"]) for row in _rows(metadata) if row["patientid"])
     annotated = _read_boxes(raw)
     masks = {path.name for path in _find_masks(raw)}
 
@@ -89,13 +86,13 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     candidates: dict[str, Sample] = {}
     studies: dict[tuple[str, ...], str] = {}
     num_studies: dict[str, int] = {}
-    for row in tqdm(rows, desc="reports", unit="row", disable=None):
+    for row in tqdm(_rows(metadata), desc="reports", unit="row", disable=None):
         filters.passed(_STAGES[0])
         if row["modality"] != "X-ray":
             continue
         filters.passed(_STAGES[1])
-        # Of os: that of pathlib raises an error for a name too long.
-        if not options.annotations_only and not os.path.isfile(raw.path / row["path"]):
+        # Of os: that of pathlib raises an error for a name too long. What is there and no image is rejected later.
+        if not options.annotations_only and not os.path.lexists(raw.path / row["path"]):
             continue
         filters.passed(_STAGES[2])
         if not _is_frontal(row["view"]):
@@ -153,10 +150,16 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     )
 
 
+def _rows(metadata: Path) -> Iterator[dict[str, str]]:
+    """The rows of the table, with the path of the image in the raw folder."""
+    for line, row in read_table(metadata, _COLUMNS):
+        require_file_name(row, "filename", metadata, line)
+        yield row | {"path": str(_image_path(row, metadata, line))}
+
+
 def _find_masks(raw: RawFolder) -> list[Path]:
     """The files of the masks, in order."""
-    paths = [raw.file(f"{_MASKS}/{path.name}") for path in raw.file(_MASKS).glob("*.png")]
-    return sorted(path for path in paths if path.is_file())
+    return sorted(raw.optional(f"{_MASKS}/{path.name}") for path in raw.file(_MASKS).glob("*.png"))
 
 
 def _read_boxes(raw: RawFolder) -> dict[str, tuple[tuple[int, int], list[Box]]]:
@@ -166,12 +169,12 @@ def _read_boxes(raw: RawFolder) -> dict[str, tuple[tuple[int, int], list[Box]]]:
         UserError: The file is not in COCO's format, an image stands in it twice or has a shape no image has, or a box
             has no area.
     """
-    path = raw.file(_BOXES)
-    if not path.is_file():
+    path = raw.optional(_BOXES)
+    if path is None:
         return {}
     place = str(path)
+    content = read_json(path)
     try:
-        content = json.loads(path.read_bytes())
         name_of: dict[int, str] = {}
         found: dict[str, tuple[tuple[int, int], list[Box]]] = {}
         for image in content["images"]:
@@ -187,8 +190,7 @@ def _read_boxes(raw: RawFolder) -> dict[str, tuple[tuple[int, int], list[Box]]]:
             if not (all(map(math.isfinite, box[:4])) and box.width > 0 and box.height > 0):
                 raise ValueError("a box without an area")
             found[name_of[entry["image_id"]]][1].append(box)
-    # RecursionError: brackets nested without end.
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise UserError(f"{place}: not in COCO's format ({type(error).__name__}); copy it again") from error
     return found
 

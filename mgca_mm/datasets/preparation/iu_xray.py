@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 from tqdm import tqdm
 
+from mgca_mm.bounds import allowed_bytes
 from mgca_mm.errors import UserError
 
 from . import reports
@@ -29,6 +30,7 @@ _PROJECTIONS = "indiana_projections.csv"
 _IMAGE_FOLDERS = ("NLMCXR_png", "images", ".")
 _REMEDY = "The reports and images are published at https://openi.nlm.nih.gov/faq#collection"
 _MAX_BYTES = 1024 * 1024
+_BLOCK = 1 << 20
 _VIEWS = {"Frontal": "Frontal", "Lateral": "Lateral"}
 _DEIDENTIFIED = re.compile(r"\bX{2,}\b")
 # CXR207_IM-0703-1001, and CXR1_1_IM-0001-3001, are 207_IM-0703-1001 and 1_IM-0001-3001 to the mirror.
@@ -40,16 +42,15 @@ def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
     """The reports, unpacked or in their archive, and the table of views if it is there.
 
     Raises:
-        UserError: There are no reports.
+        UserError: There are no reports, or something that is no file has the name of one or of the table.
     """
-    found = [raw.file(f"{_FOLDER}/{path.name}") for path in raw.file(_FOLDER).glob("*.xml")]
-    reports_ = sorted((path for path in found if path.is_file()), key=_number)
-    if not reports_ and raw.file(_ARCHIVE).is_file():
-        reports_ = [raw.file(_ARCHIVE)]
+    found = [raw.optional(f"{_FOLDER}/{path.name}") for path in raw.file(_FOLDER).glob("*.xml")]
+    archive = raw.optional(_ARCHIVE)
+    reports_ = sorted(found, key=_number) or ([] if archive is None else [archive])
     if not reports_:
         raise UserError(f"{raw.path}: no reports; expected {_FOLDER}/N.xml or {_ARCHIVE}\n{_REMEDY}")
-    projections = raw.file(_PROJECTIONS)
-    return {"reports": reports_} | ({_PROJECTIONS: [projections]} if projections.is_file() else {})
+    projections = raw.optional(_PROJECTIONS)
+    return {"reports": reports_} | ({} if projections is None else {_PROJECTIONS: [projections]})
 
 
 def collect(raw: RawFolder, options: Options) -> Collection:
@@ -129,7 +130,7 @@ def _read_reports(paths: list[Path]) -> Iterator[tuple[str, bytes]]:
     """Name and content of each report, at most one byte more than a report can have.
 
     Raises:
-        UserError: The archive is damaged.
+        UserError: The archive is damaged or takes too much memory.
     """
     if paths[0].name != _ARCHIVE:
         for path in paths:
@@ -137,15 +138,50 @@ def _read_reports(paths: list[Path]) -> Iterator[tuple[str, bytes]]:
                 yield path.name, file.read(_MAX_BYTES + 1)
         return
     try:
-        with tarfile.open(paths[0], "r:gz") as archive:
-            members = [member for member in archive if member.isfile() and member.name.endswith(".xml")]
-            while archive.fileobj.read(1 << 20):  # To the end, where the checksum is; the archive ends before.
-                pass
-            for member in sorted(members, key=lambda member: _number(Path(member.name))):
-                yield Path(member.name).name, archive.extractfile(member).read(_MAX_BYTES + 1)
+        members = list(_read_archive(paths[0]))
     # ValueError: numbers in a header that are none.
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
         raise UserError(f"{paths[0]}: the archive is truncated or damaged; copy it again") from error
+    yield from sorted(members, key=lambda member: _number(Path(member[0])))
+
+
+def _read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and content of the reports in an archive, in its order.
+
+    Header by header: ``tarfile`` would hold all members, and names and comments of any length in headers of their own,
+    which reports do not need. Memory stays within what is read, and that within what the file may take.
+
+    Raises:
+        UserError: It unpacks to more than it may.
+        tarfile.TarError: A header is broken.
+        EOFError: It is truncated.
+    """
+    left = allowed_bytes(path)
+    with gzip.open(path) as file:
+
+        def read(size: int) -> bytes:
+            nonlocal left
+            data = file.read(size)
+            left -= len(data)
+            if left < 0:
+                raise UserError(f"{path}: refused, it unpacks to over 10 times its size and 100 MiB\nUnpack it: tar")
+            return data
+
+        while any(header := read(tarfile.BLOCKSIZE)):  # An empty one ends the archive.
+            member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+            if member.size < 0:
+                raise tarfile.HeaderError("a negative size")
+            is_report = member.isfile() and not member.issparse() and member.name.endswith(".xml")
+            content = read(min(member.size, _MAX_BYTES + 1)) if is_report else b""
+            rest = member.size + -member.size % tarfile.BLOCKSIZE - len(content)
+            while rest > 0 and (block := read(min(rest, _BLOCK))):
+                rest -= len(block)
+            if rest > 0:
+                raise EOFError
+            if is_report:
+                yield Path(member.name).name, content
+        while read(_BLOCK):  # To the end, where the checksum is.
+            pass
 
 
 def _parse_report(data: bytes) -> tuple[str, list[str], list[str]]:

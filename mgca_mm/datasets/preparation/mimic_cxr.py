@@ -1,6 +1,5 @@
 """MIMIC-CXR: the images of MIMIC-CXR-JPG 2.0.0 with the reports of MIMIC-CXR, in the layout of PhysioNet."""
 
-import lzma
 import struct
 import zipfile
 import zlib
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from mgca_mm.bounds import allowed_bytes
 from mgca_mm.errors import UserError
 
 from . import reports
@@ -47,11 +47,11 @@ def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
     """The tables and the archive the preparation depends on, those that are there.
 
     Raises:
-        UserError: The metadata or the split file is missing.
+        UserError: The metadata or the split file is missing, or one of the others is no file.
     """
     sources = [raw.table(_METADATA, remedy=_REMEDY), raw.table(_SPLIT, remedy=_REMEDY)]
-    optional = (raw.file(f"{_LABELS}.gz"), raw.file(_LABELS), raw.file(_REPORTS_ZIP))
-    return {path.name: [path] for path in (*sources, *(path for path in optional if path.is_file()))}
+    optional = (raw.optional_table(_LABELS), raw.optional(_REPORTS_ZIP))
+    return {path.name: [path] for path in (*sources, *filter(None, optional))}
 
 
 def collect(raw: RawFolder, options: Options) -> Collection:
@@ -161,7 +161,7 @@ def _read_labels(raw: RawFolder) -> tuple[list[str] | None, dict[str, list[int |
     Raises:
         UserError: A label is none of blank, 1.0, 0.0, -1.0, or a study stands twice in the file.
     """
-    path = next((path for path in (raw.file(f"{_LABELS}.gz"), raw.file(_LABELS)) if path.is_file()), None)
+    path = raw.optional_table(_LABELS)
     if path is None:
         return None, {}
     classes: list[str] = []
@@ -175,12 +175,12 @@ def _read_labels(raw: RawFolder) -> tuple[list[str] | None, dict[str, list[int |
 
 
 _MAX_REPORT_BYTES = 1024 * 1024
-# What zipfile and its decompressors raise: RuntimeError for encryption and for methods that Python does not know,
-# ValueError for names that are none, OSError for bzip2 and for offsets outside of the file.
+_MEMBER = 1000  # Bytes that a member takes in memory, its name included, whether it is read or not.
+# What zipfile and its decompressor raise: RuntimeError for encryption, ValueError for names that are none, OSError for
+# offsets outside of the file.
 _DAMAGED_ZIP = (
     zipfile.BadZipFile,
     zlib.error,
-    lzma.LZMAError,
     struct.error,
     EOFError,
     OSError,
@@ -194,17 +194,18 @@ class _ReportReader:
 
     def __init__(self, raw: RawFolder) -> None:
         self._raw = raw
-        self._path = raw.file(_REPORTS_ZIP)
+        self._path = raw.optional(_REPORTS_ZIP)
         self._archive: zipfile.ZipFile | None = None
-        self._members: set[str] = set()
 
     def __enter__(self) -> "_ReportReader":
-        if self._path.is_file():
+        if self._path is not None:
+            # Each has an entry that starts with these bytes; how many there are is written nowhere else for sure.
+            if _MEMBER * _count(self._path, b"PK\x01\x02") > allowed_bytes(self._path):
+                raise UserError(f"{self._path}: refused, it has too many members\nUnpack it: unzip")
             try:
                 self._archive = zipfile.ZipFile(self._path)
             except _DAMAGED_ZIP as error:
                 raise UserError(f"{self._path}: not a zip file, or truncated; copy it again") from error
-            self._members = set(self._archive.namelist())
         return self
 
     def __exit__(self, *_) -> None:
@@ -219,22 +220,41 @@ class _ReportReader:
             UserError: The archive is damaged at this report.
         """
         name = f"{_patient_folder(subject)}/s{study}.txt"
-        for path in (self._raw.file(name), self._raw.file(f"mimic-cxr-reports/{name}")):
-            if path.is_file():
-                self._refuse_huge(path.stat().st_size)
-                return reports.decode_report(path.read_bytes())
-        for member in (name, f"mimic-cxr-reports/{name}"):
-            if member in self._members:
-                self._refuse_huge(self._archive.getinfo(member).file_size)
-                try:
-                    data = self._archive.read(member)
-                except _DAMAGED_ZIP as error:
-                    raise UserError(f"{self._path}: {member} cannot be unpacked; copy the archive again") from error
-                return reports.decode_report(data)
+        names = (name, f"mimic-cxr-reports/{name}")
+        for path in filter(None, map(self._raw.optional, names)):
+            with open(path, "rb") as file:
+                return self._decode(file.read(_MAX_REPORT_BYTES + 1))
+        for member in names if self._archive is not None else ():
+            try:
+                info = self._archive.getinfo(member)
+            except KeyError:
+                continue
+            # The others unpack all that is stored of a member at once, whatever size it says it has.
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise UserError(f"{self._path}: {member} is compressed by an unusual method\nUnpack the archive: unzip")
+            try:
+                with self._archive.open(info) as file:
+                    data = file.read(_MAX_REPORT_BYTES + 1)
+            except _DAMAGED_ZIP as error:
+                raise UserError(f"{self._path}: {member} cannot be unpacked; copy the archive again") from error
+            return self._decode(data)
         return None
 
     @staticmethod
-    def _refuse_huge(size: int) -> None:
-        """A report of a few kilobytes is long; a zip member of gigabytes is an attack on the memory."""
-        if size > _MAX_REPORT_BYTES:
-            raise ValueError(f"{size} bytes are no report; copy it again")
+    def _decode(data: bytes) -> str:
+        """A report of a few kilobytes is long; one of gigabytes is an attack on the memory."""
+        if len(data) > _MAX_REPORT_BYTES:
+            raise ValueError(f"more than {_MAX_REPORT_BYTES} bytes are no report; copy it again")
+        return reports.decode_report(data)
+
+
+def _count(path: Path, word: bytes) -> int:
+    """How often some bytes stand in a file."""
+    found, tail = 0, b""
+    with open(path, "rb") as file:
+        while block := tail + file.read(1 << 20):
+            if len(block) == len(tail):
+                break
+            found += block.count(word)
+            tail = block[1 - len(word) :]  # too short to hold the word
+    return found

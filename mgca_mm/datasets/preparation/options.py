@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from mgca_mm.bounds import size_of
 from mgca_mm.errors import UserError
 
 from .tokenizer import describe_tokenizer
@@ -62,6 +63,7 @@ class Options:
 
 def _digest(path: Path) -> str:
     try:
+        size_of(path)  # A pipe could be read without end.
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise UserError(f"--split-list {path}: cannot be read ({error.strerror})") from error

@@ -2,12 +2,12 @@
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from mgca_mm.bounds import read_json
 from mgca_mm.errors import UserError
 
 from .annotations import FAILED
@@ -20,11 +20,11 @@ _PARTIAL = ".partial"
 def is_finished(out: Path, key: dict) -> bool:
     """Whether a folder has a manifest with these entries, and the files it lists in their sizes."""
     try:
-        manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(out / MANIFEST)
         return all(manifest[name] == value for name, value in key.items()) and all(
             (out / name).stat().st_size == entry["bytes"] for name, entry in manifest["files"].items()
         )
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+    except (UserError, FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return False  # No manifest, one of another making, or a file was removed.
 
 
@@ -88,8 +88,8 @@ def publish(partial: Path, out: Path) -> None:
 def _listed_files(manifest: Path) -> list[str]:
     """Files of a finished preparation; names that lead elsewhere, in a manifest of unknown making, are passed over."""
     try:
-        names = list(json.loads(manifest.read_text(encoding="utf-8"))["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+        names = list(read_json(manifest)["files"])
+    except (UserError, KeyError, TypeError):
         return []
     return [name for name in names if not Path(name).is_absolute() and ".." not in Path(name).parts]
 

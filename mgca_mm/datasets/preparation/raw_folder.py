@@ -3,6 +3,7 @@
 import os
 from pathlib import Path, PurePosixPath
 
+from mgca_mm.bounds import size_of
 from mgca_mm.errors import UserError
 
 
@@ -37,6 +38,23 @@ class RawFolder:
             raise UserError(f"{path}: a link leads out of {self.path}; copy the file, or allow links: --follow-links")
         return path
 
+    def optional(self, relative: str | PurePosixPath) -> Path | None:
+        """Path of a file that need not be there, or None where it is not.
+
+        Raises:
+            UserError: There is something else of this name (a folder, a pipe, a link to nothing), or as in
+                :meth:`file`: passing it over would leave out labels without a word.
+        """
+        path = self.file(relative)
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+        size_of(path)
+        return path
+
     def table(self, *names: str, remedy: str) -> Path:
         """Find a table, gzipped or not.
 
@@ -48,9 +66,11 @@ class RawFolder:
             UserError: There is none, or it is not a regular file.
         """
         for name in names:
-            for path in (self.file(f"{name}.gz"), self.file(name)):
-                if path.is_file():
-                    return path
-                if path.exists():
-                    raise UserError(f"{path}: a file is expected here, this is a folder or a device")
+            path = self.optional_table(name)
+            if path is not None:
+                return path
         raise UserError(f"{self.path / names[0]}[.gz]: no such file\n{remedy}")
+
+    def optional_table(self, name: str) -> Path | None:
+        """A table that need not be there, gzipped or not; as :meth:`optional`."""
+        return self.optional(f"{name}.gz") or self.optional(name)

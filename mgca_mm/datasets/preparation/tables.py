@@ -7,17 +7,22 @@ import contextlib
 import csv
 import gzip
 import math
+import sys
 import zlib
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
+from mgca_mm.bounds import allowed_bytes
 from mgca_mm.errors import UserError
 
 Choice = TypeVar("Choice")
 # How CheXpert and its labeller write a label: blank is not mentioned, -1 uncertain.
 LABEL_VALUES = {"": None, "1.0": 1, "0.0": 0, "-1.0": -1, "1": 1, "0": 0, "-1": -1}
 _MAX_NAME_BYTES = 200  # File systems take 255, and an ending may be added.
+_MAX_RECORD = 1024 * 1024  # Characters of a row, which may have several lines; published tables have thousands.
+_MAX_COLUMNS = 1000
+_ROW = 200  # Bytes that are kept of a row at least, beside its text and 8 for each column.
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -27,10 +32,12 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         The number of the line, and its text.
 
     Raises:
-        UserError: The file is unreadable, truncated or not gzip.
+        UserError: The file is unreadable, truncated, not gzip, or takes too much memory.
     """
     with _explain(path), _open_text(path) as file:
-        for line, text in enumerate(file, start=1):
+        lines = _Lines(path, file)
+        for line, text in enumerate(lines, start=1):
+            lines.end_row(0)
             if text.strip():
                 yield line, text.strip()
 
@@ -50,24 +57,29 @@ def read_table(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[
 
     Raises:
         UserError: The file is unreadable, truncated, not gzip, without a header, without a required column, with one
-            twice, or not csv.
+            twice, not csv, or takes too much memory.
     """
     line = 0
     try:
         with _explain(path), _open_text(path) as file:
-            reader = csv.reader(file)
+            lines = _Lines(path, file)
+            reader = csv.reader(lines)
             columns = [column.strip() for column in next(reader, [])]
+            lines.end_row(len(columns))
             missing = [column for column in required if column not in columns]
             if not columns:
                 raise UserError(f"{path}: the file is empty; a csv file with a header line is expected")
             if missing:
                 raise UserError(f"{path}, line 1: no column {', '.join(map(repr, missing))} in the header")
+            if len(columns) > _MAX_COLUMNS:
+                raise UserError(f"{path}, line 1: more than {_MAX_COLUMNS} columns, hence no table of a data set")
             names = [column for column in columns if column]
             if len(set(names)) < len(names):
                 raise UserError(f"{path}, line 1: a column stands twice in the header; remove or rename one")
             blank = dict.fromkeys(columns, "")
             for cells in reader:
                 line = reader.line_num
+                lines.end_row(len(columns))
                 if len(cells) > len(columns):
                     raise UserError(
                         f"{path}, line {line}: more cells than columns; is a comma without quotation marks?"
@@ -78,6 +90,51 @@ def read_table(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[
         raise UserError(
             f"{path}, after line {line}: not valid csv ({error})\nIs a quotation mark left open, or the file binary?"
         ) from error
+
+
+class _Lines:
+    """Lines of a file, which raise an error before a row, or all of them, take more memory than they may.
+
+    A gzip file unpacks to a thousand times its size, and a line or a row in quotation marks may have no end.
+    """
+
+    def __init__(self, path: Path, file: TextIO) -> None:
+        self._path = path
+        self._file = file
+        self._left = allowed_bytes(path)
+        self._number = 0
+        self._row = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(_MAX_RECORD + 1)
+        if not line:
+            raise StopIteration
+        self._number += 1
+        self._row += len(line)
+        if self._row > _MAX_RECORD:
+            raise UserError(
+                f"{self._path}, line {self._number}: a row of more than {_MAX_RECORD >> 20} MiB\n"
+                "Is a quotation mark left open, or the file binary?"
+            )
+        self._take(sys.getsizeof(line))
+        return line
+
+    def end_row(self, num_columns: int) -> None:
+        """Count what is kept of a row that was read."""
+        self._row = 0
+        self._take(_ROW + 8 * num_columns)
+
+    def _take(self, num_bytes: int) -> None:
+        self._left -= num_bytes
+        if self._left < 0:
+            remedy = "\nIf you trust it, unpack it: gunzip" if self._path.suffix == ".gz" else ""
+            raise UserError(
+                f"{self._path}, line {self._number}: the rows take more memory than those of a file of its size may "
+                f"(10 times the size and 100 MiB){remedy}"
+            )
 
 
 @contextlib.contextmanager

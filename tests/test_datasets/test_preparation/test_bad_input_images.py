@@ -202,7 +202,6 @@ def test_mask_of_another_shape_or_none_at_all(tmp_path):
     masks = raw / "annotations" / "lungVAE-masks"
     cv2.imwrite(str(masks / "0_mask.png"), np.zeros((5, 7), np.uint8))
     (masks / "1_mask.png").write_bytes(b"")
-    (masks / "2_mask.png").mkdir()
     reasons = {"images/0.png": "a mask of 7 x 5 pixels for an image of 64 x 64", "images/1.png": "file is empty"}
     prepare_without("covid_chestxray", raw, reasons)
     prepare_without("covid_chestxray", raw, reasons, annotations_only=True)

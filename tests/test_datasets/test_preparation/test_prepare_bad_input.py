@@ -43,7 +43,7 @@ def test_folder_in_place_of_a_table(mimic, tmp_path):
     mimic.write(gzipped=False)
     (mimic.folder / METADATA).unlink()
     (mimic.folder / METADATA).mkdir()
-    refuse(mimic, tmp_path / "out", f"{METADATA}: a file is expected here")
+    refuse(mimic, tmp_path / "out", f"{METADATA}' cannot be read: a file is expected here")
 
 
 @pytest.mark.parametrize("column", ["dicom_id", "subject_id", "study_id", "ViewPosition"])

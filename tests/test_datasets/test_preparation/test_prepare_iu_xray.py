@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import tarfile
 import time
 
@@ -140,14 +139,6 @@ def test_reports_that_share_a_number_or_an_image(tmp_path, content, what):
     tree.files["ecgen-radiology/9.xml"] = content
     raw = tree.write(tmp_path / "raw", images=False)
     refuse("iu_xray", raw, rf"raw: 9\.xml has (the|an) {what} of another report; remove one of them", **OPTIONS)
-
-
-def test_names_that_are_no_files(tmp_path):
-    """A named pipe would be waited for without end."""
-    raw = raw_tree("iu_xray").write(tmp_path / "raw", images=False)
-    os.mkfifo(raw / "ecgen-radiology" / "7.xml")
-    (raw / "ecgen-radiology" / "8.xml").mkdir()
-    assert prepare_reports(raw, tmp_path / "out")["sources"]["reports"]["files"] == 6
 
 
 @pytest.mark.parametrize("marked", [True, False])
