@@ -52,19 +52,30 @@ def from_plain(checkpoint: dict[str, Any], work_dir: str) -> None:
         work_dir: Folder of the checkpoints that it names.
     """
     hub = checkpoint.get("message_hub")
-    if not isinstance(hub, dict):
-        return
-    scalars = hub.get("log_scalars", {})
+    if not isinstance(hub, dict) or not all(
+        isinstance(hub.get(part), dict) for part in ("log_scalars", "runtime_info")
+    ):
+        return  # of no run that is resumed
+    scalars = hub["log_scalars"]
     for name, value in scalars.items():
-        if isinstance(value, dict) and value.keys() == _HISTORY:
+        if is_history(value):
             history = HistoryBuffer(max_length=value["max_length"])
             history._log_history = value["log_history"].cpu().numpy()
             history._count_history = value["count_history"].cpu().numpy()
             scalars[name] = history
-    runtime_info = hub.get("runtime_info", {})
+    runtime_info = hub["runtime_info"]
     for name, value in runtime_info.items():
         if "ckpt" in name and isinstance(value, str):
             runtime_info[name] = str(Path(work_dir, os.path.basename(value)))
+
+
+def is_history(value: Any) -> bool:
+    """Whether a value is what :func:`to_plain` makes of a history."""
+    if not isinstance(value, dict) or value.keys() != _HISTORY:
+        return False
+    logs, counts, length = value["log_history"], value["count_history"], value["max_length"]
+    tensors = all(isinstance(part, Tensor) and part.dim() == 1 and not part.is_complex() for part in (logs, counts))
+    return tensors and len(logs) == len(counts) and type(length) is int and length > 0
 
 
 def _plain(value: Any, name: str, known: dict[int, Any]) -> Any:

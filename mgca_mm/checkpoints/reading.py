@@ -182,8 +182,20 @@ def _require_tree(content: Any, path: str) -> None:
                 raise CheckpointError(f"Checkpoint '{path}' is refused: a tensor is larger than what is stored of it.")
         elif isinstance(value, dict):
             todo.extend(value.values())
+            _require_attributes(value, path)
         elif isinstance(value, list | tuple | set):
             todo.extend(value)
+
+
+def _require_attributes(value: dict, path: str) -> None:
+    """Refuse attributes of a dict but the versions of the modules in a state dict: they could hide its methods."""
+    attributes = getattr(value, "__dict__", {})
+    versions = attributes.get("_metadata", {})
+    sound = attributes.keys() <= {"_metadata"} and isinstance(versions, dict)
+    for module in versions.values() if sound else ():
+        sound = sound and isinstance(module, dict) and all(isinstance(version, int) for version in module.values())
+    if not sound:
+        raise CheckpointError(f"Checkpoint '{path}' is refused: a dict has attributes that torch does not write.")
 
 
 def _disarm(content: dict) -> None:

@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.model import PretrainedInit
@@ -105,7 +106,28 @@ def read_state_dict(checkpoint: str, map_location: str = "cpu", remedy: str = "G
     state_dict = content.get("state_dict", content.get("model", content))
     if not isinstance(state_dict, dict) or not any(isinstance(value, Tensor) for value in state_dict.values()):
         raise UserError(f"Checkpoint '{checkpoint}' holds no weights.\n{remedy}")
+    if not all(isinstance(name, str) for name in state_dict):
+        raise UserError(f"Checkpoint '{checkpoint}' holds weights whose names are no text.\n{remedy}")
     return state_dict
+
+
+def different_tensors(found: Any, wanted: Mapping[str, Any]) -> list[str]:
+    """Names that one of two state dicts lacks, or whose tensors are of other shapes or kinds, in order.
+
+    Args:
+        found: State dict of a checkpoint, which may be anything.
+        wanted: That of the model.
+    """
+    found = {str(name): _shape(value) for name, value in found.items()} if isinstance(found, dict) else {}
+    wanted = {name: _shape(value) for name, value in wanted.items()}
+    return sorted(name for name in found.keys() | wanted.keys() if found.get(name, 0) != wanted.get(name, 0))
+
+
+def _shape(value: Any) -> tuple | None:
+    """Shape of a tensor, and whether its numbers are whole, real or complex; None for anything else."""
+    if not isinstance(value, Tensor):
+        return None
+    return tuple(value.shape), value.is_floating_point(), value.is_complex()
 
 
 def require_whole_parts(model: nn.Module, checkpoint: str) -> None:
@@ -121,20 +143,19 @@ def require_whole_parts(model: nn.Module, checkpoint: str) -> None:
     Raises:
         UserError: If it cannot be read, fits in no part, or in one of them by half.
     """
-    content = read_state_dict(checkpoint).items()
-    found = {name.removeprefix("module."): getattr(value, "shape", None) for name, value in content}
+    found = {name.removeprefix("module."): value for name, value in read_state_dict(checkpoint).items()}
     absent, filled = [], []
     for part, module in _parts(model):
-        wanted = {f"{part}.{name}": getattr(value, "shape", None) for name, value in module.state_dict().items()}
-        present = {name: shape for name, shape in found.items() if name.startswith(f"{part}.")}
+        wanted = {f"{part}.{name}": value for name, value in module.state_dict().items()}
+        present = {name: value for name, value in found.items() if name.startswith(f"{part}.")}
         if not wanted:
             continue
-        different = [name for name in wanted.keys() | present.keys() if wanted.get(name) != present.get(name)]
+        different = different_tensors(present, wanted)
         different = [name for name in different if not name.endswith("num_batches_tracked")]
         if present and different:
             raise UserError(
                 f"Checkpoint '{checkpoint}' is of another architecture than the {part} of this config: "
-                f"{len(different)} tensors differ, such as {min(different)}.\nGive the config that it was trained "
+                f"{len(different)} tensors differ, such as {different[0]}.\nGive the config that it was trained "
                 "with, or start an encoder alone from it: init_cfg=dict(type='Pretrained', checkpoint=FILE)"
             )
         (filled if present else absent).append(part)

@@ -21,21 +21,16 @@ from mgca_mm.errors import UserError
 
 from .batch import samples_a_step, samples_an_iteration
 from .loops import VALIDATED
+from .resumable import PLACE, settings_in
 
-# Of the message hub, which travels in checkpoints.
-SETTINGS = "run_settings"
 _SECTIONS = (
     *("model", "train_dataloader", "val_dataloader", "val_evaluator", "train_cfg", "optim_wrapper", "param_scheduler"),
     *("auto_scale_lr", "default_hooks", "custom_hooks", "randomness"),
 )
 # How the data are read and how often a line is written changes no result.
 _WITHOUT_EFFECT = ("num_workers", "persistent_workers", "pin_memory", "prefetch_factor", "logger.interval")
-# What a scheduler has besides its place in the schedule.
-_PLACE = ("last_step", "_global_step", "_last_value", "verbose")
 _MAX_TOLD = 30
 _ABSENT = object()
-# Of checkpoints that have no settings.
-_FORMER_NAMES = {"batches an epoch": "batches_per_epoch", "samples an iteration": "global_batch_size"}
 
 
 def settings_of(runner: Runner) -> dict[str, Any]:
@@ -78,17 +73,17 @@ class Resumption:
         self.groups = [_without_parameters(group) for group in runner.optim_wrapper.param_groups]
         self.schedules = [copy.deepcopy(scheduler.state_dict()) for scheduler in self._schedulers()]
 
-    def settle(self, num_schedulers: int) -> None:
+    def settle(self, schedules: list[dict[str, Any]]) -> None:
         """Give a run that a checkpoint was loaded into what its config says.
 
         Args:
-            num_schedulers: Of the checkpoint.
+            schedules: States of the checkpoint's schedulers.
 
         Raises:
             UserError: The run stands in the middle of an epoch, of which the batches or the data are others now.
         """
         info = self.runner.message_hub.runtime_info
-        former = info.get(SETTINGS) or {new: info[old] for new, old in _FORMER_NAMES.items() if old in info}
+        former = settings_in(info)
         self._tell(former)
         moved = self._place(former)
         schedulers = self._schedulers()
@@ -96,14 +91,16 @@ class Resumption:
         scheduled |= {"betas"} if "momentum" in scheduled else set()
         for group, own in zip(self.runner.optim_wrapper.param_groups, self.groups, strict=True):
             group.update({name: value for name, value in own.items() if name not in scheduled})
-        known = [_without_place(scheduler.state_dict()) for scheduler in schedulers]
-        wanted = [_without_place(schedule) for schedule in self.schedules]
-        if not moved and known == wanted and num_schedulers == len(schedulers) and schedulers:
-            return  # the checkpoint's place in the same schedule, bit for bit
-        if any(getattr(scheduler, "need_val_args", False) for scheduler in schedulers):
+        known, wanted = (list(map(_without_place, states)) for states in (schedules, self.schedules))
+        depends = any(getattr(scheduler, "need_val_args", False) for scheduler in schedulers)
+        if depends:
             self.runner.logger.warning("The schedule depends on what was measured: it is the checkpoint's")
-            return
-        self._follow_schedule()
+        if depends or (not moved and known == wanted and schedulers):
+            # The checkpoint's place in the same schedule, bit for bit.
+            for scheduler, schedule in zip(schedulers, schedules, strict=False):
+                scheduler.load_state_dict(schedule)
+        else:
+            self._follow_schedule()
 
     def _schedulers(self) -> list:
         return self.runner.param_schedulers or []
@@ -165,7 +162,7 @@ class Resumption:
         length = None if isinstance(loop, IterBasedTrainLoop) else len(loop.dataloader)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the optimiser has not stepped between them
-            for iteration in range(1, loop.iter + 1):
+            for iteration in range(1, min(loop.iter, loop.max_iters) + 1):
                 ends_epoch = length and iteration % length == 0 and iteration // length <= loop.epoch
                 for scheduler in schedulers:
                     if not scheduler.by_epoch or ends_epoch:
@@ -177,7 +174,7 @@ def _without_parameters(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_place(schedule: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in schedule.items() if name not in _PLACE}
+    return {name: _plain(value) for name, value in schedule.items() if name not in PLACE}
 
 
 def _plain(value: Any) -> Any:

@@ -23,7 +23,8 @@ from .batch import scale_learning_rate, tell_batch
 from .hooks.waiting_gradients import average_waiting_gradients
 from .pretrained import require_whole_parts
 from .privacy import PathFilter, without_paths
-from .resume import SETTINGS, Resumption, settings_of
+from .resumable import SETTINGS, fault_of
+from .resume import Resumption, settings_of
 from .work_dir import hold_work_dir
 
 _RESUMABLE = {
@@ -146,10 +147,10 @@ class PrivateRunner(Runner):
         """
         seed, sampler = self.seed, self.train_dataloader.sampler
         resumption = Resumption(self)
-        super().resume(filename, *args, **kwargs)
+        super().resume(filename, *args, **kwargs, resume_param_scheduler=False)
         if getattr(sampler, "seed", None) == seed:
             sampler.seed = self.seed  # of the run that is resumed
-        resumption.settle(self._num_schedulers)
+        resumption.settle(self._schedules)
 
     def save_checkpoint(self, *args, save_optimizer: bool = True, **kwargs) -> None:
         """Save a checkpoint, on the first rank; all come here."""
@@ -158,9 +159,9 @@ class PrivateRunner(Runner):
         super().save_checkpoint(*args, save_optimizer=save_optimizer, **kwargs)
 
     def load_checkpoint(self, *args, **kwargs) -> dict:
-        """Load a checkpoint, and count its schedulers."""
+        """Load a checkpoint, and keep the states of its schedulers."""
         checkpoint = super().load_checkpoint(*args, **kwargs)
-        self._num_schedulers = len(checkpoint.get("param_schedulers", []))
+        self._schedules = checkpoint.get("param_schedulers", [])
         return checkpoint
 
     @property
@@ -194,21 +195,4 @@ class PrivateRunner(Runner):
             content = read_checkpoint(path, trust=is_trusted())
         except (UserError, OSError) as error:
             return str(error)
-        schedulers = ["param_schedulers"] if self.param_schedulers else []
-        for part in ("meta", "state_dict", "optimizer", "message_hub", *schedulers):
-            if not isinstance(content.get(part), dict | list):
-                return f"it has no '{part}'; start from its weights instead: --cfg-options load_from=FILE"
-        shapes = {name: value.shape for name, value in self._bare_model.state_dict().items() if hasattr(value, "shape")}
-        found = {name: value.shape for name, value in content["state_dict"].items() if hasattr(value, "shape")}
-        different = [name for name in shapes.keys() | found.keys() if shapes.get(name) != found.get(name)]
-        if different:
-            return f"it is of another model: {len(different)} of {len(shapes)} tensors differ, such as {min(different)}"
-        if isinstance(self.optim_wrapper, OptimWrapper):
-            expected = _group_sizes(self.optim_wrapper.state_dict())
-            if _group_sizes(content["optimizer"]) != expected:
-                return "its optimiser has other parameter groups; start from its weights: --cfg-options load_from=FILE"
-        return None
-
-
-def _group_sizes(optimizer: dict) -> list[int]:
-    return [len(group["params"]) for group in optimizer.get("param_groups", [])]
+        return fault_of(content, self)

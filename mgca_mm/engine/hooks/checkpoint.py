@@ -17,6 +17,7 @@ from mgca_mm.errors import UserError
 Rule = Literal["greater", "less"]
 _MAX_FAILURES = 3
 _LEAST_KEPT = 2
+_INTERRUPTED_NAME = "iter_{}.pth"
 # Of the message hub, which travels in checkpoints.
 _INTERRUPTED = "interrupted_ckpt"
 _FORMER_BEST = "former_best_ckpts"
@@ -56,6 +57,9 @@ class SafeCheckpointHook(CheckpointHook):
         self.kept = list(info.get("keep_ckpt_ids", []))
         for name in [name for name, value in info.items() if "ckpt" in name and isinstance(value, str)]:
             info[name] = os.path.join(self.out_dir, os.path.basename(info[name]))
+        for name in ("last_ckpt", _INTERRUPTED):
+            if not self._is_own(info.get(name, "")):
+                info.pop(name, None)  # lest a file be removed that no training has written
         self.last_ckpt = info.get("last_ckpt")
         former = info.pop(_FORMER_BEST, [])
         if is_main_process() and os.path.isdir(self.out_dir):
@@ -74,7 +78,7 @@ class SafeCheckpointHook(CheckpointHook):
             runner.message_hub.update_info(_FORMER_BEST, list(filter(None, former)))
         if self.kept[-1:] == [step] or (former and self.kept):
             self._save_checkpoint_with_step(runner, step, dict(epoch=runner.epoch, iter=runner.iter))
-        elif os.path.basename(info.get(_INTERRUPTED, "")) == _interrupted_name(runner.iter):
+        elif os.path.basename(info.get(_INTERRUPTED, "")) == _INTERRUPTED_NAME.format(runner.iter):
             self._save_interrupted(runner, runner.iter)
         info.pop(_FORMER_BEST, None)
         if is_main_process():
@@ -92,7 +96,7 @@ class SafeCheckpointHook(CheckpointHook):
             self._save_interrupted(runner, runner.iter)
 
     def _save_interrupted(self, runner: Runner, iterations: int) -> None:
-        name = _interrupted_name(iterations)
+        name = _INTERRUPTED_NAME.format(iterations)
         runner.message_hub.update_info(_INTERRUPTED, os.path.join(self.out_dir, name))
         self._write(runner, name, dict(epoch=runner.epoch, iter=iterations))
 
@@ -173,22 +177,31 @@ class SafeCheckpointHook(CheckpointHook):
     def _forget_lost_best(self, runner: Runner) -> None:
         """Let the next validation be the best one where the file of the best so far is gone, and say so."""
         info = runner.message_hub.runtime_info
-        lost = [[name for name in info if name.startswith("best_ckpt") and not os.path.isfile(info[name])]]
+        best = [name for name in info if name.startswith("best_ckpt")]
+        lost = [[name for name in best if not self._is_own(info[name]) or not os.path.isfile(info[name])]]
         broadcast_object_list(lost)
         for name in lost[0]:
             runner.logger.warning(
-                f"{os.path.basename(info[name])}, the best checkpoint so far, is not there any more: the next "
-                "validation counts as the best"
+                f"{os.path.basename(info[name])}, the best checkpoint so far, is not there any more, or not of this "
+                "run: the next validation counts as the best"
             )
             del info[name]
             info.pop(name.replace("best_ckpt", "best_score"), None)
 
-    def _remove(self, names: Iterable[str]) -> None:
+    def _remove(self, paths: Iterable[str]) -> None:
         """Remove best checkpoints of this run, which files of other names are not."""
-        number = re.escape(self.filename_tmpl).replace(r"\{\}", r"\d+")
-        for name in map(os.path.basename, names):
-            if any(re.fullmatch(f"best_{re.escape(_in_names(key))}_{number}", name) for key in self.key_indicators):
-                remove_checkpoint(Path(self.out_dir, name))
+        for path in filter(self._is_own, paths):
+            if os.path.basename(path).startswith("best_"):
+                remove_checkpoint(Path(self.out_dir, os.path.basename(path)))
+
+    def _is_own(self, path: str) -> bool:
+        """Whether a file has a name that this hook gives."""
+        numbered, interrupted = (
+            re.escape(template).replace(r"\{\}", r"\d+") for template in (self.filename_tmpl, _INTERRUPTED_NAME)
+        )
+        keys = self.key_indicators if self.save_best else []
+        metrics = "|".join(".+" if key == "auto" else re.escape(_in_names(key)) for key in keys)
+        return bool(re.fullmatch(f"{numbered}|{interrupted}|best_({metrics})_{numbered}", os.path.basename(path)))
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> list[str | None]:
         """Save the new best checkpoints; for each one the path of the former, or None."""
@@ -229,7 +242,3 @@ class SafeCheckpointHook(CheckpointHook):
 def _in_names(key: str) -> str:
     """A metric in the name of a file."""
     return key.replace("/", "_")
-
-
-def _interrupted_name(iterations: int) -> str:
-    return f"iter_{iterations}.pth"

@@ -10,7 +10,7 @@ from torch import nn
 from mgca_mm.distributed import unwrapped
 from mgca_mm.registry import HOOKS
 
-_KEY = "waiting_gradients"
+WAITING = "waiting_gradients"  # in a checkpoint
 
 
 @HOOKS.register_module()
@@ -27,11 +27,11 @@ class WaitingGradientsHook(Hook):
         """Add the gradients, if any wait."""
         if "optimizer" in checkpoint and _do_wait(runner):
             gradients = {name: p.grad.cpu() for name, p in _parameters(runner) if p.grad is not None}
-            checkpoint[_KEY] = dict(gradients=gradients, place=_place(runner))
+            checkpoint[WAITING] = dict(gradients=gradients, place=_place(runner))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep them until the model and the optimiser are resumed."""
-        self._loaded = checkpoint.get(_KEY, {})
+        self._loaded = checkpoint.get(WAITING, {})
 
     def before_train(self, runner: Runner) -> None:
         """Give them back, if the run goes on between the same two steps."""

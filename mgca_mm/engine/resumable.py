@@ -1,0 +1,254 @@
+"""Whether a checkpoint holds what a run would have written, seen before anything of it is taken.
+
+A checkpoint may be of another run, of another version, edited or made by somebody else. What it decides by is compared
+with the run's own model, optimiser and schedulers: the same names, kinds and shapes, and numbers that are numbers.
+"""
+
+import copy
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.optim import OptimWrapper
+from mmengine.runner import IterBasedTrainLoop, Runner
+from torch import Tensor, nn
+
+from mgca_mm.checkpoints.plain import is_history
+from mgca_mm.distributed import unwrapped
+
+from .hooks.waiting_gradients import WAITING
+from .loops import VALIDATED
+from .pretrained import different_tensors
+
+# Of the message hub, which travels in checkpoints.
+SETTINGS = "run_settings"
+# Of checkpoints that have no settings.
+FORMER_NAMES = {"batches an epoch": "batches_per_epoch", "samples an iteration": "global_batch_size"}
+# Of a scheduler: its place in the schedule. All else is what the schedule is.
+PLACE = ("last_step", "_global_step", "_last_value", "verbose")
+_MOST_ITERATIONS = 10**9  # no training has so many
+_WEIGHTS_ALONE = "; start from its weights instead: --cfg-options load_from=FILE"
+
+
+class _UnlikeError(Exception):
+    """Something is not as a run of this config writes it; the text is the rest of a sentence about the checkpoint."""
+
+
+def fault_of(content: Mapping[str, Any], runner: Runner) -> str | None:
+    """Why a run cannot be resumed from a checkpoint.
+
+    Args:
+        content: Of the checkpoint.
+        runner: With its loop, model, optimiser and schedulers built from the config.
+
+    Returns:
+        The rest of a sentence about the checkpoint; None if nothing speaks against it.
+    """
+    try:
+        for part in ("meta", "state_dict", "optimizer", "message_hub"):
+            _require(isinstance(content.get(part), dict), f"has no '{part}'{_WEIGHTS_ALONE}")
+        _check_model(content, runner)
+        _check_hub(content["message_hub"])
+        _check_place(content, runner)
+        if isinstance(runner.optim_wrapper, OptimWrapper):
+            _check_optimizer(content, runner)
+            _check_schedulers(content, runner)
+    except _UnlikeError as error:
+        return f"it {error}"
+    return None
+
+
+def settings_in(info: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run of a checkpoint depended on, given its ``runtime_info``; little of old ones, which have few."""
+    return info.get(SETTINGS) or {new: info[old] for new, old in FORMER_NAMES.items() if old in info}
+
+
+def _require(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise _UnlikeError(otherwise)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_ITERATIONS
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _check_model(content: Mapping[str, Any], runner: Runner) -> None:
+    model = unwrapped(runner.model).state_dict()
+    different = different_tensors(content["state_dict"], model)
+    first = "".join(different[:1])
+    _require(not different, f"is of another model: {len(different)} of {len(model)} tensors differ, such as {first}")
+    averages = [hook.ema_model.state_dict() for hook in runner.hooks if hasattr(hook, "ema_model")]
+    if averages and "ema_state_dict" in content:
+        different = different_tensors(content["ema_state_dict"], averages[0])
+        _require(not different, f"has an average of another model: {len(different)} tensors differ")
+    waiting = content.get(WAITING) or dict(gradients={}, place=[])
+    alike = isinstance(waiting, dict) and isinstance(waiting.get("gradients"), dict)
+    alike = alike and isinstance(waiting.get("place"), list) and all(map(_is_count, waiting["place"]))
+    names = waiting["gradients"].keys() & model.keys() if alike else set()
+    alike = alike and not different_tensors(waiting["gradients"], {name: model[name] for name in names})
+    _require(alike, f"has '{WAITING}' of another model")
+
+
+# Names in runtime_info by which a run decides, or their beginnings → whether a value is one that a run writes.
+_INFO: dict[str, Callable[[Any], bool]] = {
+    VALIDATED: _is_count,
+    "skipped_steps": _is_count,
+    "last_ckpt": _is_text,
+    "interrupted_ckpt": _is_text,
+    "best_ckpt": _is_text,
+    "best_score": _is_number,
+    "keep_ckpt_ids": lambda value: isinstance(value, list) and all(map(_is_count, value)),
+    "former_best_ckpts": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    "early_stopping_": lambda value: (
+        isinstance(value, dict)
+        and all(_is_count(value.get(name)) for name in ("wait_count", "patience"))
+        and type(value.get("best_score")) in (int, float)
+        and isinstance(value.get("stopped"), bool)
+    ),
+    SETTINGS: lambda value: isinstance(value, dict) and all(map(_is_text, value)) and _are_counts(value),
+    **dict.fromkeys(FORMER_NAMES.values(), lambda value: _is_count(value) and value > 0),
+}
+
+
+def _are_counts(settings: Mapping[str, Any]) -> bool:
+    names = ("batches an epoch", "samples a step", "samples an iteration", "ranks")
+    return all(_is_count(settings[name]) and settings[name] > 0 for name in names if name in settings)
+
+
+def _check_hub(hub: Mapping[str, Any]) -> None:
+    for part in ("log_scalars", "runtime_info", "resumed_keys"):
+        whole = isinstance(hub.get(part), dict) and all(map(_is_text, hub[part]))
+        _require(whole, f"has no 'message_hub.{part}' as a run writes it")
+    for name, value in hub["log_scalars"].items():
+        _require(isinstance(value, HistoryBuffer) or is_history(value), f"has no history of numbers under '{name:.80}'")
+    _require(all(type(kept) is bool for kept in hub["resumed_keys"].values()), "has odd 'message_hub.resumed_keys'")
+    for name, value in hub["runtime_info"].items():
+        known = next((kind for kind in _INFO if name == kind or (kind.endswith("_") and name.startswith(kind))), None)
+        known = known or next((kind for kind in ("best_ckpt", "best_score") if name.startswith(kind)), None)
+        _require(known is None or _INFO[known](value), f"has an odd '{name:.80}' in message_hub.runtime_info")
+
+
+def _check_place(content: Mapping[str, Any], runner: Runner) -> None:
+    """The counters, and that epoch and iteration belong together."""
+    meta = content["meta"]
+    for name in ("epoch", "iter"):
+        _require(_is_count(meta.get(name)), f"has no number of its {name}: {meta.get(name)!r:.40}")
+    seed = meta.get("seed")
+    _require(
+        seed is None or (type(seed) is int and 0 <= seed < 2**32), f"has no whole number as its seed: {seed!r:.40}"
+    )
+    if isinstance(runner.train_loop, IterBasedTrainLoop):
+        return
+    length = settings_in(content["message_hub"]["runtime_info"]).get("batches an epoch")
+    length = len(runner.train_loop.dataloader) if length is None else length
+    epoch, iteration = meta["epoch"], meta["iter"]
+    _require(
+        epoch * length <= iteration <= (epoch + 1) * length,
+        f"says that {iteration} iterations are {epoch} epochs, each of which has {length}",
+    )
+
+
+def _check_optimizer(content: Mapping[str, Any], runner: Runner) -> None:
+    wrapper, found = runner.optim_wrapper, content["optimizer"]
+    own = wrapper.state_dict()
+    groups, own_groups = found.get("param_groups"), own["param_groups"]
+    others = f"has an optimiser with other parameter groups{_WEIGHTS_ALONE}"
+    _require(isinstance(groups, list) and len(groups) == len(own_groups), others)
+    for group, own_group in zip(groups, own_groups, strict=True):
+        _require(isinstance(group, dict) and all(map(_is_text, group)) and "lr" in group, others)
+        # By position, so that the numbers are those of this run.
+        _require(group.get("params") == own_group["params"], others)
+        for name in own_group.keys() & group.keys() - {"params"}:
+            _require_alike(group[name], own_group[name], f"its optimiser's {name}")
+    for name in own.keys() - {"param_groups", "state"}:  # of the loss scaler
+        if name in found:
+            _require_alike(found[name], own[name], f"its optimiser's {name}")
+    _check_moments(content, wrapper)
+
+
+def _check_moments(content: Mapping[str, Any], wrapper: OptimWrapper) -> None:
+    """What the optimiser keeps of each parameter."""
+    parameters = [parameter for group in wrapper.param_groups for parameter in group["params"]]
+    kept, expected = content["optimizer"].get("state"), _kept_of_a_parameter(wrapper.optimizer)
+    _require(isinstance(kept, dict), "has no state of its optimiser")
+    skipped = content["message_hub"]["runtime_info"].get("skipped_steps", 0)
+    steps = content["meta"]["iter"] // wrapper._accumulative_counts - skipped
+    _require(bool(kept) or not expected or steps <= 0, f"has an optimiser without its state{_WEIGHTS_ALONE}")
+    for number, values in kept.items():
+        known = _is_count(number) and number < len(parameters) and isinstance(values, dict)
+        _require(known, "has an optimiser's state of no parameter")
+        for name, example in expected.items():
+            value, shape = values.get(name), parameters[number].shape if example.dim() else ()
+            fits = isinstance(value, Tensor) and value.shape == shape and (value.dim() > 0 or bool(value.isfinite()))
+            _require(fits, f"has no {name} in its optimiser's state that fits parameter {number}")
+
+
+def _kept_of_a_parameter(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What an optimiser keeps of a parameter, seen by a step of its copy; unknown of other than torch's usual."""
+    if not isinstance(optimizer, torch.optim.Adam | torch.optim.SGD):
+        return {}
+    probe = nn.Parameter(torch.zeros(2, 3))
+    probe.grad = torch.zeros(2, 3)
+    twin = copy.copy(optimizer)
+    twin.state = defaultdict(dict)
+    plain = dict(params=[probe], capturable=False, foreach=False, fused=False)
+    twin.param_groups = [{**optimizer.param_groups[0], **plain}]
+    twin.step()
+    return twin.state[probe]
+
+
+def _check_schedulers(content: Mapping[str, Any], runner: Runner) -> None:
+    """Their places; where the config has another schedule, it is the config's."""
+    if not runner.param_schedulers:
+        return
+    found = content.get("param_schedulers")
+    had_none = settings_in(content["message_hub"]["runtime_info"]).get("param_scheduler", "") is None
+    _require(isinstance(found, list) and (bool(found) or had_none), f"has no 'param_schedulers'{_WEIGHTS_ALONE}")
+    for schedule in found:
+        whole = (
+            isinstance(schedule, dict)
+            and all(map(_is_text, schedule))
+            and all(_is_count(schedule.get(name)) for name in ("last_step", "_global_step"))
+            and isinstance(schedule.get("_last_value"), list)
+            and all(map(_is_number, schedule["_last_value"]))
+        )
+        _require(whole, "has a schedule without its place")
+    for schedule, own in zip(found, runner.param_schedulers, strict=False):
+        if getattr(own, "need_val_args", False):  # whose whole state is taken
+            _require_alike(schedule, own.state_dict(), "its schedule")
+
+
+def _require_alike(found: Any, own: Any, name: str) -> None:
+    """Compare with a value of the run itself.
+
+    Raises:
+        _UnlikeError: It is of another kind or shape, lacks a key, or is not finite where the run's is.
+    """
+    if isinstance(own, Mapping):
+        alike = isinstance(found, dict) and found.keys() == own.keys()
+        children = [(found[key], own[key], f"{name}.{key}") for key in own] if alike else []
+    elif isinstance(own, list | tuple):
+        alike = isinstance(found, list | tuple) and len(found) == len(own)
+        children = [(*pair, name) for pair in zip(found, own, strict=True)] if alike else []
+    else:
+        children = []
+        if isinstance(own, Tensor):
+            alike = isinstance(found, Tensor) and found.shape == own.shape
+        elif own is None or isinstance(own, bool | str):  # such as foreach and fused: one of them, or left to torch
+            alike = found is None or type(found) is type(own) or (own is None and isinstance(found, bool))
+        else:
+            alike = _is_number(found) or (not math.isfinite(own) and type(found) is float)
+    _require(alike, f"has an odd value for {name}: {found!r:.40}")
+    for child in children:
+        _require_alike(*child)
