@@ -4,9 +4,8 @@
 import argparse
 from pathlib import Path
 
-import torch
-
 from mgca_mm.checkpoints.blip import convert_blip
+from mgca_mm.checkpoints.conversion import write_torch, written_whole
 from mgca_mm.checkpoints.extract import FORMATS, extract_backbone
 from mgca_mm.checkpoints.gloria import convert_gloria
 from mgca_mm.checkpoints.publish import publish
@@ -26,7 +25,8 @@ CONVERTERS = {
 def convert(args: argparse.Namespace) -> None:
     """Write a converted checkpoint, and print what became of every name."""
     converted = CONVERTERS[args.command][0](read_state_dict(args.source))
-    torch.save({"meta": {"converted_by": args.command}, "state_dict": converted.state_dict}, args.target)
+    with written_whole(args.target) as partial:
+        write_torch({"meta": {"converted_by": args.command}, "state_dict": converted.state_dict}, partial)
     for theirs, ours in converted.mapped:
         print(f"  {theirs} → {ours}")
     for name in converted.unused:
@@ -82,6 +82,8 @@ def main() -> None:
     with exit_on_user_error():
         if Path(args.target).resolve() == Path(args.source).resolve():
             raise UserError("The target is the source; give another file.")
+        if Path(args.target).is_dir():
+            raise UserError(f"'{args.target}' exists already and is a folder; give another name.")
         if not Path(args.target).absolute().parent.is_dir():
             raise UserError(f"The folder of '{args.target}' does not exist; make it first.")
         args.run(args)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 
 import torch
+import torchvision
 from torch import Tensor, nn
 
 from mgca_mm.errors import UserError
@@ -19,6 +20,10 @@ _RESNETS = {
     ((3, 8, 36, 3), True): 152,
 }
 _CHANNELS_OF_A_HEAD = 64  # of ViT-Ti, S, B and L; the weights do not tell
+# More than any has; a name or a shape may say anything, and a model of it is built.
+_MOST_LAYERS = 100
+_LARGEST_IMAGE = 2048
+_MOST_PATCHES = 4096
 
 
 def backbone_config(state_dict: dict[str, Tensor]) -> dict | None:
@@ -31,7 +36,7 @@ def backbone_config(state_dict: dict[str, Tensor]) -> dict | None:
         The config, or None if it is neither a plain ``mmpretrain.ResNet`` nor an ``mmpretrain.VisionTransformer``.
 
     Raises:
-        UserError: If it is one of them, but a part is missing.
+        UserError: If it is one of them, but a part is missing, misshapen or not known.
     """
     if "patch_embed.projection.weight" in state_dict and "pos_embed" in state_dict:
         config = _vit_config(state_dict)
@@ -39,19 +44,34 @@ def backbone_config(state_dict: dict[str, Tensor]) -> dict | None:
         config = _resnet_config(state_dict)
     else:
         return None
-    expected = MODELS.build(config).state_dict()
+    expected = _expected(config)
     wrong = [
         name
         for name, tensor in expected.items()
-        if not name.endswith("num_batches_tracked")
-        and (name not in state_dict or state_dict[name].shape != tensor.shape)
+        if not (name.endswith("num_batches_tracked") and name not in state_dict)
+        and (
+            name not in state_dict
+            or state_dict[name].shape != tensor.shape
+            or state_dict[name].is_floating_point() != tensor.is_floating_point()
+        )
     ]
+    wrong += [name[:100] for name in state_dict if name not in expected]
     if wrong:
         raise UserError(
-            f"The encoder is incomplete: {len(wrong)} weights are missing or misshapen: {', '.join(wrong[:3])}…\n"
-            "The file is damaged, or of another architecture."
+            f"The encoder is incomplete: {len(wrong)} weights are missing, misshapen or not known: "
+            f"{', '.join(wrong[:3])}…\nThe file is damaged, or of another architecture."
         )
     return config
+
+
+def _expected(config: dict) -> dict[str, Tensor]:
+    """The weights of a backbone without their memory."""
+    with torch.device("meta"):
+        if config["type"].endswith("VisionTransformer"):
+            return MODELS.build(config).state_dict()
+        # Of mmpretrain's, which has the same names, the constructor needs numbers.
+        weights = torchvision.models.get_model(f"resnet{config['depth']}", weights=None).state_dict()
+    return {name: tensor for name, tensor in weights.items() if not name.startswith("fc.")}
 
 
 def require_backbone(state_dict: dict[str, Tensor], kind: str) -> None:
@@ -72,33 +92,35 @@ def build_backbone(config: dict, state_dict: dict[str, Tensor]) -> nn.Module:
     return backbone
 
 
-def bert_config(state_dict: dict[str, Tensor]) -> dict:
-    """Arguments of a BERT's configuration, from its weights by transformers' names without a prefix."""
-    vocabulary, channels = state_dict["embeddings.word_embeddings.weight"].shape
-    return dict(
-        vocab_size=vocabulary,
-        hidden_size=channels,
-        num_hidden_layers=_count(state_dict, r"encoder\.layer\.(\d+)\."),
-        num_attention_heads=max(1, channels // _CHANNELS_OF_A_HEAD),
-        intermediate_size=state_dict["encoder.layer.0.intermediate.dense.weight"].shape[0],
-        max_position_embeddings=state_dict["embeddings.position_embeddings.weight"].shape[0],
-    )
+def bert_shapes(state_dict: dict[str, Tensor]) -> dict[str, torch.Size]:
+    """Names and shapes that the weights of a BERT of this size have, but for its pooler.
 
-
-def bert_names(state_dict: dict[str, Tensor]) -> set[str]:
-    """Names that a BERT of this size has, but for its pooler.
+    Args:
+        state_dict: Its weights by transformers' names, without a prefix.
 
     Raises:
         UserError: If not even its size can be told.
     """
     from transformers import BertConfig, BertModel
 
-    try:
-        config = BertConfig(**bert_config(state_dict))
-    except KeyError as error:
-        raise UserError(f"The text encoder is incomplete: it lacks {error}.\nDownload the checkpoint again.") from error
+    sizes = {}
+    for size in ("word_embeddings", "position_embeddings", "intermediate"):
+        name = "encoder.layer.0.intermediate.dense.weight" if size == "intermediate" else f"embeddings.{size}.weight"
+        if name not in state_dict or state_dict[name].dim() != 2:
+            raise UserError(f"The text encoder is incomplete: it lacks '{name}'.\nDownload the checkpoint again.")
+        sizes[size], channels = state_dict[name].shape
+    config = BertConfig(
+        vocab_size=sizes["word_embeddings"],
+        hidden_size=channels,
+        num_hidden_layers=_count(state_dict, r"encoder\.layer\.(\d+)\."),
+        num_attention_heads=1,  # of no influence on the shapes
+        intermediate_size=sizes["intermediate"],
+        max_position_embeddings=sizes["position_embeddings"],
+        pad_token_id=None,  # of one row of the words, which is there or not
+    )
     with torch.device("meta"):
-        return set(BertModel(config, add_pooling_layer=False).state_dict())
+        weights = BertModel(config, add_pooling_layer=False).state_dict()
+    return {name: tensor.shape for name, tensor in weights.items()}
 
 
 def _is_resnet(state_dict: dict[str, Tensor]) -> bool:
@@ -115,21 +137,29 @@ def _is_resnet(state_dict: dict[str, Tensor]) -> bool:
 
 
 def _vit_config(state_dict: dict[str, Tensor]) -> dict:
-    channels, _, patch_size, _ = state_dict["patch_embed.projection.weight"].shape
-    num_patches = state_dict["pos_embed"].shape[1] - 1
-    try:
-        feedforward_channels = state_dict["layers.0.ffn.layers.0.0.weight"].shape[0]
-    except KeyError as error:
-        raise UserError(f"The encoder is incomplete: it lacks {error}.\nThe file is damaged.") from error
+    weights = {}
+    for name, dims in (("patch_embed.projection.weight", 4), ("pos_embed", 3), ("layers.0.ffn.layers.0.0.weight", 2)):
+        if name not in state_dict or state_dict[name].dim() != dims:
+            raise UserError(f"The encoder is incomplete: it lacks '{name}'.\nThe file is damaged.")
+        weights[dims] = state_dict[name].shape
+    channels, _, patch_size, _ = weights[4]
+    num_patches, heads = weights[3][1] - 1, max(1, channels // _CHANNELS_OF_A_HEAD)
+    img_size = math.isqrt(max(num_patches, 0)) * patch_size
+    is_image = 1 <= num_patches <= _MOST_PATCHES and 1 <= img_size <= _LARGEST_IMAGE
+    if not is_image or channels < 1 or channels % heads:
+        raise UserError(
+            f"No vision transformer has {num_patches} patches of {patch_size} x {patch_size} pixels and {channels} "
+            "channels.\nThe file is damaged, or of another architecture."
+        )
     return dict(
         type="mmpretrain.VisionTransformer",
         arch=dict(
             embed_dims=channels,
             num_layers=_count(state_dict, r"layers\.(\d+)\."),
-            num_heads=max(1, channels // _CHANNELS_OF_A_HEAD),
-            feedforward_channels=feedforward_channels,
+            num_heads=heads,
+            feedforward_channels=weights[2][0],
         ),
-        img_size=math.isqrt(num_patches) * patch_size,
+        img_size=img_size,
         patch_size=patch_size,
         out_type="cls_token",
     )
@@ -146,5 +176,15 @@ def _resnet_config(state_dict: dict[str, Tensor]) -> dict:
 
 
 def _count(names: Iterable[str], pattern: str) -> int:
-    """One more than the largest number that a pattern finds in the names; 0 where it finds none."""
-    return 1 + max((int(match[1]) for name in names if (match := re.match(pattern, name))), default=-1)
+    """How many numbers a pattern finds in the names, which must be the first ones; 0 where it finds none.
+
+    Raises:
+        UserError: If one is left out, or there are too many: a model of them is going to be built.
+    """
+    found = {match[1] for name in names if (match := re.match(pattern, name))}
+    if len(found) > _MOST_LAYERS or found != set(map(str, range(len(found)))):
+        raise UserError(
+            "The encoder is incomplete: its layers are not numbered 0, 1, 2 …, or are too many.\n"
+            "The file is damaged, or of another architecture."
+        )
+    return len(found)

@@ -1,11 +1,19 @@
 """What the conversion of a checkpoint gives, and how names are changed."""
 
+import contextlib
+import io
+import os
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import safetensors.torch
+import torch
 from torch import Tensor
 
+from mgca_mm.bounds import TIMES
 from mgca_mm.errors import UserError
 
 Renames = Sequence[tuple[str, str]]
@@ -51,21 +59,124 @@ def rename_all(
         Our names → tensors, (their name, our name) pairs, names left out.
 
     Raises:
-        UserError: If there is a name that is neither known nor unused.
+        UserError: If there is a name that is neither known nor unused, two have the same name here, or a weight is no
+            finite number.
     """
     converted, mapped, left_out, unknown = {}, [], [], []
-    for name, tensor in state_dict.items():
+    for name, tensor in own_memory(state_dict).items():
         if re.fullmatch(unused, name):
             left_out.append(name)
         elif (ours := new_name(name)) is None:
             unknown.append(name)
+        elif ours in converted:
+            raise UserError(f"Not a checkpoint of {kind}: two of its names stand for '{ours[:100]}'.")
         else:
+            require_finite(name, tensor)
             converted[ours] = tensor
             mapped.append((name, ours))
     if unknown or not mapped:
-        what = f"{len(unknown)} unknown names, the first is '{unknown[0]}'" if unknown else "no name that we know"
+        what = f"{len(unknown)} unknown names, the first is '{unknown[0][:100]}'" if unknown else "no name that we know"
         raise UserError(f"Not a checkpoint of {kind}: {what}.\nExpected names such as '{example}'.")
     return converted, mapped, left_out
+
+
+def own_memory(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each tensor in memory of its own and of its size, so that it is written once and without what lies beside it.
+
+    Args:
+        state_dict: Names → tensors, which may be parts of others.
+
+    Raises:
+        UserError: If a name is no line of text, or the tensors overlap so much that copies would fill the memory.
+    """
+    for name in state_dict:
+        if not (name.isascii() and name.isprintable()):
+            raise UserError(f"Not a checkpoint of a model: '{ascii(name[:100])[1:-1]}' is no name of a weight.")
+    stored = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in state_dict.values()}
+    if sum(tensor.nbytes for tensor in state_dict.values()) > TIMES * sum(stored.values()):
+        raise UserError("The checkpoint is refused: its tensors are far larger than what is stored of them.")
+    return {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in state_dict.items()}
+
+
+def require_finite(name: str, tensor: Tensor) -> None:
+    """Check a weight.
+
+    Raises:
+        UserError: If it is no real number, but for counters, or not finite.
+    """
+    if not tensor.is_floating_point() and not name.endswith("num_batches_tracked"):
+        raise UserError(f"The checkpoint is damaged: '{name[:100]}' is of {tensor.dtype}, and weights are fractions.")
+    if not tensor.isfinite().all():
+        raise UserError(f"The checkpoint is damaged: '{name[:100]}' holds numbers that are not finite.")
+
+
+def require_shapes(found: Mapping[str, Tensor], expected: Mapping[str, Sequence[int]], kind: str) -> None:
+    """Check that nothing is missing, and has its shape.
+
+    Raises:
+        UserError: If something is not there, as in a truncated file, or is misshapen.
+    """
+    require_names(found, expected, kind)
+    for name, shape in expected.items():
+        if tuple(found[name].shape) != tuple(shape):
+            raise UserError(
+                f"The checkpoint of {kind} is misshapen: {name} is {tuple(found[name].shape)}, not {tuple(shape)}.\n"
+                "Download it again."
+            )
+
+
+@contextlib.contextmanager
+def written_whole(target: str | os.PathLike) -> Iterator[Path]:
+    """Another name beside a file or a folder to write it under; it gets its own name when all went well.
+
+    Args:
+        target: File, which may exist, or folder, which must not.
+
+    Raises:
+        UserError: If it cannot be written; whatever goes wrong, nothing partial is left.
+    """
+    target = Path(target)
+    partial = target.with_name(f".{target.name[:200]}.{os.getpid()}.partial")
+    try:
+        if target.is_dir():
+            raise UserError(
+                f"'{target}' exists already and is a folder.\nGive a new name; nothing is overwritten in folders."
+            )
+        yield partial
+        os.replace(partial, target)
+    except (OSError, safetensors.SafetensorError) as error:  # the latter where transformers writes by itself
+        raise UserError(f"'{target}' cannot be written: {getattr(error, 'strerror', None) or error}") from error
+    finally:
+        if partial.is_dir():
+            shutil.rmtree(partial)
+        partial.unlink(missing_ok=True)
+
+
+def write_torch(content: Any, target: Path) -> None:
+    """As torch.save, by way of the memory: of a full disk, it would tell in ways of its own.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    memory = io.BytesIO()
+    torch.save(content, memory)
+    target.write_bytes(memory.getbuffer())
+
+
+def write_safetensors(tensors: Mapping[str, Tensor], target: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write tensors, each in memory of its own.
+
+    Raises:
+        OSError: If they cannot be written.
+        UserError: If they cannot be had in this format.
+    """
+    if "__metadata__" in tensors:
+        raise UserError("A tensor called '__metadata__' cannot be written as safetensors.")
+    try:
+        content = safetensors.torch.save(dict(tensors), metadata)
+    except (KeyError, safetensors.SafetensorError) as error:  # of a kind of number that the format does not have
+        raise UserError(f"The weights cannot be written as safetensors: {str(error)[:100]}") from error
+    target.write_bytes(content)
 
 
 def require_names(found: Iterable[str], expected: Iterable[str], kind: str) -> None:

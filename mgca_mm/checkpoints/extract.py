@@ -1,7 +1,6 @@
 """The image encoder as a plain file for other libraries, checked by loading it there."""
 
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +11,16 @@ from torch import Tensor, nn
 from mgca_mm.errors import UserError
 
 from .architecture import backbone_config, build_backbone
-from .conversion import Renames, part_of, rename
+from .conversion import (
+    Renames,
+    own_memory,
+    part_of,
+    rename,
+    require_finite,
+    write_safetensors,
+    write_torch,
+    written_whole,
+)
 
 _PREFIXES = ("image_encoder.backbone.", "backbone.")
 _TOLERANCE = 1e-4  # of features of order one
@@ -76,29 +84,21 @@ def extract_backbone(state_dict: dict[str, Tensor], target: str | Path, format: 
             "The checkpoint holds no image encoder.\n"
             f"Expected names that begin with {' or '.join(_PREFIXES)}, as tools/train.py writes them."
         )
-    target = Path(target)
-    if target.is_dir():
-        raise UserError(
-            f"'{target}' exists already and is a folder.\nGive a new name; nothing is overwritten in folders."
-        )
-    weights = {name: tensor.contiguous() for name, tensor in weights.items()}
+    weights = own_memory(weights)
     config = backbone_config(weights)
     if config is None and format not in ("mmengine", "safetensors"):
         raise UserError(
             "The encoder is neither mmpretrain's plain ResNet nor its VisionTransformer.\n"
             "Formats mmengine and safetensors, which keep its own names, take any."
         )
-    partial = target.with_name(target.name + ".partial")
-    try:
+    if config is not None:
+        for name, tensor in weights.items():
+            require_finite(name, tensor)
+    with written_whole(target) as partial:
         _FORMATS[format].write(weights, config, partial)
         difference = None if config is None else _compare(config, weights, _FORMATS[format].load(partial, config))
         if difference is not None and not difference <= _TOLERANCE:
             raise UserError(f"The features of the extracted encoder differ by {difference:.1e}; nothing was written.")
-        partial.replace(target)
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial)
-        partial.unlink(missing_ok=True)
     return difference
 
 
@@ -130,13 +130,13 @@ def _write_plain(renames: Renames | None) -> Callable[[dict, dict, Path], None]:
     def write(weights: dict[str, Tensor], config: dict, target: Path) -> None:
         if renames is not None and _is_vit(config):
             weights = {rename(name, renames): tensor for name, tensor in weights.items()}
-        torch.save(weights, target)
+        write_torch(weights, target)
 
     return write
 
 
 def _write_mmengine(weights: dict[str, Tensor], config: dict | None, target: Path) -> None:
-    torch.save({"meta": {"backbone": config}, "state_dict": weights}, target)
+    write_torch({"meta": {"backbone": config}, "state_dict": weights}, target)
 
 
 def _load_mmengine(target: Path, config: dict) -> Callable[[Tensor], Tensor]:
@@ -144,9 +144,7 @@ def _load_mmengine(target: Path, config: dict) -> Callable[[Tensor], Tensor]:
 
 
 def _write_safetensors(weights: dict[str, Tensor], config: dict | None, target: Path) -> None:
-    from safetensors.torch import save_file
-
-    save_file(weights, target)
+    write_safetensors(weights, target)
 
 
 def _load_safetensors(target: Path, config: dict) -> Callable[[Tensor], Tensor]:

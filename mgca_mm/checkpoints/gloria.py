@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from .architecture import bert_names, require_backbone
-from .conversion import ConvertedCheckpoint, part_of, rename, rename_all, require_names
+from .architecture import bert_shapes, require_backbone
+from .conversion import ConvertedCheckpoint, part_of, rename, rename_all, require_shapes
 
 _RENAMES = [
     (r"(?:gloria\.)?img_encoder\.model\.((?:conv1|bn1|layer[1-4])\..+)", r"image_encoder.backbone.\1"),
@@ -30,7 +30,7 @@ def convert_gloria(state_dict: dict[str, Tensor]) -> ConvertedCheckpoint:
         The converted state dict with a report.
 
     Raises:
-        UserError: If a name is unknown, or a part of an encoder is missing.
+        UserError: If a name is unknown, or a part of an encoder is missing or misshapen.
     """
     converted, mapped, unused = rename_all(
         state_dict,
@@ -41,14 +41,18 @@ def convert_gloria(state_dict: dict[str, Tensor]) -> ConvertedCheckpoint:
     )
     backbone, text = (part_of(converted, prefix) for prefix in ("image_encoder.backbone.", "text_encoder.model."))
     require_backbone(backbone, "GLoRIA's format")
-    require_names(text, bert_names(text), "GLoRIA's format")
-    require_names(converted, ("image_projector.fc.weight", "image_projector.fc.bias"), "GLoRIA's format")
-    dims = len(converted["image_projector.fc.weight"])
+    require_shapes(text, bert_shapes(text), "GLoRIA's format")
+    # Words and reports are not projected, so that images are projected to as many channels.
+    dims = text["embeddings.word_embeddings.weight"].shape[1]
+    stages = [backbone[f"layer{stage}.0.downsample.0.weight"].shape[0] for stage in (3, 4)]
+    heads = {"image_projector.fc.weight": (dims, stages[1]), "image_projector.fc.bias": (dims,)}
+    require_shapes(converted, heads, "GLoRIA's format")
     identity = {"weight": torch.eye(dims), "bias": torch.zeros(dims)}
     made = {f"text_projector.fc.{name}": value for name, value in identity.items()}
     absent = []
     regions = "image_token_projector.fc"
     if f"{regions}.weight" in converted:
+        require_shapes(converted, {f"{regions}.weight": (dims, stages[0], 1, 1)}, "GLoRIA's format")
         converted[f"{regions}.weight"] = converted[f"{regions}.weight"].flatten(1)  # a 1x1 convolution
         made |= {f"{regions}.bias": identity["bias"]}
         made |= {f"text_token_projector.fc.{name}": value.clone() for name, value in identity.items()}

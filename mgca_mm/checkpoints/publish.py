@@ -4,12 +4,12 @@ import os
 from collections import Counter
 from pathlib import Path
 
-import safetensors.torch
 from torch import Tensor
 
 from mgca_mm.errors import UserError
 from mgca_mm.version import __version__
 
+from .conversion import own_memory, write_safetensors, written_whole
 from .writing import sha256_of
 
 _CARD = """# {name}
@@ -53,33 +53,29 @@ def publish(state_dict: dict[str, Tensor], target: str | os.PathLike) -> Path:
         The model card, ``<target without its ending>.md``.
 
     Raises:
-        UserError: If the target has another ending, or its folder does not exist.
+        UserError: If the target has another ending, cannot be written, or the weights cannot be in this format.
     """
     target = Path(target)
     if target.suffix != ".safetensors":
         raise UserError(f"'{target}': weights are published as .safetensors; name the file so.")
     if not target.absolute().parent.is_dir():
         raise UserError(f"The folder of '{target}' does not exist; make it first.")
-    # Copies, for tensors that share their memory cannot be written.
-    tensors = {name: value.contiguous().clone() for name, value in state_dict.items() if isinstance(value, Tensor)}
-    partial = target.with_name(f".{target.name}.partial")
-    safetensors.torch.save_file(tensors, partial, metadata={"format": "pt", "mgca_mm": __version__})
-    os.replace(partial, target)
+    tensors = own_memory({name: value for name, value in state_dict.items() if isinstance(value, Tensor)})
     parts = Counter(".".join(name.split(".")[:2]) if name.count(".") > 1 else name.split(".")[0] for name in tensors)
     ours = any(name.startswith("image_encoder.backbone.") for name in tensors)
     card = target.with_suffix(".md")
-    card.write_text(
-        _CARD.format(
+    with written_whole(target) as weights, written_whole(card) as text:
+        write_safetensors(tensors, weights, {"format": "pt", "mgca_mm": __version__})
+        filled = _CARD.format(
             name=target.stem,
             version=__version__,
             file=target.name,
-            size=target.stat().st_size / 1e6,
-            sha256=sha256_of(target),
+            size=weights.stat().st_size / 1e6,
+            sha256=sha256_of(weights),
             tensors=len(tensors),
             parameters=sum(tensor.numel() for tensor in tensors.values()),
             parts="\n".join(f"| `{part}` | {count} |" for part, count in parts.items()),
             prefix=", prefix='image_encoder.backbone.'" if ours else "",
-        ),
-        encoding="utf-8",
-    )
+        )
+        text.write_text(filled, encoding="utf-8")
     return card

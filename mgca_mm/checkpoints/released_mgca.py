@@ -8,8 +8,8 @@ from torch import Tensor
 from mgca_mm.errors import UserError
 
 from . import timm_vit
-from .architecture import bert_names, require_backbone
-from .conversion import ConvertedCheckpoint, part_of, rename, rename_all, require_names
+from .architecture import bert_shapes, require_backbone
+from .conversion import ConvertedCheckpoint, part_of, rename, rename_all, require_shapes
 
 # Ordered: the first pattern that matches a whole name gives its replacement.
 _RENAMES = [
@@ -51,13 +51,19 @@ def convert_released_mgca(state_dict: dict[str, Tensor]) -> ConvertedCheckpoint:
     text = part_of(converted, "text_encoder.model.")
     # The released text model has no token types, which is the same as types whose embedding is zero.
     types = "token_type_embeddings.weight"
-    expected = bert_names(text) - {f"embeddings.{types}"}
-    require_names(text, expected, _KIND)
+    expected = bert_shapes(text)
+    del expected[f"embeddings.{types}"]
+    require_shapes(text, expected, _KIND)
     require_backbone(part_of(converted, "image_encoder.backbone."), _KIND)
-    for name, tensor in converted.items():
-        # Token projectors were 1x1 convolutions over the sequence.
-        if tensor.dim() == 3 and ".fc" in name:
-            converted[name] = tensor.squeeze(-1)
+    for head in _HEADS.values():
+        for layer in ("fc1", "fc2"):
+            name = f"{head}.{layer}.weight"
+            if name in converted and converted[name].dim() == 3:
+                # Token projectors were 1x1 convolutions over the sequence.
+                converted[name] = converted[name].flatten(1)
+        _require_head(part_of(converted, f"{head}."), head)
+    if converted.get("alignments.cpa.prototypes", torch.empty(0)).dim() != 2:
+        raise UserError("The released MGCA checkpoint is damaged: its prototypes are no table.")
     hidden_size = converted[embeddings + "word_embeddings.weight"].shape[1]
     # The released code calls its BERT with token types, all zero, where that expects position_ids: every piece takes
     # row 0, and the buffer position_ids of the checkpoint is never read. Row 0 in every row is the same to any caller.
@@ -65,6 +71,22 @@ def convert_released_mgca(state_dict: dict[str, Tensor]) -> ConvertedCheckpoint:
     converted[table] = converted[table][:1].repeat(len(converted[table]), 1)
     converted[embeddings + types] = torch.zeros(2, hidden_size)
     return ConvertedCheckpoint(converted, mapped, unused, (embeddings + types,))
+
+
+def _require_head(weights: dict[str, Tensor], head: str) -> None:
+    """Check that the layers of a projector follow each other."""
+    widths = {}
+    for layer, norm in (("fc1", "norm1"), ("fc2", "norm2")):
+        weight = weights.get(f"{layer}.weight")
+        if weight is None or weight.dim() != 2 or not weight.numel():
+            raise UserError(f"The released MGCA checkpoint is damaged: {head}.{layer}.weight is missing or no matrix.")
+        widths[layer] = widths[norm] = weight.shape[0]
+    if weights["fc2.weight"].shape[1] != widths["fc1"]:
+        raise UserError(f"The released MGCA checkpoint is damaged: the layers of {head} do not follow each other.")
+    for name, tensor in weights.items():
+        layer, _, parameter = name.partition(".")
+        if parameter != "num_batches_tracked" and tensor.shape[:1] != (widths[layer],):
+            raise UserError(f"The released MGCA checkpoint is damaged: {head}.{name} is of another size.")
 
 
 def _rename(name: str) -> str | None:

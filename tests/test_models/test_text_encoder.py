@@ -124,7 +124,7 @@ def test_incomplete_and_damaged_folders(tmp_path):
         TextEncoder(pretrained=str(tmp_path))
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises(UserError, match="could not be loaded"):
+    with pytest.raises(UserError, match="cannot be read"):
         TextEncoder(pretrained=str(tmp_path))
 
 

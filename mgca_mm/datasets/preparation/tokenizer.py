@@ -1,25 +1,54 @@
 """The tokenizer of a prepared data set: trained on its training reports, or copied from a folder or the hub."""
 
+import base64
+import contextlib
 import hashlib
+import json
 import logging
-from collections.abc import Iterable
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
+from mgca_mm.bounds import allowed_bytes, read_json, size_of
 from mgca_mm.errors import UserError
+from mgca_mm.model_folders import OWN_CODE, find_file, model_type
 
 if TYPE_CHECKING:  # transformers takes seconds to import: only the functions that need it wait for it.
     from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # Their order gives [PAD] the id 0.
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json")
-OWN_CODE = (
-    "needs code of its own, which is never run here.\n"
-    "A BERT under another name, such as CXR-BERT, loads without it: in a copy of its folder, take auto_map out of "
-    "config.json and tokenizer_config.json, and write model_type 'bert' and tokenizer_class 'BertTokenizer' there."
-)
+_TEXT_FILES = ("vocab.txt", "merges.txt")
+_SPECIAL = tuple(f"{name}_token" for name in ("cls", "sep", "pad", "unk", "mask", "bos", "eos"))
+# What is taken of the json files; other keys name files anywhere on the disk, code and templates that are run, or the
+# side on which a text is cut and padded, which is the right one here.
+_KEYS = {
+    "config.json": frozenset({"model_type", "tokenizer_class"}),
+    "tokenizer_config.json": frozenset(
+        {"tokenizer_class", "do_lower_case", "strip_accents", "tokenize_chinese_chars", "do_basic_tokenize"}
+        | {"add_prefix_space", "trim_offsets", "clean_up_tokenization_spaces", "model_max_length"}
+        | {"added_tokens_decoder", "additional_special_tokens", "extra_special_tokens", *_SPECIAL}
+    ),
+    "special_tokens_map.json": frozenset({"additional_special_tokens", *_SPECIAL}),
+    "tokenizer.json": None,
+    "added_tokens.json": None,
+    "vocab.json": None,
+}
+_LONGEST_PIECE = 512  # characters
+_BYTES_OF_A_PIECE = 400  # in memory, here and in tokenizers
+_LONGEST_AFFIX = 8  # characters of '##', '</w>' and the like
+_LONGEST_WORD = 200  # characters that are looked up piece by piece, which takes the square of them; BERT: 100
+_MOST_STEPS = 200  # lists and dicts that describe the steps before and after the pieces
+_LONGEST_REPLACEMENT = 128  # bytes for one character in a table of normal forms; Unicode's: 54
+# One character, or a run of one kind, or alternatives of these: what takes time in proportion to the text.
+_CHARACTER = r"(?:[^\\\[\](){}.*+?^$|]|\\[^\w]|\\[sSdDwWnrt]|\.|\[(?:[^\\\[\]&]|\\[^\w]|\\[sSdDwWnrt])+\])"
+_RUN = rf"{_CHARACTER}(?:\+|\{{[1-9],?\}})?"
+_PLAIN_REGEX = re.compile(rf"{_RUN}(?:\|{_RUN})*")
 
 
 def train_tokenizer(sentences: Iterable[str], vocab_size: int) -> "BertTokenizerFast":
@@ -59,39 +88,172 @@ def train_tokenizer(sentences: Iterable[str], vocab_size: int) -> "BertTokenizer
 def load_tokenizer(name: str) -> "PreTrainedTokenizerFast":
     """Load a tokenizer from a folder, or from the hub where no such folder exists.
 
+    transformers is given copies of the known files, of which everything that it could follow elsewhere, run, or that
+    could keep it busy without end was left out or refused: regular expressions other than of single characters and
+    their runs (the library's search for others can take longer than anyone waits, and cannot be interrupted),
+    replacements longer than what they replace, long pieces. The tokenizers of the BERT family have nothing of the kind.
+
     Args:
         name: Folder or hub name; the hub is asked only because the user named it.
 
     Raises:
-        UserError: It cannot be loaded, has no fast version, or lacks [CLS], [SEP] or padding.
+        UserError: It cannot be loaded, has no fast version, lacks [CLS], [SEP] or padding, or is refused as above.
     """
     from transformers import AutoTokenizer
 
-    is_folder = Path(name).is_dir()
     # Out of reach, the hub's client would print a page of retries before the one message that helps.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    with _typed_errors(name):
+        # Every model has config.json: if it is not had, the hub is out of reach.
+        paths = {file: find_file(name, file, required=file == "config.json") for file in (*_KEYS, *_TEXT_FILES)}
+    with tempfile.TemporaryDirectory() as copies:
+        for file, path in paths.items():
+            if path is not None:
+                _copy_checked(name, file, path, Path(copies))
+        with _typed_errors(name):
+            tokenizer = AutoTokenizer.from_pretrained(copies, local_files_only=True, trust_remote_code=False)
+    tokenizer.name_or_path = str(name)
+    if not tokenizer.is_fast:
+        raise UserError(f"Tokenizer '{name}' has no fast version, and word pieces must be mapped to words")
+    if None in (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id):
+        raise UserError(f"Tokenizer '{name}' has no [CLS], [SEP] or padding token; use one of the BERT family")
+    tokenizer.padding_side = tokenizer.truncation_side = "right"  # tokenizer.json can say otherwise, too
+    with _typed_errors(name):
+        around = tokenizer("")["input_ids"]
+        tokenizer.decode(tokenizer(_SAMPLE, max_length=16, truncation=True, padding="max_length")["input_ids"])
+    if around != [tokenizer.cls_token_id, tokenizer.sep_token_id]:
+        raise UserError(
+            f"Tokenizer '{name}' does not put [CLS] before and [SEP] after a text; use one of the BERT family"
+        )
+    return tokenizer
+
+
+# Words, numbers, signs, and every other character once, for tables of normal forms are checked only when they are used.
+_SAMPLE = "no effusion, 2.5 cm " + "".join(map(chr, (*range(0xD800), *range(0xE000, 0x10000)))) + " \U0001fa7b"
+
+
+@contextlib.contextmanager
+def _typed_errors(name: str) -> Iterator[None]:
+    """Turn what transformers and tokenizers make of a folder into an error that names it."""
     try:
-        # No code from the hub or the folder is run.
-        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=is_folder, trust_remote_code=False)
-    except Exception as error:  # transformers, its hub client and its parsers raise dozens of kinds.
-        if needs_own_code(error):
+        yield
+    except UserError:
+        raise
+    except BaseException as error:  # transformers, its hub client and its parsers raise dozens of kinds
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # of Rust, with that base
+            raise
+        # Without auto_map, which names its code, the class that the code defines is unknown.
+        if any(sign in str(error) for sign in ("does not recognize this architecture", "is not currently imported")):
             raise UserError(f"Tokenizer '{name}' {OWN_CODE}") from error
         raise UserError(
             f"Tokenizer '{name}' cannot be loaded ({type(error).__name__})\n"
             "Give a local folder that holds tokenizer.json or vocab.txt, or let tools/prepare_data.py train one."
         ) from error
-    if not tokenizer.is_fast:
-        raise UserError(f"Tokenizer '{name}' has no fast version, and word pieces must be mapped to words")
-    if None in (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id):
-        raise UserError(f"Tokenizer '{name}' has no [CLS], [SEP] or padding token; use one of the BERT family")
-    return tokenizer
 
 
-def needs_own_code(error: Exception) -> bool:
-    """Whether transformers could not load a model or tokenizer because it is none of its own; see :data:`OWN_CODE`."""
-    # auto_map names the code; without it, the class that it defines is unknown.
-    signs = ("trust_remote_code", "does not recognize this architecture", "is not currently imported")
-    return any(sign in str(error) for sign in signs)
+def _copy_checked(name: str, file: str, path: Path, target: Path) -> None:
+    """Copy what may be read of a file; json is written anew, for a key that occurs twice could be read in two ways."""
+    if file in _TEXT_FILES:
+        size_of(path)
+        try:
+            with open(path, encoding="utf-8") as lines:
+                _require_pieces(name, path, (line.rstrip("\r\n") for line in lines))
+        except UnicodeDecodeError as error:
+            raise UserError(f"Tokenizer '{name}': {file} is no text in UTF-8.") from error
+        shutil.copyfile(path, target / file)
+        return
+    content, keys = read_json(path), _KEYS[file]
+    if not isinstance(content, dict):
+        raise UserError(f"Tokenizer '{name}': a dict is expected in {file}.")
+    if keys is not None:
+        content = {key: value for key, value in content.items() if key in keys}
+    if file == "config.json":
+        content["model_type"] = model_type(content, name)
+    elif file == "tokenizer.json":
+        _require_plain_steps(name, content)
+        _require_pieces(name, path, _pieces(content))
+    elif keys is None:
+        _require_pieces(name, path, content)
+    try:
+        (target / file).write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+    except ValueError as error:
+        raise UserError(f"Tokenizer '{name}': {file} has a number that is none.") from error
+
+
+def _pieces(content: dict[str, Any]) -> Iterator[Any]:
+    """Strings of tokenizer.json that are looked for in a text."""
+    model = content.get("model")
+    if not isinstance(model, dict):
+        return
+    vocabulary, added = model.get("vocab"), content.get("added_tokens")
+    if isinstance(vocabulary, dict):
+        yield from vocabulary
+    elif isinstance(vocabulary, list):
+        yield from (pair[0] for pair in vocabulary if isinstance(pair, list) and pair)
+    if isinstance(added, list):
+        yield from (token.get("content") for token in added if isinstance(token, dict))
+
+
+def _require_pieces(name: str, path: Path, pieces: Iterable[Any]) -> None:
+    most, count = allowed_bytes(path) // _BYTES_OF_A_PIECE, 0
+    for count, piece in enumerate(pieces, 1):
+        if isinstance(piece, str) and len(piece) > _LONGEST_PIECE:
+            raise UserError(f"Tokenizer '{name}' is refused: {path.name} has a piece of {len(piece)} characters.")
+        if count > most:
+            raise UserError(f"Tokenizer '{name}' is refused: {path.name} has more pieces than can be read.")
+
+
+def _require_plain_steps(name: str, content: dict[str, Any]) -> None:
+    """Refuse in tokenizer.json what makes tokenising slow or its text longer."""
+    model = content.get("model")
+    for key, value in model.items() if isinstance(model, dict) else ():
+        if (key == "max_input_chars_per_word" and isinstance(value, int) and value > _LONGEST_WORD) or (
+            isinstance(value, str) and key != "type" and len(value) > _LONGEST_AFFIX and not key.endswith("token")
+        ):
+            raise UserError(f"Tokenizer '{name}' is refused: tokenizer.json has a {key} that no BERT has.")
+    todo = [content.get(part) for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder")]
+    steps = 0
+    while todo:
+        node = todo.pop()
+        steps += isinstance(node, dict | list)
+        if steps > _MOST_STEPS:
+            raise UserError(f"Tokenizer '{name}' is refused: tokenizer.json has more than {_MOST_STEPS} steps.")
+        if isinstance(node, dict):
+            _require_plain_step(name, node)
+            todo += node.values()
+        elif isinstance(node, list):
+            todo += node
+
+
+def _require_plain_step(name: str, step: dict[str, Any]) -> None:
+    regex, pattern = step.get("Regex"), step.get("pattern")
+    if "Regex" in step and not (isinstance(regex, str) and _PLAIN_REGEX.fullmatch(regex)):
+        raise UserError(
+            f"Tokenizer '{name}' is refused: tokenizer.json has a regular expression that may take without end.\n"
+            "Those of the BERT family have none but for single characters and their runs."
+        )
+    replaced = pattern.get("String") if isinstance(pattern, dict) else None
+    replacement = step.get("content")
+    if isinstance(replacement, str) and len(replacement) > (len(replaced) if isinstance(replaced, str) else 1):
+        raise UserError(f"Tokenizer '{name}' is refused: tokenizer.json replaces a part of the text by a longer one.")
+    charsmap = step.get("precompiled_charsmap")
+    for key, value in step.items():
+        if isinstance(value, str) and len(value) > _LONGEST_PIECE and key != "precompiled_charsmap":
+            raise UserError(
+                f"Tokenizer '{name}' is refused: tokenizer.json has a {key[:40]} of {len(value)} characters."
+            )
+    if isinstance(charsmap, str) and _longest_replacement(charsmap) > _LONGEST_REPLACEMENT:
+        raise UserError(f"Tokenizer '{name}' is refused: its table of normal forms makes a text far longer.")
+
+
+def _longest_replacement(name: str, charsmap: str) -> int:
+    """Of sentencepiece's table: the size of a tree, the tree, and the replacements, with a zero after each."""
+    try:
+        table = base64.b64decode(charsmap)
+    except ValueError as error:
+        raise UserError(f"Tokenizer '{name}': its table of normal forms is damaged.") from error
+    tree_size = int.from_bytes(table[:4], "little")
+    return max(map(len, table[4 + tree_size :].split(b"\0")))
 
 
 def describe_tokenizer(name: str | None) -> str:

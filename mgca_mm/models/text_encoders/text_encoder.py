@@ -1,6 +1,5 @@
 """Text encoder: any encoder of transformers, seen as one global feature and a set of words."""
 
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -8,12 +7,12 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-from mgca_mm.checkpoints.reading import require_plain
-from mgca_mm.datasets.preparation.tokenizer import OWN_CODE, needs_own_code
 from mgca_mm.errors import UserError
 from mgca_mm.models.cls_attention import ClsAttention
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import TextFeatures
+
+from .pretrained import load_text_model, require_features
 
 
 @MODELS.register_module()
@@ -47,8 +46,9 @@ class TextEncoder(BaseModule):
         token_channels: C of the words.
 
     Raises:
-        UserError: If ``pretrained`` is no readable folder and cannot be had from the hub either, or if the model's
-            positions or token types are to be left out and are not those of BERT.
+        UserError: If ``pretrained`` is no readable folder and cannot be had from the hub either, or holds no model that
+            takes ``max_length`` pieces, or if the model's positions or token types are to be left out and are not those
+            of BERT.
     """
 
     def __init__(
@@ -82,6 +82,8 @@ class TextEncoder(BaseModule):
         if attention is None:
             # Another layout: let the model return its full maps, which only the eager implementation always does.
             self.model = _build(pretrained, config, overrides, attn_implementation="eager")
+        if pretrained is not None:
+            require_features(self.model, pretrained, max_length)
         self.cls_attention = None if attention is None else ClsAttention(attention)
         if getattr(self.model, "pooler", None) is not None:
             self.model.pooler = nn.Identity()  # unused here; its parameters would never get a gradient
@@ -165,37 +167,10 @@ class TextEncoder(BaseModule):
 def _build(pretrained: str | None, config: dict | None, overrides: dict, **kwargs) -> nn.Module:
     if pretrained is None:
         return AutoModel.from_config(AutoConfig.for_model(**{**config, **overrides}), **kwargs)
-    return _load(pretrained, {**overrides, **kwargs})
+    return load_text_model(pretrained, overrides, **kwargs)
 
 
 def _last_attention(model: nn.Module) -> nn.Module | None:
     """Last layer's self-attention, if one row of q · Kᵀ is all there is to it."""
     candidates = [module for module in model.modules() if ClsAttention.supports(module)]
     return candidates[-1] if candidates else None
-
-
-def _load(pretrained: str, overrides: dict) -> nn.Module:
-    for weights in Path(pretrained).glob("pytorch_model*.bin"):
-        require_plain(weights)
-    try:
-        model, info = AutoModel.from_pretrained(
-            pretrained, **overrides, output_loading_info=True, trust_remote_code=False
-        )
-    except Exception as error:  # transformers, its hub client and safetensors raise a dozen kinds
-        is_folder = Path(pretrained).is_dir()
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        if needs_own_code(error):
-            raise UserError(f"Text encoder '{pretrained}' {OWN_CODE}") from error
-        remedy = (
-            "it needs config.json and the weights as transformers saves them"
-            if is_folder
-            else "download it on a machine with access and set model.text_encoder.pretrained to the local folder"
-        )
-        raise UserError(f"Text encoder '{pretrained}' could not be loaded: {reason}\n{remedy}") from error
-    missing = [name for name in info["missing_keys"] if "pooler" not in name]
-    if missing:
-        raise UserError(
-            f"Text encoder '{pretrained}' holds only a part of its model; {len(missing)} missing: "
-            f"{', '.join(sorted(missing)[:3])}…\nDownload it again, or lower model.text_encoder.num_hidden_layers."
-        )
-    return model

@@ -1,0 +1,208 @@
+"""Text models as transformers saves them, of which nothing is read but config.json and weights, and by us."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_buffer_registration_hook as watch_buffers
+from torch.nn.modules.module import register_module_parameter_registration_hook as watch_parameters
+from transformers import CONFIG_MAPPING, AutoModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+from mgca_mm.bounds import read_json
+from mgca_mm.checkpoints.reading import read_checkpoint
+from mgca_mm.errors import UserError
+from mgca_mm.model_folders import OWN_CODE, find_file, model_type
+
+# The first that is there is taken, in transformers' order.
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+# Keys of config.json that name files, code and kernels to be loaded, or are of a head, which is not loaded.
+_LEFT_OUT = frozenset(
+    {"auto_map", "transformers_weights", "configuration_files", "attn_implementation", "_attn_implementation"}
+) | {"num_labels", "id2label", "label2id", "dtype", "torch_dtype", "return_dict", "torchscript"}
+_MOST_TENSORS = 10_000  # of a model; BERT-large has 400
+_SMALL = 2**20  # numbers that a model may have besides those in the file, such as the indices of its positions
+
+
+def load_text_model(name: str, changes: dict[str, Any], **kwargs: Any) -> nn.Module:
+    """Load an encoder of transformers from a folder, or from the hub where no such folder exists.
+
+    Args:
+        name: Folder or hub name.
+        changes: What takes the place of the same keys in config.json.
+        kwargs: Arguments of ``from_config`` and ``from_pretrained`` of transformers.
+
+    Raises:
+        UserError: It cannot be had, is no encoder of text, or config.json and weights are not of one model.
+    """
+    content, kind = _read_config(name)
+    weights = _read_weights(name)
+    try:
+        config = CONFIG_MAPPING[kind].from_dict({**content, **changes})
+        # Without memory first, to see that the model is as large as the weights.
+        with torch.device("meta"), _no_larger_than(name, weights):
+            model_class = type(AutoModel.from_config(config, **kwargs))
+        model, info = model_class.from_pretrained(
+            None, config=config, state_dict=weights, output_loading_info=True, **kwargs
+        )
+    except UserError:
+        raise
+    except Exception as error:  # whichever of a hundred values of config.json leads to in a constructor of transformers
+        raise UserError(
+            f"Text encoder '{name}' could not be loaded: {_first_line(error)}\n"
+            "config.json must be the one that was saved with its weights."
+        ) from error
+    missing = [name for name in info["missing_keys"] if "pooler" not in name]
+    if missing:
+        raise UserError(
+            f"Text encoder '{name}' holds only a part of its model; {len(missing)} missing: "
+            f"{', '.join(sorted(missing)[:3])}…\nDownload it again, or lower model.text_encoder.num_hidden_layers."
+        )
+    if model.config.num_hidden_layers < 1:
+        raise UserError(f"Text encoder '{name}': config.json asks for a model without layers.")
+    return model
+
+
+def require_features(model: nn.Module, name: str, length: int) -> None:
+    """Try a model at once, for much in config.json shows only when it runs: activations, heads, positions.
+
+    Args:
+        model: In evaluation mode, as transformers loads it.
+        name: Of the folder or hub model that it is from.
+        length: Pieces that a report may have.
+
+    Raises:
+        UserError: It does not take so many pieces, or its features are not finite.
+    """
+    last_piece = model.get_input_embeddings().num_embeddings - 1  # a real one, whichever is the padding
+    input_ids = torch.full((1, length), last_piece)
+    try:
+        with torch.no_grad():
+            features = model(input_ids=input_ids, attention_mask=torch.ones_like(input_ids)).last_hidden_state
+    except Exception as error:  # as in load_text_model
+        raise UserError(
+            f"Text encoder '{name}' does not take a report of {length} pieces: {_first_line(error)}\n"
+            "config.json must be the one that was saved with its weights, and model.text_encoder.max_length at most "
+            "the positions that it has."
+        ) from error
+    if features.shape != (1, length, model.config.hidden_size) or not features.isfinite().all():
+        raise UserError(f"Text encoder '{name}' gives no finite features of a report; the files are damaged.")
+
+
+def _read_config(name: str) -> tuple[dict[str, Any], str]:
+    """config.json and the kind of model."""
+    try:
+        path = find_file(name, "config.json", required=True)
+    except Exception as error:  # the hub's client raises a dozen kinds
+        raise UserError(
+            f"Text encoder '{name}' could not be loaded: {_first_line(error)}\n"
+            "download it on a machine with access and set model.text_encoder.pretrained to the local folder"
+        ) from error
+    if path is None:
+        raise UserError(
+            f"Text encoder '{name}' could not be loaded: there is no config.json\n"
+            "it needs config.json and the weights as transformers saves them"
+        )
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise UserError(f"'{path}' is no config of transformers: a dict is expected.")
+    kind = model_type(content, name)
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
+        raise UserError(f"Text encoder '{name}' {OWN_CODE}")
+    if kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        # Others, of images and sounds, load further models that config.json names.
+        raise UserError(
+            f"Text encoder '{name}' is a model of the kind '{kind}'.\n"
+            "Take an encoder of text: BERT, RoBERTa or another that transformers has for masked words."
+        )
+    if content.get("quantization_config"):
+        raise UserError(f"Text encoder '{name}' is quantised.\nTake the model that it was made of.")
+    return {key: value for key, value in content.items() if key not in _LEFT_OUT}, kind
+
+
+def _read_weights(name: str) -> dict[str, Tensor]:
+    file = next((path for file in _WEIGHTS if (path := _optional(name, file)) is not None), None)
+    if file is None:
+        raise UserError(
+            f"Text encoder '{name}' could not be loaded: it has no weights ({', '.join(_WEIGHTS[::2])})\n"
+            "it needs config.json and the weights as transformers saves them"
+        )
+    files = [file] if file.suffix != ".json" else [_shard(name, file, shard) for shard in _shards(file)]
+    weights: dict[str, Tensor] = {}
+    for path in files:
+        content = read_checkpoint(path)
+        content = content["state_dict"] if path.suffix == ".safetensors" else content
+        if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()):
+            raise UserError(f"'{path}' holds more than weights, or none.\nIt must be as transformers saves it.")
+        weights |= content
+    return weights
+
+
+def _optional(name: str, file: str) -> Path | None:
+    try:
+        return find_file(name, file)
+    except Exception as error:  # the hub's client raises a dozen kinds
+        raise UserError(f"Text encoder '{name}': {file} cannot be downloaded: {_first_line(error)}") from error
+
+
+def _shards(index: Path) -> list[str]:
+    """Plain names of the files in which the weights are: an index may name no other folder."""
+    content = read_json(index)
+    weight_map = content.get("weight_map") if isinstance(content, dict) else None
+    names = weight_map.values() if isinstance(weight_map, dict) else ()
+    suffix = Path(index.name.removesuffix(".index.json")).suffix
+    if not names or not all(
+        isinstance(name, str) and name == os.path.basename(name) and "\0" not in name and name.endswith(suffix)
+        for name in names
+    ):
+        raise UserError(f"'{index}' is refused: its weight_map must name {suffix} files that stand beside it.")
+    return sorted(set(names))
+
+
+def _shard(name: str, index: Path, shard: str) -> Path:
+    path = _optional(name, shard)
+    if path is None:
+        raise UserError(f"'{index}' names '{shard[:80]}', which is not there.\nDownload the model again.")
+    return path
+
+
+@contextmanager
+def _no_larger_than(name: str, weights: dict[str, Tensor]) -> Iterator[None]:
+    """Stop the construction of a model at its first parameter that no weight can fill, or at too many of them.
+
+    config.json may ask for sizes, and numbers of layers, of which the mere construction takes hours.
+    """
+    shapes = {tuple(tensor.shape) for tensor in weights.values()}
+    most = 2 * sum(tensor.numel() for tensor in weights.values()) + _SMALL
+    tensors = numbers = 0
+
+    def check(tensor: Tensor | None) -> None:
+        nonlocal tensors, numbers
+        if tensor is not None:
+            tensors, numbers = tensors + 1, numbers + tensor.numel()
+        if tensors > _MOST_TENSORS or numbers > most:
+            raise UserError(f"Text encoder '{name}': config.json asks for a far larger model than the weights are.")
+
+    def check_parameter(module: nn.Module, key: str, tensor: Tensor | None) -> None:
+        check(tensor)
+        if tensor is not None and tuple(tensor.shape) not in shapes:
+            raise UserError(
+                f"Text encoder '{name}': config.json asks for a {key} of {tuple(tensor.shape)} in a "
+                f"{type(module).__name__}, and no weight has that shape.\n"
+                "config.json must be the one that was saved with its weights."
+            )
+
+    handles = [watch_parameters(check_parameter), watch_buffers(lambda module, key, tensor: check(tensor))]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
