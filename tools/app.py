@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 # Read when these libraries are imported, which our own imports below do.
-os.environ.update(HF_HUB_OFFLINE="1", GRADIO_ANALYTICS_ENABLED="False")
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 from mmengine.config import DictAction
 
@@ -45,13 +45,17 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):  # which would end the process and leave the uploads behind
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     with exit_on_user_error(), tempfile.TemporaryDirectory(prefix="mgca_mm_page_") as uploads:
-        os.environ["GRADIO_TEMP_DIR"] = uploads
+        # Gradio's settings that were made for another page would open this one: more files, ports and addresses.
+        for name in [name for name in os.environ if name.startswith("GRADIO_")]:
+            del os.environ[name]
+        os.environ.update(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=uploads)
         try:
             import gradio as gr
         except ImportError as error:
             raise UserError("The page needs gradio: pip install 'mgca_mm[app]', or bash tools/setup_env.sh") from error
 
         from mgca_mm.apis import RadiographInferencer, config_beside
+        from mgca_mm.apis.guard import GuardedApp
         from mgca_mm.apis.page import Explorer, build_page
         from mgca_mm.apis.prepared import load_pairs
 
@@ -75,6 +79,8 @@ def main() -> None:
                 theme=theme,
                 max_file_size="512mb",
                 footer_links=[],
+                ssr_mode=False,  # whose server in front of this one would not be guarded
+                _app=GuardedApp(),
             )
         except OSError as error:
             raise UserError(f"Port {args.port} cannot be used: name another one by --port N.") from error

@@ -3,17 +3,20 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from mgca_mm.bounds import read_json, size_of
 from mgca_mm.checkpoints.writing import write_atomically
 from mgca_mm.errors import UserError
 
 Kind = Literal["images", "reports"]
+_KINDS = get_args(Kind)
+_ROUNDING = 1e-3  # by which the length of a unit embedding may differ from 1
 _EMBEDDINGS, _NAMES, _MODEL = "embeddings.safetensors", "names.json", "model"
 
 
@@ -67,8 +70,8 @@ class EmbeddingIndex:
             topk: How many; all, where there are fewer.
 
         Raises:
-            UserError: The index has none of this kind, or ``topk`` is below 1.
-            ValueError: Queries are of another dimension than the index.
+            UserError: The index has none of this kind, ``topk`` is below 1, or queries are of another dimension than
+                the index.
         """
         if topk < 1:
             raise UserError(f"topk must be at least 1, got {topk}")
@@ -76,7 +79,10 @@ class EmbeddingIndex:
             raise UserError(f"The index holds no {kind}; it was made from {' and '.join(self._names) or 'nothing'}.")
         gallery = self._embeddings[kind]
         if queries.shape[1] != gallery.shape[1]:
-            raise ValueError(f"queries have {queries.shape[1]} numbers, embeddings of the index {gallery.shape[1]}")
+            raise UserError(
+                f"The queries have {queries.shape[1]} numbers, the embeddings of the index {gallery.shape[1]}: it is "
+                "of another model."
+            )
         scores, positions = _nearest(queries.float().cpu(), gallery, min(topk, len(gallery)))
         names = self._names[kind]
         return [
@@ -102,12 +108,36 @@ class EmbeddingIndex:
         folder = Path(folder)
         if not (folder / _NAMES).is_file():
             raise UserError(f"{folder} holds no index; make one with RadiographInferencer.build_index(…).save(DIR)")
+        names = read_json(folder / _NAMES)
+        size_of(folder / _EMBEDDINGS)
         try:
-            names = json.loads((folder / _NAMES).read_text(encoding="utf-8"))
             with safe_open(folder / _EMBEDDINGS, "pt") as file:
-                return cls(file.metadata()[_MODEL], **{kind: (names[kind], file.get_tensor(kind)) for kind in names})
-        except Exception as error:  # safetensors and json raise kinds of their own
+                model = (file.metadata() or {}).get(_MODEL)
+                embeddings = {kind: file.get_tensor(kind) for kind in file.keys() if kind in _KINDS}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
             raise UserError(f"{folder}: the index is broken ({error}); make it again") from error
+        if model is None or not _belong_together(names, embeddings):
+            raise UserError(
+                f"{folder}: the index is broken: {_NAMES} and unit embeddings of as many images, reports or both are "
+                "expected; make it again"
+            )
+        return cls(model, **{kind: (names[kind], embeddings[kind]) for kind in names})
+
+
+def _belong_together(names: object, embeddings: dict[str, Tensor]) -> bool:
+    """Whether names and embeddings are those of an index."""
+    if not isinstance(names, dict) or not names or set(names) != set(embeddings):
+        return False
+    for kind, found in embeddings.items():
+        texts = names[kind]
+        if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+            return False
+        if found.dtype != torch.float32 or found.ndim != 2 or len(found) != len(texts):
+            return False
+        # Not a number is not near 1, either.
+        if not bool((torch.linalg.vector_norm(found, dim=1) - 1).abs().le(_ROUNDING).all()):
+            return False
+    return len({found.shape[1] for found in embeddings.values()}) == 1
 
 
 def _nearest(queries: Tensor, gallery: Tensor, topk: int) -> tuple[Tensor, Tensor]:

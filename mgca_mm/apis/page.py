@@ -1,11 +1,13 @@
 """A page to explore a checkpoint: words and regions, findings, and what is near."""
 
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import gradio as gr
 import numpy as np
+from gradio_client.utils import is_http_url_like
 
 from mgca_mm.datasets.dicom import is_dicom
 from mgca_mm.errors import UserError
@@ -26,6 +28,7 @@ FINDINGS = (
 _LONG_SIDE = 640  # of a radiograph on the page, in pixels
 _COLOUR = 12  # grey levels by which the channels of a photograph differ on average; scans have a tint of a few
 _NEAREST = 4
+_LONGEST = 100_000  # characters of a report; one of ten megabytes would keep the page busy for many seconds
 
 
 class Shown(NamedTuple):
@@ -57,6 +60,8 @@ class Explorer:
         self.images = {pair.image.name: pair.image for pair in pairs}
         self.pairs = pairs
         self.index = self._make_index(index_folder) if pairs else None
+        # Some text encoders keep notes of the call they are at; calls past gradio's queue come all at once.
+        self._model_in_use = threading.Lock()
 
     def show(self, file: str | None, report: str | None) -> tuple:
         """Encode a radiograph and its report.
@@ -68,7 +73,8 @@ class Explorer:
             gradio.Error: Something is wrong with one of them; the message says what to do.
         """
         try:
-            return self._show(file, report)
+            with self._model_in_use:
+                return self._show(file, report)
         except UserError as error:
             # Without the folders of the upload.
             raise gr.Error(str(error).replace(str(file), "The file"), duration=None, print_exception=False) from error
@@ -78,6 +84,8 @@ class Explorer:
             raise UserError("Drop a radiograph first: a JPEG, PNG or DICOM file.")
         if not (report or "").strip():
             raise UserError("Write what the radiograph shows: the report is empty.")
+        if len(report) > _LONGEST:
+            raise UserError(f"The report is longer than {_LONGEST:,} characters: give its findings and impression.")
         pixels = self.inferencer.read(file)
         require_grey(Path(file))
         try:
@@ -95,19 +103,23 @@ class Explorer:
         findings = dict(zip(FINDINGS, scores, strict=True))
         return shown.image, self._plain_words(grounding), findings, reports, images, message, shown
 
-    def look_at_word(self, shown: Shown | None, event: gr.SelectData) -> np.ndarray:
+    def look_at_word(self, shown: Shown | None, event: gr.EventData) -> np.ndarray:
         """The radiograph with the map of the word that was clicked."""
-        if shown is None or shown.grounding is None:
-            raise gr.Error("Show a radiograph and a report first.", print_exception=False)
-        grid = shown.grounding.grid(event.index)
+        grounding = _require_grounding(shown)
+        number = _index_of(event)
+        if not _is_place(number, len(grounding.words) - 1):
+            raise gr.Error("Click one of the words.", print_exception=False)
+        grid = grounding.grid(number)
         return blend(shown.image, self.inferencer.frame.to_image(grid, *shown.image.shape))
 
-    def look_at_region(self, shown: Shown | None, event: gr.SelectData) -> list[tuple[str, float]]:
+    def look_at_region(self, shown: Shown | None, event: gr.EventData) -> list[tuple[str, float]]:
         """The words with the attention of the region that was clicked."""
-        if shown is None or shown.grounding is None:
-            raise gr.Error("Show a radiograph and a report first.", print_exception=False)
-        grounding = shown.grounding
-        region = self.inferencer.frame.to_grid(*event.index, *shown.image.shape, grounding.side)
+        grounding = _require_grounding(shown)
+        height, width = shown.image.shape
+        place = _index_of(event)
+        if not (isinstance(place, list | tuple) and len(place) == 2 and all(map(_is_place, place, (width, height)))):
+            raise gr.Error("Click a place in the image.", print_exception=False)
+        region = self.inferencer.frame.to_grid(*place, height, width, grounding.side)
         if region is None:
             raise gr.Error("The model does not see this place: it is outside its crop.", print_exception=False)
         weights = grounding.regions_to_words[region[0] * grounding.side + region[1]]
@@ -115,13 +127,22 @@ class Explorer:
         return [(word, float(w / strongest)) for word, w in zip(grounding.words[:-1], weights, strict=False)]
 
     def choose(self, number: int) -> tuple[str, str]:
-        """A pair of the data as if it had been dropped."""
+        """A pair of the data as if it had been dropped.
+
+        Raises:
+            gradio.Error: There is no such pair, or its image cannot be read.
+        """
+        if not _is_place(number, len(self.pairs)):
+            raise gr.Error("Choose one of the pairs.", print_exception=False)
         pair = self.pairs[number]
-        if isinstance(pair.image.source, Path):
-            return str(pair.image.source), pair.report
+        try:
+            pixels = pair.image.read()
+        except UserError as error:  # whose message has the file's path
+            raise gr.Error("The image of this pair cannot be read.", print_exception=False) from error
+        # A copy among the uploads: gradio serves no file of the data's own folder.
         file = Path(gr.utils.get_upload_folder() or ".", f"pair_{number}.png")
         file.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(file), pair.image.read())
+        cv2.imwrite(str(file), pixels)
         return str(file), pair.report
 
     def _make_index(self, folder: Path | None) -> EmbeddingIndex:
@@ -165,6 +186,7 @@ def build_page(explorer: Explorer) -> gr.Blocks:
         with gr.Row():
             with gr.Column():
                 file = gr.File(label="Radiograph: JPEG, PNG or DICOM", elem_id="file", height=110)
+                _take_uploads_only(file)
                 report = gr.Textbox(label="Report, or a phrase", lines=5, elem_id="report")
                 button = gr.Button("Show", variant="primary", elem_id="show")
                 if explorer.pairs:
@@ -194,6 +216,18 @@ def build_page(explorer: Explorer) -> gr.Blocks:
     return page
 
 
+def _take_uploads_only(component: gr.File) -> None:
+    """Fetch nothing: gradio would ask whatever address a client names as the path of its file."""
+    keep = component.async_move_resource_to_block_cache
+
+    async def keep_upload(path: str | Path | None) -> str | None:
+        if is_http_url_like(str(path)):
+            raise gr.Error("Give a file, not an address.", print_exception=False)
+        return await keep(path)
+
+    component.async_move_resource_to_block_cache = keep_upload
+
+
 def require_grey(file: Path) -> None:
     """Refuse photographs in colour; DICOM files say themselves what they are.
 
@@ -214,6 +248,25 @@ def require_grey(file: Path) -> None:
         difference = np.abs(np.diff(picture.astype(int), axis=2)).mean()
         if difference > _COLOUR:
             raise UserError("This picture is in colour: it is no radiograph.")
+
+
+def _require_grounding(shown: Shown | None) -> Grounding:
+    if shown is None or shown.grounding is None:
+        raise gr.Error("Show a radiograph and a report first.", print_exception=False)
+    return shown.grounding
+
+
+def _index_of(event: gr.EventData) -> object:
+    """What was clicked; anything, where it is not the page that calls."""
+    try:
+        return getattr(event, "index", None)
+    except TypeError:  # its data is no dictionary
+        return None
+
+
+def _is_place(index: object, count: int) -> bool:
+    """Whether it is one of the numbers below a count: the page's own are, but anybody may send any others."""
+    return type(index) is int and 0 <= index < count
 
 
 def _shrink(pixels: np.ndarray) -> np.ndarray:

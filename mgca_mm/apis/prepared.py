@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from mgca_mm.datasets.image_report import load_prepared
+from mgca_mm.datasets.prepared_folder import open_store, row_of
 from mgca_mm.errors import UserError
 
 from .inputs import NamedImage
@@ -39,15 +38,15 @@ def load_pairs(data_root: str | Path, split: str = "test") -> list[Pair]:
     if not rows:
         raise UserError(f"{data_root}: the split {split} is empty")
     # Mapped into memory, so that a row is read from the disk when somebody looks at it.
-    stores = {
-        path: np.load(path, mmap_mode="r") for path in {row["image_store"] for row in rows if "image_store" in row}
-    }
+    stores = {path: open_store(path) for path in {row["image_store"] for row in rows if "image_store" in row}}
     pairs = []
     for row in rows:
-        source = stores[row["image_store"]][row["image_index"]] if "image_store" in row else Path(row["img_path"])
+        if path := row.get("image_store"):
+            source = row_of(stores[path], row["image_index"], path)
+        else:
+            source = Path(row["img_path"])
         labels = {name: label for name, label in zip(classes, row.get("labels") or [], strict=False) if label}
-        report = row["report"] if isinstance(row["report"], str) else " ".join(row["report"])
-        pairs.append(Pair(NamedImage(row["image_id"], source), report, _only_finding(labels)))
+        pairs.append(Pair(NamedImage(row["image_id"], source), " ".join(row["report"]), _only_finding(labels)))
     return pairs
 
 

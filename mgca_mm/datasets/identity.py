@@ -26,7 +26,9 @@ def pseudonym(identifier: str, data_root: str | os.PathLike | None = None) -> st
     Returns:
         ``sample-`` and 16 hexadecimal digits.
     """
-    digest = hmac.new(_salt(os.fspath(data_root) if data_root else ""), str(identifier).encode(), hashlib.sha256)
+    # Names of files, and json, can hold lone surrogates.
+    text = str(identifier).encode("utf-8", "surrogatepass")
+    digest = hmac.new(_salt(os.fspath(data_root) if data_root else ""), text, hashlib.sha256)
     return f"sample-{digest.hexdigest()[:16]}"
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.fileio import load
-
+from mgca_mm.bounds import read_json
 from mgca_mm.datasets.broken_samples import StrictDataset
 from mgca_mm.datasets.preparation import DATASETS as DATA_SETS
+from mgca_mm.datasets.prepared_folder import entry_fault, metainfo_fault
 from mgca_mm.datasets.subsets import keep_single_class
 from mgca_mm.errors import UserError
 from mgca_mm.registry import DATASETS
@@ -69,34 +69,34 @@ def load_prepared(ann_file: str, required: Sequence[str] = ()) -> tuple[dict, li
         The file's ``metainfo``, and its entries with ``data_root`` and either ``image_store`` or the full ``img_path``.
 
     Raises:
-        UserError: If the file is missing, is not in the prepared format, or was made without images.
+        UserError: If the file is missing, is not in the prepared format, names an image twice, or was made without
+            images.
     """
     require_prepared(ann_file)
-    try:
-        annotations = load(ann_file)
-        metainfo, rows = dict(annotations["metainfo"]), list(annotations["data_list"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"'{ann_file}' is not an annotation file: it needs 'metainfo' and 'data_list'.\n"
-            "Make it with tools/prepare_data.py."
-        ) from error
+    annotations = read_json(ann_file)
+    if not isinstance(annotations, dict) or not isinstance(annotations.get("data_list"), list):
+        fault = "it needs 'metainfo' and a list 'data_list'"
+    else:
+        fault = metainfo_fault(annotations.get("metainfo"))
+    if fault:
+        raise UserError(f"'{ann_file}' is not an annotation file: {fault}.\nMake it with tools/prepare_data.py.")
+    metainfo, rows = annotations["metainfo"], annotations["data_list"]
     root = Path(ann_file).parent
     for number, row in enumerate(rows):
-        missing = [key for key in ("image_id", *required) if key not in row]
-        if "raw_path" in row:
-            missing.append("an image: it was prepared with --annotations-only")
-        elif "image_index" not in row and "img_path" not in row:
-            missing.append("image_index or img_path")
-        if missing:
+        fault = entry_fault(row, metainfo.get("classes"), required)
+        if fault is None and "raw_path" in row:
+            fault = "lacks an image: it was prepared with --annotations-only"
+        if fault:
             raise UserError(
-                f"'{ann_file}', entry {number} lacks {', '.join(missing)}.\n"
-                "Prepare the data set again with tools/prepare_data.py."
+                f"'{ann_file}', entry {number} {fault}.\nPrepare the data set again with tools/prepare_data.py."
             )
         row["data_root"] = str(root)
         if "img_path" in row:
             row["img_path"] = str(root / row["img_path"])
         else:
             row["image_store"] = str(root / "images.npy")
+    if len({row["image_id"] for row in rows}) < len(rows):
+        raise UserError(f"'{ann_file}' names an image twice.\nPrepare the data set again with tools/prepare_data.py.")
     return metainfo, rows
 
 

@@ -1,5 +1,8 @@
 """An untrained model in the shape of the quickstart's, and a small prepared phantom."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.registry import init_default_scope
@@ -33,3 +36,11 @@ def weights(tmp_path_factory, options):
 @pytest.fixture(scope="session")
 def inferencer(weights, options):
     return RadiographInferencer(CONFIG, weights, device="cpu", cfg_options=options, show_progress=False)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(weights, options, tmp_path_factory):
+    """The weights with their config beside them, for the command lines."""
+    folder = tmp_path_factory.mktemp("run")
+    load_config(str(CONFIG), options).dump(folder / "pretrain_resnet18.py")
+    return Path(shutil.copy(weights, folder))

@@ -7,10 +7,8 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -18,54 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from mgca_mm.engine.config import load_config
 from tests.conftest import ROOT
 
-from .conftest import CONFIG
+from .server import Server
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
-
-
-class Server:
-    """The page's process, from a checkpoint with its config beside it."""
-
-    def __init__(self, checkpoint, *options, temporary):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        command = [sys.executable, str(ROOT / "tools/app.py"), "--checkpoint", str(checkpoint), *options]
-        self.process = subprocess.Popen(
-            [*command, "--port", str(self.port)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "TMPDIR": str(temporary)},
-        )
-        self.temporary = temporary
-        self.address = f"http://127.0.0.1:{self.port}"
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(self.address, timeout=5).close()
-                break
-            except OSError:
-                assert self.process.poll() is None, self.process.stdout.read()
-                time.sleep(0.5)
-
-    def uploads(self):
-        return [path for path in self.temporary.glob("mgca_mm_page_*/**/*") if path.is_file()]
-
-    def end(self, number):
-        self.process.send_signal(number)
-        return self.process.wait(20)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(weights, options, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    load_config(str(CONFIG), options).dump(folder / "pretrain_resnet18.py")
-    return Path(shutil.copy(weights, folder))
 
 
 @pytest.fixture(scope="module")
@@ -155,13 +112,8 @@ def test_mistakes_are_shown(page, tmp_path):
 def test_login(checkpoint, tmp_path):
     """Without the password there is nothing but a form; the end of the terminal ends the page and its folder."""
     server = Server(checkpoint, "--login", temporary=tmp_path)
-    printed = ""
-    while "Password" not in printed:
-        line = server.process.stdout.readline()
-        assert line, printed
-        printed += line
-    assert server.address in printed
-    password = re.search(r"Password: (\S+)", printed).group(1)
+    assert server.address in server.printed()
+    password = server.password()
     client = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     with pytest.raises(urllib.error.HTTPError, match="401"):
         client.open(f"{server.address}/config")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import default_collate
+from safetensors.torch import save
 
 from mgca_mm.apis import EmbeddingIndex, RadiographInferencer, config_beside
 from mgca_mm.apis.inferencer import clean_report
@@ -164,12 +165,59 @@ def test_index_is_private_and_checked(inferencer, picture, tmp_path):
         inferencer.retrieve(index, "images", images=picture)
     with pytest.raises(UserError, match="either images or reports"):
         inferencer.retrieve(index, "reports")
-    with pytest.raises(ValueError, match="3 numbers"):
+    with pytest.raises(UserError, match="3 numbers"):
         index.search(torch.ones(1, 3), "reports")
     (folder / "names.json").write_text(json.dumps({"reports": ["one"]}))
     with pytest.raises(UserError, match="is broken"):
         EmbeddingIndex.load(folder)
     with pytest.raises(UserError, match="holds no index"):
+        EmbeddingIndex.load(tmp_path)
+
+
+UNIT = torch.nn.functional.normalize(torch.arange(6.0).view(2, 3) + 1, dim=1)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *(5, None, [], {}, [["a"]], {"reports": 2}, {"reports": "ab"}, {"reports": ["a"]}, {"reports": ["a", 5]}),
+        *({"reports": ["a", None]}, {"images": ["a", "b"]}, {"reports": ["a", "b"], "model": []}, {"reports": []}),
+        {"reports": ["a", "b"], "images": ["a", "b"]},
+    ],
+    ids=str,
+)
+def test_names_of_an_index_that_are_none(names, tmp_path):
+    EmbeddingIndex("m", reports=(["a", "b"], UNIT)).save(tmp_path)
+    assert EmbeddingIndex.load(tmp_path).search(UNIT[:1], "reports")[0][0].name == "a"
+    (tmp_path / "names.json").write_text(json.dumps(names))
+    with pytest.raises(UserError, match="is broken"):
+        EmbeddingIndex.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        *({"reports": odd} for odd in (UNIT[0].clone(), UNIT[None].clone(), UNIT[:1].clone(), 2 * UNIT, 0 * UNIT)),
+        *({"reports": odd} for odd in (UNIT / 0, UNIT * float("nan"), UNIT.half(), UNIT.double(), UNIT.int())),
+        *({"reports": torch.ones(2, 0)}, {"images": UNIT}, {"reports": UNIT, "images": UNIT.clone()}, {}),
+    ],
+    ids=lambda tensors: "-".join(f"{name}{tuple(tensor.shape)}" for name, tensor in tensors.items()),
+)
+def test_embeddings_of_an_index_that_are_none(tensors, tmp_path):
+    EmbeddingIndex("m", reports=(["a", "b"], UNIT)).save(tmp_path)
+    (tmp_path / "embeddings.safetensors").write_bytes(save(tensors, {"model": "m"}))
+    with pytest.raises(UserError, match="is broken"):
+        EmbeddingIndex.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 100, (2**62).to_bytes(8, "little"), save({"reports": UNIT}), None])
+def test_an_index_whose_embeddings_cannot_be_read(content, tmp_path):
+    """Damaged, claiming more than there is, without the model's name, or missing."""
+    EmbeddingIndex("m", reports=(["a", "b"], UNIT)).save(tmp_path)
+    (tmp_path / "embeddings.safetensors").unlink()
+    if content is not None:
+        (tmp_path / "embeddings.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match=r"is broken|cannot be read"):
         EmbeddingIndex.load(tmp_path)
 
 

@@ -1,12 +1,16 @@
 """What happens on a click, without a browser."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from mgca_mm.apis.prepared import load_pairs
+from mgca_mm.apis import EmbeddingIndex
+from mgca_mm.apis.inputs import NamedImage
+from mgca_mm.apis.prepared import Pair, load_pairs
 from mgca_mm.datasets.phantom.layouts import LAYOUTS, Options
 from mgca_mm.errors import UserError
 
@@ -103,6 +107,54 @@ def test_huge_file(explorer, tmp_path):
     (tmp_path / "huge.png").write_bytes(header[:16] + (60000).to_bytes(4, "big") * 2 + header[24:])
     with pytest.raises(gr.Error, match="pixels"):
         explorer.show(str(tmp_path / "huge.png"), "effusion")
+
+
+def test_odd_clicks(explorer, radiograph):
+    """Anybody may call the page's functions with any values."""
+    shown = explorer.show(radiograph, "large left effusion")[-1]
+    height, width = shown.image.shape
+    for index in (None, -1, 3, 10**9, 1.0, True, "1", [0], {}):
+        with pytest.raises(gr.Error, match="one of the words"):
+            explorer.look_at_word(shown, SimpleNamespace(index=index))
+    for index in (None, 1, [], [1], [1, 2, 3], [-1, 0], [0, -1], [width, 0], [0, height], [1.5, 2], ["1", "2"], {}):
+        with pytest.raises(gr.Error, match="place in the image"):
+            explorer.look_at_region(shown, SimpleNamespace(index=index))
+    for data in (None, {}, [], 5):
+        with pytest.raises(gr.Error, match="one of the words"):
+            explorer.look_at_word(shown, gr.EventData(None, data))
+    for number in (None, -1, 5, 10**9, 1.0, True, "x", []):
+        with pytest.raises(gr.Error, match="Choose one"):
+            explorer.choose(number)
+
+
+def test_a_long_report(explorer, radiograph):
+    with pytest.raises(gr.Error, match="longer than 100,000"):
+        explorer.show(radiograph, "lungs are clear. " * 600_000)
+
+
+def test_a_pair_whose_file_is_elsewhere_or_broken(inferencer, radiograph, monkeypatch, tmp_path):
+    """Gradio serves no file of the data's folder; the page does not say where it is."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    (tmp_path / "patient7.png").write_text("nothing")
+    images = [NamedImage(name, Path(file)) for name, file in (("a", radiograph), ("b", tmp_path / "patient7.png"))]
+    explorer = Explorer(inferencer, [])
+    explorer.pairs = [Pair(image, "effusion", None) for image in images]
+    file, _ = explorer.choose(0)
+    assert Path(file).parent == tmp_path and file.endswith("pair_0.png")
+    assert np.array_equal(cv2.imread(file, cv2.IMREAD_GRAYSCALE), images[0].read())
+    with pytest.raises(gr.Error) as error:
+        explorer.choose(1)
+    assert "patient7" not in error.value.message
+
+
+def test_an_index_of_another_dimension(inferencer, options, tmp_path, radiograph):
+    """With the right fingerprint, which anybody can write."""
+    pairs = load_pairs(options["data_root"])[:2]
+    of = torch.nn.functional.normalize(torch.ones(2, 3), dim=1)
+    names = [pair.image.name for pair in pairs], [pair.report for pair in pairs]
+    EmbeddingIndex(inferencer.fingerprint, images=(names[0], of), reports=(names[1], of.clone())).save(tmp_path)
+    with pytest.raises(gr.Error, match="of another model"):
+        Explorer(inferencer, pairs, tmp_path).show(radiograph, "effusion")
 
 
 def test_pairs_to_choose_from(explorer, monkeypatch, tmp_path):

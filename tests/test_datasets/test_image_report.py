@@ -1,4 +1,6 @@
 import json
+import math
+import os
 import pickle
 
 import cv2
@@ -9,13 +11,15 @@ from mmengine.dataset import DefaultSampler, default_collate
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from torch.utils.data import DataLoader
 
-from mgca_mm.datasets.image_report import ImageReportDataset
+from mgca_mm.apis.prepared import load_pairs
+from mgca_mm.datasets.identity import pseudonym
+from mgca_mm.datasets.image_report import ImageReportDataset, load_prepared
 from mgca_mm.datasets.preparation.tokenizer import train_tokenizer
 from mgca_mm.datasets.radiograph import resize_and_pad
 from mgca_mm.datasets.transforms import SampleSentence, TokenizeReport
 from mgca_mm.errors import UserError
 
-REPORTS = [["heart size is normal", "lungs are clear"], ["large left pleural effusion"], ["pneumonia"], []]
+REPORTS = [["heart size is normal", "lungs are clear"], ["large left pleural effusion"], ["pneumonia"], ["no change"]]
 PIPELINE = [
     dict(type="mgca_mm.LoadRadiograph"),
     dict(type="mgca_mm.ResizeAndPad", size=40),
@@ -123,6 +127,12 @@ def test_missing_annotations_name_the_command(tmp_path):
         ([], "metainfo"),
         ({"metainfo": {}, "data_list": [{"image_id": "a", "report": []}]}, "entry 0"),
         ({"metainfo": {}, "data_list": [{"image_id": "a", "image_index": 0}]}, "report"),
+        ({"metainfo": {}}, "'data_list'"),
+        ({"metainfo": {}, "data_list": {"0": {}}}, "list 'data_list'"),
+        ({"metainfo": {}, "data_list": 0}, "list 'data_list'"),
+        ({"metainfo": {"x": [[]]}, "data_list": []}, "'x' of its metainfo"),
+        *(({"metainfo": metainfo, "data_list": []}, "metainfo") for metainfo in (None, 5, [], "x")),
+        *(({"metainfo": {"classes": found}, "data_list": []}, "classes") for found in (5, "ab", ["a", "a"], [1], {})),
     ],
 )
 def test_bad_annotations_name_the_file(tmp_path, content, message):
@@ -130,6 +140,100 @@ def test_bad_annotations_name_the_file(tmp_path, content, message):
     with pytest.raises(UserError, match=message) as error:
         ImageReportDataset(tmp_path, "train.json")
     assert "train.json" in str(error.value)
+
+
+GOOD = dict(image_index=0, image_id="i0", patient_id="p0", report=["secretword"], labels=[1])
+NO_TEXTS = (None, 5, ["x"], {}, "", True)
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("report", (None, 5, [], [5], [["x"]], [None], [""], {}, "secretword")),
+        ("labels", (None, 1, [], [1, 0], ["1"], [2], [True], [1.0], [math.nan], [[1]], {"a": 1})),
+        ("image_index", (None, -1, 1.0, math.nan, True, "0", [0], -(10**30))),
+        *((key, NO_TEXTS) for key in ("image_id", "patient_id", "study_id", "view")),
+        ("image_store", ("/etc/passwd", "images.npy")),
+        ("img_path", ("x.png",)),  # beside an image_index
+        ("extra", ([], {}, ["x"])),
+    ],
+)
+def test_each_value_is_checked(tmp_path, key, values):
+    """In one place for all who read annotations; the message says which entry, and nothing of what it holds."""
+    for value in values:
+        rows = [GOOD, {**GOOD, "image_id": "i1", key: value}]
+        write(tmp_path, rows, classes=["a"])
+        with pytest.raises(UserError, match=r"entry 1 (has|lacks) ") as error:
+            load_prepared(str(tmp_path / "train.json"))
+        assert "secretword" not in str(error.value) and len(str(error.value).splitlines()) <= 3
+    assert len(load_prepared(str(write(tmp_path, [GOOD], classes=["a"]) / "train.json"))[1]) == 1
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../x.png", "images/../../x.png", "..", "", "a\0b", 5, None, ["x"]])
+def test_files_outside_the_folder_are_not_read(tmp_path, path):
+    write(tmp_path, [dict(img_path=path, image_id="x", report=["clear"])])
+    with pytest.raises(UserError, match="entry 0 has an img_path that is no file within the folder"):
+        load_prepared(str(tmp_path / "train.json"))
+
+
+@pytest.mark.parametrize("row", [None, 5, "x", [], [1]])
+def test_entries_are_dictionaries(tmp_path, row):
+    write(tmp_path, [GOOD, row], classes=["a"])
+    with pytest.raises(UserError, match="entry 1 is no dictionary"):
+        load_prepared(str(tmp_path / "train.json"))
+
+
+def test_an_image_twice_and_nested_values(tmp_path):
+    write(tmp_path, [GOOD, GOOD], classes=["a"])
+    with pytest.raises(UserError, match="names an image twice"):
+        load_prepared(str(tmp_path / "train.json"))
+    for text in ("[" * 100_000, '{"metainfo": {}, "data_list": ' + "[" * 5000 + "]" * 5000 + "}"):
+        (tmp_path / "train.json").write_text(text)
+        with pytest.raises(UserError, match=r"train\.json"):
+            load_prepared(str(tmp_path / "train.json"))
+
+
+@pytest.mark.parametrize("spoil", ["pickle", "type", "shape", "cut", "claim", "header", "missing", "pipe"])
+def test_stores_that_are_none(prepared, spoil):
+    """For the loader and for the page."""
+    path, store = prepared / "images.npy", np.load(prepared / "images.npy")
+    whole = path.read_bytes()
+    path.unlink()
+    if spoil == "pickle":
+        np.save(path, store.astype(object), allow_pickle=True)
+    elif spoil == "type":
+        np.save(path, store.astype(np.float32))
+    elif spoil == "shape":
+        np.save(path, store[:, :8])
+    elif spoil == "cut":
+        path.write_bytes(whole[:-1])
+    elif spoil == "claim":
+        path.write_bytes(whole.replace(b"(4, 40, 40), }           ", b"(4000000000, 40, 40), }  "))
+    elif spoil == "header":
+        path.write_bytes(whole.replace(b"{'descr': '|u1'", b"((((((((((((\\(("))
+    elif spoil == "pipe":
+        os.mkfifo(path)
+    for read in (
+        lambda: ImageReportDataset(prepared, "train.json", pipeline=PIPELINE)[0],
+        lambda: load_pairs(prepared),
+    ):
+        (prepared / "test.json").write_bytes((prepared / "train.json").read_bytes())
+        with pytest.raises(UserError, match=r"images\.npy"):
+            read()
+
+
+def test_a_row_that_the_store_lacks(prepared):
+    """The page must not show another image for it."""
+    annotations = json.loads((prepared / "train.json").read_text())
+    annotations["data_list"][0]["image_index"] = 4
+    (prepared / "test.json").write_text(json.dumps(annotations))
+    with pytest.raises(UserError, match="has 4 images, and its annotation file asks for number 4"):
+        load_pairs(prepared)
+
+
+def test_an_id_with_a_surrogate_has_a_pseudonym():
+    """Names of files need not be UTF-8."""
+    assert pseudonym("\udcff") != pseudonym("\udcfe")
 
 
 def test_broken_store_and_missing_tokenizer(prepared):

@@ -8,6 +8,7 @@ A case that fails is printed and shrunk by hypothesis; what it wrote is left in 
 """
 
 import contextlib
+import functools
 import math
 import os
 import resource
@@ -121,10 +122,17 @@ def spoil_bytes(data, content: bytes) -> bytes:
     return content
 
 
+_DEEP = functools.reduce(lambda inner, _: [inner], range(400), 0)
+_KEYS = ("image_store", "image_index", "img_path", "raw_path", "labels", "report", "gt_label", "x", "")
+
+
 def spoil_json(data, content) -> None:
     """Change some values of nested lists and dictionaries in place."""
     values = st.sampled_from(
-        (None, True, -1, 0, 1.5, 10**30, math.nan, math.inf, "", "x", "0.png", [], {}, [[]], {"id": 1}, "Left Lung")
+        [
+            *(None, True, -1, 0, 1, 2, 1.5, 10**30, math.nan, math.inf, [], {}, [[]], [None], ["x"], {"id": 1}, _DEEP),
+            *("", "x", "0.png", "Left Lung", "../outside.png", "/etc/passwd", "a\0b", "\udcff", "images/x.png"),
+        ]
     )
     for _ in range(data.draw(few)):
         nodes, todo = [], [content]
@@ -136,9 +144,12 @@ def spoil_json(data, content) -> None:
         if not nodes:
             return
         node, key = nodes[at(nodes, data.draw(places))]
-        kind = data.draw(st.sampled_from(("set", "delete", "repeat")))
+        kind = data.draw(st.sampled_from(("set", "set", "delete", "repeat", "add")))
         if kind == "set":
             node[key] = data.draw(values)
+        elif kind == "add":
+            if isinstance(node, dict):
+                node[data.draw(st.sampled_from(_KEYS))] = data.draw(values)
         elif kind == "delete":
             del node[key]
         elif isinstance(node, list):

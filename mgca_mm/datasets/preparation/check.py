@@ -1,18 +1,16 @@
 """Checking a prepared folder: is it whole, unchanged, and free of leaks?"""
 
 import json
-import tokenize
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-import numpy as np
+from mgca_mm.datasets.prepared_folder import entry_fault, metainfo_fault, open_store
+from mgca_mm.errors import UserError
 
 from .annotations import REJECTED, subset_names
 from .common import SPLITS, find_shared_patients
 from .image_store import STORE
 from .manifest import MANIFEST, SCHEMA_VERSION, fingerprint
-
-_OPTIONAL_STRINGS = ("study_id", "view")
 
 
 def check(dataset: str, out: Path) -> list[str]:
@@ -88,40 +86,19 @@ def _read_annotations(out: Path, faults: list[str], has_store: bool) -> dict[str
         try:
             content = json.loads((out / f"{split}.json").read_text(encoding="utf-8"))
             rows, classes = list(content["data_list"]), content["metainfo"].get("classes")
-            if not isinstance(classes, list | None):
+            if metainfo_fault(content["metainfo"]):
                 raise TypeError
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             faults.append(f"{split}.json: missing or not in MMEngine's annotation format")
             continue
+        required = ["patient_id", "image_index" if has_store else "raw_path"]
+        required += ([] if classes else ["report"]) + ([] if classes is None else ["labels"])
         for number, row in enumerate(rows):
-            if _is_entry(row, classes, has_store):
-                entries[split].append(row)
+            if fault := entry_fault(row, classes, required):
+                faults.append(f"{split}.json: entry {number} is malformed: it {fault}")
             else:
-                faults.append(f"{split}.json: entry {number} is malformed")
+                entries[split].append(row)
     return entries
-
-
-def _is_entry(row: object, classes: list[str] | None, has_store: bool) -> bool:
-    """Whether an annotation has all its fields in their types, a report or labels among them."""
-    if not isinstance(row, dict) or not (classes or "report" in row):
-        return False
-    report, labels = row.get("report", ["none"]), row.get("labels")
-    return (
-        isinstance(row.get("image_index"), int) == has_store
-        and all(isinstance(row.get(field), str) for field in ("image_id", "patient_id"))
-        and all(isinstance(row.get(field, ""), str) for field in _OPTIONAL_STRINGS)
-        and isinstance(report, list)
-        and bool(report)
-        and all(isinstance(sentence, str) and sentence for sentence in report)
-        and (
-            classes is None
-            or (
-                isinstance(labels, list)
-                and len(labels) == len(classes)
-                and all(label in (1, 0, -1, None) for label in labels)
-            )
-        )
-    )
 
 
 def _read_boxes(out: Path, faults: list[str], has_store: bool) -> dict[str, list[dict]]:
@@ -172,11 +149,9 @@ def _read_names(out: Path, faults: list[str], files: Iterable[str], has_store: b
 def _check_store(out: Path, entries: list[dict]) -> list[str]:
     """Whether the store is a square uint8 array in which each image has a row of its own, and each row an image."""
     try:
-        store = np.load(out / STORE, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, tokenize.TokenError):  # The last one is of a damaged header.
-        return [f"{STORE}: missing or not a NumPy array"]
-    if store.dtype != np.uint8 or store.ndim != 3 or store.shape[1] != store.shape[2]:
-        return [f"{STORE}: uint8 (N, S, S) expected, found {store.dtype} {store.shape}"]
+        store = open_store(out / STORE)
+    except UserError:
+        return [f"{STORE}: missing or not a NumPy array of uint8 (N, S, S)"]
     faults = []
     image_of_row: dict[int, str] = {}
     for entry in entries:

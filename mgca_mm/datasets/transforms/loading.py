@@ -6,6 +6,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mgca_mm.datasets.identity import pseudonym
+from mgca_mm.datasets.prepared_folder import open_store, row_of
 from mgca_mm.datasets.radiograph import read_radiograph
 from mgca_mm.errors import UserError
 from mgca_mm.registry import TRANSFORMS
@@ -35,14 +36,9 @@ class LoadRadiograph(BaseTransform):
             UserError: If the store or the file cannot be read.
         """
         if "image_store" in results:
-            store, row = self._open(results["image_store"]), results["image_index"]
-            if not 0 <= row < len(store):
-                raise UserError(
-                    f"Image store '{results['image_store']}' has {len(store)} images, and its annotation file asks for "
-                    f"number {row}.\nPrepare the data set again with tools/prepare_data.py."
-                )
+            path = results["image_store"]
             # A copy, so that no later transform writes to or keeps a page of the shared map.
-            image = np.array(store[row])
+            image = np.array(row_of(self._open(path), results["image_index"], path))
         else:
             image = _read(results)
         if self.channels == 3:
@@ -54,13 +50,7 @@ class LoadRadiograph(BaseTransform):
     def _open(self, path: str) -> np.ndarray:
         """Memory map of a store, opened once in each worker."""
         if path not in self._stores:
-            try:
-                self._stores[path] = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as error:
-                raise UserError(
-                    f"Image store '{path}' cannot be read: {error}.\nPrepare the data set again with "
-                    "tools/prepare_data.py."
-                ) from error
+            self._stores[path] = open_store(path)
         return self._stores[path]
 
     def __getstate__(self) -> dict:

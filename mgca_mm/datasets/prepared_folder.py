@@ -1,0 +1,131 @@
+"""The form of a prepared folder, for what reads one and for what checks one: entries, boxes, the image store."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from mgca_mm.bounds import size_of
+from mgca_mm.errors import UserError
+
+_PLACES = {"image_index", "img_path", "raw_path"}
+_TEXTS = {"image_id", "patient_id", "study_id", "view", "raw_path"}
+_KNOWN = _PLACES | _TEXTS | {"report", "labels"}
+_LABELS = {1, 0, -1, None}
+# What numpy writes before the pixels, and nothing else: its own reader runs the header through Python's parser.
+_HEADER = re.compile(
+    rb"{'descr': '\|u1', 'fortran_order': False, 'shape': \(([1-9]\d{0,11}), ([1-9]\d{0,5}), \2\), } *\n"
+)
+_MAGIC = b"\x93NUMPY\x01\x00"
+
+
+def metainfo_fault(metainfo: object) -> str | None:
+    """What is wrong with the ``metainfo`` of an annotation file; None for nothing.
+
+    Its values are texts, numbers and lists of texts; ``classes``, if any, are different texts.
+    """
+    if not isinstance(metainfo, dict):
+        return "'metainfo' must be a dictionary"
+    classes = metainfo.get("classes")
+    if classes is not None and not (_are_texts(classes) and len(set(classes)) == len(classes)):
+        return "the 'classes' must be a list of different names"
+    strange = [key for key, value in metainfo.items() if not (_is_plain(value) or _are_texts(value))]
+    return f"{strange[0]!r} of its metainfo must be a text, a number or a list of texts" if strange else None
+
+
+def entry_fault(entry: object, classes: Sequence[str] | None, required: Sequence[str] = ()) -> str | None:
+    """What is wrong with an entry of an annotation file; None for nothing.
+
+    Args:
+        entry: As json has it.
+        classes: Names of the labels; None where the file has none.
+        required: Keys it must have besides ``image_id`` and one of ``image_index``, ``img_path``, ``raw_path``.
+
+    Returns:
+        A clause without any value of the entry, which may be a text about a patient.
+    """
+    if not isinstance(entry, dict):
+        return "is no dictionary"
+    places = entry.keys() & _PLACES
+    missing = [key for key in ("image_id", *required) if key not in entry]
+    missing += [] if places else ["image_index or img_path"]
+    if missing:
+        return f"lacks {', '.join(missing)}"
+    if len(places) > 1:
+        return f"has {' and '.join(sorted(places))}: one is expected"
+    for key in entry.keys() & _TEXTS:
+        if not (isinstance(entry[key], str) and entry[key]):
+            return f"has no text as {key}"
+    if "image_index" in entry and not (type(entry["image_index"]) is int and entry["image_index"] >= 0):
+        return "has an image_index that is no number of a row"
+    if "img_path" in entry and not _is_inside(entry["img_path"]):
+        return "has an img_path that is no file within the folder"
+    if "report" in entry and not (_are_texts(entry["report"]) and entry["report"] and all(entry["report"])):
+        return "has a report that is no list of sentences"
+    if "labels" in entry and not _are_labels(entry["labels"], len(classes or ())):
+        return "has labels other than one of 1, 0, -1, null for each of the classes"
+    if "image_store" in entry:  # which would be another folder's
+        return "has an image_store"
+    if not all(_is_plain(entry[key]) for key in entry.keys() - _KNOWN):  # nested too deep to be copied, say
+        return "has a value of its own that is neither a text nor a number"
+    return None
+
+
+def open_store(path: str | os.PathLike) -> np.ndarray:
+    """Memory map (N, S, S) uint8 of ``images.npy``, read-only.
+
+    Raises:
+        UserError: It is missing, is no such array as the preparation writes, or has another size than its header says.
+    """
+    num_bytes = size_of(path)
+    try:
+        with open(path, "rb") as file:
+            magic, length = file.read(len(_MAGIC)), int.from_bytes(file.read(2), "little")
+            header = _HEADER.fullmatch(file.read(length))
+            start = file.tell()
+    except OSError as error:
+        raise UserError(f"Image store '{path}' cannot be read: {error.strerror}") from error
+    count, side = (int(number) for number in header.groups()) if header else (0, 0)
+    if magic != _MAGIC or header is None or start + count * side**2 != num_bytes:
+        raise UserError(
+            f"Image store '{path}' is damaged: it is no NumPy array of uint8 (N, S, S), or cut off.\n"
+            "Prepare the data set again with tools/prepare_data.py."
+        )
+    return np.memmap(path, np.uint8, "r", start, (count, side, side))
+
+
+def row_of(store: np.ndarray, index: int, path: str | os.PathLike) -> np.ndarray:
+    """An image (S, S) of a store, not copied.
+
+    Raises:
+        UserError: The store has no such row.
+    """
+    if not 0 <= index < len(store):
+        raise UserError(
+            f"Image store '{path}' has {len(store)} images, and its annotation file asks for number {index}.\n"
+            "Prepare the data set again with tools/prepare_data.py."
+        )
+    return store[index]
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float)
+
+
+def _are_texts(values: object) -> bool:
+    return isinstance(values, list) and set(map(type, values)) <= {str}
+
+
+def _are_labels(values: object, count: int) -> bool:
+    # bool is a kind of int, and nan equals nothing.
+    kinds = isinstance(values, list) and set(map(type, values)) <= {int, type(None)}
+    return kinds and len(values) == count and _LABELS.issuperset(values)
+
+
+def _is_inside(path: object) -> bool:
+    if not isinstance(path, str) or not path or "\0" in path:
+        return False
+    parts = PurePosixPath(path)
+    return not parts.is_absolute() and ".." not in parts.parts
