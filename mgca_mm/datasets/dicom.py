@@ -17,6 +17,8 @@ from mgca_mm.errors import UserError
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+_MAX_READS = 30_000
+_ROWS = 256
 # By samples a pixel.
 _PHOTOMETRIC = {
     1: ("MONOCHROME1", "MONOCHROME2"),
@@ -74,7 +76,7 @@ def _decode(data: bytes) -> np.ndarray:
     # group that names it may have any length.
     if DeflatedExplicitVRLittleEndian.encode() in data:
         raise UserError("deflated DICOM files are not read; convert it to another transfer syntax")
-    dataset = pydicom.dcmread(io.BytesIO(data))
+    dataset = pydicom.dcmread(_Counted(data))
     if "PixelData" not in dataset:
         raise UserError("the DICOM file has no image in it")
     if int(dataset.get("NumberOfFrames") or 1) != 1:
@@ -92,6 +94,23 @@ def _decode(data: bytes) -> np.ndarray:
     if pixels.ndim == 3:
         return cv2.cvtColor(_stretch(pixels, *_stored_range(dataset)), cv2.COLOR_RGB2GRAY)
     return _to_display(pixels, dataset)
+
+
+class _Counted(io.BytesIO):
+    """The bytes of a file, which may be read so often and no more.
+
+    Each element of eight bytes becomes an object of hundreds, at any depth; a radiograph has some hundred elements.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._left = _MAX_READS + len(data) // 4096  # Compressed pixels are read block by block.
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise UserError("the DICOM file has more elements than any radiograph")
+        return super().read(size)
 
 
 def _decode_twelve_bits(dataset: "Dataset") -> np.ndarray:
@@ -204,4 +223,8 @@ def _stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:
         raise UserError("the window or the rescale is not finite; correct it in the header")
     if high == low:
         return np.zeros(values.shape, np.uint8)
-    return np.rint(np.clip((values.astype(np.float64) - low) * (255 / (high - low)), 0, 255)).astype(np.uint8)
+    stretched = np.empty(values.shape, np.uint8)
+    for start in range(0, len(values), _ROWS):  # Of all rows, the numbers would take many times the image's memory.
+        rows = slice(start, start + _ROWS)
+        stretched[rows] = np.rint(np.clip((values[rows].astype(np.float64) - low) * (255 / (high - low)), 0, 255))
+    return stretched

@@ -18,6 +18,7 @@ from mgca_mm.datasets.image_headers import (
 from mgca_mm.errors import UserError
 
 MAX_BYTES = 512 * 1024 * 1024
+_ROWS = 256  # Of an image at once, where numbers are made that take many times its memory.
 _BIT_DEPTHS = (8, 10, 12, 14, 16)  # Detectors store fewer bits than the 16 bits of the container they export to.
 
 
@@ -127,4 +128,8 @@ def _to_eight_bits(image: np.ndarray) -> np.ndarray:
     """Scale uint16 grey levels (H, W) to uint8 by the bit depth in use."""
     brightest = int(image.max())
     depth = next(depth for depth in _BIT_DEPTHS if brightest < 2**depth)
-    return np.rint(image.astype(np.float32) * (255 / (2**depth - 1))).astype(np.uint8)
+    scaled = np.empty(image.shape, np.uint8)
+    for start in range(0, len(image), _ROWS):
+        rows = slice(start, start + _ROWS)
+        scaled[rows] = np.rint(image[rows].astype(np.float32) * (255 / (2**depth - 1)))
+    return scaled

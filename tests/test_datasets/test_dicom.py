@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import struct
 import warnings
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from pydicom.uid import (
 from mgca_mm.datasets.phantom.dicom import write_dicom
 from mgca_mm.datasets.radiograph import read_radiograph
 from mgca_mm.errors import UserError
+from tests.test_fuzz.common import bounded
 
 
 def make(pixels, bits_stored=None, signed=False, **tags):
@@ -313,3 +315,22 @@ def test_jpeg_ls_shape_is_read_from_the_stream():
 
     with pytest.raises(UserError, match="the header has 64 x 32 pixels, the image inside 64 x 64"):
         decode_dicom(buffer.getvalue(), Path("image.dcm"))
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["elements", "items of a sequence"])
+def test_many_elements(tmp_path, inside):
+    """Eight bytes each, of which objects of hundreds would be made."""
+    path = tmp_path / "a.dcm"
+    element = (
+        (lambda number: struct.pack("<HHI", 0x7FE1 + 2 * (number >> 16), number & 0xFFFF, 0))
+        if not inside
+        else (lambda number: struct.pack("<HHI", 0xFFFE, 0xE000, 0))
+    )
+    sequence = (struct.pack("<HHI", 0x7FE1, 0x1001, 2**32 - 1), struct.pack("<HHI", 0xFFFE, 0xE0DD, 0))
+    start, end = sequence if inside else (b"", b"")
+    whole = Path(get_testdata_file("MR_small_implicit.dcm")).read_bytes()
+    path.write_bytes(whole + start + b"".join(map(element, range(100))) + end)
+    assert read_radiograph(path).shape == (64, 64)
+    path.write_bytes(whole + start + b"".join(map(element, range(300_000))) + end)
+    with bounded(100 * 1024**2), pytest.raises(UserError, match=r"more elements than any|is broken"):
+        read_radiograph(path)

@@ -9,6 +9,7 @@ import pytest
 
 from mgca_mm.datasets.radiograph import read_radiograph, resize_and_pad
 from mgca_mm.errors import UserError
+from tests.test_fuzz.common import bounded
 
 
 @pytest.fixture
@@ -169,3 +170,9 @@ def test_resize_and_pad(shape, inner, top, left):
 def test_halving_averages_areas():
     image = np.array([[0, 100, 8, 8], [100, 200, 8, 8], [0, 0, 4, 4], [0, 0, 4, 4]], np.uint8)
     np.testing.assert_array_equal(resize_and_pad(image, 2), [[100, 8], [0, 4]])
+
+
+def test_sixteen_bits_take_few_times_their_memory(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4000, 8000), np.uint16), (cv2.IMWRITE_PNG_COMPRESSION, 1))
+    with bounded(200 * 1024**2):
+        assert read_radiograph(tmp_path / "a.png").shape == (4000, 8000)
