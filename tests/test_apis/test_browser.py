@@ -3,12 +3,15 @@
 Screenshots: PAGE_SCREENSHOTS=DIR.
 """
 
+import functools
+import http.server
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -107,6 +110,56 @@ def test_mistakes_are_shown(page, tmp_path):
     page.locator("#file").get_by_text("notes").first.wait_for(timeout=30_000)
     page.locator("#show").click()
     page.get_by_text("neither a JPEG").first.wait_for(timeout=30_000)
+
+
+HOSTILE = """<title>waiting</title><form id="form" target="frame" method="post" action="ADDRESS/gradio_api/upload"
+enctype="multipart/form-data"><input name="files" value="x"></form><iframe name="frame"></iframe>
+<iframe id="page" src="ADDRESS/"></iframe>
+<script>
+const told = [];
+const ask = (path, options) => fetch("ADDRESS" + path, {credentials: "include", ...options})
+  .then(answer => answer.text().then(text => told.push(answer.type + answer.status + text)))
+  .catch(() => told.push("nothing"));
+const json = {method: "POST", headers: {"Content-Type": "application/json"}, body: '{"data": [0]}'};
+(async () => {
+  for (const path of ["/", "/config", "/gradio_api/info", "/gradio_api/queue/data?session_hash=s"]) await ask(path, {});
+  await ask("/config", {mode: "no-cors"});
+  await ask("/gradio_api/run/choose", json);
+  await ask("/gradio_api/run/choose", {...json, mode: "no-cors", headers: {}});
+  const form = new FormData(); form.append("files", new Blob(["x"]), "x.png");
+  await ask("/gradio_api/upload", {method: "POST", body: form, mode: "no-cors"});
+  document.getElementById("form").submit();
+  document.told = told; document.title = "done";
+})();
+</script>"""
+
+
+def test_another_site_gets_nothing(server, tmp_path):
+    """Opened in the same browser as the page, it asks with all cookies, and also posts a form."""
+    (tmp_path / "index.html").write_text(HOSTILE.replace("ADDRESS", server.address))
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as site, playwright.sync_playwright() as driver:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        context = browser.new_context()
+        own = context.new_page()
+        own.goto(server.address)
+        own.locator("#banner").wait_for(timeout=30_000)
+        before, answers = server.uploads(), []
+        page = context.new_page()
+        page.on("response", lambda answer: answers.append((answer.url, answer.status)))
+        for host in ("127.0.0.1", "localhost"):  # another origin of the same site, and another site
+            page.goto(f"http://{host}:{site.server_port}/")
+            page.wait_for_function("document.title === 'done'", timeout=30_000)
+            told = page.evaluate("document.told")
+            # What is opaque to the script has no text, and the page has not answered it either.
+            assert set(told) <= {"nothing", "opaque0"} and len(told) == 8, told
+            page.wait_for_timeout(1000)
+        asked = [status for url, status in answers if url.startswith(server.address)]
+        assert len(asked) >= 8 and set(asked) == {403}, answers
+        assert server.uploads() == before
+        browser.close()
+        site.shutdown()
 
 
 def test_login(checkpoint, tmp_path):
