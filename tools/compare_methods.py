@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean, stdev
 
+from mgca_mm.checkpoints.writing import write_output
 from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.reproduction.grid import ROOT
 from mgca_mm.reproduction.jobs import run_side_by_side
@@ -101,7 +102,7 @@ def main() -> None:
             cost = step(method, out)
             lines.append(f"| {method} | " + " | ".join([*row, f"{cost['ms']:.0f}", f"{cost['peak_mb']:.0f}"]) + " |")
             print(lines[-1], flush=True)
-        (out / "methods.md").write_text("\n".join(lines) + "\n")
+        write_output(out / "methods.md", "\n".join(lines) + "\n")
         print(f"\n{(out / 'methods.md').read_text()}")
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
 from mgca_mm.checkpoints.selection import select_checkpoint
+from mgca_mm.checkpoints.writing import write_output
 from mgca_mm.engine.config import load_config, require_data
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.privacy import keep_files_private
@@ -121,7 +122,7 @@ def report(results: dict, retrieval: dict[str, float], checkpoint: str, out: Pat
     lines += [f"Left out at {p} % (one label value only): {', '.join(names)}." for p, names in left_out.items()]
     text = "\n".join(lines)
     print(text)
-    (out / "probe.md").write_text(text + "\n")
+    write_output(out / "probe.md", text + "\n")
     numbers = {
         "probe": {
             name: {str(p): {"macro": probes[p].macro, "per_class": probes[p].per_class} for p in FRACTIONS}
@@ -129,7 +130,7 @@ def report(results: dict, retrieval: dict[str, float], checkpoint: str, out: Pat
         },
         "retrieval": retrieval,
     }
-    (out / "probe.json").write_text(json.dumps(numbers, indent=2) + "\n")
+    write_output(out / "probe.json", json.dumps(numbers, indent=2) + "\n")
     pictures = [plot_probe(results, out / "probe.png"), *plot_training(Path(checkpoint).parent, out / "training.png")]
     print("\nWritten:", *(str(path) for path in (out / "probe.md", out / "probe.json", *pictures)), sep="\n  ")
 

@@ -10,6 +10,7 @@ from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
 from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
+from mgca_mm.checkpoints.writing import write_output
 from mgca_mm.engine.launch import close_ranks, configure_run
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.privacy import keep_files_private
@@ -45,7 +46,7 @@ def main() -> None:
         load_whole_model(runner.model, args.checkpoint)
         metrics = runner.test()
         if args.out and is_main_process():
-            Path(args.out).write_text(json.dumps(metrics, indent=2) + "\n")
+            write_output(args.out, json.dumps(metrics, indent=2) + "\n")
         close_ranks()
 
 

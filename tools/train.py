@@ -10,6 +10,7 @@ from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
 from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
+from mgca_mm.checkpoints.writing import write_output
 from mgca_mm.engine.launch import close_ranks, configure_run
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.privacy import keep_files_private
@@ -97,7 +98,7 @@ def test_best_checkpoint(runner: PrivateRunner) -> None:
     load_whole_model(runner.model, checkpoint)
     metrics = {name: float(value) for name, value in runner.test().items()}
     if is_main_process():
-        Path(runner.work_dir, "test.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        write_output(Path(runner.work_dir, "test.json"), json.dumps(metrics, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,9 @@ def main() -> int:
             kind = "the digest beside it" if digests(path) else "its own checksums; no digest stands beside it"
             print(f"{path}: sound by {kind}; {tensors} tensors")
         except UserError as error:
+            if path.parent in args.paths and not path.exists():
+                print(f"{path}: removed meanwhile")  # by the training whose folder it is
+                continue
             faults += 1
             print(f"{path}: {str(error).splitlines()[0]}")
     return int(faults > 0 or not files)

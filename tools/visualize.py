@@ -2,7 +2,6 @@
 """Draw what was learnt: ``python tools/visualize.py {attention,embeddings,prototypes,batch,phantom,reproduce} …``."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -149,13 +148,15 @@ def draw_phantom(args: argparse.Namespace) -> Path:
 
 
 def draw_reproduce(args: argparse.Namespace) -> Path:
+    from mgca_mm.bounds import read_json
     from mgca_mm.visualization.curves import plot_label_fractions
 
-    if not args.report.is_file():
+    if not args.report.exists():
         raise UserError(f"{args.report} does not exist: python tools/reproduce.py GRID --out FOLDER makes it.")
+    content = read_json(args.report)
     try:
-        return plot_label_fractions(json.loads(args.report.read_text())["cells"], args.out)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return plot_label_fractions(content["cells"], args.out)
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{args.report} is not a report.json of this version's tools/reproduce.py") from error
 
 

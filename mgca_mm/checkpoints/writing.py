@@ -4,16 +4,23 @@ A checkpoint has its SHA-256 beside it, in the format of ``sha256sum``: ``epoch_
 """
 
 import contextlib
+import glob
 import hashlib
 import os
 import re
+import stat
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
+
+from mgca_mm.errors import UserError
 
 POINTER = "last_checkpoint"
 _PARTIAL = ".partial"
+CHECKPOINTS = (".pth", ".pt", ".safetensors")  # endings of files that get a digest
 _TEMPLATES = ("epoch_{}.pth", "iter_{}.pth")
+_MAX_SMALL = 1 << 16
 _CHUNK = 1 << 22
 
 
@@ -27,11 +34,26 @@ def write_atomically(path: str | os.PathLike, content: bytes | memoryview) -> No
     Raises:
         OSError: If it cannot be written; what was there stays, and nothing partial is left.
     """
+    with open_atomically(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def open_atomically(path: str | os.PathLike, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """A file to write to, which takes the place of another one once all of it is on the disk.
+
+    Args:
+        path: File, which may exist.
+        mode: Permissions of the new one, less those that the process withholds.
+
+    Raises:
+        OSError: As in :func:`write_atomically`.
+    """
     path = Path(path)
     partial = path.with_name(f"{path.name}.{os.getpid()}{_PARTIAL}")
     try:
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
@@ -39,6 +61,29 @@ def write_atomically(path: str | os.PathLike, content: bytes | memoryview) -> No
         partial.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def write_output(path: str | os.PathLike, content: str | bytes | memoryview) -> None:
+    """Write a figure or a table that a user has asked for, whole or not at all, with the usual permissions.
+
+    Args:
+        path: File, which may exist: its permissions stay, and a link to it stays a link.
+        content: All of it; text becomes UTF-8.
+
+    Raises:
+        UserError: It cannot be written; what was there stays.
+    """
+    path = Path(os.path.realpath(path))
+    try:
+        with open_atomically(path, 0o666) as file:
+            if path.exists():
+                os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); what was there is untouched\n"
+            "Make space or choose another place"
+        ) from error
 
 
 def write_checkpoint(path: str | os.PathLike, content: bytes | memoryview) -> None:
@@ -57,19 +102,20 @@ def write_checkpoint(path: str | os.PathLike, content: bytes | memoryview) -> No
     path = Path(path)
     digest = hashlib.sha256(content).hexdigest()
     known = digests(path) if path.exists() else []
-    _write_digests(path, [digest, *known])
-    write_atomically(path, content)
+    try:
+        _write_digests(path, [digest, *known])
+        write_atomically(path, content)
+    except BaseException:
+        if not path.exists():
+            digest_file(path).unlink(missing_ok=True)
+        raise
     if known:
         _write_digests(path, [digest])
 
 
 def digests(path: str | os.PathLike) -> list[str]:
     """SHA-256 digests that stand beside a checkpoint: one, two while it is being replaced, none if there is no file."""
-    try:
-        text = digest_file(path).read_text(encoding="ascii")
-    except (FileNotFoundError, UnicodeDecodeError):
-        return []
-    return re.findall(r"^[0-9a-f]{64}", text, flags=re.MULTILINE)
+    return re.findall(r"^[0-9a-f]{64}", _read_small(digest_file(path)), flags=re.MULTILINE)
 
 
 def digest_file(path: str | os.PathLike) -> Path:
@@ -114,13 +160,19 @@ def remove_checkpoint(path: str | os.PathLike) -> None:
 
 
 def remove_partial_files(folder: str | os.PathLike) -> None:
-    """Remove what killed processes have left half written in a folder of checkpoints.
+    """Remove what killed processes have left in a folder of checkpoints: files half written, digests of none.
 
     Only of processes that are gone: another run may be writing into the same folder.
     """
     for path in Path(folder).glob(f"*{_PARTIAL}"):
         pid = path.name.removesuffix(_PARTIAL).rpartition(".")[2]
         if pid.isdigit() and not _is_running(int(pid)):
+            path.unlink(missing_ok=True)
+    for path in Path(folder).glob("*.sha256"):
+        checkpoint = path.with_name(path.name.removesuffix(".sha256"))
+        # It is written before its checkpoint, which may be about to come.
+        being_written = any(path.parent.glob(f"{glob.escape(checkpoint.name)}.*{_PARTIAL}"))
+        if path.is_file() and checkpoint.suffix in CHECKPOINTS and not checkpoint.exists() and not being_written:
             path.unlink(missing_ok=True)
 
 
@@ -134,10 +186,12 @@ def newest_first(work_dir: str | os.PathLike, templates: Sequence[str] = ()) -> 
     folder, named = Path(work_dir), None
     names = "|".join(re.escape(template).replace(r"\{\}", r"\d+") for template in (*_TEMPLATES, *templates))
     found = _by_age(folder, names)
-    with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
-        named = Path((folder / POINTER).read_text(encoding="utf-8").strip())
-        if not found and named.is_file():
-            found = _by_age(named.parent, names)
+    pointer = _read_small(folder / POINTER).strip()
+    if pointer.isprintable() and pointer:
+        named = Path(pointer)
+        with contextlib.suppress(OSError):  # too long for a name
+            if not found and named.is_file():
+                found = _by_age(named.parent, names)
         # Only the name: the folder may have been moved since.
         named = next((path for path in found if path.name == named.name), None)
     if named is not None:
@@ -147,8 +201,21 @@ def newest_first(work_dir: str | os.PathLike, templates: Sequence[str] = ()) -> 
 
 
 def _by_age(folder: Path, names: str) -> list[Path]:
-    found = [path for path in folder.glob("*.pth") if re.fullmatch(names, path.name)]
-    return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    ages = {}
+    for path in folder.glob("*.pth"):
+        if re.fullmatch(names, path.name):
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile by the training
+                ages[path] = path.stat().st_mtime_ns
+    return sorted(ages, key=ages.get, reverse=True)
+
+
+def _read_small(path: Path) -> str:
+    """Text of a file of a few lines; none where there is no such file, or one that cannot be what we wrote."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        found = path.stat()
+        if stat.S_ISREG(found.st_mode) and found.st_size <= _MAX_SMALL:  # a pipe would be waited for
+            return path.read_text(encoding="utf-8")
+    return ""
 
 
 def _write_digests(path: Path, found: list[str]) -> None:

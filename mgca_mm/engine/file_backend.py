@@ -4,9 +4,7 @@ import os
 
 from mmengine.fileio import LocalBackend, register_backend
 
-from mgca_mm.checkpoints.writing import write_atomically, write_checkpoint
-
-_CHECKPOINTS = (".pth", ".pt", ".safetensors")
+from mgca_mm.checkpoints.writing import CHECKPOINTS, write_atomically, write_checkpoint
 
 
 @register_backend(name="local", prefixes="", force=True)
@@ -20,7 +18,7 @@ class AtomicLocalBackend(LocalBackend):
     def put(self, obj: bytes | memoryview, filepath: str) -> None:
         """Write bytes."""
         self._make_folder(filepath)
-        write = write_checkpoint if str(filepath).endswith(_CHECKPOINTS) else write_atomically
+        write = write_checkpoint if str(filepath).endswith(CHECKPOINTS) else write_atomically
         write(filepath, obj)
 
     def put_text(self, obj: str, filepath: str, encoding: str = "utf-8") -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mgca_mm.checkpoints.writing import write_output
 from mgca_mm.engine.config import RANDOM
 
 from .settings import SETTINGS, TABLES, Setting
@@ -117,9 +118,7 @@ def run_cell(
         "command": command[1:],
         "started_from": started_from,
     }
-    temporary = result_file.with_suffix(".partial")
-    temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(result_file)
+    write_output(result_file, json.dumps(result, indent=2) + "\n")
     if result["score"] is not None:  # The checkpoints are worth nothing once the number is there.
         for path in work_dir.glob("*.pth"):
             path.unlink()

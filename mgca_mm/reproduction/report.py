@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
+from mgca_mm.checkpoints.writing import write_output
 from mgca_mm.visualization.curves import plot_label_fractions
 
 from .grid import Cell, Profile
@@ -65,17 +66,17 @@ def write_report(
         parts.append(_markdown(name, encoders, table.rows(inits), percents, summary))
     text = "\n".join(parts)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.md").write_text(text, encoding="utf-8")
+    write_output(folder / "report.md", text)
     names = ("setting", "encoder", "init", "percent")
     rows = [
         dict(zip(names, key, strict=True)) | {"title": SETTINGS[key[0]].title} | cells for key, cells in summary.items()
     ]
-    (folder / "report.json").write_text(json.dumps({"heading": heading, "cells": rows}, indent=2) + "\n")
+    write_output(folder / "report.json", json.dumps({"heading": heading, "cells": rows}, indent=2) + "\n")
     with io.StringIO(newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]) if rows else ["setting"], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        (folder / "report.csv").write_text(file.getvalue(), encoding="utf-8")
+        write_output(folder / "report.csv", file.getvalue())
     for setting in dict.fromkeys(row["setting"] for row in rows if row["mean"] is not None):
         plot_label_fractions(rows, folder / f"{setting}.png", [setting])
     return text

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from mgca_mm.bounds import size_of
 from mgca_mm.errors import UserError
 
 from .style import COLOURS, MARKERS, plt, save
@@ -72,7 +73,8 @@ def plot_training(work_dir: Path, path: Path) -> list[Path]:
 
 def _rows(log: Path) -> Iterator[dict]:
     """Lines of a log, but for those that a kill or a full disk has cut."""
-    for line in log.read_text().splitlines():
+    size_of(log)  # A pipe would be waited for.
+    for line in log.read_text(errors="replace").splitlines():
         with contextlib.suppress(json.JSONDecodeError):
             yield json.loads(line)
 

@@ -1,5 +1,6 @@
 """What the figures have in common."""
 
+import io
 from pathlib import Path
 
 import matplotlib
@@ -10,6 +11,7 @@ matplotlib.use("Agg")  # servers have no display
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from mgca_mm.checkpoints.writing import write_output
 from mgca_mm.errors import UserError
 
 # Okabe and Ito's palette, told apart with any colour vision.
@@ -20,14 +22,16 @@ HEAT = "inferno"  # bright on dark, equal steps look equal, also without colours
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as its ending says, and close it.
+    """Write a figure as its ending says, whole or not at all, and close it.
 
     Raises:
-        UserError: As :func:`require_place`.
+        UserError: As :func:`require_place` and :func:`mgca_mm.checkpoints.writing.write_output`.
     """
     path = require_place(path)
-    figure.savefig(path, dpi=150)
+    content = io.BytesIO()
+    figure.savefig(content, dpi=150, format=path.suffix[1:].lower())
     plt.close(figure)
+    write_output(path, content.getbuffer())
     return path
 
 

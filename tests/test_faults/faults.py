@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import time
 from pathlib import Path
 
 import torch
@@ -75,6 +76,21 @@ class Fail(Hook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         raise RuntimeError("a fault of the test")
+
+
+class HangingDisk(Hook):
+    """From an epoch on the disk does not answer; a file tells that a process waits for it."""
+
+    def __init__(self, epoch, marker):
+        self.epoch, self.marker = epoch, Path(marker)
+
+    def before_train_epoch(self, runner):
+        if runner.epoch + 1 == self.epoch:
+            os.fsync = self._wait
+
+    def _wait(self, descriptor):
+        self.marker.touch()
+        time.sleep(600)
 
 
 class FullDisk(Hook):

@@ -251,7 +251,7 @@ class Server:
 
     def close(self):
         self.process.stdin.close()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)  # on a busy machine
 
 
 def _serve():

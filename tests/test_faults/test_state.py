@@ -5,9 +5,12 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 
 import pytest
 import torch
+
+from mgca_mm.checkpoints.writing import is_whole
 
 from . import runs
 from .conftest import cases
@@ -155,6 +158,33 @@ def test_a_best_checkpoint_that_is_gone(server, data, tmp_path):
     assert server.run(data, tmp_path, resume=True) == 0, output(tmp_path)
     assert f"{best.name}, the best checkpoint so far, is not there any more" in (tmp_path / "output.txt").read_text()
     assert len(list(tmp_path.glob("best_*.pth"))) == 1
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_sigterm_twice_ends_a_save_that_hangs(ranks, server, data, tmp_path):
+    marker = tmp_path / "waits"
+    hang = dict(type="tests.test_faults.faults.HangingDisk", epoch=2, marker=str(marker))
+    pids = server.start(data, tmp_path, ranks=ranks, faults=[hang])
+    try:
+        while not marker.exists():
+            time.sleep(0.1)
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+        time.sleep(1)
+        assert all(" Z " not in Path(f"/proc/{pid}/stat").read_text() for pid in pids)  # none has ended by the first
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+        start = time.monotonic()
+        codes = server.wait()
+    except BaseException:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        server.wait()
+        raise
+    assert codes[0] == -signal.SIGTERM and 0 not in codes and time.monotonic() - start < 10  # 143 to a shell
+    assert (tmp_path / "epoch_1.pth").exists() and all(map(is_whole, tmp_path.glob("*.pth")))
+    assert server.run(data, tmp_path, resume=True) == 0, output(tmp_path)
+    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_two_trainings_in_one_work_dir(server, data, tmp_path):

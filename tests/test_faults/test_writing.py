@@ -316,6 +316,8 @@ def test_disk_full_for_a_while(case, server, finished, tmp_path):
     assert "could not be written (File too large), failure 1 of 3" in output
     names = {path.name for path in tmp_path.glob("epoch_*.pth")}
     assert names == {"epoch_3.pth", "epoch_4.pth"}  # the second one is missing, and was not waited for
+    checkpoints = {path.name for path in tmp_path.glob("*.pth")}
+    assert {path.name.removesuffix(".sha256") for path in tmp_path.glob("*.sha256")} == checkpoints
     assert all(writing.is_whole(path) for path in tmp_path.glob("*.pth"))
     assert not list(tmp_path.glob("*.partial"))
 
@@ -358,3 +360,61 @@ def test_verify_checkpoint(finished, tmp_path):
         file.truncate(1000)
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1 and done.stdout.count("is damaged") == 1 and "Traceback" not in done.stderr
+
+
+def test_verify_checkpoint_beside_a_training(tmp_path, monkeypatch, capsys):
+    """A checkpoint that is removed between listing and reading is no fault."""
+    from mgca_mm.checkpoints import reading
+    from tools.verify_checkpoint import main
+
+    for number in (1, 2):
+        torch.save({"state_dict": {"weight": torch.ones(2)}}, tmp_path / f"epoch_{number}.pth")
+    read = reading.read_checkpoint
+
+    def remove_then_read(path):
+        if path.name == "epoch_1.pth":
+            path.unlink()
+        return read(path)
+
+    monkeypatch.setattr(reading, "read_checkpoint", remove_then_read)
+    monkeypatch.setattr(sys, "argv", ["verify_checkpoint.py", str(tmp_path)])
+    assert main() == 0
+    assert "epoch_1.pth: removed meanwhile" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["verify_checkpoint.py", str(tmp_path / "epoch_1.pth")])
+    assert main() == 1
+
+
+def test_digests_without_a_checkpoint_are_cleared(tmp_path):
+    others = ["epoch_2.pth", "epoch_2.pth.sha256", "images.zip.sha256", "epoch_3.pth.sha256"]
+    others.append(f"epoch_3.pth.{os.getpid()}.partial")  # a digest stands before its checkpoint
+    for name in [*others, "epoch_1.pth.sha256", "epoch_4.pth.sha256"]:
+        (tmp_path / name).touch()
+    writing.remove_partial_files(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(others)
+
+
+def _sparse(path):
+    path.touch()
+    os.truncate(path, 2**30)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        os.mkfifo,
+        os.mkdir,
+        _sparse,
+        lambda path: path.write_bytes(bytes(range(256))),
+        lambda path: path.write_text("x" * 5000),
+        lambda path: path.symlink_to(path),
+    ],
+    ids=["pipe", "folder", "a gigabyte", "binary", "a long name", "circle"],
+)
+def test_odd_digests_and_pointers(make, tmp_path):
+    (tmp_path / "epoch_1.pth").write_bytes(content(1))
+    make(writing.digest_file(tmp_path / "epoch_1.pth"))
+    make(tmp_path / writing.POINTER)
+    assert writing.digests(tmp_path / "epoch_1.pth") == [] and writing.is_whole(tmp_path / "epoch_1.pth")
+    assert writing.newest_first(tmp_path) == [tmp_path / "epoch_1.pth"]
+    (tmp_path / "epoch_1.pth").unlink()
+    assert writing.newest_first(tmp_path) == []

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-import os
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from mmengine.logging import print_log
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mgca_mm.bounds import size_of
+from mgca_mm.checkpoints.writing import open_atomically
 from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
 from mgca_mm.registry import HOOKS
@@ -74,31 +76,54 @@ class CachedFeaturesHook(Hook):
         """Features of the images of a data set, by image."""
         ids = [dataset.get_data_info(index)["image_id"] for index in range(len(dataset))]
         manifest = Path(dataset.data_root) / "manifest.json"  # of prepared data; it has a checksum of every file
-        prepared = manifest.read_text(encoding="utf-8") if manifest.is_file() else ""
+        prepared = ""
+        if manifest.exists():
+            size_of(manifest)  # A pipe could be read without end.
+            prepared = manifest.read_text(encoding="utf-8", errors="replace")
         key = json.dumps([digest, str(dataset.ann_file), prepared])
         path = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
-        known = _read(path) if path.is_file() else {}
+        known = {}
+        if path.exists():
+            sample = _encode(model, dataset, pipeline, [0], num_workers=0)
+            known = _read(path, sample.shape[1])
         todo = [index for index, image_id in enumerate(ids) if image_id not in known]
         if todo:
             print_log(f"encode {len(todo)} images of {dataset.ann_file}", logger="current")
-            encoded = _encode(model, dataset, pipeline, todo, loader)
+            encoded = _encode(model, dataset, pipeline, todo, loader.num_workers)
             known |= dict(zip((ids[index] for index in todo), encoded, strict=True))
             self._save(path, known)
         return known
 
     def _save(self, path: Path, features: dict[str, np.ndarray]) -> None:
-        """Write a cache file such that no other run meets half of it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.stem}.{os.getpid()}.partial.npz")
-        np.savez(temporary, image_ids=np.array(list(features)), features=np.stack(list(features.values())))
-        temporary.replace(path)
+        """Write a cache file such that no other run meets half of it; without it, this run has its features still."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with open_atomically(path) as file:
+                np.savez(file, image_ids=np.array(list(features)), features=np.stack(list(features.values())))
+        except OSError as error:
+            text = f"The features cannot be kept in {self.folder.name} ({error.strerror}): the next run encodes again"
+            print_log(text, logger="current", level=logging.WARNING)
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """Features of a cache file by image; none of a file that is damaged, which will be written anew."""
+def _read(path: Path, width: int) -> dict[str, np.ndarray]:
+    """Features of a cache file by image; none of a file that is damaged, which will be written anew.
+
+    Args:
+        path: The file.
+        width: Numbers of an image's features.
+    """
     try:
+        size = size_of(path)
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > size:
+                raise ValueError("it is compressed, which ours are not")
         with np.load(path, allow_pickle=False) as content:
-            return dict(zip(content["image_ids"].tolist(), content["features"], strict=True))
+            ids, features = content["image_ids"], content["features"]
+        if features.shape != (len(ids), width) or features.dtype != np.float32 or not np.isfinite(features).all():
+            raise ValueError("no features of this encoder")
+        if len(set(ids.tolist())) < len(ids):
+            raise ValueError("an image stands in it twice")
+        return dict(zip(ids.tolist(), features, strict=True))
     except Exception as error:  # numpy, zipfile and zlib raise half a dozen kinds
         text = f"The cached features {path.name} are damaged ({type(error).__name__}): the images are encoded again"
         print_log(text, logger="current", level=logging.WARNING)
@@ -124,15 +149,13 @@ def _pass_on(inputs: torch.Tensor, stage: str = "neck") -> tuple[torch.Tensor]:
 
 @torch.no_grad()
 def _encode(
-    model: nn.Module, dataset: BaseDataset, pipeline: Compose, indices: Iterable[int], loader: DataLoader
+    model: nn.Module, dataset: BaseDataset, pipeline: Compose, indices: Iterable[int], num_workers: int
 ) -> np.ndarray:
     """Features after the neck, (N, C) float32, in evaluation mode."""
     was_training = model.training
     model.eval()
     images = [{**dataset.get_data_info(index)} for index in indices]
-    batches = DataLoader(
-        _Images(images, pipeline), batch_size=64, num_workers=loader.num_workers, collate_fn=default_collate
-    )
+    batches = DataLoader(_Images(images, pipeline), batch_size=64, num_workers=num_workers, collate_fn=default_collate)
     features = []
     for batch in batches:
         features.append(model.extract_feat(model.data_preprocessor(batch)["inputs"])[-1].float().cpu().numpy())

@@ -22,7 +22,8 @@ class TerminationHook(Hook):
     """On SIGTERM, saves a checkpoint after the iteration that runs and exits with code 143.
 
     Schedulers send it before they take a machine away. The ranks agree after each iteration, over the CPU, whether one
-    of them has got it, so that all stop after the same one. Ranks that died are left to torchrun.
+    of them has got it, so that all stop after the same one. Ranks that died are left to torchrun. A second SIGTERM ends
+    the process at once: the iteration or the saving may never end. Checkpoints are whole at any moment.
     """
 
     priority = "LOWEST"  # The iteration is complete for every other hook.
@@ -63,6 +64,7 @@ class TerminationHook(Hook):
 
     def _ask(self, number: int, frame) -> None:
         self.asked = True
+        signal.signal(number, signal.SIG_DFL)  # of the kernel: it ends the process whatever that is waiting for
 
     def _any_asked(self) -> bool:
         if get_world_size() == 1:
