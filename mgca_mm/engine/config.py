@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 import mgca_mm
+from mgca_mm.bounds import read_json
 from mgca_mm.datasets.image_report import require_prepared
 from mgca_mm.datasets.preparation.tokenizer import load_tokenizer
 from mgca_mm.errors import UserError
@@ -104,7 +105,8 @@ def require_data(cfg: Config, splits: Sequence[str] = ("train", "val", "test")) 
 
 def _require_embeddings(cfg: Config, dataset: dict) -> None:
     model = cfg.get("model", {})
-    parts = {"text_encoder.config": (model.get("text_encoder") or {}).get("config") or {}}
+    text_encoder = model.get("text_encoder") or {}
+    parts = {"text_encoder.config": text_encoder.get("config") or {}}
     parts |= {f"alignments.{name}": alignment for name, alignment in model.get("alignments", {}).items()}
     rows = {f"model.{name}.vocab_size": part["vocab_size"] for name, part in parts.items() if "vocab_size" in part}
     tokenizers = [
@@ -112,9 +114,19 @@ def _require_embeddings(cfg: Config, dataset: dict) -> None:
         for step in dataset.get("pipeline", [])
         if step["type"].endswith("TokenizeReport")
     ]
-    if not rows or not tokenizers:
+    saved = Path(text_encoder.get("pretrained") or "", "config.json")
+    saved_rows = None
+    if text_encoder.get("pretrained") and saved.is_file():
+        content = read_json(saved)  # what is wrong with it is told where the model is built
+        saved_rows = content.get("vocab_size") if isinstance(content, dict) else None
+    if not (rows or saved_rows) or not tokenizers:
         return
-    pieces = len(load_tokenizer(tokenizers[0]))
+    pieces = 1 + max(load_tokenizer(tokenizers[0]).get_vocab().values())  # numbers can be left out
+    if isinstance(saved_rows, int) and pieces > saved_rows:
+        raise UserError(
+            f"The tokenizer '{tokenizers[0]}' has {pieces} pieces, but the text model in '{saved.parent}' {saved_rows}."
+            f"\nPrepare the data with that model's tokenizer: --tokenizer '{saved.parent}'"
+        )
     for key, size in rows.items():
         if pieces > size:
             raise UserError(

@@ -10,6 +10,8 @@ from mgca_mm.errors import UserError
 from mgca_mm.models import ReleasedWordMerging, TextEncoder, WordMerging
 from mgca_mm.models.data_preprocessor import ImageReportDataPreprocessor
 from tests.conftest import SHARED
+from tests.test_faults import poisons
+from tests.test_fuzz.common import bounded, in_time
 
 from . import references
 
@@ -168,6 +170,91 @@ def test_the_folder_of_cxr_bert_from_the_field():
     for load in (load_tokenizer, lambda name: TextEncoder(pretrained=name)):
         with pytest.raises(UserError, match="needs code of its own"):
             load(folder)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    AutoModel.from_config(AutoConfig.for_model(**CONFIGS["bert"])).save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def change(file, **changes):
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_hidden_layers": 10**9}, "far larger"),
+        ({"vocab_size": 10**9}, "far larger"),
+        ({"max_position_embeddings": 10**6}, "no weight has that shape|far larger"),
+        ({"intermediate_size": 65}, "no weight has that shape"),
+        ({"hidden_size": float("nan")}, "could not be loaded"),
+        ({"vocab_size": -5}, "could not be loaded"),
+        ({"num_hidden_layers": 0}, "without layers"),
+        ({"num_attention_heads": 0}, "could not be loaded"),
+        ({"num_attention_heads": -4}, "does not take a report"),
+        ({"layer_norm_eps": "x"}, "does not take a report"),
+        ({"layer_norm_eps": float("nan")}, "no finite features"),
+        ({"model_type": "detr"}, "an encoder of text"),
+        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "quantised"),
+    ],
+)
+def test_a_config_of_another_model(folder, changes, message):
+    change(folder / "config.json", **changes)
+    with bounded(200 * 2**20), in_time(), pytest.raises(UserError, match=message) as error:
+        TextEncoder(pretrained=str(folder))
+    assert len(str(error.value).splitlines()) <= 3
+
+
+def test_what_names_other_files_and_heads_is_not_followed(folder):
+    change(folder / "config.json", num_labels=10**9, transformers_weights="/etc/x.safetensors")
+    change(folder / "config.json", configuration_files=["../config.4.0.0.json"], attn_implementation="some/kernel")
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "/nowhere"}')
+    with bounded(200 * 2**20), in_time():
+        TextEncoder(pretrained=str(folder))
+
+
+def test_more_pieces_than_the_model_has_positions(folder):
+    with pytest.raises(UserError, match=r"600 pieces.*\n.*max_length"):
+        TextEncoder(pretrained=str(folder), max_length=600)
+
+
+@pytest.mark.parametrize("safe", [True, False], ids=["safetensors", "torch"])
+def test_shards(folder, tmp_path, safe):
+    """Weights in several files, each beside the index: what an index names elsewhere is not opened."""
+    shards = tmp_path / "shards"
+    whole = TextEncoder(pretrained=str(folder)).model
+    whole.save_pretrained(shards, max_shard_size="20KB", safe_serialization=safe)
+    index = next(shards.glob("*.index.json"))
+    loaded = TextEncoder(pretrained=str(shards)).model.state_dict()
+    assert all(loaded[name].equal(tensor) for name, tensor in whole.state_dict().items())
+    content = json.loads(index.read_text())
+    first = next(iter(content["weight_map"].values()))
+    (tmp_path / first).write_bytes((shards / first).read_bytes())
+    for name in (f"../{first}", str(tmp_path / first), "config.json", "", None, 3, f"x{first}"):
+        weight_map = {key: name if file == first else file for key, file in content["weight_map"].items()}
+        index.write_text(json.dumps({**content, "weight_map": weight_map}))
+        with pytest.raises(UserError, match=r"weight_map must name|is not there"):
+            TextEncoder(pretrained=str(shards))
+
+
+def test_a_poisoned_shard(folder, tmp_path):
+    (folder / "model.safetensors").unlink()
+    mark = tmp_path / "mark"
+    poisons.bare_pickle(folder / "part.bin", mark)
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": {"x": "part.bin"}}))
+    with pytest.raises(UserError, match="refused"):
+        TextEncoder(pretrained=str(folder))
+    assert not mark.exists()
+
+
+def test_links_as_in_the_cache_of_the_hub(folder, tmp_path):
+    snapshot = tmp_path / "snapshots" / "0"
+    snapshot.mkdir(parents=True)
+    for file in folder.iterdir():
+        (snapshot / file.name).symlink_to(f"../../{file.parent.name}/{file.name}")
+    TextEncoder(pretrained=str(snapshot))
 
 
 def test_pretrained_or_config():

@@ -122,9 +122,7 @@ def load_tokenizer(name: str) -> "PreTrainedTokenizerFast":
         around = tokenizer("")["input_ids"]
         tokenizer.decode(tokenizer(_SAMPLE, max_length=16, truncation=True, padding="max_length")["input_ids"])
     if around != [tokenizer.cls_token_id, tokenizer.sep_token_id]:
-        raise UserError(
-            f"Tokenizer '{name}' does not put [CLS] before and [SEP] after a text; use one of the BERT family"
-        )
+        raise UserError(f"Tokenizer '{name}' does not put [CLS] and [SEP] around a text; use one of the BERT family")
     return tokenizer
 
 
@@ -242,7 +240,7 @@ def _require_plain_step(name: str, step: dict[str, Any]) -> None:
             raise UserError(
                 f"Tokenizer '{name}' is refused: tokenizer.json has a {key[:40]} of {len(value)} characters."
             )
-    if isinstance(charsmap, str) and _longest_replacement(charsmap) > _LONGEST_REPLACEMENT:
+    if isinstance(charsmap, str) and _longest_replacement(name, charsmap) > _LONGEST_REPLACEMENT:
         raise UserError(f"Tokenizer '{name}' is refused: its table of normal forms makes a text far longer.")
 
 
