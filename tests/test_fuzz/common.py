@@ -146,7 +146,7 @@ def spoil_json(data, content) -> None:
         node, key = nodes[at(nodes, data.draw(places))]
         kind = data.draw(st.sampled_from(("set", "set", "delete", "repeat", "add")))
         if kind == "set":
-            node[key] = data.draw(values)
+            node[key] = copy.deepcopy(data.draw(values))  # the next change must not be one of the values
         elif kind == "add":
             if isinstance(node, dict):
                 node[data.draw(st.sampled_from(_KEYS))] = data.draw(values)

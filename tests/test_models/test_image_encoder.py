@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 import torch
 
 from mgca_mm.errors import UserError
 from mgca_mm.models import ImageEncoder
 from mgca_mm.models.image_encoders.image_encoder import _last_attention
+from tests.test_fuzz.common import bounded
 
 TINY_VIT = dict(
     type="mmpretrain.VisionTransformer",
@@ -175,3 +177,17 @@ def test_a_size_that_the_backbone_does_not_take_is_told_with_the_option(backbone
         ImageEncoder(backbone, token_weight="uniform", input_size=size)
     if backbone["type"] == TIMM and "window" not in backbone["model_name"]:
         ImageEncoder({**backbone, "img_size": size}, token_weight="uniform", input_size=size)
+
+
+@pytest.mark.parametrize("kind", ["zeros.npz", "damaged.npz", "damaged.safetensors", "short.safetensors", "other.npz"])
+def test_hostile_weights_of_timm(kind, tmp_path):
+    path = tmp_path / kind
+    if kind == "zeros.npz":
+        np.savez_compressed(path, x=np.zeros(150 * 2**20, np.uint8))
+    elif kind == "other.npz":
+        np.savez(path, x=np.zeros(3))
+    else:
+        path.write_bytes(b"PK" if kind.startswith("short") else b"\xff" * 100)
+    backbone = dict(type="mmpretrain.TIMMBackbone", model_name="vit_tiny_patch16_224", checkpoint_path=str(path))
+    with bounded(200 * 2**20), pytest.raises(UserError, match=r"unpacks to|cannot be read"):
+        ImageEncoder(backbone, input_size=224)

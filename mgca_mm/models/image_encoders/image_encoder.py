@@ -1,5 +1,6 @@
 """Image encoder: any backbone of mmpretrain or timm, seen as one global feature and a set of tokens."""
 
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -8,14 +9,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from mgca_mm.bounds import allowed_bytes
 from mgca_mm.checkpoints.reading import require_plain
 from mgca_mm.errors import UserError
 from mgca_mm.models.activation_checkpointing import checkpoint_blocks
 from mgca_mm.models.cls_attention import ClsAttention
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures
+
+# What timm makes of a damaged file.
+_DAMAGED = (AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError)
+_DAMAGED += (SafetensorError, zipfile.BadZipFile)
 
 
 @MODELS.register_module()
@@ -219,7 +226,9 @@ class ImageEncoder(BaseModule):
 
 def _build(backbone: dict) -> nn.Module:
     weights = backbone.get("checkpoint_path")
-    if weights and not str(weights).endswith((".npz", ".npy", ".safetensors")):
+    if weights and str(weights).endswith(".npz"):
+        _require_unpacked_size(weights)
+    elif weights and not str(weights).endswith((".npy", ".safetensors")):
         require_plain(weights)
     try:
         model = MODELS.build(backbone)
@@ -229,18 +238,31 @@ def _build(backbone: dict) -> nn.Module:
             f"{str(error).splitlines()[0]}\nDownload them elsewhere and set image_encoder.backbone.checkpoint_path "
             "(timm) or init_cfg."
         ) from error
-    except (KeyError, RuntimeError, ValueError) as error:
+    except _DAMAGED as error:
         if not weights:
             raise
         raise UserError(
             f"image_encoder.backbone.checkpoint_path '{weights}' cannot be read as weights of this backbone: "
-            f"{str(error).splitlines()[0][:200]}"
+            f"{next(iter(str(error).splitlines()), type(error).__name__)[:200]}"
         ) from error
     for module in model.modules():
         # mmpretrain's rates are NumPy's numbers, at which torch.compile would break the graph.
         if isinstance(getattr(module, "drop_prob", None), np.floating):
             module.drop_prob = float(module.drop_prob)
     return model
+
+
+def _require_unpacked_size(weights: str) -> None:
+    """Refuse an archive of numpy, which timm reads, that unpacks to far more than it is."""
+    try:
+        with zipfile.ZipFile(weights) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"image_encoder.backbone.checkpoint_path '{weights}' cannot be read: {error}") from error
+    if size > allowed_bytes(weights):
+        raise UserError(
+            f"image_encoder.backbone.checkpoint_path '{weights}' is refused: it unpacks to {size / 2**20:.0f} MB."
+        )
 
 
 def _uniform_weight(tokens: Tensor) -> Tensor:
