@@ -8,6 +8,7 @@ A case that fails is printed and shrunk by hypothesis; what it wrote is left in 
 """
 
 import contextlib
+import copy
 import functools
 import math
 import os
