@@ -145,6 +145,7 @@ def test_another_site_gets_nothing(server, tmp_path):
         own = context.new_page()
         own.goto(server.address)
         own.locator("#banner").wait_for(timeout=30_000)
+        server.upload(b"x")
         before, answers = server.uploads(), []
         page = context.new_page()
         page.on("response", lambda answer: answers.append((answer.url, answer.status)))
