@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -57,10 +58,10 @@ class CompletePretrainedInit(PretrainedInit):
             )
         try:
             missing = module.load_state_dict(state_dict, strict=False).missing_keys
-        except RuntimeError as error:
-            first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        except Exception as error:  # modules of other libraries fit weights in ways of their own
             raise UserError(
-                f"Checkpoint '{self.checkpoint}' is of another architecture than {type(module).__name__}: {first}"
+                f"Checkpoint '{self.checkpoint}' is of another architecture than {type(module).__name__}: "
+                f"{_reason(error)}"
             ) from error
         # Checkpoints older than PyTorch 0.4.1 lack this counter, which has no influence on the output.
         missing = [name for name in missing if not name.endswith("num_batches_tracked")]
@@ -91,7 +92,7 @@ class CompletePretrainedInit(PretrainedInit):
 
 
 def read_state_dict(checkpoint: str, map_location: str = "cpu", remedy: str = "Give another file.") -> dict:
-    """Read the weights of a checkpoint.
+    """Read the weights of a checkpoint: name → tensor, whatever else stands among them.
 
     Raises:
         UserError: If it cannot be read or holds none; the message ends with ``remedy``.
@@ -108,7 +109,9 @@ def read_state_dict(checkpoint: str, map_location: str = "cpu", remedy: str = "G
         raise UserError(f"Checkpoint '{checkpoint}' holds no weights.\n{remedy}")
     if not all(isinstance(name, str) for name in state_dict):
         raise UserError(f"Checkpoint '{checkpoint}' holds weights whose names are no text.\n{remedy}")
-    return state_dict
+    weights = OrderedDict((name, value) for name, value in state_dict.items() if isinstance(value, Tensor))
+    weights._metadata = getattr(state_dict, "_metadata", {})  # versions of the modules, where torch looks for them
+    return weights
 
 
 def different_tensors(found: Any, wanted: Mapping[str, Any]) -> list[str]:
@@ -189,9 +192,16 @@ def load_whole_model(model: nn.Module, checkpoint: str) -> None:
     """
     try:
         unwrapped(model).load_state_dict(read_state_dict(checkpoint), strict=True)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip()
+    except UserError:
+        raise
+    except Exception as error:  # modules of other libraries fit weights in ways of their own
         raise UserError(
-            f"Checkpoint '{checkpoint}' does not fit the model of this config: {first[:200]}\n"
+            f"Checkpoint '{checkpoint}' does not fit the model of this config: {_reason(error)}\n"
             "Give the config that it was trained with; convert released checkpoints by tools/convert_checkpoint.py."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Of what torch says of weights that do not fit, the first that is about a weight."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[min(1, len(lines) - 1)].strip()[:200]

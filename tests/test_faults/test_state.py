@@ -170,7 +170,9 @@ def test_sigterm_twice_ends_a_save_that_hangs(ranks, server, data, tmp_path):
             time.sleep(0.1)
         for pid in pids:
             os.kill(pid, signal.SIGTERM)
-        time.sleep(1)
+            time.sleep(0.1)
+            os.kill(pid, signal.SIGTERM)  # as a launcher hands on what all processes of a job have got
+        time.sleep(1.5)
         assert all(" Z " not in Path(f"/proc/{pid}/stat").read_text() for pid in pids)  # none has ended by the first
         for pid in pids:
             os.kill(pid, signal.SIGTERM)

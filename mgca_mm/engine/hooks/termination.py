@@ -1,6 +1,8 @@
 """SIGTERM: save and leave."""
 
+import os
 import signal
+import time
 
 import torch.distributed as dist
 from mmengine.dist import get_world_size
@@ -14,6 +16,7 @@ from mgca_mm.registry import HOOKS
 
 from .checkpoint import SafeCheckpointHook
 
+_FORWARDED = 1.0  # seconds within which a second signal is the first one, which torchrun and Slurm hand on to each rank
 EXIT_CODE = 128 + signal.SIGTERM  # what a shell reports of a process that SIGTERM has ended
 
 
@@ -30,6 +33,7 @@ class TerminationHook(Hook):
 
     def __init__(self):
         self.asked = False
+        self._asked_at = 0.0
         self._former = None
         self._group = None
 
@@ -63,8 +67,12 @@ class TerminationHook(Hook):
         signal.signal(signal.SIGTERM, self._former)
 
     def _ask(self, number: int, frame) -> None:
+        now = time.monotonic()
+        if self.asked and now - self._asked_at > _FORWARDED:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        self._asked_at = self._asked_at if self.asked else now
         self.asked = True
-        signal.signal(number, signal.SIG_DFL)  # of the kernel: it ends the process whatever that is waiting for
 
     def _any_asked(self) -> bool:
         if get_world_size() == 1:
