@@ -1,5 +1,6 @@
 """The form of a prepared folder, for what reads one and for what checks one: entries, boxes, the image store."""
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -73,6 +74,40 @@ def entry_fault(entry: object, classes: Sequence[str] | None, required: Sequence
     return None
 
 
+def coco_fault(content: object) -> str | None:
+    """What is wrong with a file in COCO's format, which mmdet and pycocotools take as it is; None for nothing."""
+    if not isinstance(content, dict):
+        return "must be a dictionary"
+    parts = ("images", "annotations", "categories")
+    images, boxes, categories = (content.get(part) for part in parts)
+    for part in parts:
+        entries = content.get(part)
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            return f"needs a list of dictionaries '{part}'"
+        ids = [entry.get("id") for entry in entries]
+        if not all(type(number) is int for number in ids) or len(set(ids)) < len(ids):
+            return f"needs different whole numbers as 'id' of its {part}"
+    for number, image in enumerate(images):
+        sizes = [image.get(side) for side in ("height", "width")]
+        if not all(size is None or (type(size) is int and size > 0) for size in sizes):
+            return f"has no size of image {number}"
+        if not isinstance(image.get("file_name"), str) or "\0" in image["file_name"]:
+            return f"has no 'file_name' of image {number}"
+    if not all(isinstance(category.get("name"), str) for category in categories):
+        return "has a category without a name"
+    image_ids, category_ids = ({entry["id"] for entry in entries} for entries in (images, categories))
+    for number, box in enumerate(boxes):
+        sides = box.get("bbox")
+        if not isinstance(sides, list) or len(sides) != 4 or not all(map(_is_finite, sides)):
+            return f"has no four numbers as 'bbox' of annotation {number}"
+        ids = box.get("image_id"), box.get("category_id")
+        if not all(type(found) is int for found in ids) or ids[0] not in image_ids or ids[1] not in category_ids:
+            return f"has no such image or category as annotation {number} names"
+        if not _is_finite(box.get("area", 0)) or box.get("iscrowd", 0) not in (0, 1):
+            return f"has an odd 'area' or 'iscrowd' of annotation {number}"
+    return None
+
+
 def open_store(path: str | os.PathLike) -> np.ndarray:
     """Memory map (N, S, S) uint8 of ``images.npy``, read-only.
 
@@ -112,6 +147,10 @@ def row_of(store: np.ndarray, index: int, path: str | os.PathLike) -> np.ndarray
 
 def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, str | int | float)
+
+
+def _is_finite(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _are_texts(values: object) -> bool:

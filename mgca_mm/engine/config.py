@@ -10,6 +10,7 @@ import mgca_mm
 from mgca_mm.bounds import read_json
 from mgca_mm.datasets.image_report import require_prepared
 from mgca_mm.datasets.preparation.tokenizer import load_tokenizer
+from mgca_mm.datasets.prepared_folder import coco_fault
 from mgca_mm.errors import UserError
 
 from .schedule import follow_max_epochs
@@ -101,6 +102,14 @@ def require_data(cfg: Config, splits: Sequence[str] = ("train", "val", "test")) 
             if dataset.get("type", "").endswith("ImageReportDataset"):
                 require_prepared(Path(dataset["data_root"]) / dataset["ann_file"])
                 _require_embeddings(cfg, dataset)
+            elif dataset.get("type", "").endswith("CocoDataset"):
+                _require_boxes(Path(dataset.get("data_root") or "", dataset.get("ann_file") or ""))
+
+
+def _require_boxes(ann_file: Path) -> None:
+    """Check a file of boxes, which mmdet takes as it is."""
+    if ann_file.is_file() and (fault := coco_fault(read_json(ann_file))):  # an absent one is told by mmdet
+        raise UserError(f"'{ann_file}' is not in COCO's format: it {fault}.\nPrepare the data set again.")
 
 
 def _require_embeddings(cfg: Config, dataset: dict) -> None:

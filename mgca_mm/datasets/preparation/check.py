@@ -1,10 +1,10 @@
 """Checking a prepared folder: is it whole, unchanged, and free of leaks?"""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from mgca_mm.datasets.prepared_folder import entry_fault, metainfo_fault, open_store
+from mgca_mm.bounds import read_json
+from mgca_mm.datasets.prepared_folder import coco_fault, entry_fault, metainfo_fault, open_store
 from mgca_mm.errors import UserError
 
 from .annotations import REJECTED, subset_names
@@ -27,13 +27,13 @@ def check(dataset: str, out: Path) -> list[str]:
     Returns:
         One line for each fault, none for a sound folder.
     """
+    if not (out / MANIFEST).exists():
+        return [f"{MANIFEST}: missing; the preparation has not finished"]
     try:
-        manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(out / MANIFEST)
         files = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
         parameters = dict(manifest["parameters"])
-    except FileNotFoundError:
-        return [f"{MANIFEST}: missing; the preparation has not finished"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (UserError, KeyError, TypeError, ValueError, AttributeError):
         return [f"{MANIFEST}: unreadable"]
     faults = []
     if manifest.get("schema_version") != SCHEMA_VERSION:
@@ -84,11 +84,11 @@ def _read_annotations(out: Path, faults: list[str], has_store: bool) -> dict[str
     entries: dict[str, list[dict]] = {split: [] for split in SPLITS}
     for split in SPLITS:
         try:
-            content = json.loads((out / f"{split}.json").read_text(encoding="utf-8"))
+            content = read_json(out / f"{split}.json")
             rows, classes = list(content["data_list"]), content["metainfo"].get("classes")
             if metainfo_fault(content["metainfo"]):
                 raise TypeError
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (UserError, KeyError, TypeError, AttributeError):
             faults.append(f"{split}.json: missing or not in MMEngine's annotation format")
             continue
         required = ["patient_id", "image_index" if has_store else "raw_path"]
@@ -107,12 +107,14 @@ def _read_boxes(out: Path, faults: list[str], has_store: bool) -> dict[str, list
     for split in SPLITS:
         name = f"detection/{split}.json"
         try:
-            content = json.loads((out / name).read_text(encoding="utf-8"))
+            content = read_json(out / name)
+            if fault := coco_fault(content):
+                faults.append(f"{name}: it {fault}")
+                continue
             images = {image["id"]: image for image in content["images"]}
-            categories = {category["id"] for category in content["categories"]}
             for image in content["images"]:
                 names = image["image_id"], image["patient_id"]
-                if not isinstance(image["id"], int) or not all(isinstance(name, str) for name in names):
+                if not all(isinstance(name, str) for name in names):
                     raise TypeError
                 entry = {"image_id": image["image_id"], "patient_id": image["patient_id"]}
                 entries[split].append(entry | ({"image_index": image["id"]} if has_store else {}))
@@ -122,9 +124,9 @@ def _read_boxes(out: Path, faults: list[str], has_store: bool) -> dict[str, list
                 inside = image["width"] is None or (
                     min(x, y) >= -0.01 and x + width <= image["width"] + 0.01 and y + height <= image["height"] + 0.01
                 )
-                if not (inside and width > 0 and height > 0 and box["category_id"] in categories):
-                    faults.append(f"{name}: annotation {box['id']} is empty, outside of its image or of no category")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                if not (inside and width > 0 and height > 0):
+                    faults.append(f"{name}: annotation {box['id']} is empty or outside of its image")
+        except (UserError, KeyError, TypeError):
             faults.append(f"{name}: missing or not in COCO's format")
     return entries
 
