@@ -1,6 +1,7 @@
 """Spoilt checkpoints of a real training at every way into the package: it goes on, or an error for the user."""
 
 import copy
+import gc
 import itertools
 import math
 import os
@@ -11,6 +12,7 @@ import pytest
 import torch
 from hypothesis import event, given
 from hypothesis import strategies as st
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 import mgca_mm.engine  # noqa: F401  registers the loaders
@@ -87,6 +89,14 @@ def spoil_checkpoint(data, content) -> None:
 def trained(tmp_path_factory):
     """A prepared data set, and the checkpoint of the first of two epochs."""
     init_default_scope("mgca_mm")
+    gc.freeze()  # MMEngine collects garbage for every data set, of all that pytest holds
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Config, "pretty_text", "")  # formatted four times a run, in a second
+        yield _train_once(tmp_path_factory)
+    gc.unfreeze()
+
+
+def _train_once(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fuzz")
     folder = folder, runs.make_data(folder), folder / "c.pth"
     train(folder, "first", epochs=1)
