@@ -7,6 +7,7 @@ file claims more (a compressed part, a number of elements, a long name), it is r
 import json
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,32 @@ def allowed_bytes(path: str | os.PathLike) -> int:
         UserError: As in :func:`size_of`.
     """
     return TIMES * size_of(path) + ALLOWANCE
+
+
+def parts_of(content: Any, most: int) -> Iterator[Any]:
+    """Each value in nested containers, the containers among them, as often as it stands there.
+
+    Lists of one list of one list … are few in memory and without end to whoever walks through them or copies them. A
+    file has taken a byte for each part at least.
+
+    Args:
+        content: What was read.
+        most: Size of the file.
+
+    Raises:
+        OverflowError: There are more.
+    """
+    todo = [content]
+    while todo:
+        value = todo.pop()
+        most -= 1
+        if most < 0:
+            raise OverflowError("parts contain one another")
+        if isinstance(value, dict):
+            todo.extend(value.values())
+        elif isinstance(value, list | tuple | set):
+            todo.extend(value)
+        yield value
 
 
 def read_json(path: str | os.PathLike) -> Any:

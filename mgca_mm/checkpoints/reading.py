@@ -18,7 +18,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mgca_mm.bounds import allowed_bytes
+from mgca_mm.bounds import allowed_bytes, parts_of
 from mgca_mm.checkpoints.writing import digests, is_whole
 from mgca_mm.errors import UserError
 
@@ -166,25 +166,15 @@ def _follow_archive(path: str) -> None:
 
 
 def _require_tree(content: Any, path: str) -> None:
-    """Refuse what would be larger than the file when it is written out, lest a copy of it fill the memory.
-
-    That is a tensor that claims more elements than its storage has, and lists of one list of one list …, which are few
-    in memory and without end to whoever walks through them.
-    """
-    todo, left = [content], os.path.getsize(path)  # each part has taken a byte at least
-    while todo:
-        value = todo.pop()
-        left -= 1
-        if left < 0:
-            raise CheckpointError(f"Checkpoint '{path}' is refused: its parts contain one another.")
-        if isinstance(value, Tensor):
-            if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+    """Refuse what would be larger than the file when it is copied or written out, lest that fill the memory."""
+    try:
+        for value in parts_of(content, os.path.getsize(path)):
+            if isinstance(value, Tensor) and value.nbytes > value.untyped_storage().nbytes():
                 raise CheckpointError(f"Checkpoint '{path}' is refused: a tensor is larger than what is stored of it.")
-        elif isinstance(value, dict):
-            todo.extend(value.values())
-            _require_attributes(value, path)
-        elif isinstance(value, list | tuple | set):
-            todo.extend(value)
+            if isinstance(value, dict):
+                _require_attributes(value, path)
+    except OverflowError as error:
+        raise CheckpointError(f"Checkpoint '{path}' is refused: its {error}.") from error
 
 
 def _require_attributes(value: dict, path: str) -> None:

@@ -1,11 +1,13 @@
 """Yaml and pickle files as MMEngine reads them (configs, annotation files), without running what they hold."""
 
+from collections import deque
 from typing import Any
 
 import yaml
 from mmengine.fileio import register_handler
 from mmengine.fileio.handlers import PickleHandler, YamlHandler
 
+from mgca_mm.bounds import parts_of
 from mgca_mm.checkpoints.schemes import is_trusted
 from mgca_mm.errors import UserError
 
@@ -19,12 +21,18 @@ class SafeYamlHandler(YamlHandler):
         Raises:
             UserError: If the file is no plain yaml.
         """
+        text = file.read()
         try:
-            return yaml.safe_load(file)
+            content = yaml.safe_load(text)
+            deque(parts_of(content, len(text)), maxlen=0)  # aliases of aliases of …, which a config would copy
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f" at line {mark.line + 1}" if mark else ""
             raise UserError(f"This yaml file is not plain{line}; tags such as !!python are not taken.") from error
+        except (OverflowError, RecursionError) as error:
+            reason = "it is nested too deep" if isinstance(error, RecursionError) else f"its {error}"
+            raise UserError(f"This yaml file is refused: {reason}.") from error
+        return content
 
 
 class UnreadPickleHandler(PickleHandler):

@@ -178,6 +178,16 @@ def test_a_yaml_config(tmp_path):
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("text", ["a0: &a0 [x]\n", "[" * 10_000])
+def test_a_yaml_config_without_end(text, tmp_path):
+    """Each alias is two of the one before: 2^40 to whoever copies it."""
+    for number in range(40 if text.startswith("a0") else 0):
+        text += f"a{number + 1}: &a{number + 1} [*a{number}, *a{number}]\n"
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(UserError, match="refused"):
+        Config.fromfile(tmp_path / "c.yaml")
+
+
 def test_a_pickled_annotation_file(tmp_path):
     from mmengine.dataset import BaseDataset
 
