@@ -15,7 +15,8 @@ from mgca_mm.errors import UserError
 
 TIMES = 10
 ALLOWANCE = 100 * 1024**2  # bytes
-_CONTAINER = 100  # bytes that an empty list or dict takes in memory, with its place in another
+_FEW = 10**5  # values that a short file may have, for it may name one of them often
+_LIST, _DICT = 100, 260  # bytes that a short one takes in memory, with its place in another
 
 
 def size_of(path: str | os.PathLike) -> int:
@@ -43,24 +44,23 @@ def allowed_bytes(path: str | os.PathLike) -> int:
     return TIMES * size_of(path) + ALLOWANCE
 
 
-def parts_of(content: Any, most: int) -> Iterator[Any]:
+def parts_of(content: Any, size: int) -> Iterator[Any]:
     """Each value in nested containers, the containers among them, as often as it stands there.
 
-    Lists of one list of one list … are few in memory and without end to whoever walks through them or copies them. A
-    file has taken a byte for each part at least.
+    Lists of one list of one list … are few in memory and without end to whoever walks through them or copies them.
 
     Args:
         content: What was read.
-        most: Size of the file.
+        size: Of the file, in bytes.
 
     Raises:
-        OverflowError: There are more.
+        OverflowError: There are more than :data:`TIMES` for each byte, and some for short files.
     """
-    todo = [content]
+    todo, left = [content], TIMES * size + _FEW
     while todo:
         value = todo.pop()
-        most -= 1
-        if most < 0:
+        left -= 1
+        if left < 0:
             raise OverflowError("parts contain one another")
         if isinstance(value, dict):
             todo.extend(value.values())
@@ -80,7 +80,7 @@ def read_json(path: str | os.PathLike) -> Any:
     try:
         content = Path(path).read_bytes()
         # Each needs a bracket; those in strings count, too, and are few.
-        if _CONTAINER * (content.count(b"[") + content.count(b"{")) > allowed:
+        if _LIST * content.count(b"[") + _DICT * content.count(b"{") > allowed:
             raise UserError(f"'{path}' is refused: its lists and dicts would take more memory than a file of its size")
         return json.loads(content)
     except OSError as error:

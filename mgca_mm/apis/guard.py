@@ -27,7 +27,8 @@ class SamePageOnly:
         if scope["type"] == "lifespan" or _is_own(scope):
             await self.app(scope, receive, send)
         else:
-            await PlainTextResponse("This is no request of the page on this machine.", 403)(scope, receive, send)
+            text = "Open the page at its own address; a tunnel must keep the number of its port."
+            await PlainTextResponse(text, 403)(scope, receive, send)
 
 
 class GuardedApp(gr.routes.App):

@@ -138,9 +138,9 @@ def written_whole(target: str | os.PathLike) -> Iterator[Path]:
     target = Path(target)
     partial = target.with_name(f".{target.name[:200]}.{os.getpid()}.partial")
     try:
-        if target.is_dir():
+        if target.exists() and not target.is_file():
             raise UserError(
-                f"'{target}' exists already and is a folder.\nGive a new name; nothing is overwritten in folders."
+                f"'{target}' exists already and is no file.\nGive a new name; nothing is overwritten in folders."
             )
         yield partial
         os.replace(partial, target)

@@ -6,15 +6,17 @@ unless each call is one that torch writes, and what they make together is bounde
 """
 
 import contextlib
+import math
 import pickletools
 from collections.abc import Mapping
-from typing import BinaryIO, NamedTuple
+from dataclasses import dataclass
+from typing import BinaryIO
 
 import torch
 from torch.serialization import StorageType
 
-# What the pickle of a checkpoint may name; what we save needs no other name, see checkpoints/plain.py. Each call is in
-# _called: those without one are only named.
+# What the pickle of a checkpoint may name; what we save needs no other name, see checkpoints/plain.py. How they may be
+# called is in _Follower._reduce; types of storages are only named.
 SAFE_NAMES = frozenset(
     {
         "collections.OrderedDict",
@@ -43,6 +45,8 @@ _VALUES = {
     "NEWFALSE": False,
     "EMPTY_TUPLE": (),
 }
+_OTHERS = {"GLOBAL", "MARK", "EMPTY_LIST", "EMPTY_DICT", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "APPEND", "APPENDS"}
+_OTHERS |= {"SETITEM", "SETITEMS", "BUILD", "BINPERSID", "REDUCE"}  # each has a method of _Follower
 _WITH_ARGUMENT = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING"}
 
 
@@ -54,7 +58,8 @@ class TooLargeError(Exception):
     """A pickle would make more than is allowed; the text says of what."""
 
 
-class _Name(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Name:
     """A class or function."""
 
     name: str
@@ -112,10 +117,8 @@ class _Follower:
             elif name in ("BINPUT", "LONG_BINPUT"):
                 self.memo[argument] = self.stack[-1]
             elif name not in ("PROTO", "STOP"):
-                instruction = getattr(self, f"_{name.lower()}", None)
-                if instruction is None:
-                    raise UnsafeError(f"the instruction {name}")
-                instruction(argument)
+                self._require(name in _OTHERS, f"the instruction {name}")
+                getattr(self, f"_{name.lower()}")(argument)
 
     def _spend(self, number: int) -> None:
         self.left -= number
@@ -194,8 +197,8 @@ class _Follower:
 
     def _binpersid(self, argument: None) -> None:
         """A storage, which stands in the file once and is taken from there."""
-        kind, (name,), key, _, count, *_ = self.stack.pop()
-        dtype = _dtype(name)
+        kind, name, key, _, count, *_ = self.stack.pop()
+        dtype = _dtype(name.name) if isinstance(name, _Name) else None
         right = kind == "storage" and dtype is not None and isinstance(key, str) and type(count) is int
         self._require(right, "a storage that is none")
         size = count * torch.empty(0, dtype=dtype, device="meta").element_size()
@@ -205,14 +208,22 @@ class _Follower:
         within = self.stored >= 0 if self.records is None else 0 <= size <= self.records.get(key, -1)
         if size < 0 or size > self.storages[key] or not within:
             raise TooLargeError("a tensor")
-        self.stack.append(_Part("storage"))
+        self.stack.append(_Part("storage", count))
+
+    def _tensor(self, storage: _Part, offset: object, shape: object, *others: object) -> _Part:
+        """A view of a storage, not of the same number again and again: a copy of it would fill the memory."""
+        whole = isinstance(shape, tuple) and all(type(side) is int and side >= 0 for side in shape)
+        self._require(whole, "a tensor without a shape")
+        if math.prod(shape) > storage.size:
+            raise TooLargeError("a tensor")
+        return _Part("tensor")
 
     def _reduce(self, argument: None) -> None:
         arguments, function = self.stack.pop(), self.stack[-1]
         self._require(isinstance(function, _Name) and isinstance(arguments, tuple), "the call of no function")
         self._spend(_BYTES_A_CALL)
         match function.name.rpartition(".")[2], arguments:
-            case "OrderedDict" | "Counter", ():
+            case (("OrderedDict" | "Counter"), ()):
                 result = _Part("dict")
             case "OrderedDict", (_Part(kind="list", items=pairs),):  # of Python 2
                 result = self._copy("dict", len(pairs))
@@ -227,11 +238,11 @@ class _Follower:
             case "encode", (str(text), "latin1"):
                 self._spend(len(text))
                 result = b""
-            case "device", (str(), *_) | "_get_layout", (str(),):
+            case (("device" | "_get_layout"), (str(), *_)):
                 result = _Part("setting")
-            case "_rebuild_tensor" | "_rebuild_tensor_v2" | "_rebuild_tensor_v3", (_Part(kind="storage"), *_):
-                result = _Part("tensor")
-            case "_rebuild_parameter" | "Parameter", (_Part(kind="tensor"), *_):
+            case (("_rebuild_tensor" | "_rebuild_tensor_v2" | "_rebuild_tensor_v3"), (_Part(kind="storage"), *_)):
+                result = self._tensor(*arguments)
+            case (("_rebuild_parameter" | "Parameter"), (_Part(kind="tensor"), *_)):
                 result = _Part("tensor")
             case _:
                 raise UnsafeError(f"a call of '{function.name}' that torch does not write")
@@ -239,8 +250,11 @@ class _Follower:
 
 
 def _is_key(value: object) -> bool:
-    """Whether a value is hashed in a time that the file bounds: tuples of tuples of … are not."""
-    return isinstance(value, _ATOMS) or (isinstance(value, tuple) and all(isinstance(item, _ATOMS) for item in value))
+    """Whether many values can be keys of one dict in a time that the file bounds.
+
+    Tuples of tuples of … take too long, and whoever chooses tuples or numbers of any length can give all one hash.
+    """
+    return isinstance(value, _ATOMS) and not (isinstance(value, int) and value.bit_length() > 63)
 
 
 def _is_pair(value: object) -> bool:

@@ -101,7 +101,9 @@ def _plain_container(value: Any, name: str, known: dict[int, Any]) -> Any:
         }
     if isinstance(value, Mapping):
         kind = type(value) if type(value) in (OrderedDict, Counter) else dict
-        return kind({key: _plain(item, f"{name}.{key}", known) for key, item in value.items()})
+        # Keys of other kinds would not be read again, see checkpoints/pickled.py.
+        items = ((key if isinstance(key, str | int | float) else str(key), item) for key, item in value.items())
+        return kind({key: _plain(item, f"{name}.{key}", known) for key, item in items})
     if isinstance(value, tuple):
         return tuple(_plain(item, name, known) for item in value)
     if isinstance(value, list | set | frozenset):

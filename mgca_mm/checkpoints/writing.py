@@ -74,11 +74,15 @@ def write_output(path: str | os.PathLike, content: str | bytes | memoryview) -> 
         UserError: It cannot be written; what was there stays.
     """
     path = Path(os.path.realpath(path))
+    content = content.encode("utf-8") if isinstance(content, str) else content
     try:
+        if path.exists() and not path.is_file():  # /dev/stdout, say
+            path.write_bytes(content)
+            return
         with open_atomically(path, 0o666) as file:
             if path.exists():
                 os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
-            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            file.write(content)
     except OSError as error:
         raise UserError(
             f"{path}: cannot be written ({error.strerror}); what was there is untouched\n"
@@ -184,7 +188,7 @@ def newest_first(work_dir: str | os.PathLike, templates: Sequence[str] = ()) -> 
         templates: Other names that checkpoints have, with ``{}`` for the number.
     """
     folder, named = Path(work_dir), None
-    names = "|".join(re.escape(template).replace(r"\{\}", r"\d+") for template in (*_TEMPLATES, *templates))
+    names = "|".join(numbered(template) for template in (*_TEMPLATES, *templates))
     found = _by_age(folder, names)
     pointer = _read_small(folder / POINTER).strip()
     if pointer.isprintable() and pointer:
@@ -198,6 +202,11 @@ def newest_first(work_dir: str | os.PathLike, templates: Sequence[str] = ()) -> 
         found.remove(named)
         found.insert(0, named)
     return found
+
+
+def numbered(template: str) -> str:
+    """Pattern of the names that a template such as ``epoch_{}.pth`` or ``epoch_{:03d}.pth`` gives."""
+    return re.sub(r"\\{.*?\\}", r"\\d+", re.escape(template))
 
 
 def _by_age(folder: Path, names: str) -> list[Path]:

@@ -63,14 +63,14 @@ def entry_fault(entry: object, classes: Sequence[str] | None, required: Sequence
         return "has an image_index that is no number of a row"
     if "img_path" in entry and not _is_inside(entry["img_path"]):
         return "has an img_path that is no file within the folder"
-    if "report" in entry and not (_are_texts(entry["report"]) and entry["report"] and all(entry["report"])):
+    if "report" in entry and not _is_report(entry["report"]):
         return "has a report that is no list of sentences"
     if "labels" in entry and not _are_labels(entry["labels"], len(classes or ())):
         return "has labels other than one of 1, 0, -1, null for each of the classes"
     if "image_store" in entry:  # which would be another folder's
         return "has an image_store"
-    if not all(_is_plain(entry[key]) for key in entry.keys() - _KNOWN):  # nested too deep to be copied, say
-        return "has a value of its own that is neither a text nor a number"
+    if not all(_is_shallow(entry[key]) for key in entry.keys() - _KNOWN):  # MMEngine copies each entry
+        return "has a value of its own that is nested too deep"
     return None
 
 
@@ -143,6 +143,18 @@ def row_of(store: np.ndarray, index: int, path: str | os.PathLike) -> np.ndarray
             "Prepare the data set again with tools/prepare_data.py."
         )
     return store[index]
+
+
+def _is_report(value: object) -> bool:
+    sentences = [value] if isinstance(value, str) else value
+    return _are_texts(sentences) and bool(sentences) and all(sentences)
+
+
+def _is_shallow(value: object, depth: int = 5) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    parts = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(_is_shallow(part, depth - 1) for part in parts)
 
 
 def _is_plain(value: object) -> bool:

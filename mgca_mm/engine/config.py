@@ -103,13 +103,16 @@ def require_data(cfg: Config, splits: Sequence[str] = ("train", "val", "test")) 
                 require_prepared(Path(dataset["data_root"]) / dataset["ann_file"])
                 _require_embeddings(cfg, dataset)
             elif dataset.get("type", "").endswith("CocoDataset"):
-                _require_boxes(Path(dataset.get("data_root") or "", dataset.get("ann_file") or ""))
+                _require_boxes(Path(dataset.get("data_root") or ""), dataset.get("ann_file") or "")
 
 
-def _require_boxes(ann_file: Path) -> None:
-    """Check a file of boxes, which mmdet takes as it is."""
-    if ann_file.is_file() and (fault := coco_fault(read_json(ann_file))):  # an absent one is told by mmdet
-        raise UserError(f"'{ann_file}' is not in COCO's format: it {fault}.\nPrepare the data set again.")
+def _require_boxes(data_root: Path, ann_file: str) -> None:
+    """Check a file of boxes in a prepared folder, which mmdet takes as it is; an absent one is told by mmdet."""
+    path = data_root / ann_file
+    if (data_root / "manifest.json").exists() and path.is_file() and (fault := coco_fault(read_json(path))):
+        raise UserError(
+            f"'{path}' is not in COCO's format: it {fault}.\nPrepare the data set again with tools/prepare_data.py."
+        )
 
 
 def _require_embeddings(cfg: Config, dataset: dict) -> None:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import OptimWrapper
@@ -66,6 +67,16 @@ def settings_in(info: Mapping[str, Any]) -> dict[str, Any]:
     return info.get(SETTINGS) or {new: info[old] for new, old in FORMER_NAMES.items() if old in info}
 
 
+def is_kept(scheduler: Any, schedule: Mapping[str, Any]) -> bool:
+    """Whether a scheduler takes its whole state from a checkpoint, since it depends on what was measured.
+
+    Args:
+        scheduler: Of the run.
+        schedule: State in the checkpoint, which may be that of another one.
+    """
+    return getattr(scheduler, "need_val_args", False) and schedule.keys() == scheduler.state_dict().keys()
+
+
 def _require(condition: bool, otherwise: str) -> None:
     if not condition:
         raise _UnlikeError(otherwise)
@@ -76,7 +87,8 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    single = isinstance(value, int | float | np.number) or (isinstance(value, Tensor) and value.dim() == 0)
+    return single and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_text(value: Any) -> bool:
@@ -155,7 +167,7 @@ def _check_place(content: Mapping[str, Any], runner: Runner) -> None:
     epoch, iteration = meta["epoch"], meta["iter"]
     _require(
         epoch * length <= iteration <= (epoch + 1) * length,
-        f"says that {iteration} iterations are {epoch} epochs, each of which has {length}",
+        f"says that {iteration} iterations are {epoch} epochs, each of which has {length}{_WEIGHTS_ALONE}",
     )
 
 
@@ -171,20 +183,28 @@ def _check_optimizer(content: Mapping[str, Any], runner: Runner) -> None:
         _require(group.get("params") == own_group["params"], others)
         for name in own_group.keys() & group.keys() - {"params"}:
             _require_alike(group[name], own_group[name], f"its optimiser's {name}")
-    for name in own.keys() - {"param_groups", "state"}:  # of the loss scaler
-        if name in found:
-            _require_alike(found[name], own[name], f"its optimiser's {name}")
+    if "loss_scaler" in own and "loss_scaler" in found:
+        _require_alike(found["loss_scaler"], own["loss_scaler"], "its loss scaler")
+    rates, own_rates = found.get("base_param_settings"), own.get("base_param_settings")
+    if own_rates is not None:
+        _require(isinstance(rates, dict) and "lr" in rates, others)
+        for name in own_rates.keys() & rates.keys():
+            _require_alike(rates[name], own_rates[name], f"its optimiser's {name}")
     _check_moments(content, wrapper)
 
 
 def _check_moments(content: Mapping[str, Any], wrapper: OptimWrapper) -> None:
     """What the optimiser keeps of each parameter."""
-    parameters = [parameter for group in wrapper.param_groups for parameter in group["params"]]
-    kept, expected = content["optimizer"].get("state"), _kept_of_a_parameter(wrapper.optimizer)
+    optimizer, info = wrapper.optimizer, content["message_hub"]["runtime_info"]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    kept, expected = content["optimizer"].get("state"), _kept_of_a_parameter(optimizer)
     _require(isinstance(kept, dict), "has no state of its optimiser")
-    skipped = content["message_hub"]["runtime_info"].get("skipped_steps", 0)
-    steps = content["meta"]["iter"] // wrapper._accumulative_counts - skipped
-    _require(bool(kept) or not expected or steps <= 0, f"has an optimiser without its state{_WEIGHTS_ALONE}")
+    former = settings_in(info)
+    counts = former.get("samples a step", 0) // former.get("samples an iteration", 1) or wrapper._accumulative_counts
+    steps = content["meta"]["iter"] // counts - info.get("skipped_steps", 0)
+    # A loss scaler skips the first steps without telling.
+    needs_state = expected and steps > 0 and "loss_scaler" not in content["optimizer"]
+    _require(bool(kept) or not needs_state, f"has an optimiser without its state{_WEIGHTS_ALONE}")
     for number, values in kept.items():
         known = _is_count(number) and number < len(parameters) and isinstance(values, dict)
         _require(known, "has an optimiser's state of no parameter")
@@ -195,8 +215,11 @@ def _check_moments(content: Mapping[str, Any], wrapper: OptimWrapper) -> None:
 
 
 def _kept_of_a_parameter(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What an optimiser keeps of a parameter, seen by a step of its copy; unknown of other than torch's usual."""
-    if not isinstance(optimizer, torch.optim.Adam | torch.optim.SGD):
+    """What Adam or AdamW keeps of a parameter, seen by a step of its copy; of other optimisers it is not looked at.
+
+    SGD begins its momentum where there was none.
+    """
+    if not isinstance(optimizer, torch.optim.Adam):
         return {}
     probe = nn.Parameter(torch.zeros(2, 3))
     probe.grad = torch.zeros(2, 3)
@@ -212,20 +235,22 @@ def _check_schedulers(content: Mapping[str, Any], runner: Runner) -> None:
     """Their places; where the config has another schedule, it is the config's."""
     if not runner.param_schedulers:
         return
-    found = content.get("param_schedulers")
-    had_none = settings_in(content["message_hub"]["runtime_info"]).get("param_scheduler", "") is None
+    found = content.get("param_schedulers") or []
+    former = settings_in(content["message_hub"]["runtime_info"])
+    had_none = former.get("param_scheduler", "") in (None, [])
     _require(isinstance(found, list) and (bool(found) or had_none), f"has no 'param_schedulers'{_WEIGHTS_ALONE}")
     for schedule in found:
         whole = (
             isinstance(schedule, dict)
             and all(map(_is_text, schedule))
-            and all(_is_count(schedule.get(name)) for name in ("last_step", "_global_step"))
+            and _is_count(schedule.get("_global_step"))
+            and (_is_count(schedule.get("last_step")) or schedule.get("last_step") == -1)  # before the first validation
             and isinstance(schedule.get("_last_value"), list)
             and all(map(_is_number, schedule["_last_value"]))
         )
         _require(whole, "has a schedule without its place")
     for schedule, own in zip(found, runner.param_schedulers, strict=False):
-        if getattr(own, "need_val_args", False):  # whose whole state is taken
+        if is_kept(own, schedule):
             _require_alike(schedule, own.state_dict(), "its schedule")
 
 
@@ -243,7 +268,9 @@ def _require_alike(found: Any, own: Any, name: str) -> None:
         children = [(*pair, name) for pair in zip(found, own, strict=True)] if alike else []
     else:
         children = []
-        if isinstance(own, Tensor):
+        if isinstance(own, Tensor) and own.dim() == 0:
+            alike = _is_number(found)
+        elif isinstance(own, Tensor):
             alike = isinstance(found, Tensor) and found.shape == own.shape
         elif own is None or isinstance(own, bool | str):  # such as foreach and fused: one of them, or left to torch
             alike = found is None or type(found) is type(own) or (own is None and isinstance(found, bool))

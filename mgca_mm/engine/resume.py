@@ -21,7 +21,7 @@ from mgca_mm.errors import UserError
 
 from .batch import samples_a_step, samples_an_iteration
 from .loops import VALIDATED
-from .resumable import PLACE, settings_in
+from .resumable import PLACE, is_kept, settings_in
 
 _SECTIONS = (
     *("model", "train_dataloader", "val_dataloader", "val_evaluator", "train_cfg", "optim_wrapper", "param_scheduler"),
@@ -92,14 +92,15 @@ class Resumption:
         for group, own in zip(self.runner.optim_wrapper.param_groups, self.groups, strict=True):
             group.update({name: value for name, value in own.items() if name not in scheduled})
         known, wanted = (list(map(_without_place, states)) for states in (schedules, self.schedules))
-        depends = any(getattr(scheduler, "need_val_args", False) for scheduler in schedulers)
-        if depends:
+        both = list(zip(schedulers, schedules, strict=False))
+        kept = any(is_kept(scheduler, schedule) for scheduler, schedule in both)
+        if kept:
             self.runner.logger.warning("The schedule depends on what was measured: it is the checkpoint's")
-        if depends or (not moved and known == wanted and schedulers):
+        if kept or (not moved and known == wanted and schedulers):
             # The checkpoint's place in the same schedule, bit for bit.
-            for scheduler, schedule in zip(schedulers, schedules, strict=False):
+            for scheduler, schedule in both:
                 scheduler.load_state_dict(schedule)
-        else:
+        elif not any(getattr(scheduler, "need_val_args", False) for scheduler in schedulers):
             self._follow_schedule()
 
     def _schedulers(self) -> list:

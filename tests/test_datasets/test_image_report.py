@@ -149,13 +149,13 @@ NO_TEXTS = (None, 5, ["x"], {}, "", True)
 @pytest.mark.parametrize(
     ("key", "values"),
     [
-        ("report", (None, 5, [], [5], [["x"]], [None], [""], {}, "secretword")),
+        ("report", (None, 5, [], [5], [["x"]], [None], [""], {}, "")),
         ("labels", (None, 1, [], [1, 0], ["1"], [2], [True], [1.0], [math.nan], [[1]], {"a": 1})),
         ("image_index", (None, -1, 1.0, math.nan, True, "0", [0], -(10**30))),
         *((key, NO_TEXTS) for key in ("image_id", "patient_id", "study_id", "view")),
         ("image_store", ("/etc/passwd", "images.npy")),
         ("img_path", ("x.png",)),  # beside an image_index
-        ("extra", ([], {}, ["x"])),
+        ("extra", ([[[[[[1]]]]]],)),
     ],
 )
 def test_each_value_is_checked(tmp_path, key, values):

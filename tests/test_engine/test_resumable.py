@@ -131,6 +131,8 @@ def nothing(content):
         changed("optimizer.param_groups.0.weight_decay", 7),  # and so do its settings of the optimiser
         changed("optimizer.param_groups.0.eps", del_),
         changed("message_hub.runtime_info.someone's", {"own": [1, "x"]}),
+        changed("message_hub.runtime_info.best_score", torch.tensor(5.0)),
+        changed("param_schedulers.0", {"last_step": -1, "_global_step": 0, "_last_value": [1e-3]}),  # of another kind
     ],
 )
 def test_taken(change, trained, tmp_path):
@@ -155,3 +157,37 @@ def test_no_file_of_another_name_is_removed(name, trained, tmp_path):
     resume(trained, change, tmp_path)
     assert victim.read_bytes() == b"of somebody else"
     assert len([*(tmp_path / "run").glob("best_loss_*.pth")]) == 1
+
+
+PLATEAU = dict(type="ReduceOnPlateauParamScheduler", param_name="lr", monitor="loss", by_epoch=True)
+
+
+@pytest.mark.parametrize("first", [[PLATEAU], [], None])
+def test_a_run_before_its_first_validation(first, trained, tmp_path):
+    """Such a schedule has no place yet; a run that had no schedule at all takes one up."""
+    data, _ = trained
+    options = dict(batch_size=8, param_scheduler=first, experiment_name=tmp_path.name)
+    cfg = runs.make_config(data, tmp_path / "run", epochs=1, **options)
+    cfg.train_cfg.val_begin = 2
+    PrivateRunner.from_cfg(cfg).train()
+    options |= dict(param_scheduler=[PLATEAU], experiment_name=f"{tmp_path.name}-again")
+    cfg = runs.make_config(data, tmp_path / "run", epochs=2, **options)
+    cfg.resume = True
+    PrivateRunner.from_cfg(cfg).train()
+    assert (tmp_path / "run" / "epoch_2.pth").is_file()
+
+
+def test_groups_of_an_older_torch(trained, tmp_path):
+    """Which had fewer settings; the config has them."""
+    data, _ = trained
+    wrapper = dict(optimizer=dict(weight_decay=0.1), paramwise_cfg=dict(norm_decay_mult=0.0))
+    groups = dict(optim_wrapper=wrapper, batch_size=8)
+    PrivateRunner.from_cfg(runs.make_config(data, tmp_path, epochs=1, experiment_name="groups", **groups)).train()
+    content = torch.load(tmp_path / "epoch_1.pth", weights_only=True)
+    for settings in (*content["optimizer"]["param_groups"], content["optimizer"]["base_param_settings"]):
+        del settings["decoupled_weight_decay"]
+    torch.save(content, tmp_path / "c.pth")
+    cfg = runs.make_config(data, tmp_path / "again", epochs=2, experiment_name="groups-again", **groups)
+    cfg.resume, cfg.load_from = True, str(tmp_path / "c.pth")
+    PrivateRunner.from_cfg(cfg).train()
+    assert (tmp_path / "again" / "epoch_2.pth").is_file()

@@ -217,6 +217,11 @@ def shared_keys(file: Path) -> None:
     _replace_pickle(file, content.replace(b"X\x03\x00\x00\x00key", key))
 
 
+def colliding_keys(file: Path) -> None:
+    """Numbers that have one hash: a dict of them takes hours."""
+    torch.save({"state_dict": {number * (2**61 - 1): None for number in range(2000)}}, file)
+
+
 def crowded(file: Path) -> None:
     """Ten million empty lists, a byte each."""
     torch.save(_content(None), file)
@@ -241,5 +246,6 @@ FILLING = (
     reserving_in_the_old_format,
     sharing,
     shared_keys,
+    colliding_keys,
     crowded,
 )

@@ -188,6 +188,13 @@ def test_a_yaml_config_without_end(text, tmp_path):
         Config.fromfile(tmp_path / "c.yaml")
 
 
+def test_anchors_in_a_yaml_config(tmp_path):
+    """A short file may name what it has once many times."""
+    text = "numbers: &n [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n" + "".join(f"a{i}: *n\n" for i in range(20))
+    (tmp_path / "c.yaml").write_text(text)
+    assert Config.fromfile(tmp_path / "c.yaml").a19 == list(range(1, 11))
+
+
 def test_a_pickled_annotation_file(tmp_path):
     from mmengine.dataset import BaseDataset
 

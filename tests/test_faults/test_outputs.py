@@ -149,3 +149,12 @@ def test_cache_that_is_a_pipe(tmp_path, monkeypatch):
     monkeypatch.setattr(cached_features, "print_log", lambda text, **options: None)
     os.mkfifo(tmp_path / "a.npz")
     assert cached_features._read(tmp_path / "a.npz", 8) == {}
+
+
+def test_an_output_that_is_no_file(tmp_path):
+    """A pipe, as /dev/stdout may be, is written to and stays what it is."""
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_output(tmp_path / "pipe", "scores")
+    assert os.read(reader, 100) == b"scores" and (tmp_path / "pipe").is_fifo()
+    os.close(reader)

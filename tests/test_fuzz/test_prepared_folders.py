@@ -206,7 +206,7 @@ def test_index_folders(data):
             del embeddings[data.draw(st.sampled_from(sorted(embeddings)))]
     elif kind == "metadata":
         metadata = data.draw(st.sampled_from((None, {}, {"model": ""}, {"x": "m"})))
-    tensors = save({name: tensor.contiguous() for name, tensor in embeddings.items()}, metadata)
+    tensors = save({name: tensor.contiguous().clone() for name, tensor in embeddings.items()}, metadata)
     files = {"names.json": json.dumps(names).encode(), "embeddings.safetensors": tensors}
     if kind == "bytes":
         spoilt = data.draw(st.sampled_from(sorted(files)))

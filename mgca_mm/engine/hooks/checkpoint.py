@@ -11,7 +11,13 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from mgca_mm.checkpoints.writing import POINTER, remove_checkpoint, remove_partial_files, write_atomically
+from mgca_mm.checkpoints.writing import (
+    POINTER,
+    numbered,
+    remove_checkpoint,
+    remove_partial_files,
+    write_atomically,
+)
 from mgca_mm.errors import UserError
 
 Rule = Literal["greater", "less"]
@@ -196,12 +202,10 @@ class SafeCheckpointHook(CheckpointHook):
 
     def _is_own(self, path: str) -> bool:
         """Whether a file has a name that this hook gives."""
-        numbered, interrupted = (
-            re.escape(template).replace(r"\{\}", r"\d+") for template in (self.filename_tmpl, _INTERRUPTED_NAME)
-        )
+        own, interrupted = map(numbered, (self.filename_tmpl, _INTERRUPTED_NAME))
         keys = self.key_indicators if self.save_best else []
         metrics = "|".join(".+" if key == "auto" else re.escape(_in_names(key)) for key in keys)
-        return bool(re.fullmatch(f"{numbered}|{interrupted}|best_({metrics})_{numbered}", os.path.basename(path)))
+        return bool(re.fullmatch(f"{own}|{interrupted}|best_({metrics})_{own}", os.path.basename(path)))
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> list[str | None]:
         """Save the new best checkpoints; for each one the path of the former, or None."""

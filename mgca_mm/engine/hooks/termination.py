@@ -16,7 +16,7 @@ from mgca_mm.registry import HOOKS
 
 from .checkpoint import SafeCheckpointHook
 
-_FORWARDED = 1.0  # seconds within which a second signal is the first one, which torchrun and Slurm hand on to each rank
+_FORWARDED = 0.5  # seconds within which a second signal is the first one, which torchrun and Slurm hand on to each rank
 EXIT_CODE = 128 + signal.SIGTERM  # what a shell reports of a process that SIGTERM has ended
 
 
