@@ -15,7 +15,7 @@ from mgca_mm.errors import UserError
 
 TIMES = 10
 ALLOWANCE = 100 * 1024**2  # bytes
-_FEW = 10**5  # values that a short file may have, for it may name one of them often
+_MOST_REPEATED = 10**6
 _LIST, _DICT = 100, 260  # bytes that a short one takes in memory, with its place in another
 
 
@@ -44,29 +44,28 @@ def allowed_bytes(path: str | os.PathLike) -> int:
     return TIMES * size_of(path) + ALLOWANCE
 
 
-def parts_of(content: Any, size: int) -> Iterator[Any]:
+def parts_of(content: Any) -> Iterator[Any]:
     """Each value in nested containers, the containers among them, as often as it stands there.
 
     Lists of one list of one list … are few in memory and without end to whoever walks through them or copies them.
 
     Args:
         content: What was read.
-        size: Of the file, in bytes.
 
     Raises:
-        OverflowError: There are more than :data:`TIMES` for each byte, and some for short files.
+        OverflowError: Containers stand in others again and again, so that a million values are met more than once.
     """
-    todo, left = [content], TIMES * size + _FEW
+    todo, seen, left = [content], set(), _MOST_REPEATED
     while todo:
         value = todo.pop()
-        left -= 1
-        if left < 0:
-            raise OverflowError("parts contain one another")
-        if isinstance(value, dict):
-            todo.extend(value.values())
-        elif isinstance(value, list | tuple | set):
-            todo.extend(value)
         yield value
+        if isinstance(value, dict | list | tuple | set):
+            parts = value.values() if isinstance(value, dict) else value
+            left -= len(parts) + 1 if id(value) in seen else 0
+            if left < 0:
+                raise OverflowError("parts contain one another")
+            seen.add(id(value))
+            todo.extend(parts)
 
 
 def read_json(path: str | os.PathLike) -> Any:

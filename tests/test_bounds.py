@@ -1,6 +1,7 @@
 """Json files and nested values within the memory that a file may claim."""
 
 import json
+from collections import deque
 
 import pytest
 
@@ -45,5 +46,5 @@ def test_no_regular_file(tmp_path):
 
 def test_parts_of_one_another():
     with pytest.raises(OverflowError):
-        list(parts_of(poisons.shared_list(), 1000))
-    assert list(parts_of({"a": [1, (2,)]}, 0)) == [{"a": [1, (2,)]}, [1, (2,)], (2,), 2, 1]
+        deque(parts_of(poisons.shared_list()), maxlen=0)
+    assert list(parts_of({"a": [1, (2,)]})) == [{"a": [1, (2,)]}, [1, (2,)], (2,), 2, 1]

@@ -167,7 +167,7 @@ def _follow_archive(path: str) -> None:
 def _require_tree(content: Any, path: str) -> None:
     """Refuse what would be larger than the file when it is copied or written out, lest that fill the memory."""
     try:
-        for value in parts_of(content, os.path.getsize(path)):
+        for value in parts_of(content):
             if isinstance(value, dict):
                 _require_attributes(value, path)
     except OverflowError as error:

@@ -21,10 +21,9 @@ class SafeYamlHandler(YamlHandler):
         Raises:
             UserError: If the file is no plain yaml.
         """
-        text = file.read()
         try:
-            content = yaml.safe_load(text)
-            deque(parts_of(content, len(text)), maxlen=0)  # aliases of aliases of …, which a config would copy
+            content = yaml.safe_load(file)
+            deque(parts_of(content), maxlen=0)  # aliases of aliases of …, which a config would copy
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f" at line {mark.line + 1}" if mark else ""

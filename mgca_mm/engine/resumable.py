@@ -86,9 +86,13 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_ITERATIONS
 
 
-def _is_number(value: Any) -> bool:
+def _is_single(value: Any) -> bool:
     single = isinstance(value, int | float | np.number) or (isinstance(value, Tensor) and value.dim() == 0)
-    return single and not isinstance(value, bool) and math.isfinite(value)
+    return single and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return _is_single(value) and math.isfinite(value)
 
 
 def _is_text(value: Any) -> bool:
@@ -112,7 +116,7 @@ def _check_model(content: Mapping[str, Any], runner: Runner) -> None:
     _require(alike, f"has '{WAITING}' of another model")
 
 
-# Names in runtime_info by which a run decides, or their beginnings → whether a value is one that a run writes.
+# Beginnings of names in runtime_info by which a run decides → whether a value is one that a run writes.
 _INFO: dict[str, Callable[[Any], bool]] = {
     VALIDATED: _is_count,
     "skipped_steps": _is_count,
@@ -125,7 +129,7 @@ _INFO: dict[str, Callable[[Any], bool]] = {
     "early_stopping_": lambda value: (
         isinstance(value, dict)
         and all(_is_count(value.get(name)) for name in ("wait_count", "patience"))
-        and type(value.get("best_score")) in (int, float)
+        and _is_single(value.get("best_score"))  # infinite before the first validation
         and isinstance(value.get("stopped"), bool)
     ),
     SETTINGS: lambda value: isinstance(value, dict) and all(map(_is_text, value)) and _are_counts(value),
@@ -146,9 +150,8 @@ def _check_hub(hub: Mapping[str, Any]) -> None:
         _require(isinstance(value, HistoryBuffer) or is_history(value), f"has no history of numbers under '{name:.80}'")
     _require(all(type(kept) is bool for kept in hub["resumed_keys"].values()), "has odd 'message_hub.resumed_keys'")
     for name, value in hub["runtime_info"].items():
-        known = next((kind for kind in _INFO if name == kind or (kind.endswith("_") and name.startswith(kind))), None)
-        known = known or next((kind for kind in ("best_ckpt", "best_score") if name.startswith(kind)), None)
-        _require(known is None or _INFO[known](value), f"has an odd '{name:.80}' in message_hub.runtime_info")
+        sound = all(is_sound(value) for kind, is_sound in _INFO.items() if name.startswith(kind))
+        _require(sound, f"has an odd '{name:.80}' in message_hub.runtime_info")
 
 
 def _check_place(content: Mapping[str, Any], runner: Runner) -> None:
@@ -203,7 +206,8 @@ def _check_moments(content: Mapping[str, Any], wrapper: OptimWrapper) -> None:
     counts = former.get("samples a step", 0) // former.get("samples an iteration", 1) or wrapper._accumulative_counts
     steps = content["meta"]["iter"] // counts - info.get("skipped_steps", 0)
     # A loss scaler skips the first steps without telling.
-    needs_state = expected and steps > 0 and "loss_scaler" not in content["optimizer"]
+    is_adam = isinstance(optimizer, torch.optim.Adam)  # while SGD begins its momentum where there was none
+    needs_state = is_adam and steps > 0 and "loss_scaler" not in content["optimizer"]
     _require(bool(kept) or not needs_state, f"has an optimiser without its state{_WEIGHTS_ALONE}")
     for number, values in kept.items():
         known = _is_count(number) and number < len(parameters) and isinstance(values, dict)
@@ -211,15 +215,13 @@ def _check_moments(content: Mapping[str, Any], wrapper: OptimWrapper) -> None:
         for name, example in expected.items():
             value, shape = values.get(name), parameters[number].shape if example.dim() else ()
             fits = isinstance(value, Tensor) and value.shape == shape and (value.dim() > 0 or bool(value.isfinite()))
+            fits = fits or (value is None and not is_adam)
             _require(fits, f"has no {name} in its optimiser's state that fits parameter {number}")
 
 
 def _kept_of_a_parameter(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What Adam or AdamW keeps of a parameter, seen by a step of its copy; of other optimisers it is not looked at.
-
-    SGD begins its momentum where there was none.
-    """
-    if not isinstance(optimizer, torch.optim.Adam):
+    """What Adam, AdamW or SGD keeps of a parameter, seen by a step of its copy; others are not looked at."""
+    if not isinstance(optimizer, torch.optim.Adam | torch.optim.SGD):
         return {}
     probe = nn.Parameter(torch.zeros(2, 3))
     probe.grad = torch.zeros(2, 3)

@@ -159,6 +159,30 @@ def test_no_file_of_another_name_is_removed(name, trained, tmp_path):
     assert len([*(tmp_path / "run").glob("best_loss_*.pth")]) == 1
 
 
+def test_momentum(trained, tmp_path):
+    """SGD begins its momentum where there was none; one of another shape is refused."""
+    data, _ = trained
+    sgd = [dict(type="SGD", momentum=momentum, _delete_=True, lr=1e-3) for momentum in (0, 0.9)]
+
+    def run(epochs, optimizer, **options):
+        options |= dict(
+            batch_size=8, experiment_name=f"{tmp_path.name}-{epochs}", optim_wrapper=dict(optimizer=optimizer)
+        )
+        cfg = runs.make_config(data, tmp_path, epochs=epochs, **options)
+        cfg.resume = epochs > 1
+        PrivateRunner.from_cfg(cfg).train()
+
+    run(1, sgd[0])
+    run(2, sgd[1])
+    content = torch.load(tmp_path / "epoch_2.pth", weights_only=True)
+    content["optimizer"]["state"][0]["momentum_buffer"] = torch.zeros(3)
+    (tmp_path / "epoch_1.pth").unlink()
+    (tmp_path / "epoch_2.pth.sha256").unlink()
+    torch.save(content, tmp_path / "epoch_2.pth")
+    with pytest.raises(UserError, match="no momentum_buffer in its optimiser's state that fits parameter 0"):
+        run(3, sgd[1])
+
+
 PLATEAU = dict(type="ReduceOnPlateauParamScheduler", param_name="lr", monitor="loss", by_epoch=True)
 
 

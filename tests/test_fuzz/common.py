@@ -1,6 +1,6 @@
 """How many cases are tried, how long one may take, and the ways to spoil a table, a file and nested values.
 
-A few hundred cases run with the other tests, the same each time. All 20,000, others each time::
+A few hundred cases run with the other tests, the same each time. All 35,000, others each time (hours)::
 
     FUZZ=full .venv/bin/python -m pytest tests/test_fuzz
 
@@ -24,7 +24,7 @@ SECONDS = 20  # That one case may take.
 
 
 def cases(few: int, many: int):
-    """How many cases of a property are tried with the other tests, and in the full run; the latter sum up to 20,000."""
+    """How many cases of a property are tried with the other tests, and in the full run; the latter sum up to 35,000."""
     return settings(
         max_examples=many if FULL else few,
         derandomize=not FULL,
