@@ -139,9 +139,8 @@ def written_whole(target: str | os.PathLike) -> Iterator[Path]:
     partial = target.with_name(f".{target.name[:200]}.{os.getpid()}.partial")
     try:
         if target.exists() and not target.is_file():
-            raise UserError(
-                f"'{target}' exists already and is no file.\nGive a new name; nothing is overwritten in folders."
-            )
+            kind = "a folder" if target.is_dir() else "a device or a pipe"
+            raise UserError(f"'{target}' exists already and is {kind}.\nGive a new name; no folder is written into.")
         yield partial
         os.replace(partial, target)
     except (OSError, safetensors.SafetensorError) as error:  # the latter where transformers writes by itself
