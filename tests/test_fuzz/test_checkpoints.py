@@ -152,7 +152,7 @@ def succeeds_or_is_refused(function, *arguments) -> None:
 
 
 @given(data=st.data())
-@cases(40, 2000)
+@cases(12, 2000)
 def test_resume(data, spoilt):
     folder, path = spoilt(data)
     with allowed(path):
@@ -165,7 +165,7 @@ def model_of(trained):
 
 
 @given(data=st.data())
-@cases(60, 2000)
+@cases(15, 2000)
 def test_weights(data, spoilt, trained):
     """``load_from``, ``init_cfg``, and a test or inference."""
     _, path = spoilt(data)
@@ -190,7 +190,7 @@ def run_tool(name, *arguments) -> int:
 
 
 @given(data=st.data())
-@cases(20, 2000)
+@cases(8, 2000)
 def test_verify(data, spoilt, capsys):
     _, path = spoilt(data)
     with in_time(), allowed(path):

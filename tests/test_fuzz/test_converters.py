@@ -172,7 +172,7 @@ def test_whole(whole, command, tmp_path):
 
 
 @given(st.data(), st.sampled_from(COMMANDS), st.sampled_from(FORMATS))
-@cases(40, 1000)
+@cases(15, 1000)
 def test_spoilt(whole, tmp_path_factory, data, command, format):
     folder = tmp_path_factory.getbasetemp() / "converted"
     shutil.rmtree(folder, ignore_errors=True)

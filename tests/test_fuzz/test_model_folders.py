@@ -138,7 +138,7 @@ def warm(folders):
 
 
 @given(st.data(), st.sampled_from(("wordpiece", "unigram", "vocabulary")))
-@cases(25, 1000)
+@cases(12, 1000)
 def test_tokenizers(folders, tmp_path_factory, data, kind):
     folder = spoilt(data, folders / kind, tmp_path_factory.getbasetemp())
     with in_time(), bounded(limit(folder)):
@@ -154,7 +154,7 @@ def test_tokenizers(folders, tmp_path_factory, data, kind):
 
 
 @given(st.data(), st.sampled_from(("safetensors", "shards", "torch")))
-@cases(25, 1000)
+@cases(12, 1000)
 def test_text_models(folders, tmp_path_factory, data, kind):
     folder = spoilt(data, folders / kind, tmp_path_factory.getbasetemp())
     with in_time(), bounded(limit(folder)):

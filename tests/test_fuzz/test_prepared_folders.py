@@ -140,7 +140,7 @@ HEADERS = [
 
 
 @given(st.data())
-@cases(40, 1000)
+@cases(20, 1000)
 def test_image_stores(data):
     with prepared_folder() as root:
         path = root / "images.npy"
@@ -194,7 +194,7 @@ def odd_embeddings():
 
 
 @given(st.data())
-@cases(40, 2000)
+@cases(20, 2000)
 def test_index_folders(data):
     names, embeddings, metadata = copy.deepcopy(NAMES), dict(images=UNIT, reports=UNIT.flip(0).clone()), {"model": "m"}
     kind = data.draw(st.sampled_from(("names", "embeddings", "metadata", "bytes")))
