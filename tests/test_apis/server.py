@@ -44,7 +44,7 @@ class Server:
         return (self.temporary / "printed.txt").read_text()
 
     def password(self):
-        for _ in range(40):
+        for _ in range(300):  # it is printed after the server has begun to answer
             if found := re.search(r"Password: (\S+)", self.printed()):
                 return found.group(1)
             time.sleep(0.1)

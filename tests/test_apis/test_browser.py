@@ -166,8 +166,8 @@ def test_another_site_gets_nothing(server, tmp_path):
 def test_login(checkpoint, tmp_path):
     """Without the password there is nothing but a form; the end of the terminal ends the page and its folder."""
     server = Server(checkpoint, "--login", temporary=tmp_path)
-    assert server.address in server.printed()
     password = server.password()
+    assert server.address in server.printed()
     client = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     with pytest.raises(urllib.error.HTTPError, match="401"):
         client.open(f"{server.address}/config")
