@@ -15,7 +15,7 @@ from mgca_mm.errors import UserError
 
 TIMES = 10
 ALLOWANCE = 100 * 1024**2  # bytes
-_MOST_REPEATED = 10**6
+_MOST_REPEATED = 10**6  # values that stand in other containers, too
 _LIST, _DICT = 100, 260  # bytes that a short one takes in memory, with its place in another
 
 

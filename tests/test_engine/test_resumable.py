@@ -146,14 +146,11 @@ def test_taken(change, trained, tmp_path):
     assert (tmp_path / "run" / "epoch_2.pth").is_file()
 
 
-NAMES = {"best_ckpt": "victim.pth", "interrupted_ckpt": "victim.pth", "last_ckpt": "victim.pth"}
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["best_ckpt", "interrupted_ckpt", "last_ckpt"])
 def test_no_file_of_another_name_is_removed(name, trained, tmp_path):
     """MMEngine removes the file that a checkpoint calls the best so far, or that of an interrupted epoch."""
     (tmp_path / "run").mkdir()
-    victim = tmp_path / "run" / NAMES[name]
+    victim = tmp_path / "run" / "victim.pth"
     victim.write_bytes(b"of somebody else")
 
     def change(content):
