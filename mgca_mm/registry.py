@@ -19,13 +19,13 @@ METRICS = _child(mmengine.METRICS, "evaluation")
 HOOKS = _child(mmengine.HOOKS, "engine")
 RUNNERS = _child(mmengine.RUNNERS, "engine")
 OPTIM_WRAPPERS = _child(mmengine.OPTIM_WRAPPERS, "engine")
+OPTIM_WRAPPER_CONSTRUCTORS = _child(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, "engine")
 
 DATA_SAMPLERS = _child(mmengine.DATA_SAMPLERS, "datasets.samplers")
 LOOPS = _child(mmengine.LOOPS, "engine")
 
 # Nothing of ours stands in these; MMEngine warns of a scope that lacks a registry which it searches.
 OPTIMIZERS = _child(mmengine.OPTIMIZERS, "engine")
-OPTIM_WRAPPER_CONSTRUCTORS = _child(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, "engine")
 PARAM_SCHEDULERS = _child(mmengine.PARAM_SCHEDULERS, "engine")
 VISUALIZERS = _child(mmengine.VISUALIZERS, "engine")
 WEIGHT_INITIALIZERS = _child(mmengine.WEIGHT_INITIALIZERS, "engine")

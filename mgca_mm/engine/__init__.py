@@ -22,6 +22,7 @@ from .hooks import (
 from .local_log import EnduringLocalVisBackend
 from .log_processor import PlainLogProcessor
 from .loops import ResumableIterTrainLoop, ResumableTrainLoop
+from .param_groups import MergedGroupsOptimWrapperConstructor
 from .pretrained import CompletePretrainedInit
 from .runner import PrivateRunner
 
@@ -38,6 +39,7 @@ __all__ = [
     "DeferredRuntimeInfoHook",
     "EnduringLocalVisBackend",
     "FreezePrototypesHook",
+    "MergedGroupsOptimWrapperConstructor",
     "NonFiniteGuardHook",
     "PlainCheckpointHook",
     "PlainLogProcessor",

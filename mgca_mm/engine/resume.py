@@ -21,6 +21,7 @@ from mgca_mm.errors import UserError
 
 from .batch import samples_a_step, samples_an_iteration
 from .loops import VALIDATED
+from .param_groups import without_parameters
 from .resumable import PLACE, is_kept, settings_in
 
 _SECTIONS = (
@@ -70,7 +71,7 @@ class Resumption:
     def __init__(self, runner: Runner):
         self.runner = runner
         self.settings = settings_of(runner)
-        self.groups = [_without_parameters(group) for group in runner.optim_wrapper.param_groups]
+        self.groups = [without_parameters(group) for group in runner.optim_wrapper.param_groups]
         self.schedules = [copy.deepcopy(scheduler.state_dict()) for scheduler in self._schedulers()]
 
     def settle(self, schedules: list[dict[str, Any]]) -> None:
@@ -168,10 +169,6 @@ class Resumption:
                 for scheduler in schedulers:
                     if not scheduler.by_epoch or ends_epoch:
                         scheduler.step()
-
-
-def _without_parameters(group: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in group.items() if name != "params"}
 
 
 def _without_place(schedule: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,12 +15,14 @@ from mgca_mm.checkpoints.reading import read_checkpoint
 from mgca_mm.checkpoints.schemes import is_trusted
 from mgca_mm.checkpoints.writing import newest_first
 from mgca_mm.datasets.seeding import seed_samples
+from mgca_mm.datasets.tokenization import tokenize_once
 from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
 from mgca_mm.registry import RUNNERS
 
 from .batch import scale_learning_rate, tell_batch
 from .hooks.waiting_gradients import average_waiting_gradients
+from .param_groups import merge_groups
 from .pretrained import require_whole_parts
 from .privacy import PathFilter, without_paths
 from .resumable import SETTINGS, fault_of
@@ -65,7 +67,7 @@ class PrivateRunner(Runner):
         return super().build_log_processor(log_processor)
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """The loop, with samples whose augmentation depends on (seed, epoch, sample) alone.
+        """The loop, with samples whose augmentation depends on (seed, epoch, sample) alone, tokenised in advance.
 
         Of MMEngine's two loops it is the resumable one.
         """
@@ -80,6 +82,7 @@ class PrivateRunner(Runner):
                 if isinstance(hook, LoggerHook):
                     hook.log_metric_by_epoch = False  # its epoch is 0 throughout
         seed_samples(loop.dataloader.dataset)
+        tokenize_once(loop.dataloader.dataset)
         return loop
 
     def train(self) -> nn.Module:
@@ -195,4 +198,5 @@ class PrivateRunner(Runner):
             content = read_checkpoint(path, trust=is_trusted())
         except (UserError, OSError) as error:
             return str(error)
+        merge_groups(content, self)  # as PlainCheckpointHook does it when the checkpoint is loaded
         return fault_of(content, self)

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch.distributed
+from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.runner import Runner
 
 from mgca_mm.errors import UserError
 
 from .arguments import describe, hints_of, or_nearest, parameters_of, suits, violated_range
+from .param_groups import MergedGroupsOptimWrapperConstructor
 
 # A run has all of these or none.
 _TOGETHER = (
@@ -23,7 +25,7 @@ _ENVIRONMENT = {"cudnn_benchmark": bool, "mp_cfg": dict, "dist_cfg": dict, "reso
 _PROCESSES = {"mp_start_method": str, "opencv_num_threads": int}
 _AUTO_SCALE = {"base_batch_size": int, "enable": bool}
 _LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
-# Of MMEngine's DefaultOptimWrapperConstructor, which takes them from a dict.
+# Of MMEngine's DefaultOptimWrapperConstructor and ours, which take them from a dict.
 _PARAMWISE = (
     *("custom_keys", "bias_lr_mult", "bias_decay_mult", "norm_decay_mult", "flat_decay_mult", "dwconv_decay_mult"),
     *("dcn_offset_lr_mult", "bypass_duplicate"),
@@ -76,9 +78,11 @@ def _check_optimisation(wrapper: Mapping[str, Any]) -> None:
         given = {key: value for key, value in clip.items() if key != "type"}
         _check_arguments("optim_wrapper.clip_grad", given, function)
     constructor = wrapper.get("constructor", "DefaultOptimWrapperConstructor")
-    if OPTIM_WRAPPER_CONSTRUCTORS.get(constructor) is None:
+    with OPTIM_WRAPPER_CONSTRUCTORS.switch_scope_and_registry(None) as registry:
+        found = registry.get(constructor)
+    if found is None:
         raise UserError(f"Config key 'optim_wrapper.constructor': '{constructor}' is not registered.")
-    if constructor == "DefaultOptimWrapperConstructor":
+    if found in (DefaultOptimWrapperConstructor, MergedGroupsOptimWrapperConstructor):
         _require_known("optim_wrapper.paramwise_cfg", wrapper.get("paramwise_cfg") or {}, _PARAMWISE)
 
 

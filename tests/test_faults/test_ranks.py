@@ -111,6 +111,20 @@ def test_ranks_resume_from_the_same_checkpoint(server, data, tmp_path):
     assert {iteration: len(ranks) for iteration, ranks in records(tmp_path).items()} == dict.fromkeys(range(12, 18), 2)
 
 
+def test_ranks_resume_from_one_group_a_parameter(server, data, tmp_path):
+    """Stopped in an epoch with the groups of MMEngine's constructor, and resumed with those of ours."""
+    wrapper = dict(optimizer=dict(weight_decay=0.1), paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0))
+    merged = dict(wrapper, constructor="mgca_mm.MergedGroupsOptimWrapperConstructor")
+    options = dict(ranks=2, batch_size=2)
+    assert server.run(data, tmp_path / "whole", optim_wrapper=merged, **options) == 0
+    stop = dict(type="tests.test_faults.faults.SignalAfterStep", step=9)
+    assert server.run(data, tmp_path / "parts", optim_wrapper=wrapper, faults=[stop], **options) == 143
+    assert server.run(data, tmp_path / "parts", optim_wrapper=merged, resume=True, **options) == 0
+    found, expected = (runs.final_state(tmp_path / name) for name in ("parts", "whole"))
+    assert len(found["optimizer"]["param_groups"]) == 2
+    runs.assert_equal(found, expected)
+
+
 @pytest.mark.parametrize("case", range(cases(2, 10)))
 def test_a_rank_that_dies_ends_the_job(case, server, data, tmp_path):
     pids = server.start(data, tmp_path, ranks=2, epochs=100)

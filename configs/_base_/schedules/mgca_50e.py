@@ -2,6 +2,7 @@
 max_epochs = 50  # the schedule follows, also from the command line: --cfg-options max_epochs=10
 optim_wrapper = dict(
     type='OptimWrapper',
+    constructor='mgca_mm.MergedGroupsOptimWrapperConstructor',
     optimizer=dict(type='AdamW', lr=2e-5, weight_decay=0.05, betas=(0.9, 0.999), fused=True),
     paramwise_cfg=dict(
         norm_decay_mult=0.0,

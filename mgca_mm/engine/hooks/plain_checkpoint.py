@@ -3,12 +3,16 @@
 from mmengine.hooks import Hook
 
 from mgca_mm.checkpoints.plain import from_plain, to_plain
+from mgca_mm.engine.param_groups import merge_groups
 from mgca_mm.registry import HOOKS
 
 
 @HOOKS.register_module()
 class PlainCheckpointHook(Hook):
-    """Reduces what is saved to tensors and plain data, without config text and paths, and restores it on resume."""
+    """Reduces what is saved to tensors and plain data, without config text and paths, and restores it on resume.
+
+    Optimiser and schedule of a checkpoint with one parameter group a parameter get the groups of the run.
+    """
 
     priority = "LOWEST"  # After every hook that adds something to a checkpoint.
 
@@ -19,3 +23,4 @@ class PlainCheckpointHook(Hook):
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Restore."""
         from_plain(checkpoint, runner.work_dir)
+        merge_groups(checkpoint, runner)
