@@ -1,6 +1,7 @@
 """The naive step gives the numbers of ours, and the benchmark measures a step of a config."""
 
 import copy
+import weakref
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from mmengine.config import Config
 from mgca_mm.benchmarks import machine, pretraining, scale
 from mgca_mm.benchmarks.naive import make_naive
 from mgca_mm.benchmarks.open_clip import OpenClipStep
+from mgca_mm.benchmarks.operators import OperatorCount
 from mgca_mm.registry import MODELS
 from tests.conftest import ROOT, SMALL_MODEL
 
@@ -48,13 +50,46 @@ def test_arithmetic_is_counted():
     assert machine.matrix_product_ceiling(torch.float32, "cpu", size=64) > 1e6
 
 
-def test_measure():
-    result = pretraining.measure(QUICKSTART, batch_size=4, precision="fp32", against="naive", repeats=1)
+def test_measure(tmp_path, monkeypatch):
+    alive, numbers, build, figures = weakref.WeakSet(), [], pretraining.build_model, pretraining._figures
+
+    def build_and_watch(*args, **kwargs):
+        model = build(*args, **kwargs)
+        alive.add(model)
+        return model
+
+    def count_models(*args):
+        numbers.append(len(alive))
+        return figures(*args)
+
+    monkeypatch.setattr(pretraining, "build_model", build_and_watch)
+    monkeypatch.setattr(pretraining, "_figures", count_models)
+    kernels = tmp_path / "kernels.txt"
+    result = pretraining.measure(
+        QUICKSTART, batch_size=4, precision="fp32", against="naive", repeats=1, profile=kernels
+    )
+    assert numbers == [1, 1]  # a second model would count as the first one's memory
     assert result["agreement"]["loss"] < 1e-5 and result["agreement"]["gradient_cosine"] > 0.9999
     for name in ("ours", "naive"):
         assert all(value > 0 for value in result[name].values()), result[name]
-    assert result["waits"] == 0 and result["operators"] > 1000
+    assert result["waits"] == 0 and result["operators"] > 1000 and result["groups"] > 1
     assert all(0 < share < 1.5 for share in result["share_of_ceiling"].values())
+    assert "aten::convolution_backward" in kernels.read_text()
+
+
+def test_dropout_is_that_of_training():
+    cfg = Config.fromfile(QUICKSTART)
+    cfg.model.text_encoder.config.hidden_dropout_prob = 0.2
+    for dropout, expected in ((True, 0.2), (False, 0.0)):
+        assert pretraining.build_model(cfg, dropout=dropout).text_encoder.model.embeddings.dropout.p == expected
+
+
+def test_reads_of_host_memory_are_no_waits_for_a_gpu():
+    x = torch.arange(4.0)
+    with OperatorCount("cuda") as count:
+        float(x.sum())
+        x[x > 1]
+    assert count.operators > 0 and not count.waits
 
 
 def test_the_size_of_a_step_is_the_loaders():

@@ -1,6 +1,7 @@
 """What a piece of code costs on a machine: seconds, peak memory, and what the machine could do at best."""
 
 import ctypes
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,34 @@ def elapsed(run: Callable[[], object], device: str) -> float:
     run()
     _synchronise(device)
     return time.perf_counter() - start
+
+
+def host_time(run: Callable[[], object]) -> float:
+    """Seconds until a call has handed a GPU its work, about those of the GPU where that is the slower of the two."""
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def top_kernels(run: Callable[[], object], device: str, rows: int = 20) -> str:
+    """A table of what takes most of a call's time: kernels on a GPU, operators on a CPU."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    if device == "cuda":
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+    with torch.profiler.profile(activities=activities) as profile:
+        run()
+        _synchronise(device)
+    return profile.key_averages().table(sort_by=f"self_{device}_time_total", row_limit=rows)
+
+
+def release_memory(device: str) -> None:
+    """Give back what nothing refers to any longer, so that the next peak is not that of two models."""
+    if device == "cuda":
+        torch.compiler.reset()  # compiled code holds its model
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
 
 
 def peak_memory(run: Callable[[], object], device: str) -> int:

@@ -3,8 +3,7 @@
 import copy
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,44 +21,50 @@ from mgca_mm.models import CaptioningAlignment, ImageReportPretrainer
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageReportSample
 
-from .machine import elapsed, matrix_product_ceiling, peak_memory
+from .machine import elapsed, host_time, matrix_product_ceiling, peak_memory, release_memory, top_kernels
 from .naive import make_naive
 from .open_clip import OpenClipStep
-from .operators import OperatorCount
+from .operators import OperatorCount, count_waits
 
 _STORE_SIZE = 256  # of prepared images
 _BERT_BASE = dict(model_type="bert", vocab_size=28996)
+_NO_DROPOUT = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 _WRAPPERS = {"fp32": OptimWrapper, "bf16": BFloat16OptimWrapper}
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass
-class Step:
-    """One way to take a training step, with what was measured of it."""
+class TrainStep:
+    """A training step of a model on one batch, over and over."""
 
-    run: Callable[[], object]
-    flops: int
-    times: list[float] = field(default_factory=list)
-    peak_bytes: int = 0
+    model: ImageReportPretrainer
+    wrapper: OptimWrapper
+    batch: dict
 
-    def figures(self, batch_size: int) -> dict[str, float]:
-        """Median speed and peak memory."""
-        seconds = statistics.median(self.times)
-        return dict(
-            ms=seconds * 1e3,
-            images_per_s=batch_size / seconds,
-            tflops=self.flops / seconds / 1e12,
-            peak_mb=self.peak_bytes / 1e6,
-        )
+    def __call__(self) -> dict[str, Tensor]:
+        """Take a step."""
+        return self.model.train_step(self.batch, self.wrapper)
 
 
-def build_model(cfg: Config, compile: bool = False, naive: bool = False) -> ImageReportPretrainer:
-    """The config's model with random weights and no dropout, so that two ways of a step give the same numbers.
+class NaiveTrainStep(TrainStep):
+    """One that looks for anomalies and reads every number."""
+
+    def __call__(self) -> dict[str, float]:
+        """Take a step."""
+        with torch.autograd.set_detect_anomaly(True, check_nan=True):
+            losses = super().__call__()
+        return {name: value.item() for name, value in losses.items()}
+
+
+def build_model(cfg: Config, compile: bool = False, naive: bool = False, dropout: bool = True) -> ImageReportPretrainer:
+    """The config's model with random weights.
 
     Args:
         cfg: Pretraining config.
-        compile: By :func:`torch.compile`.
+        compile: By :func:`torch.compile`, in the way of the config if it has one.
         naive: As a plain step would have it: nothing that only saves memory, see :func:`make_naive`.
+        dropout: As configured, which costs time and memory. False: none in the text encoder, so that two ways of a step
+            give the same numbers.
 
     Raises:
         UserError: The config is not one of pretraining.
@@ -69,11 +74,11 @@ def build_model(cfg: Config, compile: bool = False, naive: bool = False) -> Imag
     if model.type.removeprefix("mgca_mm.") != "ImageReportPretrainer":
         raise UserError(f"{cfg.filename} is no pretraining config: its model is a {model.type}")
     model.image_encoder.backbone.pop("init_cfg", None)
-    model.compile = dict(dynamic=False) if compile else None
+    model.compile = (model.get("compile") or dict(dynamic=False)) if compile else None
     if model.text_encoder is not None:
         text = model.text_encoder.pop("config", None) or dict(_BERT_BASE)
         model.text_encoder.pop("pretrained", None)
-        model.text_encoder.config = {**text, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+        model.text_encoder.config = text if dropout else {**text, **_NO_DROPOUT}
     if naive:
         for encoder in filter(None, (model.image_encoder, model.text_encoder)):
             encoder.pop("activation_checkpointing", None)
@@ -131,71 +136,88 @@ def measure(
     repeats: int = 5,
     device: str = "cpu",
     cfg_options: dict | None = None,
+    profile: Path | None = None,
 ) -> dict:
-    """Measure a training step of a config on generated data.
+    """Measure a training step of a config on generated data, with dropout as configured.
 
     Args:
         config: Pretraining config; its weights, workers and schedule do not matter.
         batch_size: B.
         precision: ``'fp32'`` or ``'bf16'`` autocast.
         compile: By :func:`torch.compile`.
-        against: Take other steps in turns with ours: ``'naive'``, the same in the plain way (always fp32, as it is
-            written first), or ``'open_clip'``, those of OpenCLIP's ViT-B-16 in the same precision.
+        against: Measure other steps after ours, one model at a time on the device: ``'naive'``, the same in the plain
+            way (always fp32, as it is written first), or ``'open_clip'``, those of OpenCLIP's ViT-B-16 in the same
+            precision.
         repeats: Timed steps of each; the median counts.
         device: ``'cpu'`` or ``'cuda'``.
         cfg_options: Changes of the config, dotted key → value.
+        profile: File for a table of the kernels that take most time of our step.
 
     Returns:
-        ``ours`` (and the name of the other) with ``ms``, ``images_per_s``, ``tflops``, ``peak_mb``;
-        ``gflop_per_image``, ``ceiling_tflops`` of a large matrix product in this precision, ``share_of_ceiling``,
-        ``operators`` and ``waits`` of a step; ``ratio`` of ours to the other; with the naive one ``agreement`` of
-        losses and gradients (both in fp32).
+        ``ours`` (and the name of the other) with ``ms``, ``images_per_s``, ``tflops``, ``peak_mb``, on a GPU with
+        ``reserved_mb`` and ``host_ms``, too; ``gflop_per_image``, ``ceiling_tflops`` of a large matrix product in this
+        precision, ``share_of_ceiling``; of our step ``groups`` of parameters that its optimiser has, ``operators``
+        (eager) and ``waits`` (eager, or on a GPU); ``ratio`` of ours to the other; with the naive one ``agreement`` of
+        losses and gradients (both in fp32 without dropout).
     """
     cfg = load_config(config, cfg_options)
-    model = build_model(cfg).to(device)
-    batch = make_step_batch(cfg, model, batch_size, device)
-    result: dict = dict(config=Path(config).name, batch_size=batch_size, precision=precision, compile=compile)
-
+    model = build_model(cfg, dropout=False).to(device)
     if against == "naive" and model.text_encoder is None:
         raise UserError(f"{config} encodes no reports: there is no naive way of it. Leave --against out.")
+    batch = make_step_batch(cfg, model, batch_size, device)
     flops = count_flops(model, batch)
+    result: dict = dict(config=Path(config).name, batch_size=batch_size, precision=precision, compile=compile)
     if against == "naive":
-        result["agreement"] = compare(model, build_model(cfg, naive=True).to(device), batch)
+        result["agreement"] = compare(model, build_model(cfg, naive=True, dropout=False).to(device), batch)
     del model
-    ours = step_of(cfg, batch_size, precision, device, compile)
-    steps = {"ours": Step(ours, flops)}
-    if against == "naive":
-        naive = _with_optimizer(build_model(cfg, naive=True).to(device), cfg, "fp32", fused=False)
-        steps["naive"] = Step(partial(_take_naive_step, *naive, batch), flops)
-    elif against == "open_clip":
-        other = OpenClipStep(batch_size, _DTYPES[precision], device)
-        # Counted before it is compiled: operators of compiled code are not seen.
-        steps["open_clip"] = Step(other, other.count_flops())
-        other.model = torch.compile(other.model) if compile else other.model
-    for step in steps.values():  # compilation, the optimiser's state, the library's choice of kernels
-        step.run()
-        step.peak_bytes = peak_memory(step.run, device)
-    for _ in range(repeats):
-        for step in steps.values():
-            step.times.append(elapsed(step.run, device))
-    if not compile:
-        with OperatorCount() as count:
-            ours()
-        result |= dict(operators=count.operators, waits=len(count.waits))
 
     ceiling = matrix_product_ceiling(_DTYPES[precision], device) / 1e12
-    result |= {name: step.figures(batch_size) for name, step in steps.items()}
-    result |= dict(
-        gflop_per_image=flops / batch_size / 1e9,
-        ceiling_tflops=ceiling,
-        share_of_ceiling={name: result[name]["tflops"] / ceiling for name in steps},
-    )
+    shares = {}
+    for way in filter(None, ("ours", against)):
+        release_memory(device)
+        if way == "open_clip":
+            step = OpenClipStep(batch_size, _DTYPES[precision], device, compile)
+            flops = step.count_flops()
+        else:
+            step = step_of(cfg, batch_size, precision, device, compile, naive=way == "naive")
+        result[way] = _figures(step, flops, batch_size, repeats, device)
+        shares[way] = result[way]["tflops"] / ceiling
+        if way == "ours":
+            result |= dict(gflop_per_image=flops / batch_size / 1e9, groups=len(step.wrapper.optimizer.param_groups))
+            result |= _operators_and_waits(step, compile, device)
+            if profile:
+                profile.write_text(top_kernels(step, device))
+        del step
+    result |= dict(ceiling_tflops=ceiling, share_of_ceiling=shares)
     if against:
         result["ratio"] = dict(
             time=result["ours"]["ms"] / result[against]["ms"],
             memory=result["ours"]["peak_mb"] / result[against]["peak_mb"],
         )
     return result
+
+
+def _figures(step: Callable[[], object], flops: int, batch_size: int, repeats: int, device: str) -> dict[str, float]:
+    """Peak memory and median speed of a step."""
+    step()  # compilation, the optimiser's state, the library's choice of kernels
+    peak = peak_memory(step, device)
+    seconds = statistics.median(elapsed(step, device) for _ in range(repeats))
+    figures = dict(
+        ms=seconds * 1e3, images_per_s=batch_size / seconds, tflops=flops / seconds / 1e12, peak_mb=peak / 1e6
+    )
+    if device == "cuda":
+        figures["reserved_mb"] = torch.cuda.max_memory_reserved() / 1e6
+        figures["host_ms"] = statistics.median(host_time(step) for _ in range(repeats)) * 1e3
+    return figures
+
+
+def _operators_and_waits(step: Callable[[], object], compile: bool, device: str) -> dict[str, int]:
+    found = {}
+    if not compile:  # operators of compiled code are not seen
+        with OperatorCount(device) as count:
+            step()
+        found = dict(operators=count.operators, waits=len(count.waits))
+    return found | (dict(waits=count_waits(step)) if device == "cuda" else {})
 
 
 def measure_memory(
@@ -259,27 +281,12 @@ def count_flops(model: ImageReportPretrainer, batch: dict) -> int:
     return 3 * counter.get_total_flops()
 
 
-def step_of(cfg: Config, batch_size: int, precision: str, device: str, compile: bool = False) -> Callable[[], dict]:
-    """A training step of a config on generated data, ready to be called."""
-    model = build_model(cfg, compile).to(device)
+def step_of(
+    cfg: Config, batch_size: int, precision: str, device: str, compile: bool = False, naive: bool = False
+) -> TrainStep:
+    """A training step of a config on generated data, ready to be called; see :func:`measure`."""
+    model = build_model(cfg, compile and not naive, naive).to(device).train()
+    wrapper = {**cfg.optim_wrapper, "type": _WRAPPERS["fp32" if naive else precision].__name__}
+    wrapper["optimizer"] = {**wrapper["optimizer"], "fused": not naive, "foreach": False}
     batch = make_step_batch(cfg, model, batch_size, device)
-    return partial(_take_step, *_with_optimizer(model, cfg, precision), batch)
-
-
-def _with_optimizer(
-    model: ImageReportPretrainer, cfg: Config, precision: str, fused: bool = True
-) -> tuple[ImageReportPretrainer, OptimWrapper]:
-    wrapper = {**cfg.optim_wrapper, "type": _WRAPPERS[precision].__name__}
-    wrapper["optimizer"] = {**wrapper["optimizer"], "fused": fused, "foreach": False}
-    return model.train(), build_optim_wrapper(model, ConfigDict(wrapper))
-
-
-def _take_step(model: ImageReportPretrainer, wrapper: OptimWrapper, batch: dict) -> dict[str, Tensor]:
-    return model.train_step(batch, wrapper)
-
-
-def _take_naive_step(model: ImageReportPretrainer, wrapper: OptimWrapper, batch: dict) -> dict[str, float]:
-    """Looks for anomalies and reads every number."""
-    with torch.autograd.set_detect_anomaly(True, check_nan=True):
-        losses = model.train_step(batch, wrapper)
-    return {name: value.item() for name, value in losses.items()}
+    return (NaiveTrainStep if naive else TrainStep)(model, build_optim_wrapper(model, ConfigDict(wrapper)), batch)
