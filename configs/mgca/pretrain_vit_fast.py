@@ -8,8 +8,7 @@ pipeline = [
     dict(type='PackImageReportInputs'),
 ]
 model = dict(
-    # Four lengths of reports, each of which is compiled once.
-    data_preprocessor=dict(crop_size=224, length_bucket=28),
+    data_preprocessor=dict(crop_size=224),
     compile=dict(backend='inductor', dynamic=False))
 train_dataloader = dict(dataset=dict(pipeline=pipeline))
 val_dataloader = dict(dataset=dict(pipeline=pipeline))

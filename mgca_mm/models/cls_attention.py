@@ -50,7 +50,11 @@ class ClsAttention:
     @torch.no_grad()
     def _compute_row(self, attention: nn.Module, args: tuple, kwargs: dict) -> None:
         hidden_states = args[0] if args else kwargs["hidden_states"]
-        query, key = _project(attention, hidden_states)  # (B, H, 1, d), (B, H, T, d)
+        self.keep_row(*_project(attention, hidden_states))
+
+    @torch.no_grad()
+    def keep_row(self, query: Tensor, key: Tensor) -> None:
+        """Keep q_cls · Kᵀ / √d for :meth:`pop`, given the query (B, H, 1, d) and the keys (B, H, T, d)."""
         self.logits = (query @ key.transpose(2, 3)).squeeze(2) * query.shape[-1] ** -0.5  # (B, H, T)
 
     @torch.no_grad()

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel, ModuleDict
@@ -13,6 +14,8 @@ from mgca_mm.distributed import gather_samples
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import CrossAttention, ImageFeatures, ImageReportSample, TextFeatures
+
+from .packing import Packing
 
 
 def _eager_in_evaluation(method: Callable) -> Callable:
@@ -73,6 +76,9 @@ class ImageReportPretrainer(BaseModel):
             raise ValueError(f"text_encoder does not go with the alignments {', '.join(alignments)}: {need}")
         self.normalize_tokens = normalize_tokens
         self.project_padding = project_padding
+        if self.encodes_reports:
+            preprocessor.register_forward_pre_hook(self._count_real)
+        self._compiles = compile is not None
 
         if self.encodes_reports:
             self.image_projector = _build_projector(projector, self.image_encoder.global_channels)
@@ -82,6 +88,9 @@ class ImageReportPretrainer(BaseModel):
         if self.uses_tokens and self.encodes_reports:
             self.text_token_projector = _build_projector(projector, self.text_encoder.token_channels)
         if compile is not None:
+            # Of one code object, such as a projector's: all shapes of all its instances. What does not fit in is run
+            # uncompiled, and only torch's own log says so.
+            torch._dynamo.config.recompile_limit = 32
             # The [CLS] row that a checkpointed layer hands out is not needed a second time in the backward pass.
             torch._dynamo.config.skip_fwd_side_effects_in_bwd_under_checkpoint = True
             # Each part by itself, in place: names in checkpoints stay, and gradients of one part travel to other ranks
@@ -97,7 +106,8 @@ class ImageReportPretrainer(BaseModel):
         """Run the model.
 
         Args:
-            inputs: ``image`` (B, 3, H, W) normalised; ``input_ids``, ``attention_mask``, ``is_continuation`` (B, T).
+            inputs: ``image`` (B, 3, H, W) normalised; ``input_ids``, ``attention_mask``, ``is_continuation`` (B, T);
+                where the preprocessor has been told, ``num_pieces`` and ``num_words``, the real ones of the batch.
             data_samples: Identities of the pairs; needed for ``mode='predict'`` only.
             mode: ``'tensor'``: projected embeddings of both modalities; ``'loss'``: dict of losses and of values to
                 log; ``'predict'``: ``data_samples`` with embeddings, predictions and the batch's losses filled in.
@@ -132,16 +142,43 @@ class ImageReportPretrainer(BaseModel):
         pieces = dict(piece_ids=inputs["input_ids"], piece_mask=inputs["attention_mask"].bool())
         if not self.encodes_reports:
             return TextFeatures(None, **pieces)
-        features = self.text_encoder(inputs["input_ids"], inputs["attention_mask"], inputs["is_continuation"])
+        pieces_packing = self._packing(pieces["piece_mask"], inputs.get("num_pieces"))
+        features = self.text_encoder(
+            inputs["input_ids"], inputs["attention_mask"], inputs["is_continuation"], pieces_packing
+        )
         global_embedding = _unit(self.text_projector(features.global_feature))
         if not self.uses_tokens:
             return TextFeatures(global_embedding, **pieces)
         if self.project_padding:
             # The statistics are those of all slots, also of those that length buckets have cut off.
             features = _pad_words(features, self.text_encoder.max_length - 1)
-        mask = None if self.project_padding else features.token_mask
-        tokens = self._finish_tokens(self.text_token_projector(features.tokens, mask))
+            tokens = self._finish_tokens(self.text_token_projector(features.tokens))
+        else:
+            words = self._packing(features.token_mask, inputs.get("num_words"))
+            packed = self._of_any_length(words.pack(features.tokens))
+            tokens = words.unpack(self._finish_tokens(self.text_token_projector(packed)))
         return TextFeatures(global_embedding, tokens, features.token_weight, features.token_mask, **pieces)
+
+    def _count_real(self, preprocessor: nn.Module, args: tuple) -> tuple:
+        """Count real pieces and words while a batch is in the loader's memory, so that nothing waits for the device."""
+        data, *others = args
+        inputs = data["inputs"]
+        if "attention_mask" not in inputs or "num_pieces" in inputs:
+            return args
+        mask, is_continuation = inputs["attention_mask"].cpu(), inputs["is_continuation"].cpu()
+        words = self.text_encoder.word_merging.word_mask(mask, is_continuation)
+        counts = dict(num_pieces=np.count_nonzero(mask.numpy()), num_words=np.count_nonzero(words.numpy()))
+        return ({**data, "inputs": {**inputs, **counts}}, *others)
+
+    def _packing(self, mask: Tensor, count: int | None) -> Packing:
+        packing = Packing.of(mask, count)
+        return packing._replace(index=self._of_any_length(packing.index))
+
+    def _of_any_length(self, x: Tensor) -> Tensor:
+        """``x``, for whose length nothing is compiled anew: no two batches have as many real pieces."""
+        if self._compiles:
+            torch._dynamo.mark_dynamic(x, 0)
+        return x
 
     def attend(self, image: ImageFeatures, text: TextFeatures) -> CrossAttention:
         """Attention between the words of each report and the regions of its image.

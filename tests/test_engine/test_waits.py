@@ -141,3 +141,33 @@ def test_no_graph_break(changes):
     assert counters["stats"]["unique_graphs"] == parts and not counters["graph_break"]
     compiled.eval()(inputs, mode="loss")
     assert counters["stats"]["unique_graphs"] == parts, "validation was compiled, too"
+
+
+@pytest.mark.parametrize("bucket", [None, 4])
+def test_reports_of_all_lengths_are_compiled_once(bucket):
+    """Ten batches, prototypes thawed, validation with a short last batch: no fallback to what is not compiled."""
+    torch._dynamo.reset()
+    counters.clear()
+    preprocessor = dict(type="mgca_mm.ImageReportDataPreprocessor", length_bucket=bucket)
+    compile = dict(backend="aot_eager", fullgraph=True, dynamic=False)
+    model = MODELS.build({**copy.deepcopy(SMALL_MODEL), "data_preprocessor": preprocessor, "compile": compile})
+    wrapper = build_optim_wrapper(model, dict(optimizer=dict(type="AdamW")))
+    model.alignments.cpa.frozen = True
+    graphs = []
+    for length in (*range(4, 16), 16):
+        inputs = small_batch(seed=length)
+        inputs["image"] = torch.zeros(4, 1, 32, 32, dtype=torch.uint8)
+        inputs["attention_mask"] *= torch.arange(16) < length
+        batch = dict(inputs=inputs, data_samples=[ImageReportSample(metainfo=dict(image_id=str(i))) for i in range(4)])
+        model.train().train_step(batch, wrapper)
+        if length == 15:
+            model.alignments.cpa.frozen = False
+        graphs.append(counters["stats"]["unique_graphs"])
+        model.eval().val_step(batch)
+    short = dict(inputs={key: value[:1] for key, value in inputs.items()}, data_samples=batch["data_samples"][:1])
+    model.val_step(short)
+    encoders_projectors_and_alignments = 2 + 4 + 3
+    lengths = 1 if bucket is None else 16 // bucket
+    # Each length in the text encoder and the token alignment.
+    assert graphs[-2] == encoders_projectors_and_alignments + 2 * (lengths - 1)
+    assert counters["stats"]["unique_graphs"] == graphs[-1] == graphs[-2] + 1 and not counters["graph_break"]

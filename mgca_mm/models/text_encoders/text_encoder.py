@@ -1,17 +1,21 @@
 """Text encoder: any encoder of transformers, seen as one global feature and a set of words."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
+from transformers.modeling_outputs import BaseModelOutput
 
 from mgca_mm.errors import UserError
 from mgca_mm.models.cls_attention import ClsAttention
+from mgca_mm.models.packing import Packing
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import TextFeatures
 
+from .packed_attention import PackedAttention
 from .pretrained import load_text_model, require_features
 
 
@@ -72,19 +76,20 @@ class TextEncoder(BaseModule):
             raise ValueError(f"pooling must be 'cls', 'cls_word', 'mean' or 'max', got {pooling!r}")
         overrides = {} if num_hidden_layers is None else dict(num_hidden_layers=num_hidden_layers)
         self.model = _build(pretrained, config, overrides)
-        attention = _last_attention(self.model)
-        if attention is None and not (use_positions and use_token_types):
+        layers = [module for module in self.model.modules() if ClsAttention.supports(module)]
+        if not layers and not (use_positions and use_token_types):
             # Only of the BERT family is it known that tables added to the words are all there is of them.
             raise UserError(
                 f"model.text_encoder.use_positions and use_token_types cannot be False for {type(self.model).__name__}."
                 "\nTake a BERT, RoBERTa or ELECTRA with absolute positions."
             )
-        if attention is None:
+        if not layers:
             # Another layout: let the model return its full maps, which only the eager implementation always does.
+            print_log(f"{type(self.model).__name__} is not known to take packed pieces: padding is computed", "current")
             self.model = _build(pretrained, config, overrides, attn_implementation="eager")
         if pretrained is not None:
             require_features(self.model, pretrained, max_length)
-        self.cls_attention = None if attention is None else ClsAttention(attention)
+        self.cls_attention = PackedAttention(layers) if layers else None
         if getattr(self.model, "pooler", None) is not None:
             self.model.pooler = nn.Identity()  # unused here; its parameters would never get a gradient
         num_layers = self.model.config.num_hidden_layers
@@ -102,13 +107,16 @@ class TextEncoder(BaseModule):
         word_merging = word_merging or dict(type="mgca_mm.WordMerging")
         self.word_merging = MODELS.build({**word_merging, "max_length": max_length})
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, is_continuation: Tensor) -> TextFeatures:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, is_continuation: Tensor, packing: Packing | None = None
+    ) -> TextFeatures:
         """Encode.
 
         Args:
             input_ids: (B, T) piece ids, [CLS] first.
             attention_mask: (B, T) 1 or True = real piece.
             is_continuation: (B, T) True = continues the word of the piece before.
+            packing: Of the real pieces. None: it is made here.
 
         Returns:
             Features with ``global_feature`` (B, C), ``tokens`` (B, T - 1, C), ``token_weight`` (B, T - 1), detached,
@@ -119,30 +127,39 @@ class TextEncoder(BaseModule):
         """
         if input_ids.shape[1] > self.max_length:
             raise ValueError(f"{input_ids.shape[1]} pieces a report, but max_length is {self.max_length}")
-        maps_needed = self.cls_attention is None
-        positions = {} if self.use_positions else dict(position_ids=torch.zeros_like(input_ids))
-        output = self.model(
-            input_ids=input_ids,
-            attention_mask=self._model_mask(attention_mask),
-            output_attentions=maps_needed,
-            output_hidden_states=self.num_summed_layers > 1,
-            **positions,
-        )
-        pieces = output.last_hidden_state  # (B, T, C)
-        if self.num_summed_layers > 1:
-            pieces = pieces + sum(output.hidden_states[-self.num_summed_layers : -1])
-        if maps_needed:
+        real = attention_mask.bool()
+        if self.cls_attention is None:
+            output = self._run(input_ids, attention_mask, output_attentions=True)
+            pieces = self._last_layers(output)
             piece_attention = output.attentions[-1][:, :, 0].mean(dim=1).detach()
         else:
-            piece_attention = self.cls_attention.pop(attention_mask.bool())
+            self.cls_attention.packing = packing = packing or Packing.of(real)
+            places = self._first_place + packing.index % input_ids.shape[1]
+            output = self._run(
+                input_ids.flatten()[packing.index][None],
+                attention_mask[:, None],
+                position_ids=(places if self.use_positions else torch.zeros_like(places))[None],
+                token_type_ids=torch.zeros_like(places)[None],
+            )
+            pieces = packing.unpack(self._last_layers(output)[0])
+            piece_attention = self.cls_attention.pop(real)
         words, word_attention, word_mask = self.word_merging(pieces, piece_attention, attention_mask, is_continuation)
-        global_feature = self._pool(pieces, attention_mask.bool(), is_continuation.bool())
+        global_feature = self._pool(pieces, real, is_continuation.bool())
         return TextFeatures(global_feature, words, word_attention, word_mask)
+
+    def _run(self, input_ids: Tensor, attention_mask: Tensor, **kwargs: Any) -> BaseModelOutput:
+        several = self.num_summed_layers > 1
+        return self.model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=several, **kwargs)
+
+    def _last_layers(self, output: BaseModelOutput) -> Tensor:
+        if self.num_summed_layers == 1:
+            return output.last_hidden_state
+        return sum(output.hidden_states[-self.num_summed_layers :])
 
     def _pool(self, pieces: Tensor, real: Tensor, is_continuation: Tensor) -> Tensor:
         """Global feature of the pieces: (B, T, C), (B, T), (B, T) → (B, C)."""
         if self.pooling == "cls":
-            return pieces[:, 0]
+            return pieces[:, 0].contiguous()  # torch.compile would tell the lengths of the reports by its strides
         if self.pooling == "cls_word":
             first_word = (~is_continuation).cumsum(dim=1) == 1
             return (pieces * (first_word & real)[:, :, None]).sum(dim=1)
@@ -151,14 +168,11 @@ class TextEncoder(BaseModule):
             return pieces.masked_fill(~real, torch.finfo(pieces.dtype).min).amax(dim=1)
         return (pieces * real).sum(dim=1) / real.sum(dim=1)
 
-    def _model_mask(self, attention_mask: Tensor) -> Tensor:
-        """The mask in the shape in which the model does not look at its values.
-
-        Given (B, T), the BERT family asks whether there is any padding at all, and waits for the device's answer.
-        """
-        if self.cls_attention is None:
-            return attention_mask
-        return attention_mask[:, None, :].expand(-1, attention_mask.shape[1], -1)
+    @property
+    def _first_place(self) -> int:
+        """Row of the position table for the first piece; RoBERTa's is behind that of padding."""
+        padding = self.model.embeddings.position_embeddings.padding_idx
+        return 0 if padding is None else padding + 1
 
     def init_weights(self) -> None:
         """Nothing to do: transformers has initialised or loaded the model, and doing it again would undo that."""
@@ -168,9 +182,3 @@ def _build(pretrained: str | None, config: dict | None, overrides: dict, **kwarg
     if pretrained is None:
         return AutoModel.from_config(AutoConfig.for_model(**{**config, **overrides}), **kwargs)
     return load_text_model(pretrained, overrides, **kwargs)
-
-
-def _last_attention(model: nn.Module) -> nn.Module | None:
-    """Last layer's self-attention, if one row of q · Kᵀ is all there is to it."""
-    candidates = [module for module in model.modules() if ClsAttention.supports(module)]
-    return candidates[-1] if candidates else None

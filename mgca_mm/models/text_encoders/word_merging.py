@@ -41,17 +41,20 @@ class WordMerging(nn.Module):
         Returns:
             Words (B, L, C), their attention (B, L), and the mask (B, L), True = real word.
         """
-        real = attention_mask.bool()
-        segments = self.segment_matrix(real, is_continuation)  # (B, L, T)
+        word_of_piece = self.word_of_piece(attention_mask.bool(), is_continuation.bool())
+        slots = _slots(word_of_piece)
+        segments = word_of_piece[:, None, :] == slots[None, :, None]  # (B, L, T)
         words = segments.to(pieces.dtype) @ pieces
         word_attention = self.merge_attention(segments, piece_attention)
-        return words, word_attention, segments.any(dim=2)
+        return words, word_attention, _real_words(word_of_piece)
 
-    def segment_matrix(self, real: Tensor, is_continuation: Tensor) -> Tensor:
-        """(B, L, T) boolean, True where piece t belongs to word l."""
-        word_of_piece = ((~is_continuation.bool()) & real).cumsum(dim=1) - 2  # [CLS] → -1, the first word → 0
-        slots = torch.arange(real.shape[1] - 1, device=real.device)
-        return (word_of_piece[:, None, :] == slots[None, :, None]) & real[:, None, :]
+    def word_mask(self, attention_mask: Tensor, is_continuation: Tensor) -> Tensor:
+        """The mask (B, L) alone, without any embedding; arguments as in :meth:`forward`."""
+        return _real_words(self.word_of_piece(attention_mask.bool(), is_continuation.bool()))
+
+    def word_of_piece(self, real: Tensor, is_continuation: Tensor) -> Tensor:
+        """(B, T) number of the word that a piece belongs to, -1 where it belongs to none; both arguments boolean."""
+        return ((~is_continuation & real).cumsum(dim=1) - 2).masked_fill(~real, -1)  # [CLS] → -1, the first word → 0
 
     def merge_attention(self, segments: Tensor, piece_attention: Tensor) -> Tensor:
         """Sum the attention of a word's pieces: (B, L, T), (B, T) → (B, L)."""
@@ -71,17 +74,25 @@ class ReleasedWordMerging(WordMerging):
     feature, see ``pooling='cls_word'`` of :class:`TextEncoder`.
     """
 
-    def segment_matrix(self, real: Tensor, is_continuation: Tensor) -> Tensor:
+    def word_of_piece(self, real: Tensor, is_continuation: Tensor) -> Tensor:
         """As in :class:`WordMerging`, less the words that are never completed."""
-        is_continuation = is_continuation.bool() & nn.functional.pad(real[:, 1:], (0, 1))
-        segments = super().segment_matrix(real, is_continuation)
+        is_continuation = is_continuation & nn.functional.pad(real[:, 1:], (0, 1))
+        words = super().word_of_piece(real, is_continuation)
         if real.shape[1] < self.max_length:
-            return segments
+            return words
         positions = torch.arange(real.shape[1], device=real.device)
         last_start = (positions * ~is_continuation)[:, :-1].amax(dim=1, keepdim=True)
-        lost = real[:, -1:] & (positions >= last_start)
-        return segments & ~lost[:, None, :]
+        return words.masked_fill(real[:, -1:] & (positions >= last_start), -1)
 
     def merge_attention(self, segments: Tensor, piece_attention: Tensor) -> Tensor:
         """Sum the attention of the pieces that follow a word's pieces."""
         return super().merge_attention(segments, nn.functional.pad(piece_attention[:, 1:], (0, 1)))
+
+
+def _real_words(word_of_piece: Tensor) -> Tensor:
+    """(B, T) → (B, L). Words are numbered without a gap."""
+    return _slots(word_of_piece) <= word_of_piece.amax(dim=1, keepdim=True)
+
+
+def _slots(word_of_piece: Tensor) -> Tensor:
+    return torch.arange(word_of_piece.shape[1] - 1, device=word_of_piece.device)

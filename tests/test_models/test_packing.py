@@ -1,0 +1,104 @@
+"""Computing the real pieces and words only: equal to computing padding, and less of it."""
+
+import copy
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from mgca_mm.models import TextEncoder
+from mgca_mm.models.packing import Packing
+from mgca_mm.registry import MODELS
+from tests.conftest import SMALL_MODEL, small_batch
+
+from .test_text_encoder import CONFIGS, batch
+
+
+def test_packing_and_unpacking_are_transposes_of_each_other():
+    mask = torch.tensor([[1, 1, 0, 1], [0, 0, 0, 0], [1, 0, 0, 0]]).bool()
+    packing = Packing.of(mask, 4)
+    assert all(torch.equal(given, found) for given, found in zip(packing, Packing.of(mask), strict=True))
+    padded = torch.randn(3, 4, 2, dtype=torch.float64, requires_grad=True)
+    packed = torch.randn(4, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.equal(packing.pack(padded), padded[mask])
+    assert torch.equal(packing.unpack(packed)[mask], packed) and not packing.unpack(packed)[~mask].any()
+    torch.testing.assert_close((packing.pack(padded) * packed).sum(), (packing.unpack(packed) * padded).sum())
+    assert torch.autograd.gradcheck(packing.pack, padded) and torch.autograd.gradgradcheck(packing.pack, padded)
+    assert torch.autograd.gradcheck(packing.unpack, packed) and torch.autograd.gradgradcheck(packing.unpack, packed)
+
+
+@pytest.mark.parametrize("lengths", [(12, 5, 3), (7,), (12,), (12, 12)])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("bert", {}),
+        ("roberta", dict(num_summed_layers=2)),
+        ("electra", dict(pooling="mean")),
+        ("bert", dict(activation_checkpointing=True, pooling="max")),
+    ],
+    ids=["bert", "roberta", "electra", "checkpointed"],
+)
+def test_equal_to_the_padded_encoder(name, options, lengths):
+    """Values and gradients; the padded one is transformers' own, with its full attention maps."""
+    torch.manual_seed(0)
+    config = {**CONFIGS[name], "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    packed = TextEncoder(config=config, **options)
+    padded = copy.deepcopy(packed)
+    padded.cls_attention = None
+    padded.model.set_attn_implementation("eager")
+    ids, mask, continuation = batch(lengths)
+    results = []
+    for encoder in (packed, padded):
+        features = encoder(ids, mask, continuation)
+        (features.global_feature.square().mean() + features.tokens.pow(3).mean()).backward()
+        results.append((features, {key: value.grad for key, value in encoder.named_parameters()}))
+    (ours, gradients), (theirs, expected) = results
+    assert torch.equal(ours.token_mask, theirs.token_mask)
+    for got, wanted in zip(ours[:3], theirs[:3], strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+    for key, gradient in expected.items():
+        torch.testing.assert_close(gradients[key], gradient, rtol=1e-5, atol=1e-5)
+
+
+def test_no_padding_is_computed():
+    """The linear layers' arithmetic is that of the real pieces: short reports beside a long one cost what they are."""
+    encoder = TextEncoder(config=CONFIGS["bert"])
+    layer = encoder.model.encoder.layer[0]
+    weights = sum(module.weight.numel() for module in layer.modules() if isinstance(module, torch.nn.Linear))
+    ids, mask, continuation = batch((12, 3, 3, 3))
+    with FlopCounterMode(display=False) as counter:
+        encoder(ids, mask, continuation)
+    linear = counter.get_flop_counts()["Global"][torch.ops.aten.addmm]
+    assert linear == 2 * 3 * weights * 21
+
+
+def test_a_model_that_takes_no_packed_pieces_says_so(monkeypatch):
+    messages = []
+    monkeypatch.setattr(
+        "mgca_mm.models.text_encoders.text_encoder.print_log", lambda text, logger: messages.append(text)
+    )
+    TextEncoder(config=CONFIGS["bert"])
+    TextEncoder(config=CONFIGS["distilbert"])
+    assert messages == ["DistilBertModel is not known to take packed pieces: padding is computed"]
+
+
+def test_batch_norm_sees_real_words_only():
+    """The projected words and the running statistics are those of the real words alone."""
+    model = MODELS.build(copy.deepcopy(SMALL_MODEL))
+    inputs = small_batch()
+    features = model.text_encoder(*(inputs[key] for key in ("input_ids", "attention_mask", "is_continuation")))
+    plain = copy.deepcopy(model.text_token_projector)
+    embeddings = model.embed_reports(inputs)
+    expected = torch.nn.functional.normalize(plain(features.tokens[features.token_mask]), dim=-1)
+    torch.testing.assert_close(embeddings.tokens[features.token_mask], expected)
+    assert not embeddings.tokens[~features.token_mask].any()
+    torch.testing.assert_close(model.text_token_projector.norm1.running_var, plain.norm1.running_var)
+
+
+def test_real_pieces_and_words_are_counted_before_the_copy():
+    model = MODELS.build(copy.deepcopy(SMALL_MODEL))
+    inputs = small_batch()
+    inputs["image"] = torch.zeros(4, 1, 32, 32, dtype=torch.uint8)
+    prepared = model.data_preprocessor(dict(inputs=inputs), True)["inputs"]
+    assert prepared["num_pieces"] == inputs["attention_mask"].sum() and "num_pieces" not in inputs
+    assert prepared["num_words"] == model.embed_reports(prepared).token_mask.sum()
