@@ -16,6 +16,7 @@ default_hooks = dict(
     termination=dict(type='mgca_mm.TerminationHook'))
 env_cfg = dict(
     cudnn_benchmark=True,
+    float32_matmul_precision='high',  # TF32 for what is fp32 on a GPU; 'highest' for true fp32
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
 # TensorBoard and W&B by one line:

@@ -3,7 +3,9 @@
 import signal
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import all_gather_object, broadcast_object_list
 from mmengine.hooks import CheckpointHook, LoggerHook
 from mmengine.logging import MMLogger
@@ -53,6 +55,16 @@ class PrivateRunner(Runner):
         shown, paths = without_paths(cfg if isinstance(cfg, Config) else Config(cfg or {}))
         self._path_filter = PathFilter(paths)
         super().__init__(*args, cfg=shown, **kwargs)
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Set up processes and libraries; on GPUs also how exactly fp32 matrices are multiplied.
+
+        What autocast does not touch, the losses among them, is multiplied in TF32 (10 bits of mantissa) by
+        ``float32_matmul_precision='high'``, as convolutions are in any case; ``'highest'``, torch's default, is fp32.
+        """
+        super().setup_env(env_cfg)
+        if get_device() == "cuda":
+            torch.set_float32_matmul_precision(env_cfg.get("float32_matmul_precision", "highest"))
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
         """The logger, with its messages freed of paths."""

@@ -22,6 +22,8 @@ _TOGETHER = (
     ("test_dataloader", "test_cfg", "test_evaluator"),
 )
 _ENVIRONMENT = {"cudnn_benchmark": bool, "mp_cfg": dict, "dist_cfg": dict, "resource_limit": int}  # MMEngine's set-up
+_ENVIRONMENT |= {"float32_matmul_precision": str}  # PrivateRunner's
+_PRECISIONS = ("highest", "high", "medium")
 _PROCESSES = {"mp_start_method": str, "opencv_num_threads": int}
 _AUTO_SCALE = {"base_batch_size": int, "enable": bool}
 _LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
@@ -65,6 +67,8 @@ def _check_environment(section: Mapping[str, Any]) -> None:
     methods = multiprocessing.get_all_start_methods()
     method = processes.get("mp_start_method", methods[0])
     _require(method in methods, "env_cfg.mp_cfg.mp_start_method", " or ".join(methods), method)
+    precision = section.get("float32_matmul_precision", "highest")
+    _require(precision in _PRECISIONS, "env_cfg.float32_matmul_precision", " or ".join(_PRECISIONS), precision)
     backends = torch.distributed.Backend.backend_list
     backend = (section.get("dist_cfg") or {}).get("backend", backends[0])
     _require(backend in backends, "env_cfg.dist_cfg.backend", " or ".join(backends), backend)

@@ -119,6 +119,7 @@ def test_fuzz(part, configs, monkeypatch):
         ({"randomness.seed": "x"}, "seed' must be int"),
         ({"randomness.deterministic": "yes"}, "deterministic' must be bool"),
         ({"env_cfg.cudnn_benchmarkk": True}, "did you mean 'cudnn_benchmark'"),
+        ({"env_cfg.float32_matmul_precision": "tf32"}, "must be highest or high or medium"),
         ({"env_cfg.mp_cfg.mp_start_method": "frok"}, "must be fork or spawn"),
         ({"env_cfg.dist_cfg.backend": "ncl"}, "backend' must be .*nccl"),
         ({"log_level": "INFOO"}, "log_level' must be CRITICAL or"),
