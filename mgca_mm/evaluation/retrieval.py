@@ -27,10 +27,8 @@ class ImageReportRetrieval(BaseMetric):
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep the embeddings of a batch."""
-        for sample in data_samples:
-            self.results.append(
-                (sample["study_id"], sample["image_embedding"].float().cpu(), sample["report_embedding"].float().cpu())
-            )
+        embeddings = _to_host(data_samples, ("image_embedding", "report_embedding"))
+        self.results += [(sample["study_id"], *pair) for sample, pair in zip(data_samples, embeddings, strict=True)]
 
     def compute_metrics(self, results: list[tuple[str, Tensor, Tensor]]) -> dict[str, float]:
         """Rank and count."""
@@ -72,9 +70,9 @@ class ClassRetrieval(BaseMetric):
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep the embeddings and classes of a batch."""
-        keys = ("image_embedding", "report_embedding", "pred_score")
-        for sample in data_samples:
-            self.results.append((int(sample["gt_label"]), {k: sample[k].float().cpu() for k in keys if k in sample}))
+        keys = [k for k in ("image_embedding", "report_embedding", "pred_score") if k in data_samples[0]]
+        for sample, tensors in zip(data_samples, _to_host(data_samples, keys), strict=True):
+            self.results.append((int(sample["gt_label"]), dict(zip(keys, tensors, strict=True))))
 
     def compute_metrics(self, results: list[tuple[int, dict[str, Tensor]]]) -> dict[str, float]:
         """Rank and count."""
@@ -94,6 +92,14 @@ class ClassRetrieval(BaseMetric):
             has_images = match.any(dim=1)  # a class without any can only be searched in vain
             found["q2i"] = precision_at(queries[has_images], match[has_images], self.topk)
         return {f"{name}_P@{k}": value for name, values in found.items() for k, value in values.items()}
+
+
+def _to_host(data_samples: Sequence[dict], keys: Sequence[str]) -> list[list[Tensor]]:
+    """Vectors of each sample in fp32, by one copy of the batch: each copy waits for all that the GPU has to do."""
+    sizes = [len(data_samples[0][key]) for key in keys]
+    batch = torch.stack([torch.cat([sample[key] for key in keys]) for sample in data_samples]).float().cpu()
+    # Tensors of their own: ranks exchange the results, and a view takes the whole batch with it.
+    return [[vector.clone() for vector in row.split(sizes)] for row in batch]
 
 
 def precision_at(scores: Tensor, match: Tensor, topk: Sequence[int], hidden: Tensor | None = None) -> dict[int, float]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mgca_mm.evaluation import AlignmentLoss, ImageReportRetrieval, rank_of_best_match
+from mgca_mm.evaluation import AlignmentLoss, ClassRetrieval, ImageReportRetrieval, rank_of_best_match
 from mgca_mm.evaluation.linear_probe import LabelledFeatures, linear_probe, select
 
 
@@ -55,6 +55,24 @@ def test_not_a_number_finds_nothing():
     metric = ImageReportRetrieval(topk=(1,))
     metric.process({}, samples(torch.full((4, 2), torch.nan), torch.ones(4, 2), "abcd"))
     assert metric.compute_metrics(metric.results) == {"i2t_R@1": 0, "t2i_R@1": 0}
+
+
+@pytest.mark.parametrize("kind", [ImageReportRetrieval, ClassRetrieval])
+def test_a_batch_is_copied_to_the_host_once(kind, monkeypatch):
+    """Each copy waits for the GPU. What is kept is what each sample has, in fp32 and by itself, since ranks send it."""
+    tensors = torch.randn(2, 5, 8, dtype=torch.bfloat16)
+    found = [sample | dict(gt_label=0, pred_score=torch.randn(3)) for sample in samples(*tensors, "abcde")]
+    keys = ("image_embedding", "report_embedding", "pred_score")[: 2 if kind is ImageReportRetrieval else 3]
+    copies, cpu = [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: copies.append(tensor) or cpu(tensor))
+    metric = kind()
+    metric.process({}, found)
+    assert len(copies) == 1
+    for sample, (_, *kept) in zip(found, metric.results, strict=True):
+        kept = kept if kind is ImageReportRetrieval else kept[0].values()
+        for key, tensor in zip(keys, kept, strict=True):
+            assert tensor.dtype == torch.float32 and torch.equal(tensor, sample[key].float())
+            assert tensor.untyped_storage().nbytes() == 4 * len(tensor)
 
 
 def test_alignment_loss_weighs_batches_by_their_size():
