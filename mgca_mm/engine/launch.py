@@ -93,8 +93,8 @@ def configure_run(
         if wrapper.rpartition(".")[2] not in ("OptimWrapper", "BFloat16OptimWrapper"):
             raise UserError(f"--amp replaces OptimWrapper, but this config has its own optim_wrapper: {wrapper}.")
         cfg.optim_wrapper.type = "mgca_mm.BFloat16OptimWrapper"
-    if launcher != "none" and not torch.cuda.is_available():
-        _use_cpu_ranks(cfg)
+    if launcher != "none":
+        prepare_ranks(cfg)
     return cfg
 
 
@@ -110,11 +110,20 @@ def _require_visualizer(cfg: Config) -> None:
             )
 
 
-def _use_cpu_ranks(cfg: Config) -> None:
-    """Let ranks meet over gloo; MMEngine's own set-up asks for a CUDA device for each."""
-    wrapper = dict(type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False)
+def prepare_ranks(cfg: Config) -> None:
+    """Say how the model is wrapped for several ranks; without GPUs, let them meet over gloo, in place.
+
+    Gradients are views of the buckets that travel between the ranks; MMEngine's default keeps them twice.
+    ``static_graph`` is left alone: it saves nothing where nobody looks for unused parameters, and under it torch stops
+    with a fault of its own where the first iteration only accumulates.
+    """
+    wrapper = dict(type="MMDistributedDataParallel", broadcast_buffers=False, gradient_as_bucket_view=True)
     wrapper["find_unused_parameters"] = cfg.get("find_unused_parameters", False)
-    cfg.setdefault("model_wrapper_cfg", wrapper)
+    if torch.cuda.is_available():
+        cfg.setdefault("model_wrapper_cfg", wrapper)
+        return
+    cfg.setdefault("model_wrapper_cfg", dict(wrapper, device_ids=None))
+    # MMEngine's own set-up asks for a CUDA device for each.
     if cfg.launcher == "slurm":
         _name_slurm_rank()
     if not torch.distributed.is_initialized():

@@ -84,7 +84,7 @@ def test_without_workers_no_option_of_theirs_is_left():
 def test_total_batch(prepared, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_NTASKS", "4")
     options = {"data_root": str(prepared / "data"), "optim_wrapper.accumulative_counts": 3}
-    monkeypatch.setattr("mgca_mm.engine.launch._use_cpu_ranks", lambda cfg: None)
+    monkeypatch.setattr("mgca_mm.engine.launch.prepare_ranks", lambda cfg: None)
 
     def configure(total):
         return configure_run(QUICKSTART, options, str(tmp_path), "slurm", total_batch=total)

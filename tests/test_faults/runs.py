@@ -284,7 +284,7 @@ def _serve():
 
 
 def _run(request, rank, port):
-    from mgca_mm.engine.launch import _use_cpu_ranks, close_ranks
+    from mgca_mm.engine.launch import close_ranks, prepare_ranks
     from tools.train import test_best_checkpoint
 
     code = 1
@@ -298,7 +298,7 @@ def _run(request, rank, port):
             address = dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, WORLD_SIZE=request["ranks"], RANK=rank)
             os.environ.update({name: str(value) for name, value in {**address, "LOCAL_RANK": rank}.items()})
             cfg.launcher = "pytorch"
-            _use_cpu_ranks(cfg)
+            prepare_ranks(cfg)
         test = cfg.pop("test", False)
         runner = train(cfg)
         if test:
