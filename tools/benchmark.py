@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Measure speed and memory: ``python tools/benchmark.py {data,pretrain,memory,scale,communication} …``.
+"""Measure speed and memory: ``python tools/benchmark.py {data,pretrain,memory,scale,store,communication} …``.
 
 Figures are of this machine at this moment; compare ratios taken in one run.
 """
@@ -26,8 +26,8 @@ def main() -> int:
     data = benchmarks.add_parser(
         "data", parents=[common], help="images a second on one core, raw files against the prepared store"
     )
-    data.add_argument("--seconds", type=float, default=10, help="time for each of the two (default: 10)")
-    data.add_argument("--rows", type=int, default=400_000, help="pairs of the data set whose memory is measured")
+    data.add_argument("--seconds", type=float, default=10, help="processor time for each of the three (default: 10)")
+    data.add_argument("--rows", type=int, default=200_000, help="pairs of the data set whose memory is measured")
     data.set_defaults(run=run_data)
     configured = argparse.ArgumentParser(add_help=False, parents=[common])
     configured.add_argument("config", help="pretraining config; it needs neither its data nor its weights")
@@ -47,9 +47,10 @@ def main() -> int:
     pretrain.add_argument(
         "--against",
         choices=("naive", "open_clip"),
-        help="take other steps in turns with ours: the same in the plain way (fp32), or those of OpenCLIP's ViT-B-16",
+        help="measure other steps, too: the same in the plain way (fp32), or those of OpenCLIP's ViT-B-16",
     )
     pretrain.add_argument("--repeats", type=int, default=5, help="timed steps of each; the median counts (default: 5)")
+    pretrain.add_argument("--profile", type=Path, help="write a table of the 20 kernels that take most time here")
     pretrain.set_defaults(run=run_pretrain)
     memory = benchmarks.add_parser("memory", parents=[step], help="peak memory of a step against the batch size")
     memory.add_argument("--batch-sizes", type=int, nargs="+", default=[2, 4, 8, 16])
@@ -66,6 +67,11 @@ def main() -> int:
         "--ranks", type=int, nargs="+", default=[1, 2, 4], help="of the gathering alignments, on the CPU"
     )
     scale.set_defaults(run=run_scale)
+    store = benchmarks.add_parser("store", help="made-up data and a text model for a timed run of tools/train.py")
+    store.add_argument("folder", type=Path, help="becomes data_root; text_model in it that of the config")
+    store.add_argument("--rows", type=int, default=8192, help="pairs of each split (default: 8192, 0.5 GB)")
+    store.add_argument("--layers", type=int, default=12, help="of the text model (default: 12)")
+    store.set_defaults(run=run_store, out=None)
     many = benchmarks.add_parser(
         "communication", parents=[configured], help="estimate of a step's communication on many GPUs; nothing is run"
     )
@@ -90,10 +96,12 @@ def run_data(args: argparse.Namespace) -> dict:
     rates = measure_rates(args.seconds)
     print(f"decode and resize a JPEG of {FULL_SIZE[1]} x {FULL_SIZE[0]}   {rates['raw']:8.1f} images/s per core")
     print(f"prepared: data set to batch            {rates['prepared']:8.1f} images/s per core")
-    print(f"ratio                                  {rates['ratio']:8.1f}")
+    print(f"the same, tokenised at each visit      {rates['untokenized']:8.1f} images/s per core")
+    print(f"prepared / decoded                     {rates['ratio']:8.1f}")
     memory = measure_memory(args.rows)
     print(f"data set of {args.rows:,} pairs           {memory['dataset']:8.0f} MB (peak {memory['peak']:.0f} MB)")
     print(f"a loader's worker adds                 {memory['worker']:8.0f} MB")
+    print(f"tokenising its reports once            {memory['tokenize_s']:8.0f} s")
     return {"rates": rates, "memory_mb": memory}
 
 
@@ -111,6 +119,7 @@ def run_pretrain(args: argparse.Namespace) -> dict:
             args.repeats,
             device,
             args.cfg_options,
+            args.profile,
         )
     print(f"{args.config}, batch {args.batch_size}, {args.precision}, on {name}")
     print(f"arithmetic            {figures['gflop_per_image']:10.1f} GFLOP an image, forward and backward")
@@ -121,8 +130,13 @@ def run_pretrain(args: argparse.Namespace) -> dict:
             f"{way:<9} {step['ms']:10.1f} ms a step {step['images_per_s']:10.1f} images/s "
             f"{step['tflops']:8.3f} TFLOP/s ({share:.0%} of the product's) {step['peak_mb']:8.0f} MB at the peak"
         )
+        if "host_ms" in step:
+            print(f"{way:<9} {step['host_ms']:10.1f} ms of the host {step['reserved_mb']:33.0f} MB reserved")
+    print(f"groups of parameters  {figures['groups']:10d}")
     if "operators" in figures:
-        print(f"operators a step      {figures['operators']:10d}, of which the host waits for {figures['waits']}")
+        print(f"operators a step      {figures['operators']:10d}")
+    if "waits" in figures:
+        print(f"waits of the host     {figures['waits']:10d}")
     if "ratio" in figures:
         ratio = figures["ratio"]
         print(f"ours / {args.against:<14} {ratio['time']:10.2f} time {ratio['memory']:10.2f} memory")
@@ -170,6 +184,14 @@ def run_scale(args: argparse.Namespace) -> dict:
         points = "  ".join(f"{size}: {cost:.1f}" for size, cost in costs.items())
         print(f"{what:<16} exponent {exponents[what]:5.2f}    {points}")
     return {"device": name, "exponents": exponents, **figures}
+
+
+def run_store(args: argparse.Namespace) -> dict:
+    from mgca_mm.benchmarks.store import write_training_data
+
+    write_training_data(args.folder, args.rows, args.layers)
+    print(f"data_root={args.folder} text_model={args.folder / 'text_model'}")
+    return {}
 
 
 def run_communication(args: argparse.Namespace) -> dict:

@@ -1,98 +1,130 @@
 """How fast images reach a model, decoded from full-size files or read from the prepared store; and memory."""
 
+import itertools
 import json
 import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
-from mmengine.dataset import default_collate
+import torch
+from mmengine.runner import Runner
 
 from mgca_mm.datasets.image_report import ImageReportDataset
 from mgca_mm.datasets.phantom import render, sample_patient
-from mgca_mm.datasets.preparation.tokenizer import train_tokenizer
+from mgca_mm.datasets.preparation.tokenizer import load_tokenizer, train_tokenizer
 from mgca_mm.datasets.radiograph import read_radiograph, resize_and_pad
+from mgca_mm.datasets.seeding import seed_samples
+from mgca_mm.datasets.tokenization import tokenize_once
 
 FULL_SIZE = (3056, 2544)  # Height and width of the commonest images of MIMIC-CXR.
 SIZE = 256
+TOKENIZE = dict(type="mgca_mm.TokenizeReport", max_length=112)
+PIPELINE = (  # of configs/mgca/pretrain_vit_fast.py, with the folder's own tokenizer
+    dict(type="mgca_mm.LoadRadiograph"),
+    dict(type="mgca_mm.ResizeAndPad", size=SIZE),
+    TOKENIZE,
+    dict(type="mgca_mm.PackImageReportInputs"),
+)
+_BATCH_SIZE = 144
 _NUM_FILES = 8
 _NUM_ROWS = 2048  # Of the store that is read: 134 MB, in the page cache after the first pass.
+_TURNS = 20
 
 
 def measure_rates(seconds: float) -> dict[str, float]:
-    """Images a second on one core, each way measured in turns so that both meet the same neighbours on the machine.
+    """Images a second of one core's time, the fastest of twenty turns; other work on the machine only slows one down.
 
     Args:
-        seconds: Time for each of the two.
+        seconds: Processor time for each of the three.
 
     Returns:
-        ``raw``: decoding and resizing a full-size JPEG; ``prepared``: a sample through data set, transforms (crop,
-        tokeniser) and collation; ``ratio``: prepared over raw.
+        ``raw``: decoding and resizing a full-size JPEG; ``prepared``: a sample on the way that training takes (seeding,
+        data set, transforms, collation); ``untokenized``: the same where each visit tokenises the report; ``ratio``:
+        prepared over raw.
     """
     cv2.setNumThreads(1)
+    torch.set_num_threads(1)  # as a loader's worker does
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     with tempfile.TemporaryDirectory() as folder:
-        files = _write_images(Path(folder))
-        dataset = _write_prepared(Path(folder), _NUM_ROWS)
-        indices = np.random.default_rng(0).permutation(_NUM_ROWS)
-        raw_images = prepared_images = 0
-        raw_time = prepared_time = 0.0
+        files = itertools.cycle(_write_images(Path(folder)))
+        _write_prepared(Path(folder), _NUM_ROWS)
+        untokenized, tokenized = (
+            ImageReportDataset(data_root=folder, ann_file="train.json", pipeline=PIPELINE) for _ in range(2)
+        )
+        tokenize_once(tokenized)
+        visits, batches = _load(untokenized), _load(tokenized)
 
-        def decode(step: int) -> int:
-            resize_and_pad(read_radiograph(files[step % len(files)]), SIZE)
+        def decode() -> int:
+            resize_and_pad(read_radiograph(next(files)), SIZE)
             return 1
 
-        def load_batch(step: int) -> int:
-            picked = [indices[(step * 48 + offset) % _NUM_ROWS] for offset in range(48)]
-            return len(default_collate([dataset[index] for index in picked])["data_samples"])
-
-        for warm_up in (decode, load_batch):
-            warm_up(0)
-        turns = 5
-        for _ in range(turns):
-            count, elapsed = _repeat(decode, seconds / turns)
-            raw_images, raw_time = raw_images + count, raw_time + elapsed
-            count, elapsed = _repeat(load_batch, seconds / turns)
-            prepared_images, prepared_time = prepared_images + count, prepared_time + elapsed
-    rates = {"raw": raw_images / raw_time, "prepared": prepared_images / prepared_time}
+        ways = {
+            "raw": decode,
+            "untokenized": lambda: len(next(visits)["data_samples"]),
+            "prepared": lambda: len(next(batches)["data_samples"]),
+        }
+        for load in ways.values():  # warm up
+            load()
+        turns = [{name: _rate(load, seconds / _TURNS) for name, load in ways.items()} for _ in range(_TURNS)]
+    rates = {name: max(turn[name] for turn in turns) for name in ways}
     return rates | {"ratio": rates["prepared"] / rates["raw"]}
 
 
 def measure_memory(num_rows: int, workers: int = 2) -> dict[str, float]:
-    """Memory of a data set object, in megabytes, and what a worker of the loader adds to it.
+    """Memory of a data set object whose reports are tokenised, in megabytes, and what a worker of the loader adds.
 
     Args:
-        num_rows: Image-report pairs; reports have the phantom's length.
+        num_rows: Image-report pairs; reports have the phantom's length, and no two are the same.
         workers: Forked processes that read every row, as a loader's do in an epoch.
 
     Returns:
         ``dataset``: what the process grows by; ``peak``: the same at its largest, while the annotation file is read;
-        ``worker``: private memory of a worker after reading all rows.
+        ``worker``: private memory of a worker after reading all rows; ``tokenize_s``: seconds that the tokenising
+        takes, on all cores.
     """
     with tempfile.TemporaryDirectory() as folder:
-        ann_file = Path(folder) / "train.json"
-        _write_annotations(ann_file, num_rows)
+        _write_prepared(Path(folder), num_rows, images=False)
         # Each in a process of its own: memory that was freed is not given back at once.
         context = multiprocessing.get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_load_and_fork, args=(str(ann_file), workers, sender))
+        process = context.Process(target=_load_and_fork, args=(folder, workers, sender))
         process.start()
+        sender.close()  # so that an error there ends the waiting here
         result = receiver.recv()
         process.join()
     return result
 
 
-def _repeat(function: Callable[[int], int], seconds: float) -> tuple[int, float]:
-    """Call a function for some time; the sum of its results and the time it took."""
-    count, step, start = 0, 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < seconds:
-        count += function(step)
-        step += 1
-    return count, elapsed
+def _load(dataset: ImageReportDataset) -> Iterator[dict]:
+    """Batches without end as a training loads them, in this process."""
+    loader = Runner.build_dataloader(
+        dict(
+            batch_size=_BATCH_SIZE,
+            num_workers=0,
+            drop_last=True,
+            sampler=dict(type="mgca_mm.ReproducibleSampler"),
+            collate_fn=dict(type="default_collate"),
+            dataset=dataset,
+        ),
+        seed=0,
+    )
+    seed_samples(loader.dataset)
+    for epoch in itertools.count():
+        loader.sampler.set_epoch(epoch)
+        yield from loader
+
+
+def _rate(load: Callable[[], int], seconds: float) -> float:
+    """What a function counts a second, called for so many seconds of processor time."""
+    count, start = 0, time.process_time()
+    while (elapsed := time.process_time() - start) < seconds:
+        count += load()
+    return count / elapsed
 
 
 def _write_images(folder: Path) -> list[Path]:
@@ -106,22 +138,12 @@ def _write_images(folder: Path) -> list[Path]:
     return files
 
 
-def _write_prepared(folder: Path, num_rows: int) -> ImageReportDataset:
-    """A prepared folder of phantom reports and random images, and its data set with the pipeline of the configs."""
+def _write_prepared(folder: Path, num_rows: int, images: bool = True) -> None:
+    """A prepared folder of phantom reports, each with its number, and random images."""
     reports = _write_annotations(folder / "train.json", num_rows)
-    np.save(folder / "images.npy", np.random.default_rng(0).integers(0, 256, (num_rows, SIZE, SIZE), np.uint8))
     train_tokenizer((sentence for report in reports for sentence in report), 8000).save_pretrained(folder / "tokenizer")
-    return ImageReportDataset(
-        data_root=folder,
-        ann_file="train.json",
-        pipeline=[
-            dict(type="mgca_mm.LoadRadiograph"),
-            dict(type="mgca_mm.ResizeAndPad", size=SIZE),
-            dict(type="mmpretrain.RandomCrop", crop_size=224),
-            dict(type="mgca_mm.TokenizeReport", max_length=112),
-            dict(type="mgca_mm.PackImageReportInputs"),
-        ],
-    )
+    if images:
+        np.save(folder / "images.npy", np.random.default_rng(0).integers(0, 256, (num_rows, SIZE, SIZE), np.uint8))
 
 
 def _write_annotations(path: Path, num_rows: int) -> list[list[str]]:
@@ -139,18 +161,22 @@ def _write_annotations(path: Path, num_rows: int) -> list[list[str]]:
                 "patient_id": str(10_000_000 + row // 3),
                 "study_id": str(50_000_000 + row),
                 "view": "PA",
-                "report": reports[row % len(reports)],
+                "report": [f"study {row}", *reports[row % len(reports)]],
             }
             file.write(f"{',' if row else ''}\n{json.dumps(entry)}")
         file.write("\n]}\n")
     return reports
 
 
-def _load_and_fork(ann_file: str, workers: int, sender) -> None:
+def _load_and_fork(folder: str, workers: int, sender) -> None:
     """Load a data set, let forked workers read all of it, and report the memory of each."""
+    load_tokenizer(str(Path(folder) / "tokenizer"))  # transformers itself is not what is measured
     before = _memory("VmRSS")
-    dataset = ImageReportDataset(data_root=str(Path(ann_file).parent), ann_file="train.json")
-    result = {"dataset": _memory("VmRSS") - before, "peak": _memory("VmHWM") - before}
+    dataset = ImageReportDataset(data_root=folder, ann_file="train.json", pipeline=[TOKENIZE])
+    start = time.perf_counter()
+    tokenize_once(dataset)
+    result = {"tokenize_s": time.perf_counter() - start}
+    result |= {"dataset": _memory("VmRSS") - before, "peak": _memory("VmHWM") - before}
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     processes = [context.Process(target=_read_all, args=(dataset, queue)) for _ in range(workers)]
@@ -165,7 +191,7 @@ def _load_and_fork(ann_file: str, workers: int, sender) -> None:
 def _read_all(dataset: ImageReportDataset, queue) -> None:
     before = _private_memory()
     for index in range(len(dataset)):
-        dataset.get_data_info(index)
+        dataset[index]
     queue.put(_private_memory() - before)
 
 

@@ -1,6 +1,7 @@
 """What happens to a sample that cannot be read while a model trains."""
 
 import logging
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from mmengine.dataset import BaseDataset
 from mmengine.dist import all_reduce
 from mmengine.logging import print_log
+from torch.utils.data import Dataset
 
 from mgca_mm.datasets.identity import pseudonym
 from mgca_mm.errors import UserError
@@ -114,3 +116,12 @@ class StrictDataset(BaseDataset):
 
     def _name(self, index: int) -> str:
         return pseudonym(self.get_data_info(index)["image_id"], self.data_root)
+
+
+def strict_parts(dataset: Dataset) -> Iterator[StrictDataset]:
+    """Our data sets within MMEngine's wrappers."""
+    if isinstance(dataset, StrictDataset):
+        yield dataset
+    for part in getattr(dataset, "datasets", [getattr(dataset, "dataset", None)]):
+        if part is not None:
+            yield from strict_parts(part)

@@ -29,5 +29,9 @@ class PackImageReportInputs(BaseTransform):
         for key in ("input_ids", "attention_mask", "is_continuation"):
             if key in results:
                 inputs[key] = torch.from_numpy(results[key])
-        metainfo = {key: results[key] for key in self.meta_keys if key in results}
-        return {"inputs": inputs, "data_samples": ImageReportSample(metainfo=metainfo)}
+        sample = ImageReportSample()
+        for key in self.meta_keys:
+            if key in results:
+                # One by one: set_metainfo would copy values that are the sample's own already.
+                sample.set_field(results[key], key, field_type="metainfo")
+        return {"inputs": inputs, "data_samples": sample}

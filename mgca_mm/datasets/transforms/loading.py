@@ -50,7 +50,7 @@ class LoadRadiograph(BaseTransform):
     def _open(self, path: str) -> np.ndarray:
         """Memory map of a store, opened once in each worker."""
         if path not in self._stores:
-            self._stores[path] = open_store(path)
+            self._stores[path] = np.asarray(open_store(path))  # np.memmap's own indexing takes as long as a copy
         return self._stores[path]
 
     def __getstate__(self) -> dict:

@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,14 @@ from torch import Tensor
 from mgca_mm.datasets.preparation.tokenizer import load_tokenizer
 from mgca_mm.registry import TRANSFORMS
 
+from .piece_table import PieceTable
+
 if TYPE_CHECKING:
-    from transformers import BatchEncoding
+    from tokenizers import Encoding
 
 # More than any piece has: what follows is cut off in any case, and tokenising 10 MB takes seconds.
 _CHARACTERS_PER_PIECE = 1000
+_CHARACTERS_AT_A_TIME = 1 << 20  # of texts whose encodings, some hundred times as large, are in memory together
 
 
 @TRANSFORMS.register_module()
@@ -34,6 +37,12 @@ class SampleSentence(BaseTransform):
         if not isinstance(report, str) and len(report) > 1:
             results["report"] = [random.choice(report)]
         return results
+
+    def outcomes(self, results: dict) -> Iterator[dict]:
+        """What :meth:`transform` may draw: the same with each of the sentences."""
+        report = results["report"]
+        for sentence in [report] if isinstance(report, str) else report:
+            yield {**results, "report": [sentence]}
 
 
 @TRANSFORMS.register_module()
@@ -56,6 +65,8 @@ class TokenizeReport(BaseTransform):
         self.tokenizer = tokenizer
         self.max_length = max_length
         self._loaded = None
+        self._padding: np.ndarray | None = None
+        self._remembered: PieceTable | None = None
 
     def transform(self, results: dict) -> dict:
         """Tokenise one report.
@@ -63,14 +74,43 @@ class TokenizeReport(BaseTransform):
         Raises:
             UserError: If the tokenizer cannot be loaded or is not a fast one.
         """
-        encoding = self._encode(results)[1]
-        results["input_ids"] = np.asarray(encoding["input_ids"], dtype=np.int64)
-        results["attention_mask"] = np.asarray(encoding["attention_mask"], dtype=np.int64)
-        word_ids = encoding.word_ids()
-        results["is_continuation"] = np.asarray(
-            [False] + [word is not None and word == previous for previous, word in itertools.pairwise(word_ids)]
-        )
+        text = self._text(results)
+        pieces = None if self._remembered is None else self._remembered.get(text)
+        if pieces is None:
+            pieces = np.array(_mark(self._encode([text], results)[0]), dtype=np.int32)
+        real = len(pieces)
+        input_ids = self._padding.copy()
+        input_ids[:real] = pieces ^ (pieces >> 31)  # ~pieces where negative
+        attention_mask = np.zeros(self.max_length, dtype=np.int64)
+        attention_mask[:real] = 1
+        is_continuation = np.zeros(self.max_length, dtype=bool)
+        is_continuation[:real] = pieces < 0
+        results.update(input_ids=input_ids, attention_mask=attention_mask, is_continuation=is_continuation)
         return results
+
+    def remember(self, rows: Iterable[dict]) -> int:
+        """Tokenise reports in advance; what :meth:`transform` returns, for these and for others, stays the same.
+
+        Args:
+            rows: As for :meth:`transform`, all of one ``data_root``. A later call replaces those of an earlier one.
+
+        Returns:
+            How many different ones there are.
+
+        Raises:
+            UserError: As :meth:`transform`.
+        """
+        rows = iter(rows)
+        first = next(rows, None)
+        if first is None:
+            return 0
+        texts = dict.fromkeys(self._text(row) for row in itertools.chain([first], rows))
+        self._remembered = PieceTable(
+            (text, _mark(encoding))
+            for chunk in _chunks(texts)
+            for text, encoding in zip(chunk, self._encode(chunk, first), strict=True)
+        )
+        return len(texts)
 
     def batch(self, reports: Sequence[str], data_root: str | None = None) -> dict[str, Tensor]:
         """Tokenise several reports.
@@ -94,8 +134,9 @@ class TokenizeReport(BaseTransform):
         Returns:
             As many as there are real words, at most T - 1, the last one ``'[SEP]'``.
         """
-        text, encoding = self._encode(results)
-        order = dict.fromkeys(word for word in encoding.word_ids() if word is not None)
+        text = self._text(results)
+        encoding = self._encode([text], results)[0]
+        order = dict.fromkeys(word for word in encoding.word_ids if word is not None)
         return [text[slice(*encoding.word_to_chars(word))] for word in order] + ["[SEP]"]
 
     def decode(self, input_ids: Tensor) -> list[str]:
@@ -104,11 +145,35 @@ class TokenizeReport(BaseTransform):
         marks = {tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id}
         return [tokenizer.decode([piece for piece in pieces if piece not in marks]) for pieces in input_ids.tolist()]
 
-    def _encode(self, results: dict) -> tuple[str, "BatchEncoding"]:
-        if self._loaded is None:
-            self._loaded = load_tokenizer(self.tokenizer or str(Path(results["data_root"]) / "tokenizer"))
+    def _text(self, results: dict) -> str:
         report = results["report"]
         text = report if isinstance(report, str) else " ".join(report)
         # Lone surrogates, which json can hold, are no text to the tokenizer.
-        text = text[: _CHARACTERS_PER_PIECE * self.max_length].encode("utf-8", "replace").decode()
-        return text, self._loaded(text, max_length=self.max_length, truncation=True, padding="max_length")
+        return text[: _CHARACTERS_PER_PIECE * self.max_length].encode("utf-8", "replace").decode()
+
+    def _encode(self, texts: list[str], results: dict) -> list["Encoding"]:
+        if self._loaded is None:
+            self._loaded = load_tokenizer(self.tokenizer or str(Path(results["data_root"]) / "tokenizer"))
+            self._padding = np.full(self.max_length, self._loaded.pad_token_id, dtype=np.int64)
+        # Other lists than of ids would only take time.
+        options = dict(return_attention_mask=False, return_token_type_ids=False)
+        return self._loaded(texts, max_length=self.max_length, truncation=True, **options).encodings
+
+
+def _mark(encoding: "Encoding") -> list[int]:
+    """Ids of the pieces; of one that continues the word of the piece before, ~id, which is negative."""
+    words = encoding.word_ids
+    continues = (word is not None and word == previous for previous, word in itertools.pairwise([None, *words]))
+    return [~piece if inner else piece for piece, inner in zip(encoding.ids, continues, strict=True)]
+
+
+def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+    chunk, size = [], 0
+    for text in texts:
+        chunk.append(text)
+        size += len(text)
+        if size >= _CHARACTERS_AT_A_TIME:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

@@ -1,12 +1,9 @@
 """How many samples all ranks together have skipped."""
 
-from collections.abc import Iterator
-
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch.utils.data import Dataset
 
-from mgca_mm.datasets.broken_samples import StrictDataset
+from mgca_mm.datasets.broken_samples import StrictDataset, strict_parts
 from mgca_mm.registry import HOOKS
 
 
@@ -34,7 +31,7 @@ class BrokenSamplesHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Find the data sets that skip."""
-        self._datasets = [part for part in _parts(runner.train_dataloader.dataset) if part.on_error == "skip"]
+        self._datasets = [part for part in strict_parts(runner.train_dataloader.dataset) if part.on_error == "skip"]
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Exchange, now and then."""
@@ -48,12 +45,3 @@ class BrokenSamplesHook(Hook):
     def _exchange(self) -> None:
         for dataset in self._datasets:
             dataset.exchange_broken()
-
-
-def _parts(dataset: Dataset) -> Iterator[StrictDataset]:
-    """Our data sets within MMEngine's wrappers."""
-    if isinstance(dataset, StrictDataset):
-        yield dataset
-    for part in getattr(dataset, "datasets", [getattr(dataset, "dataset", None)]):
-        if part is not None:
-            yield from _parts(part)

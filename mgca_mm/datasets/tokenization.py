@@ -1,0 +1,34 @@
+"""Tokenisation of all reports before a training, instead of in each of its epochs."""
+
+import itertools
+import time
+
+from mmengine.logging import print_log
+from torch.utils.data import Dataset
+
+from mgca_mm.datasets.broken_samples import strict_parts
+from mgca_mm.datasets.transforms import SampleSentence, TokenizeReport
+
+
+def tokenize_once(dataset: Dataset) -> None:
+    """Let ``TokenizeReport`` look up the reports of a data set, tokenised here by all cores.
+
+    To be called before the workers of the loader start: forked, they share what is in memory. What the samples hold
+    stays the same. Each run does it anew, so that nothing on the disk can be out of date.
+
+    Args:
+        dataset: Data set of a loader; ours within MMEngine's wrappers are found, others tokenise at each visit.
+
+    Raises:
+        UserError: If a tokenizer cannot be loaded or is not a fast one.
+    """
+    for part in strict_parts(dataset):
+        rows = map(part.get_data_info, range(len(part)))
+        for transform in part.pipeline.transforms:
+            if isinstance(transform, SampleSentence):
+                rows = itertools.chain.from_iterable(map(transform.outcomes, rows))
+            elif isinstance(transform, TokenizeReport):
+                start = time.perf_counter()
+                count = transform.remember(rows)
+                print_log(f"{count:,} texts are tokenised once, in {time.perf_counter() - start:.0f} s", "current")
+                break
