@@ -52,7 +52,7 @@ def measure_rates(seconds: float) -> dict[str, float]:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     with tempfile.TemporaryDirectory() as folder:
         files = itertools.cycle(_write_images(Path(folder)))
-        _write_prepared(Path(folder), _NUM_ROWS)
+        write_prepared(Path(folder), _NUM_ROWS)
         untokenized, tokenized = (
             ImageReportDataset(data_root=folder, ann_file="train.json", pipeline=PIPELINE) for _ in range(2)
         )
@@ -88,7 +88,7 @@ def measure_memory(num_rows: int, workers: int = 2) -> dict[str, float]:
         takes, on all cores.
     """
     with tempfile.TemporaryDirectory() as folder:
-        _write_prepared(Path(folder), num_rows, images=False)
+        write_prepared(Path(folder), num_rows, images=False)
         # Each in a process of its own: memory that was freed is not given back at once.
         context = multiprocessing.get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)
@@ -138,7 +138,7 @@ def _write_images(folder: Path) -> list[Path]:
     return files
 
 
-def _write_prepared(folder: Path, num_rows: int, images: bool = True) -> None:
+def write_prepared(folder: Path, num_rows: int, images: bool = True) -> None:
     """A prepared folder of phantom reports, each with its number, and random images."""
     reports = _write_annotations(folder / "train.json", num_rows)
     train_tokenizer((sentence for report in reports for sentence in report), 8000).save_pretrained(folder / "tokenizer")

@@ -14,7 +14,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from mgca_mm.engine.amp import BFloat16OptimWrapper
+from mgca_mm.engine.amp import BFloat16OptimWrapper, has_bfloat16
 from mgca_mm.engine.config import load_config
 from mgca_mm.errors import UserError
 from mgca_mm.models import CaptioningAlignment, ImageReportPretrainer
@@ -30,7 +30,6 @@ _STORE_SIZE = 256  # of prepared images
 _BERT_BASE = dict(model_type="bert", vocab_size=28996)
 _NO_DROPOUT = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 _WRAPPERS = {"fp32": OptimWrapper, "bf16": BFloat16OptimWrapper}
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass
@@ -171,12 +170,18 @@ def measure(
         result["agreement"] = compare(model, build_model(cfg, naive=True, dropout=False).to(device), batch)
     del model
 
-    ceiling = matrix_product_ceiling(_DTYPES[precision], device) / 1e12
+    # Where there are no instructions for bfloat16 the step is taken in fp32.
+    dtype = torch.bfloat16 if precision == "bf16" and has_bfloat16(device) else torch.float32
+    ceiling = matrix_product_ceiling(dtype, device) / 1e12
     shares = {}
     for way in filter(None, ("ours", against)):
         release_memory(device)
+        if device == "cuda":  # as the runner sets them up
+            torch.backends.cudnn.benchmark = cfg.env_cfg.get("cudnn_benchmark", False)
+            product = cfg.env_cfg.get("float32_matmul_precision", "highest")
+            torch.set_float32_matmul_precision("highest" if way == "naive" else product)
         if way == "open_clip":
-            step = OpenClipStep(batch_size, _DTYPES[precision], device, compile)
+            step = OpenClipStep(batch_size, dtype, device, compile)
             flops = step.count_flops()
         else:
             step = step_of(cfg, batch_size, precision, device, compile, naive=way == "naive")
