@@ -1,4 +1,4 @@
-"""Several ranks: collectives that carry gradients, the batches that ranks evaluate together, wrapped models.
+"""Several ranks: collectives of a training step, the batches that ranks evaluate together, wrapped models.
 
 Convention of training: with R ranks whose losses average to the loss of the concatenated batch, the mean that
 DistributedDataParallel takes over the ranks' gradients equals the gradient of one process on that batch. That needs
@@ -14,10 +14,10 @@ from collections.abc import Sequence
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as dist_nn
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from mgca_mm.errors import UserError
 
@@ -36,12 +36,16 @@ def gather(x: Tensor) -> Tensor:
     Returns:
         (R · B_local, …) in rank order. ``x`` itself where there is one process.
     """
-    return x if get_world_size() == 1 else _all_gather(x.contiguous())
+    return x if get_world_size() == 1 else _gather(x)
 
 
 def sum_over_ranks(x: Tensor) -> Tensor:
-    """Sum over the ranks; the gradient flows back to every rank."""
-    return x if get_world_size() == 1 else _all_reduce(x.contiguous())
+    """Sum over the ranks, without gradient; torch.compile traces through it."""
+    if get_world_size() == 1:
+        return x
+    total = x.detach().clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total)
+    return total
 
 
 def own_slice(x: Tensor, local_size: int) -> Tensor:
@@ -99,17 +103,25 @@ def _interleave(x: Tensor, shapes: Sequence[tuple[int, ...]]) -> Tensor:
     return torch.stack(parts, dim=1).flatten(0, 1)
 
 
-# torch.compile traces around these two instead of into them; with one process there is nothing to go around.
+# torch.compile traces around it instead of into it, where the gradient would be lost (torch 2.11: an autograd function
+# whose result comes from a collective gives zeros).
 @torch.compiler.disable
-def _all_gather(x: Tensor) -> Tensor:
-    gathered = torch.cat(dist_nn.all_gather(x))
-    if gathered.requires_grad:
-        # PyTorch's backward pass over gloo receives into buffers with the strides of the gradient; a transposed one
-        # would arrive scrambled.
-        gathered.register_hook(torch.Tensor.contiguous)
-    return gathered
+def _gather(x: Tensor) -> Tensor:
+    return _Gather.apply(x)
 
 
-@torch.compiler.disable
-def _all_reduce(x: Tensor) -> Tensor:
-    return dist_nn.all_reduce(x)
+class _Gather(torch.autograd.Function):
+    """One message forward, one backward. ``torch.distributed.nn`` sends R of them backward over gloo."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        gathered = x.new_empty(get_world_size() * x.shape[0], *x.shape[1:])
+        dist.all_gather_into_tensor(gathered, x.contiguous())
+        return gathered
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> Tensor:
+        own = grad.new_empty(grad.shape[0] // get_world_size(), *grad.shape[1:])
+        dist.reduce_scatter_tensor(own, grad.contiguous())
+        return own

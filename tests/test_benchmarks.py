@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mgca_mm.benchmarks import machine, pretraining, scale
+from mgca_mm.benchmarks import communication, machine, pretraining, scale
 from mgca_mm.benchmarks.naive import make_naive
 from mgca_mm.benchmarks.open_clip import OpenClipStep
 from mgca_mm.benchmarks.operators import OperatorCount
@@ -145,3 +145,18 @@ def test_a_config_of_another_task(tmp_path):
     cfg = Config.fromfile(ROOT / "configs/downstream/classification/rsna_vit.py")
     with pytest.raises(UserError, match="no pretraining config"):
         pretraining.build_model(cfg, compile=False)
+
+
+def test_an_estimate_of_communication():
+    """Of a linear and of a batch-norm projector; which messages they are is tested on two ranks."""
+    cfg = Config(dict(model=copy.deepcopy(SMALL_MODEL)))
+    cfg.model.data_preprocessor = dict(type="mgca_mm.ImageReportDataPreprocessor", crop_size=32)
+    found = communication.estimate(cfg, 6, 4, communication.Cluster())
+    # Embeddings of two modalities (6 x 16) and back, three times the codes of two (10); four projectors' statistics.
+    assert found["gathered_mb"] * 1e6 == pytest.approx((4 * 6 * 16 + 3 * 2 * 10) * 4 * 3)
+    forward, backward = ((1 + 2 * 32 + 1 + 2 * 16) * 8, (2 * 32 + 2 * 16) * 4)
+    assert found["summed_mb"] * 1e6 == pytest.approx(4 * (forward + backward) * 2 * 3 / 4)
+    assert found["collectives"] == 4 + 3 + 16
+    cfg.model.projector = dict(type="mgca_mm.LinearProjector", out_channels=16)
+    found = communication.estimate(cfg, 6, 4, communication.Cluster())
+    assert found["summed_mb"] == 0 and found["collectives"] == 4 + 3

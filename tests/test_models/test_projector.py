@@ -45,10 +45,15 @@ def test_masked_statistics_are_those_of_the_real_tokens():
 
 
 def test_gradcheck():
+    """Also of what padding becomes, and of the parameters."""
     norm = TokenBatchNorm(2).double()
     mask = torch.tensor([[True, True, False], [True, False, False]])
     tokens = torch.randn(2, 3, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: norm(x, mask)[mask], (tokens,))
+
+    def normalise(x, weight, bias):
+        return torch.func.functional_call(norm, dict(weight=weight, bias=bias), (x, mask))
+
+    assert torch.autograd.gradcheck(normalise, (tokens, *norm.parameters()))
 
 
 @pytest.mark.parametrize("mask", [None, torch.tensor([[True]])])

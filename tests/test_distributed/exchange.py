@@ -1,0 +1,107 @@
+"""One rank of test_exchange.py: batch norms over unequal shares of a batch, and the collectives of a training step."""
+
+import copy
+import os
+import sys
+
+import torch
+import torch.distributed as dist
+from torch.profiler import ProfilerActivity, profile
+
+from mgca_mm.models import Projector
+from mgca_mm.models.batch_norm import TokenBatchNorm
+
+from . import ranks
+
+RANKS = 2
+# Rows of the two ranks, and of them the real ones.
+SHARES = {"alike": ((4, 4), (4, 4)), "unlike": ((7, 2), (5, 1)), "one": ((1, 6), (1, 6)), "none": ((0, 6), (0, 5))}
+DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "bf16": torch.bfloat16}
+# Exchanges of embeddings, codes, reports alone, a count of pieces, tokens and similarities, nothing but statistics.
+STEPS = ("ita", "cpa", "sigmoid", "matching", "caption", "local+ita", "ita+cta+cpa", "ita-local")
+
+
+def rows(share):
+    """Inputs, which are real, and weights of the outputs in a loss: of all ranks in one, and the sizes of the parts.
+
+    Where some are not real, there is a mask.
+    """
+    sizes, counts = SHARES[share]
+    real = torch.cat([torch.arange(size) < count for size, count in zip(sizes, counts, strict=True)])
+    generator = torch.Generator().manual_seed(0)
+    x, weight = torch.randn(2, sum(sizes), 6, dtype=torch.float64, generator=generator)
+    return 3 * x + 50, real, weight * real[:, None], sizes
+
+
+def make_norm(dtype):
+    norm = TokenBatchNorm(6)
+    with torch.no_grad():
+        norm.weight.copy_(torch.linspace(0.5, 2, 6))
+        norm.bias.copy_(torch.linspace(-1, 1, 6))
+    return norm.double() if dtype == torch.float64 else norm
+
+
+def make_projector():
+    torch.manual_seed(0)
+    return Projector(6, 8, 4).double()
+
+
+def normalise(module, share, dtype):
+    """Outputs and gradients of the inputs (own rows), gradients of the parameters (own part of a sum), buffers."""
+    x, real, weight, sizes = rows(share)
+    mask = None if real.all() else real
+    x, weight, mask = (None if y is None else y.split(sizes)[dist.get_rank()] for y in (x, weight, mask))
+    x = x.to(dtype).requires_grad_()
+    out = module(x, mask)
+    # As many columns as the module has.
+    (out * weight[:, : out.shape[1]]).sum().backward()
+    rows_of_it = dict(out=out.detach(), x=x.grad)
+    buffers = {name: value for name, value in module.named_buffers() if "running" in name}
+    return rows_of_it, {name: parameter.grad for name, parameter in module.named_parameters()}, buffers
+
+
+def compiled(share):
+    """Without a graph break."""
+    torch.compiler.reset()
+    projector = make_projector()
+    projector.compile(backend="aot_eager", fullgraph=True)
+    return normalise(projector, share, torch.float64)
+
+
+def build_step(case):
+    """A model in fp32 and this rank's part of a batch as a loader gives it."""
+    share = {name: value.chunk(RANKS)[0] for name, value in ranks.batch().items()}
+    return ranks.build(case).float().train(), dict(inputs=share)
+
+
+def listen(case):
+    """Collectives of a step, as PyTorch's profiler sees them."""
+    model, batch = build_step(case)
+    inputs = model.data_preprocessor(copy.deepcopy(batch), training=True)["inputs"]
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        ranks.total(model(inputs, mode="loss")).backward()
+    return [event.name.removeprefix("c10d::") for event in seen.events() if event.name.startswith("c10d::")]
+
+
+def main():
+    dist.init_process_group("gloo")
+    found = {(share, name): normalise(make_norm(d), share, d) for share in SHARES for name, d in DTYPES.items()}
+    found |= {(share, "compiled"): compiled(share) for share in SHARES}
+    everywhere = [None] * RANKS
+    dist.all_gather_object(everywhere, found)
+    try:
+        TokenBatchNorm(6)(torch.zeros(1 - dist.get_rank(), 6))
+    except RuntimeError as error:
+        refusal = str(error)
+    heard = {case: listen(case) for case in STEPS}
+    if dist.get_rank() == 0:
+        torch.save(dict(norms=everywhere, refusal=refusal, heard=heard), sys.argv[1])
+    # A rank that leaves while its neighbour still talks to it can be aborted by gloo's threads, also at exit.
+    dist.barrier()
+    dist.destroy_process_group()
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
