@@ -109,6 +109,16 @@ def test_paper_numbers():
     assert warmup.start_factor * optimizer.lr == pytest.approx(1e-8) and warmup.end == 20 and cosine.end == 50
 
 
+@pytest.mark.parametrize("encoder", ["vit", "resnet50"])
+def test_the_fast_one_is_the_same_method(encoder):
+    plain, fast = (load_config(str(ROOT / f"configs/mgca/pretrain_{encoder}{end}.py")) for end in ("", "_fast"))
+    assert fast.model.pop("compile") and fast.model.data_preprocessor.pop("crop_size") == 224
+    assert fast.model.image_encoder.pop("channels_last", False) == (encoder == "resnet50")
+    assert fast.optim_wrapper.pop("type") == "BFloat16OptimWrapper" and plain.optim_wrapper.pop("type")
+    for part in ("model", "optim_wrapper", "param_scheduler", "train_cfg", "custom_hooks"):
+        assert fast[part] == plain[part], part
+
+
 def test_numbers_of_the_baselines():
     """PROTOCOL.md §6."""
     alignments, projectors, text = {}, {}, {}

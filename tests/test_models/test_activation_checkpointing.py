@@ -55,3 +55,50 @@ def test_names_of_parameters_stay():
 def test_no_blocks():
     with pytest.raises(TypeError, match="Linear has no blocks"):
         checkpoint_blocks(nn.Linear(2, 2))
+
+
+TWO_STAGES = dict(num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(0, 1))
+RESNET = dict(
+    type="mgca_mm.ImageEncoder",
+    backbone=dict(type="mmpretrain.ResNet", depth=18, stem_channels=8, base_channels=8, **TWO_STAGES),
+    resize_to=48,
+    input_size=32,
+)
+
+
+def encoder_step(images, backend=None, **changes):
+    """Features, gradients and statistics of two training steps, and the elements kept for the backward pass of one."""
+    torch.manual_seed(0)
+    encoder = MODELS.build({**RESNET, **changes}).train().double()  # in fp32 the layouts' orders of summation differ
+    if backend is not None:
+        torch._dynamo.reset()
+        encoder.compile(backend=backend, fullgraph=True, dynamic=False)  # a graph break is an error
+    for _ in range(2):
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):  # noqa: B023
+            features = encoder(images)
+        (features.global_feature.square().sum() + features.tokens.sin().sum()).backward()
+    gradients = {name: parameter.grad for name, parameter in encoder.named_parameters()}
+    return (
+        (features.global_feature, features.tokens),
+        gradients,
+        dict(encoder.named_buffers()),
+        sum(map(torch.numel, kept)),
+    )
+
+
+@pytest.mark.parametrize("backend", [None, "aot_eager"])
+def test_stages_of_a_resnet_with_channels_last(backend):
+    """The parts of the fast config, also traced to its end; only machine code is not made."""
+    images = torch.randn(4, 1, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    plain = encoder_step(images.repeat(1, 3, 1, 1))
+    fast = dict(channels_last=True, activation_checkpointing=["layer1"])
+    changed = encoder_step(images.expand(-1, 3, -1, -1), backend, **fast)
+    for got, expected in zip(changed[:3], plain[:3], strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-12)  # batch norm counts a batch once
+    assert changed[3] < encoder_step(images.expand(-1, 3, -1, -1), backend, channels_last=True)[3]
+
+
+def test_a_stage_that_is_not_there():
+    with pytest.raises(ValueError, match="ResNet has no stage 'layer5' to checkpoint, but layer1, layer2"):
+        MODELS.build({**RESNET, "activation_checkpointing": ["layer5"]})

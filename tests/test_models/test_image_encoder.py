@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -113,6 +115,24 @@ def test_resize_happens_before_the_channels_are_found():
         assert encoder(torch.randn(1, 3, 224, 224)).tokens.shape == (1, 576, 192)
 
 
+def test_equal_channels_are_resized_once():
+    encoder = ImageEncoder(dict(type="mmpretrain.ResNet", depth=18), resize_to=96, input_size=64).double()
+    seen = []
+    encoder.backbone.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    grey = torch.randn(2, 1, 64, 64, dtype=torch.float64, requires_grad=True)
+    with torch.profiler.profile(record_shapes=True) as profile:
+        encoder(grey.expand(-1, 3, -1, -1)).global_feature.sum().backward()
+    resized = [event.input_shapes[0] for event in profile.events() if event.name == "aten::upsample_bilinear2d"]
+    gradient, grey.grad = grey.grad, None
+    encoder(grey.repeat(1, 3, 1, 1)).global_feature.sum().backward()
+    assert resized == [[2, 1, 64, 64]]
+    torch.testing.assert_close(seen[0], seen[1], rtol=0, atol=1e-12)
+    torch.testing.assert_close(gradient, grey.grad, rtol=1e-9, atol=1e-12)
+    colour = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    encoder(colour)
+    assert seen[2].equal(torch.nn.functional.interpolate(colour, (96, 96), mode="bilinear", align_corners=True))
+
+
 def test_cls_row_carries_no_gradient_and_no_full_map():
     encoder = ImageEncoder(TINY_VIT, input_size=64)
     features = encoder(torch.randn(2, 3, 64, 64))
@@ -153,6 +173,27 @@ def test_backbone_keeps_the_librarys_names():
     library = VisionTransformer(**{k: v for k, v in TINY_VIT.items() if k != "type"})
     names = [k.removeprefix("backbone.") for k in encoder.state_dict() if k.startswith("backbone.")]
     assert names == list(library.state_dict())
+
+
+@pytest.mark.parametrize("changes", [{}, dict(layer_scale_init_value=0.1), dict(qkv_bias=False)], ids=str)
+def test_attention_equals_the_librarys(changes):
+    """Values and gradients to the bit, of which torch keeps one ``unbind`` instead of three indexings."""
+    backbone = {**TINY_VIT, "layer_cfgs": changes, "drop_rate": 0.1, "drop_path_rate": 0.1}
+    torch.manual_seed(0)
+    encoder = ImageEncoder(backbone, input_size=64).train()
+    library = copy.deepcopy(encoder)
+    for module in library.backbone.modules():
+        module.__dict__.pop("forward", None)
+    images, results = torch.randn(2, 3, 64, 64), []
+    for model in (encoder, library):
+        torch.manual_seed(1)
+        with torch.profiler.profile() as profile:
+            features = model(images)
+            (features.tokens.sin().sum() + features.global_feature.sum()).backward()
+        selects = sum(event.name == "SelectBackward0" for event in profile.events())
+        results.append((features.tokens, {name: p.grad for name, p in model.named_parameters()}, selects))
+    torch.testing.assert_close(results[0][:2], results[1][:2], rtol=0, atol=0)
+    assert results[1][2] - results[0][2] == 3 * len(encoder.backbone.layers)
 
 
 def test_a_pooled_backbone_is_refused_clearly():

@@ -1,7 +1,7 @@
 """Image encoder: any backbone of mmpretrain or timm, seen as one global feature and a set of tokens."""
 
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -19,6 +19,8 @@ from mgca_mm.models.activation_checkpointing import checkpoint_blocks
 from mgca_mm.models.cls_attention import ClsAttention
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures
+
+from .unbound_attention import unbind_attention
 
 # What timm makes of a damaged file.
 _DAMAGED = (AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError)
@@ -47,7 +49,8 @@ class ImageEncoder(BaseModule):
             the last output, such as ``dict(type='WeldonPooling')``. None: [CLS] or the mean, as above.
         channels_last: Lay maps out as (B, H, W, C) in memory, in which convolutions run faster; the numbers stay.
         activation_checkpointing: Compute the activations of each block again in the backward pass instead of keeping
-            them: less memory for one more forward pass.
+            them: less memory for one more forward pass. Names of stages, such as ``['layer1']`` of a ResNet: of these
+            stages' blocks alone.
         input_size: Side length (H, W alike) of the images; only used once, to find the numbers of channels.
         init_cfg: MMEngine initialisation.
 
@@ -57,6 +60,7 @@ class ImageEncoder(BaseModule):
 
     Raises:
         UserError: The backbone's weights cannot be had, or it does not take images of this size.
+        ValueError: The backbone has no stage of a name in ``activation_checkpointing``.
     """
 
     def __init__(
@@ -66,7 +70,7 @@ class ImageEncoder(BaseModule):
         token_weight: Literal["cls_attention", "uniform"] | None = None,
         pooling: dict | None = None,
         channels_last: bool = False,
-        activation_checkpointing: bool = False,
+        activation_checkpointing: bool | Sequence[str] = False,
         input_size: int = 224,
         init_cfg: dict | None = None,
     ):
@@ -91,7 +95,8 @@ class ImageEncoder(BaseModule):
         if token_weight == "cls_attention" or (token_weight is None and self._has_sequence and self.has_cls_token):
             self.cls_attention = self._watch_cls_attention()
         if activation_checkpointing:
-            checkpoint_blocks(_timm_or_own(self.backbone))
+            stages = None if activation_checkpointing is True else activation_checkpointing
+            checkpoint_blocks(_timm_or_own(self.backbone), stages)
 
     def forward(self, images: Tensor) -> ImageFeatures:
         """Encode.
@@ -159,7 +164,7 @@ class ImageEncoder(BaseModule):
 
     def _run_backbone(self, images: Tensor) -> tuple[Tensor, ...]:
         if self.resize_to is not None:
-            images = F.interpolate(images, size=(self.resize_to,) * 2, mode="bilinear", align_corners=True)
+            images = _resize(images, self.resize_to)
         images = images.contiguous(memory_format=self.memory_format)
         # timm's distilled transformers pool in forward() whatever they are told.
         outputs = self.backbone.timm_model.forward_features(images) if self._pools else self.backbone(images)
@@ -249,6 +254,7 @@ def _build(backbone: dict) -> nn.Module:
         # mmpretrain's rates are NumPy's numbers, at which torch.compile would break the graph.
         if isinstance(getattr(module, "drop_prob", None), np.floating):
             module.drop_prob = float(module.drop_prob)
+    unbind_attention(model)
     return model
 
 
@@ -263,6 +269,15 @@ def _require_unpacked_size(weights: str) -> None:
         raise UserError(
             f"image_encoder.backbone.checkpoint_path '{weights}' is refused: it unpacks to {size / 2**20:.0f} MB."
         )
+
+
+def _resize(images: Tensor, size: int) -> Tensor:
+    """(B, C, H, W) → (B, C, size, size), bilinearly; channels that are one in memory (``expand``) stay so."""
+    channels = images.shape[1]
+    if images.stride(1) == 0:
+        images = images[:, :1]
+    images = F.interpolate(images, size=(size, size), mode="bilinear", align_corners=True)
+    return images.expand(-1, channels, -1, -1)
 
 
 def _uniform_weight(tokens: Tensor) -> Tensor:
