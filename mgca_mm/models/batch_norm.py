@@ -1,4 +1,4 @@
-"""Batch norm over the real tokens of a batch and over all ranks."""
+"""Batch norm over all tokens of a batch and over all ranks."""
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from mgca_mm.distributed import sum_over_ranks
 
 
 class TokenBatchNorm(_NormBase):
-    """Batch norm with channels last, over any leading shape, that can leave padding out of its statistics.
+    """Batch norm with channels last, over any leading shape.
 
     The parameters, buffers and numbers are those of ``torch.nn.BatchNorm1d``. In training with several processes the
     statistics are those of the global batch, of which each rank may have any number of rows, also none; the ranks
@@ -21,44 +21,40 @@ class TokenBatchNorm(_NormBase):
     SyncBatchNorm.
     """
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x``.
 
         Args:
             x: (..., C).
-            mask: (...) True = real. Padding is normalised with the statistics of the real entries but does not take
-                part in them. None: all are real.
 
         Returns:
             (..., C) in the data type of ``x``.
 
         Raises:
-            ValueError: In training, if there are fewer than two real entries in the batch of one process.
-            RuntimeError: The same where the entries have to be counted: with a mask, and on several ranks.
+            ValueError: In training, if the batch of one process has fewer than two rows.
+            RuntimeError: The same for the batch of several ranks, of which the rows have to be counted.
         """
-        if not self.training:
+        rows = x.reshape(-1, self.num_features)
+        if not self.training or get_world_size() == 1:
+            if self.training:
+                if len(rows) < 2:
+                    raise ValueError(_TOO_FEW)
+                self.num_batches_tracked.add_(1)
             return F.batch_norm(
-                x.reshape(-1, self.num_features),
+                rows,
                 self.running_mean,
                 self.running_var,
                 self.weight,
                 self.bias,
-                eps=self.eps,
+                self.training,
+                self.momentum,
+                self.eps,
             ).view_as(x)
-        flat = x.reshape(-1, self.num_features)
-        if mask is None and get_world_size() == 1:
-            if flat.shape[0] < 2:
-                raise ValueError(_TOO_FEW)
-            self.num_batches_tracked.add_(1)
-            return F.batch_norm(
-                flat, self.running_mean, self.running_var, self.weight, self.bias, True, self.momentum, self.eps
-            ).view_as(x)
-        real = None if mask is None else mask.reshape(-1, 1)
-        count, mean, var = _statistics(flat, real)
+        count, mean, var = _statistics(rows)
         self._update_running_statistics(count, mean, var)
         weight = torch.ones_like(mean) if self.weight is None else self.weight.to(mean.dtype)
         bias = torch.zeros_like(mean) if self.bias is None else self.bias.to(mean.dtype)
-        return _Normalize.apply(flat, real, count, mean, var, weight, bias, self.eps).view_as(x)
+        return _Normalize.apply(rows, count, mean, var, weight, bias, self.eps).view_as(x)
 
     @torch.no_grad()
     def _update_running_statistics(self, count: Tensor, mean: Tensor, var: Tensor) -> None:
@@ -71,14 +67,12 @@ class TokenBatchNorm(_NormBase):
 
 
 @torch.no_grad()
-def _statistics(x: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Number (1,), means and biased variances (C,) of the real rows of all ranks: x (N, C), real (N, 1)."""
+def _statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Number (1,), means and biased variances (C,) of the rows of all ranks: x (N, C)."""
     x = x.to(torch.promote_types(x.dtype, torch.float32))
-    count = x.new_full((1,), len(x)) if real is None else real.sum(dim=0, dtype=x.dtype)
-    mean = _keep(x, real).sum(dim=0) / count.clamp(min=1)
-    deviation = _keep(x - mean, real).square().sum(dim=0)
-    if get_world_size() == 1:
-        return count, mean, deviation / count
+    count = x.new_full((1,), len(x))
+    mean = x.sum(dim=0) / count.clamp(min=1)
+    deviation = (x - mean).square().sum(dim=0)
     # By the parallel axis theorem, sums about zero are what adds up. fp64 loses (mean / std)² · 1e-16 of the variance
     # there, less than the rounding of fp32 inputs does.
     count, mean = count.double(), mean.double()
@@ -89,16 +83,12 @@ def _statistics(x: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor, Tensor]
     return count.to(x.dtype), mean.to(x.dtype), var.to(x.dtype)
 
 
-def _keep(x: Tensor, real: Tensor | None) -> Tensor:
-    return x if real is None else x * real
-
-
 class _Normalize(torch.autograd.Function):
     """Batch norm with given statistics, through which the gradient flows back to all rows of all ranks.
 
-    With x̂ = (x - mean) / std of rows i, sums over all rows j of all ranks, and n real rows::
+    With x̂ = (x - mean) / std of rows i, and sums over the n rows j of all ranks::
 
-        dx_i = weight / std · [ dy_i - real_i / n · (Σ_j dy_j + x̂_i Σ_j dy_j x̂_j) ]
+        dx_i = weight / std · [ dy_i - 1 / n · (Σ_j dy_j + x̂_i Σ_j dy_j x̂_j) ]
 
     PyTorch's fused operators with fixed statistics compute the first term, both sums of a rank (which are the gradients
     of bias and weight), and, as an affine map of x̂, the second term.
@@ -108,7 +98,6 @@ class _Normalize(torch.autograd.Function):
     def forward(
         ctx,
         x: Tensor,
-        real: Tensor | None,
         count: Tensor,
         mean: Tensor,
         var: Tensor,
@@ -116,14 +105,14 @@ class _Normalize(torch.autograd.Function):
         bias: Tensor,
         eps: float,
     ) -> Tensor:
-        ctx.save_for_backward(x, real, count, mean, var, weight)
+        ctx.save_for_backward(x, count, mean, var, weight)
         ctx.eps = eps
         return F.batch_norm(x, mean, var, weight, bias, eps=eps)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, real, count, mean, var, weight = ctx.saved_tensors
+        x, count, mean, var, weight = ctx.saved_tensors
         if len(x):
             direct, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
                 grad, x, weight, mean, var, None, None, False, ctx.eps, [True, True, True]
@@ -134,8 +123,8 @@ class _Normalize(torch.autograd.Function):
             grad_weight = grad_bias = grad.sum(dim=0, dtype=weight.dtype)
         sums = sum_over_ranks(torch.stack([grad_weight, grad_bias]))
         scale, shift = sums * (weight * torch.rsqrt(var + ctx.eps) / count)
-        indirect = _keep(F.batch_norm(x, mean, var, scale, shift, eps=ctx.eps), real)
-        return direct - indirect, None, None, None, None, grad_weight, grad_bias, None
+        indirect = F.batch_norm(x, mean, var, scale, shift, eps=ctx.eps)
+        return direct - indirect, None, None, None, grad_weight, grad_bias, None
 
 
-_TOO_FEW = "batch norm needs at least two samples or real tokens in a training batch: use a larger batch size"
+_TOO_FEW = "batch norm needs at least two samples or tokens in a training batch: use a larger batch size"

@@ -37,20 +37,19 @@ class Projector(BaseModule):
         self.fc2 = nn.Linear(hidden_channels, out_channels)
         self.norm2 = TokenBatchNorm(out_channels, affine=False) if norm else None
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Project; the result is not yet L2-normalised.
 
         Args:
-            x: (B, C) global features or (B, T, C) tokens.
-            mask: (B, T) True = real token; padding stays out of the batch statistics. None: all are real.
+            x: (B, C) global features, or tokens in any shape (..., C). All of them enter the batch statistics.
 
         Returns:
-            (B, D) or (B, T, D).
+            (B, D) or (..., D).
         """
         x = self.fc1(x)
-        x = self.relu(x if self.norm1 is None else self.norm1(x, mask))
+        x = self.relu(x if self.norm1 is None else self.norm1(x))
         x = self.fc2(x)
-        return x if self.norm2 is None else self.norm2(x, mask)
+        return x if self.norm2 is None else self.norm2(x)
 
 
 @MODELS.register_module()
@@ -67,6 +66,6 @@ class LinearProjector(BaseModule):
         super().__init__(init_cfg)
         self.fc = nn.Linear(in_channels, out_channels)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Project; arguments and result as in :meth:`Projector.forward`. Each vector by itself: the mask is unused."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Project; arguments and result as in :meth:`Projector.forward`."""
         return self.fc(x)

@@ -14,23 +14,17 @@ from mgca_mm.models.batch_norm import TokenBatchNorm
 from . import ranks
 
 RANKS = 2
-# Rows of the two ranks, and of them the real ones.
-SHARES = {"alike": ((4, 4), (4, 4)), "unlike": ((7, 2), (5, 1)), "one": ((1, 6), (1, 6)), "none": ((0, 6), (0, 5))}
+SHARES = {"alike": (4, 4), "unlike": (7, 2), "one": (1, 6), "none": (0, 6)}  # rows of the two ranks
 DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "bf16": torch.bfloat16}
 # Exchanges of embeddings, codes, reports alone, a count of pieces, tokens and similarities, nothing but statistics.
 STEPS = ("ita", "cpa", "sigmoid", "matching", "caption", "local+ita", "ita+cta+cpa", "ita-local")
 
 
 def rows(share):
-    """Inputs, which are real, and weights of the outputs in a loss: of all ranks in one, and the sizes of the parts.
-
-    Where some are not real, there is a mask.
-    """
-    sizes, counts = SHARES[share]
-    real = torch.cat([torch.arange(size) < count for size, count in zip(sizes, counts, strict=True)])
+    """Inputs, and weights of the outputs in a loss: of all ranks in one."""
     generator = torch.Generator().manual_seed(0)
-    x, weight = torch.randn(2, sum(sizes), 6, dtype=torch.float64, generator=generator)
-    return 3 * x + 50, real, weight * real[:, None], sizes
+    x, weight = torch.randn(2, sum(SHARES[share]), 6, dtype=torch.float64, generator=generator)
+    return 3 * x + 50, weight
 
 
 def make_norm(dtype):
@@ -48,11 +42,9 @@ def make_projector():
 
 def normalise(module, share, dtype):
     """Outputs and gradients of the inputs (own rows), gradients of the parameters (own part of a sum), buffers."""
-    x, real, weight, sizes = rows(share)
-    mask = None if real.all() else real
-    x, weight, mask = (None if y is None else y.split(sizes)[dist.get_rank()] for y in (x, weight, mask))
+    x, weight = (y.split(SHARES[share])[dist.get_rank()] for y in rows(share))
     x = x.to(dtype).requires_grad_()
-    out = module(x, mask)
+    out = module(x)
     # As many columns as the module has.
     (out * weight[:, : out.shape[1]]).sum().backward()
     rows_of_it = dict(out=out.detach(), x=x.grad)

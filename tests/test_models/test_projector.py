@@ -21,47 +21,21 @@ def test_projector_is_the_papers_head():
 
 
 def test_projectors_without_batch_norm():
-    """Linear - ReLU - Linear, and one linear layer; padding has no influence on the others."""
+    """Linear - ReLU - Linear, and one linear layer."""
     projector = Projector(6, hidden_channels=8, out_channels=4, norm=False)
-    tokens, mask = torch.randn(3, 5, 6), torch.rand(3, 5) < 0.5
+    tokens = torch.randn(3, 5, 6)
     expected = projector.fc2(projector.fc1(tokens).relu())
-    torch.testing.assert_close(projector(tokens, mask), expected)
+    torch.testing.assert_close(projector(tokens), expected)
     assert set(projector.state_dict()) == {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}
     linear = LinearProjector(6, out_channels=4)
-    torch.testing.assert_close(linear(tokens, mask), tokens @ linear.fc.weight.T + linear.fc.bias)
+    torch.testing.assert_close(linear(tokens), tokens @ linear.fc.weight.T + linear.fc.bias)
 
 
-def test_masked_statistics_are_those_of_the_real_tokens():
-    norm, plain = TokenBatchNorm(6).double(), nn.BatchNorm1d(6).double()
-    tokens = torch.randn(3, 5, 6, dtype=torch.float64, requires_grad=True)
-    mask = torch.arange(5) < torch.tensor([5, 1, 3])[:, None]
-    out, expected = norm(tokens, mask)[mask], plain(tokens[mask])
-    torch.testing.assert_close(out, expected, rtol=1e-10, atol=1e-12)
-    for name in ("running_mean", "running_var", "num_batches_tracked"):
-        torch.testing.assert_close(getattr(norm, name), getattr(plain, name), rtol=1e-10, atol=1e-12)
-    weight = torch.randn_like(expected)
-    ours, theirs = (torch.autograd.grad((x * weight).sum(), tokens)[0] for x in (out, expected))
-    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
-
-
-def test_gradcheck():
-    """Also of what padding becomes, and of the parameters."""
-    norm = TokenBatchNorm(2).double()
-    mask = torch.tensor([[True, True, False], [True, False, False]])
-    tokens = torch.randn(2, 3, 2, dtype=torch.float64, requires_grad=True)
-
-    def normalise(x, weight, bias):
-        return torch.func.functional_call(norm, dict(weight=weight, bias=bias), (x, mask))
-
-    assert torch.autograd.gradcheck(normalise, (tokens, *norm.parameters()))
-
-
-@pytest.mark.parametrize("mask", [None, torch.tensor([[True]])])
-def test_batch_of_one_is_refused_clearly(mask):
-    x = torch.randn(1, 6) if mask is None else torch.randn(1, 1, 6)
-    with pytest.raises((ValueError, RuntimeError), match="larger batch size"):
-        Projector(6, 8, 4)(x, mask)
-    Projector(6, 8, 4).eval()(x, mask)  # evaluation takes single samples
+def test_batch_of_one_is_refused_clearly():
+    x = torch.randn(1, 6)
+    with pytest.raises(ValueError, match="larger batch size"):
+        Projector(6, 8, 4)(x)
+    Projector(6, 8, 4).eval()(x)  # evaluation takes single samples
 
 
 def test_sync_bn_leaves_it_alone():
@@ -75,6 +49,5 @@ def test_half_precision_statistics_survive():
     """In bf16 the square of a large mean would swallow the variance."""
     norm = TokenBatchNorm(1, affine=False)
     tokens = (torch.randn(4, 16, 1) + 100).to(torch.bfloat16)
-    mask = torch.ones(4, 16, dtype=torch.bool)
-    out = norm(tokens, mask).float()
+    out = norm(tokens).float()
     assert abs(out.mean()) < 0.05 and abs(out.std() - 1) < 0.1
