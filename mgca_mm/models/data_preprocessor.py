@@ -21,7 +21,8 @@ class ImageReportDataPreprocessor(BaseDataPreprocessor):
         crop_size: Side length of a crop made on the device: of a random place for each image in training, of the centre
             otherwise. None: images come cropped from the loader.
         length_bucket: Cut the padding that all reports of a batch share, to a multiple of this many pieces. The
-            embeddings stay; a small one saves most, a large one gives ``torch.compile`` fewer shapes. None: reports
+            embeddings stay. Of use where the text encoder computes padding (:class:`mgca_mm.models.TextEncoder`) and
+            batches are small; a small one saves most, a large one gives ``torch.compile`` fewer shapes. None: reports
             stay as long as the tokeniser has padded them.
         non_blocking: Copy without waiting (from pinned memory).
     """
