@@ -23,8 +23,8 @@ from .pretrained import load_text_model, require_features
 class TextEncoder(BaseModule):
     """Report → global feature ([CLS]), words and their weights (PROTOCOL §1.2).
 
-    Exactly one of ``pretrained`` and ``config`` is given. A BERT, RoBERTa or ELECTRA computes the real pieces of a batch
-    only (:class:`PackedAttention`); of another model the padding is computed, too, and the log says so.
+    Exactly one of ``pretrained`` and ``config`` is given. A BERT, RoBERTa or ELECTRA computes the real pieces of a
+    batch only (:class:`PackedAttention`); of another model padding is computed, too, and the log says so.
 
     Args:
         pretrained: Folder of a model saved by transformers, or a hub name (downloaded by transformers).
