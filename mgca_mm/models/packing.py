@@ -71,4 +71,4 @@ def _read(padded: Tensor, packing: Packing) -> Tensor:
 
 
 def _spread(packed: Tensor, packing: Packing) -> Tensor:
-    return packed[packing.slot].masked_fill(~packing.mask[..., None], 0)
+    return packed[packing.slot].masked_fill_(~packing.mask[..., None], 0)

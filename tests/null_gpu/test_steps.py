@@ -23,7 +23,7 @@ CONFIGS = {
 # Run by default, in one process; the rest by ``-m slow``, each in its own.
 DEFAULT = tuple(f"mgca/{name}" for name in ("pretrain_vit_fast", "pretrain_resnet50", "pretrain_resnet50_fast"))
 # GB that a step of batch 144 may allocate and reserve.
-MEMORY = dict.fromkeys(CONFIGS, (22.0, 22.0)) | {"mgca/pretrain_vit_fast": (18.5, 19.0)}
+MEMORY = dict.fromkeys(CONFIGS, 22.0) | dict.fromkeys(("mgca/pretrain_vit", "mgca/pretrain_vit_fast"), 18.5)
 MAX_GROUPS = 4
 
 pytestmark = [
@@ -65,19 +65,19 @@ def figures(run):
 )
 def test_a_step(figures, name):
     """A wait, or tensors that do not go together, would have been an error."""
-    check(figures(name), *MEMORY[name])
+    check(figures(name), MEMORY[name])
 
 
 @pytest.mark.slow  # minutes
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name.endswith("_fast")])
 def test_a_compiled_step(figures, name):
-    check(figures(name, "--compile"), *MEMORY[name])
+    check(figures(name, "--compile"), MEMORY[name])
 
 
-def check(found, allocated, reserved):
+def check(found, memory):
     assert found["groups"] <= MAX_GROUPS
     assert found["waits"] == found["copies_to_host"] == 0
-    assert 0 < found["allocated_gb"] < allocated and found["reserved_gb"] < reserved
+    assert 0 < found["allocated_gb"] <= found["reserved_gb"] < memory
     assert found["launches"] > 100
 
 

@@ -45,11 +45,12 @@ class PackedAttention(ClsAttention):
     ) -> tuple[Tensor, Tensor | None]:
         if not _is_packed(hidden_states, attention_mask):
             return attend_padded(hidden_states, attention_mask, *args, **kwargs)
-        query, key, value = (
-            self.packing.unpack(project(hidden_states[0])).unflatten(2, (attention.num_attention_heads, -1))
-            for project in (attention.query, attention.key, attention.value)
-        )  # (B, T, H, d)
-        query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
+        # One product, for which the states are cast and unpacked once.
+        projections = (attention.query, attention.key, attention.value)
+        weight, bias = (torch.cat([getattr(layer, name) for layer in projections]) for name in ("weight", "bias"))
+        projected = self.packing.unpack(F.linear(hidden_states[0], weight, bias))
+        projected = projected.unflatten(2, (3, attention.num_attention_heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = projected.unbind()  # (B, H, T, d)
         if attention is self._last:
             self.keep_row(query[:, :, :1], key)
         dropout = attention.dropout.p if attention.training else 0.0
