@@ -251,6 +251,8 @@ def measure_memory(
         step = step_of(cfg, batch_size, precision, device)
         step()  # the optimiser makes its state
         peaks[batch_size] = peak_memory(step, device) / 1e6
+        del step
+        release_memory(device)
     per_image, fixed = np.polyfit(list(peaks), list(peaks.values()), 1)
     return dict(config=Path(config).name, precision=precision, peak_mb=peaks, mb_per_image=per_image, mb_fixed=fixed)
 

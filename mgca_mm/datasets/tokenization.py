@@ -9,6 +9,8 @@ from torch.utils.data import Dataset
 from mgca_mm.datasets.broken_samples import strict_parts
 from mgca_mm.datasets.transforms import SampleSentence, TokenizeReport
 
+_LEAVE_REPORTS = ("mgca_mm", "mmcv", "mmpretrain")  # packages whose transforms change no report but by drawing of it
+
 
 def tokenize_once(dataset: Dataset) -> None:
     """Let ``TokenizeReport`` look up the reports of a data set, tokenised here by all cores.
@@ -17,7 +19,8 @@ def tokenize_once(dataset: Dataset) -> None:
     stays the same. Each run does it anew, so that nothing on the disk can be out of date.
 
     Args:
-        dataset: Data set of a loader; ours within MMEngine's wrappers are found, others tokenise at each visit.
+        dataset: Data set of a loader; ours within MMEngine's wrappers are found, others tokenise at each visit. So do
+            ours with a transform before ``TokenizeReport`` that may change the report, and the log says so.
 
     Raises:
         UserError: If a tokenizer cannot be loaded or is not a fast one.
@@ -25,6 +28,11 @@ def tokenize_once(dataset: Dataset) -> None:
     for part in strict_parts(dataset):
         rows = map(part.get_data_info, range(len(part)))
         for transform in part.pipeline.transforms:
+            if type(transform).__module__.partition(".")[0] not in _LEAVE_REPORTS:
+                print_log(
+                    f"Reports are tokenised at each visit, for {type(transform).__name__} may change them", "current"
+                )
+                break
             if isinstance(transform, SampleSentence):
                 rows = itertools.chain.from_iterable(map(transform.outcomes, rows))
             elif isinstance(transform, TokenizeReport):

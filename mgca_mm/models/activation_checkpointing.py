@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 _STAGES = ("layers", "blocks", "stages", "layer1", "layer2", "layer3", "layer4")
 
 
-def checkpoint_blocks(backbone: nn.Module, stages: Sequence[str] | None = None) -> None:
+def checkpoint_blocks(backbone: nn.Module, stages: str | Sequence[str] | None = None) -> None:
     """Checkpoint the blocks of a backbone, in place; names of parameters stay.
 
     Memory falls to the blocks' inputs and the activations of one block, for one more forward pass. Losses and
@@ -23,7 +23,8 @@ def checkpoint_blocks(backbone: nn.Module, stages: Sequence[str] | None = None) 
 
     Args:
         backbone: Of mmpretrain or timm, with its blocks under one of the usual names.
-        stages: Names of the stages whose blocks are checkpointed, such as ``['layer1']`` of a ResNet. None: all.
+        stages: Names of the stages whose blocks are checkpointed, or one name, such as ``'layer1'`` of a ResNet. None:
+            all.
 
     Raises:
         TypeError: If it has none of the usual names.
@@ -33,7 +34,7 @@ def checkpoint_blocks(backbone: nn.Module, stages: Sequence[str] | None = None) 
     found = {name: stage for name, stage in found.items() if isinstance(stage, nn.Module)}
     if not any(len(list(stage.children())) for stage in found.values()):
         raise TypeError(f"{type(backbone).__name__} has no blocks ({', '.join(_STAGES)}) to checkpoint")
-    for name in found if stages is None else stages:
+    for name in found if stages is None else [stages] if isinstance(stages, str) else stages:
         if name not in found:
             raise ValueError(f"{type(backbone).__name__} has no stage {name!r} to checkpoint, but {', '.join(found)}")
         for block in found[name].children():

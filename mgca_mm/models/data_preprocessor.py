@@ -1,6 +1,7 @@
 """From the loader's uint8 batch to the model's input, on the device."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -25,6 +26,10 @@ class ImageReportDataPreprocessor(BaseDataPreprocessor):
             batches are small; a small one saves most, a large one gives ``torch.compile`` fewer shapes. None: reports
             stay as long as the tokeniser has padded them.
         non_blocking: Copy without waiting (from pinned memory).
+
+    Attributes:
+        count_real: Given ``attention_mask`` and ``is_continuation``, numbers of real pieces and words that the model
+            wants to know before the copy, so that nothing waits for the device; the model sets it.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class ImageReportDataPreprocessor(BaseDataPreprocessor):
         self.std = std
         self.crop_size = crop_size
         self.length_bucket = length_bucket
+        self.count_real: Callable[[Tensor, Tensor], dict[str, int]] | None = None
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Prepare ``data['inputs']``.
@@ -56,11 +62,12 @@ class ImageReportDataPreprocessor(BaseDataPreprocessor):
             training: Crop at random places.
 
         Returns:
-            The same on the device with ``image`` (B, 3, H, W) float32, and T cut to the bucket.
+            The same on the device with ``image`` (B, 3, H, W) float32, T cut to the bucket, and what ``count_real``
+            counts.
         """
-        length = self._bucket_length(data["inputs"])
+        length, counts = self._bucket_length(data["inputs"]), self._counts(data["inputs"])
         data = self.cast_data(data)
-        inputs = dict(data["inputs"])
+        inputs = {**data["inputs"], **counts}
         for key in _REPORT:
             if key in inputs:
                 inputs[key] = inputs[key][:, :length]
@@ -69,6 +76,11 @@ class ImageReportDataPreprocessor(BaseDataPreprocessor):
             image = crop(image, self.crop_size, random=training)
         inputs["image"] = ((image.to(torch.float32) - self.mean) / self.std).expand(-1, 3, -1, -1)
         return {**data, "inputs": inputs}
+
+    def _counts(self, inputs: dict[str, Tensor]) -> dict[str, int]:
+        if self.count_real is None or not set(_REPORT) <= inputs.keys():
+            return {}
+        return self.count_real(inputs["attention_mask"].cpu(), inputs["is_continuation"].cpu())
 
     def _bucket_length(self, inputs: dict[str, Tensor]) -> int | None:
         """Pieces to keep, known before the copy so that nothing waits for the device."""

@@ -4,7 +4,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel, ModuleDict
@@ -76,8 +75,9 @@ class ImageReportPretrainer(BaseModel):
             raise ValueError(f"text_encoder does not go with the alignments {', '.join(alignments)}: {need}")
         self.normalize_tokens = normalize_tokens
         self.project_padding = project_padding
-        if self.encodes_reports:
-            preprocessor.register_forward_pre_hook(self._count_real)
+        self._counts_real = hasattr(self.text_encoder, "count_real")  # another encoder than ours need not
+        if self._counts_real:
+            preprocessor.count_real = self.text_encoder.count_real
         self._compiles = compile is not None
 
         if self.encodes_reports:
@@ -90,7 +90,7 @@ class ImageReportPretrainer(BaseModel):
         if compile is not None:
             # Of one code object, such as a projector's: all shapes of all its instances. What does not fit in is run
             # uncompiled, and only torch's own log says so.
-            torch._dynamo.config.recompile_limit = 32
+            torch._dynamo.config.recompile_limit = max(32, torch._dynamo.config.recompile_limit)
             # The [CLS] row that a checkpointed layer hands out is not needed a second time in the backward pass.
             torch._dynamo.config.skip_fwd_side_effects_in_bwd_under_checkpoint = True
             # Each part by itself, in place: names in checkpoints stay, and gradients of one part travel to other ranks
@@ -107,7 +107,7 @@ class ImageReportPretrainer(BaseModel):
 
         Args:
             inputs: ``image`` (B, 3, H, W) normalised; ``input_ids``, ``attention_mask``, ``is_continuation`` (B, T);
-                where the preprocessor has been told, ``num_pieces`` and ``num_words``, the real ones of the batch.
+                ``num_pieces`` and ``num_words``, the real ones of the batch, where the preprocessor could count them.
             data_samples: Identities of the pairs; needed for ``mode='predict'`` only.
             mode: ``'tensor'``: projected embeddings of both modalities; ``'loss'``: dict of losses and of values to
                 log; ``'predict'``: ``data_samples`` with embeddings, predictions and the batch's losses filled in.
@@ -142,10 +142,10 @@ class ImageReportPretrainer(BaseModel):
         pieces = dict(piece_ids=inputs["input_ids"], piece_mask=inputs["attention_mask"].bool())
         if not self.encodes_reports:
             return TextFeatures(None, **pieces)
-        pieces_packing = self._packing(pieces["piece_mask"], inputs.get("num_pieces"))
-        features = self.text_encoder(
-            inputs["input_ids"], inputs["attention_mask"], inputs["is_continuation"], pieces_packing
-        )
+        reports = {key: inputs[key] for key in ("input_ids", "attention_mask", "is_continuation")}
+        if self._counts_real:
+            reports["packing"] = self._packing(pieces["piece_mask"], inputs.get("num_pieces"))
+        features = self.text_encoder(**reports)
         global_embedding = _unit(self.text_projector(features.global_feature))
         if not self.uses_tokens:
             return TextFeatures(global_embedding, **pieces)
@@ -158,17 +158,6 @@ class ImageReportPretrainer(BaseModel):
             packed = self._of_any_length(words.pack(features.tokens))
             tokens = words.unpack(self._finish_tokens(self.text_token_projector(packed)))
         return TextFeatures(global_embedding, tokens, features.token_weight, features.token_mask, **pieces)
-
-    def _count_real(self, preprocessor: nn.Module, args: tuple) -> tuple:
-        """Count real pieces and words while a batch is in the loader's memory, so that nothing waits for the device."""
-        data, *others = args
-        inputs = data["inputs"]
-        if "attention_mask" not in inputs or "num_pieces" in inputs:
-            return args
-        mask, is_continuation = inputs["attention_mask"].cpu(), inputs["is_continuation"].cpu()
-        words = self.text_encoder.word_merging.word_mask(mask, is_continuation)
-        counts = dict(num_pieces=np.count_nonzero(mask.numpy()), num_words=np.count_nonzero(words.numpy()))
-        return ({**data, "inputs": {**inputs, **counts}}, *others)
 
     def _packing(self, mask: Tensor, count: int | None) -> Packing:
         packing = Packing.of(mask, count)

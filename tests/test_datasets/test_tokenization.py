@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 from mmengine.dataset import ConcatDataset
 from mmengine.runner import Runner
@@ -141,6 +142,26 @@ def test_loaders(tmp_path, sentences):
         for first, second in zip(expected, found, strict=True):
             assert first.keys() == second.keys()
             assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+class Shout(BaseTransform):
+    """A transform of a user's that makes or changes the report."""
+
+    def transform(self, results):
+        return {**results, "report": f"{results['image_id']} clear"}
+
+
+def test_reports_that_a_transform_may_change_are_tokenised_at_each_visit(tmp_path):
+    train_tokenizer(["heart size is normal", "no pneumonia"], 40).save_pretrained(tmp_path / "tokenizer")
+    rows = [dict(image_index=0, image_id="a", report=["normal"])]
+    (tmp_path / "a.json").write_text(json.dumps(dict(metainfo={}, data_list=rows)))
+    tokenize = TokenizeReport(max_length=12)
+    dataset = ImageReportDataset(data_root=tmp_path, ann_file="a.json", pipeline=[Shout(), tokenize])
+    tokenize_once(dataset)
+    assert tokenize._remembered is None
+    dataset.pipeline.transforms.pop(0)
+    tokenize_once(dataset)
+    assert tokenize._remembered is not None
 
 
 def test_a_tokenizer_that_is_missing(tmp_path):

@@ -16,4 +16,4 @@ def test_gradients_in_buckets(tmp_path):
         for case, ((expected, many), (state, few)) in found.items():
             runs.assert_equal(state, expected, str(case))
             assert len(state["gradients"]) == len(state["losses"]) // case[0]
-            assert few < many == len(state["gradients"][0])  # a few buckets instead of a copy of each
+            assert few < many  # a few buckets instead of a copy of each

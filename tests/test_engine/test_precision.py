@@ -8,7 +8,7 @@ from mgca_mm.engine.runner import PrivateRunner
     ("device", "env_cfg", "expected"),
     [
         ("cuda", dict(float32_matmul_precision="high"), "high"),
-        ("cuda", {}, "highest"),
+        ("cuda", {}, "medium"),
         ("cpu", dict(float32_matmul_precision="high"), "medium"),
     ],
 )

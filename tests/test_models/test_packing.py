@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from mgca_mm.models import TextEncoder
+from mgca_mm.models import TextEncoder, WordMerging
 from mgca_mm.models.packing import Packing
 from mgca_mm.registry import MODELS
 from tests.conftest import SMALL_MODEL, small_batch
@@ -102,3 +102,71 @@ def test_real_pieces_and_words_are_counted_before_the_copy():
     prepared = model.data_preprocessor(dict(inputs=inputs), True)["inputs"]
     assert prepared["num_pieces"] == inputs["attention_mask"].sum() and "num_pieces" not in inputs
     assert prepared["num_words"] == model.embed_reports(prepared).token_mask.sum()
+
+
+class OtherEncoder(TextEncoder):
+    """Knows nothing of packing."""
+
+    count_real = property()
+
+    def forward(self, input_ids, attention_mask, is_continuation):
+        return super().forward(input_ids, attention_mask, is_continuation)
+
+
+class FirstWords(WordMerging):
+    """With words of its own."""
+
+    def forward(self, *args):
+        words, attention, mask = super().forward(*args)
+        return words, attention, mask & (torch.arange(mask.shape[1]) < 2)
+
+
+@pytest.mark.parametrize("other", ["encoder", "merging"])
+def test_encoders_and_mergings_of_others(other):
+    config = copy.deepcopy(SMALL_MODEL)
+    if other == "encoder":
+        config["text_encoder"]["type"] = OtherEncoder
+    theirs = MODELS.build(config)
+    if other == "merging":
+        theirs.text_encoder.word_merging = FirstWords(16)
+    inputs = dict(small_batch(), image=torch.zeros(4, 1, 32, 32, dtype=torch.uint8))
+    prepared = theirs.data_preprocessor(dict(inputs=inputs))["inputs"]
+    assert "num_words" not in prepared
+    embeddings = theirs.embed_reports(prepared)
+    assert embeddings.tokens.any(dim=2).equal(embeddings.token_mask)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_reports_encoded_before_the_backward_pass_of_others(checkpointing):
+    """As many pieces, otherwise shared among the reports: each backward pass is by its own."""
+    torch.manual_seed(0)
+    config = {**CONFIGS["bert"], "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    encoder = TextEncoder(config=config, activation_checkpointing=checkpointing)
+    batches = [batch((12, 4)), batch((8, 8))]
+
+    def gradients(losses):
+        encoder.zero_grad()
+        sum(losses).backward()
+        return torch.cat([p.grad.flatten() for p in encoder.parameters() if p.grad is not None])
+
+    def loss(inputs):
+        return encoder(*inputs).tokens.square().mean()
+
+    together = gradients([loss(inputs) for inputs in batches])
+    torch.testing.assert_close(together, sum(gradients([loss(inputs)]) for inputs in batches), rtol=1e-5, atol=1e-6)
+
+
+def test_projections_are_called_as_modules():
+    """What others hang on them, such as an adapter, is not passed over."""
+    encoder = TextEncoder(config=CONFIGS["bert"])
+    called = []
+    for name in ("query", "key", "value"):
+        getattr(encoder.cls_attention._last, name).register_forward_hook(lambda *_, name=name: called.append(name))
+    encoder(*batch())
+    assert called == ["query", "key", "value"]
+
+
+@pytest.mark.parametrize("changes", [dict(is_decoder=True), dict(chunk_size_feed_forward=4)])
+def test_models_that_take_no_packed_row(changes):
+    encoder = TextEncoder(config={**CONFIGS["bert"], **changes})
+    assert encoder.cls_attention is None and encoder(*batch()).tokens.isfinite().all()

@@ -70,7 +70,7 @@ class ImageEncoder(BaseModule):
         token_weight: Literal["cls_attention", "uniform"] | None = None,
         pooling: dict | None = None,
         channels_last: bool = False,
-        activation_checkpointing: bool | Sequence[str] = False,
+        activation_checkpointing: bool | str | Sequence[str] = False,
         input_size: int = 224,
         init_cfg: dict | None = None,
     ):

@@ -1,5 +1,6 @@
 """Self-attention of the BERT family over the real pieces of a batch, which stand in one row without padding."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -22,22 +23,20 @@ class PackedAttention(ClsAttention):
     Args:
         layers: The self-attention of each layer, as :meth:`ClsAttention.supports` knows it, with ``query``, ``key`` and
             ``value``; their ``forward`` is replaced.
-
-    Attributes:
-        packing: Of the pieces, to be set before the model runs.
     """
 
     def __init__(self, layers: list[nn.Module]):
         super().__init__(layers[-1])
-        self.packing: Packing | None = None
         self._last = layers[-1]
+        self._mask: Tensor | None = None
+        self._packing: Packing | None = None
         for attention in layers:
             attention.forward = partial(self._attend, attention, attention.forward)
 
     def _attend(
         self,
         attention: nn.Module,
-        attend_padded: Any,
+        attend_padded: Callable,
         hidden_states: Tensor,
         attention_mask: Tensor | None = None,
         *args: Any,
@@ -45,27 +44,37 @@ class PackedAttention(ClsAttention):
     ) -> tuple[Tensor, Tensor | None]:
         if not _is_packed(hidden_states, attention_mask):
             return attend_padded(hidden_states, attention_mask, *args, **kwargs)
-        # One product, for which the states are cast and unpacked once.
-        projections = (attention.query, attention.key, attention.value)
-        weight, bias = (torch.cat([getattr(layer, name) for layer in projections]) for name in ("weight", "bias"))
-        projected = self.packing.unpack(F.linear(hidden_states[0], weight, bias))
-        projected = projected.unflatten(2, (3, attention.num_attention_heads, -1)).permute(2, 0, 3, 1, 4)
-        query, key, value = projected.unbind()  # (B, H, T, d)
+        packing = self._packing_of(attention_mask, hidden_states.shape[1])
+        states, device = hidden_states[0], hidden_states.device.type
+        if torch.is_autocast_enabled(device):  # which would cast them, and keep them, for each of the three
+            states = states.to(torch.get_autocast_dtype(device))
+        query, key, value = (
+            packing.unpack(project(states)).unflatten(2, (attention.num_attention_heads, -1)).transpose(1, 2)
+            for project in (attention.query, attention.key, attention.value)
+        )  # (B, H, T, d)
         if attention is self._last:
             self.keep_row(query[:, :, :1], key)
         dropout = attention.dropout.p if attention.training else 0.0
         context = F.scaled_dot_product_attention(query, key, value, attention_mask.to(query.dtype), dropout)
-        return self.packing.pack(context.transpose(1, 2).flatten(2))[None], None
+        return packing.pack(context.transpose(1, 2).flatten(2))[None], None
+
+    def _packing_of(self, mask: Tensor, count: int) -> Packing:
+        """From the mask, which a checkpointed layer is given again: other reports may have been encoded meanwhile."""
+        if torch.compiler.is_compiling():  # which makes one of all layers' by itself
+            return Packing.of(mask[:, 0, 0] == 0, count)
+        if mask is not self._mask:
+            self._mask, self._packing = mask, Packing.of(mask[:, 0, 0] == 0, count)
+        return self._packing
 
     @torch.no_grad()
     def _compute_row(self, attention: nn.Module, args: tuple, kwargs: dict) -> None:
-        hidden_states, mask = (*args, None)[:2] if len(args) > 1 else (args[0], kwargs.get("attention_mask"))
-        if not _is_packed(hidden_states, mask):
+        names = dict(zip(("hidden_states", "attention_mask"), args, strict=False)) | kwargs
+        if not _is_packed(names["hidden_states"], names.get("attention_mask")):
             super()._compute_row(attention, args, kwargs)
 
 
 def _is_packed(hidden_states: Tensor, attention_mask: Tensor | None) -> bool:
     """Of a single report without padding, both layouts are the same."""
-    if attention_mask is None:
+    if attention_mask is None or hidden_states.shape[0] > 1:
         return False
-    return attention_mask.shape[0] != hidden_states.shape[0] or attention_mask.shape[-1] != hidden_states.shape[1]
+    return attention_mask.shape[0] > 1 or attention_mask.shape[-1] != hidden_states.shape[1]

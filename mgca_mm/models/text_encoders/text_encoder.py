@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
@@ -17,6 +18,7 @@ from mgca_mm.structures import TextFeatures
 
 from .packed_attention import PackedAttention
 from .pretrained import load_text_model, require_features
+from .word_merging import WordMerging
 
 
 @MODELS.register_module()
@@ -77,7 +79,7 @@ class TextEncoder(BaseModule):
             raise ValueError(f"pooling must be 'cls', 'cls_word', 'mean' or 'max', got {pooling!r}")
         overrides = {} if num_hidden_layers is None else dict(num_hidden_layers=num_hidden_layers)
         self.model = _build(pretrained, config, overrides)
-        layers = [module for module in self.model.modules() if ClsAttention.supports(module)]
+        layers = _packable_layers(self.model)
         if not layers and not (use_positions and use_token_types):
             # Only of the BERT family is it known that tables added to the words are all there is of them.
             raise UserError(
@@ -134,7 +136,7 @@ class TextEncoder(BaseModule):
             pieces = self._last_layers(output)
             piece_attention = output.attentions[-1][:, :, 0].mean(dim=1).detach()
         else:
-            self.cls_attention.packing = packing = packing or Packing.of(real)
+            packing = packing or Packing.of(real)
             places = self._first_place + packing.index % input_ids.shape[1]
             output = self._run(
                 input_ids.flatten()[packing.index][None],
@@ -147,6 +149,22 @@ class TextEncoder(BaseModule):
         words, word_attention, word_mask = self.word_merging(pieces, piece_attention, attention_mask, is_continuation)
         global_feature = self._pool(pieces, real, is_continuation.bool())
         return TextFeatures(global_feature, words, word_attention, word_mask)
+
+    def count_real(self, attention_mask: Tensor, is_continuation: Tensor) -> dict[str, int]:
+        """Numbers of real pieces and words of a batch on the host, for a device that is not to be waited for.
+
+        Args:
+            attention_mask: (B, T) as in :meth:`forward`.
+            is_continuation: (B, T) likewise.
+
+        Returns:
+            ``num_pieces``, and ``num_words`` unless a merging of another kind decides what a word is.
+        """
+        counts = dict(num_pieces=np.count_nonzero(attention_mask.numpy()))
+        if type(self.word_merging).forward is WordMerging.forward:
+            words = self.word_merging.word_mask(attention_mask, is_continuation)
+            counts["num_words"] = np.count_nonzero(words.numpy())
+        return counts
 
     def _run(self, input_ids: Tensor, attention_mask: Tensor, **kwargs: Any) -> BaseModelOutput:
         several = self.num_summed_layers > 1
@@ -183,3 +201,10 @@ def _build(pretrained: str | None, config: dict | None, overrides: dict, **kwarg
     if pretrained is None:
         return AutoModel.from_config(AutoConfig.for_model(**{**config, **overrides}), **kwargs)
     return load_text_model(pretrained, overrides, **kwargs)
+
+
+def _packable_layers(model: nn.Module) -> list[nn.Module]:
+    """The self-attention of each layer, if the model is known to treat each piece by itself but for these."""
+    if getattr(model.config, "is_decoder", False) or getattr(model.config, "chunk_size_feed_forward", 0):
+        return []
+    return [module for module in model.modules() if ClsAttention.supports(module)]
