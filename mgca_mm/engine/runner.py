@@ -63,8 +63,8 @@ class PrivateRunner(Runner):
         ``float32_matmul_precision='high'``, as convolutions are in any case; ``'highest'``, torch's default, is fp32.
         """
         super().setup_env(env_cfg)
-        if get_device() == "cuda":
-            torch.set_float32_matmul_precision(env_cfg.get("float32_matmul_precision", "highest"))
+        if get_device() == "cuda" and "float32_matmul_precision" in env_cfg:
+            torch.set_float32_matmul_precision(env_cfg["float32_matmul_precision"])
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
         """The logger, with its messages freed of paths."""
