@@ -22,8 +22,8 @@ CONFIGS = {
 }
 # Run by default, in one process; the rest by ``-m slow``, each in its own.
 DEFAULT = tuple(f"mgca/{name}" for name in ("pretrain_vit_fast", "pretrain_resnet50", "pretrain_resnet50_fast"))
-# GB that a step of batch 144 may allocate and reserve.
-MEMORY = dict.fromkeys(CONFIGS, 22.0) | dict.fromkeys(("mgca/pretrain_vit", "mgca/pretrain_vit_fast"), 18.5)
+# GB that a step of batch 144 may allocate; what the allocator reserves beyond differs from run to run.
+MEMORY = dict.fromkeys(CONFIGS, 21.0) | dict.fromkeys(("mgca/pretrain_vit", "mgca/pretrain_vit_fast"), 18.0)
 MAX_GROUPS = 4
 
 pytestmark = [
@@ -77,7 +77,7 @@ def test_a_compiled_step(figures, name):
 def check(found, memory):
     assert found["groups"] <= MAX_GROUPS
     assert found["waits"] == found["copies_to_host"] == 0
-    assert 0 < found["allocated_gb"] <= found["reserved_gb"] < memory
+    assert 0 < found["allocated_gb"] < memory and found["reserved_gb"] < memory + 1
     assert found["launches"] > 100
 
 

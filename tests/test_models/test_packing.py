@@ -156,14 +156,26 @@ def test_reports_encoded_before_the_backward_pass_of_others(checkpointing):
     torch.testing.assert_close(together, sum(gradients([loss(inputs)]) for inputs in batches), rtol=1e-5, atol=1e-6)
 
 
-def test_projections_are_called_as_modules():
-    """What others hang on them, such as an adapter, is not passed over."""
-    encoder = TextEncoder(config=CONFIGS["bert"])
-    called = []
-    for name in ("query", "key", "value"):
-        getattr(encoder.cls_attention._last, name).register_forward_hook(lambda *_, name=name: called.append(name))
-    encoder(*batch())
-    assert called == ["query", "key", "value"]
+class Adapted(torch.nn.Module):
+    """A layer with a part added to it, as adapters do."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.weight, self.bias, self.scale = layer.weight, layer.bias, torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        return torch.nn.functional.linear(x, self.weight, self.bias) * self.scale
+
+
+def test_adapters_of_projections():
+    encoder = TextEncoder(config=CONFIGS["bert"]).eval()
+    expected = encoder(*batch())
+    attention = encoder.model.encoder.layer[1].attention.self
+    attention.query = Adapted(attention.query)
+    features = encoder(*batch())
+    torch.testing.assert_close(features.tokens, expected.tokens)
+    features.tokens.square().sum().backward()
+    assert attention.query.scale.grad != 0
 
 
 @pytest.mark.parametrize("changes", [dict(is_decoder=True), dict(chunk_size_feed_forward=4)])

@@ -45,13 +45,9 @@ class PackedAttention(ClsAttention):
         if not _is_packed(hidden_states, attention_mask):
             return attend_padded(hidden_states, attention_mask, *args, **kwargs)
         packing = self._packing_of(attention_mask, hidden_states.shape[1])
-        states, device = hidden_states[0], hidden_states.device.type
-        if torch.is_autocast_enabled(device):  # which would cast them, and keep them, for each of the three
-            states = states.to(torch.get_autocast_dtype(device))
-        query, key, value = (
-            packing.unpack(project(states)).unflatten(2, (attention.num_attention_heads, -1)).transpose(1, 2)
-            for project in (attention.query, attention.key, attention.value)
-        )  # (B, H, T, d)
+        projected = packing.unpack(_project(attention, hidden_states[0]))
+        projected = projected.unflatten(2, (3, attention.num_attention_heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = projected.unbind()  # (B, H, T, d)
         if attention is self._last:
             self.keep_row(query[:, :, :1], key)
         dropout = attention.dropout.p if attention.training else 0.0
@@ -71,6 +67,16 @@ class PackedAttention(ClsAttention):
         names = dict(zip(("hidden_states", "attention_mask"), args, strict=False)) | kwargs
         if not _is_packed(names["hidden_states"], names.get("attention_mask")):
             super()._compute_row(attention, args, kwargs)
+
+
+def _project(attention: nn.Module, states: Tensor) -> Tensor:
+    """Queries, keys and values beside each other: (N, C) → (N, 3 C)."""
+    layers = (attention.query, attention.key, attention.value)
+    if any(type(layer) is not nn.Linear for layer in layers):  # such as an adapter of them
+        return torch.cat([layer(states) for layer in layers], dim=1)
+    # One product, for which autocast casts the states once.
+    weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
+    return F.linear(states, weight, bias)
 
 
 def _is_packed(hidden_states: Tensor, attention_mask: Tensor | None) -> bool:
