@@ -1,11 +1,14 @@
-"""The optimiser's parameter groups: one for each set of settings, also where a checkpoint has one for each parameter.
+"""The optimiser's parameter groups: one for each set of settings in a run, one for each parameter in its checkpoints.
 
-MMEngine makes one a parameter under ``paramwise_cfg``, and an optimiser launches its kernels group by group.
+MMEngine makes one a parameter under ``paramwise_cfg``, and an optimiser launches its kernels group by group. An
+optimiser's state is kept by the place of a parameter in the groups: in checkpoints it must not depend on settings.
 """
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
+import torch
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -53,43 +56,47 @@ class MergedGroupsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         params[:] = merged
 
 
-def merge_groups(content: dict[str, Any], runner: Runner) -> None:
-    """Give a checkpoint that has one group a parameter the groups of a run, in place.
+def split_groups(content: dict[str, Any], runner: Runner) -> None:
+    """Give a checkpoint of a run one group a parameter, in the order of the model, in place.
 
-    State is kept by the number of a parameter: there in the order of the model, here in that of the groups. Any other
-    checkpoint stays as it is, also one of which the settings within a group of the run differ.
+    So MMEngine's constructor has it, and it depends on no settings. A single group stays one, as there.
+
+    Args:
+        content: As the run is about to save it, with its optimiser or without.
+        runner: The run.
+    """
+    numbers = _numbers(runner)
+    if "optimizer" in content and len(numbers) > 1:
+        group_of = {number: position for position, own in enumerate(numbers) for number in own}
+        order = sorted(group_of)
+        origins, members = [group_of[number] for number in order], [[number] for number in order]
+        _regroup(content, origins, members, dict(enumerate(chain(*numbers))))
+
+
+def merge_groups(content: dict[str, Any], runner: Runner) -> None:
+    """Give a checkpoint that has one group a parameter, or a single one of all, the groups of a run, in place.
+
+    A group has the settings that its first parameter had; any other checkpoint stays as it is.
 
     Args:
         content: Of a checkpoint, whatever it holds.
         runner: With its model and, where it trains, its optimiser.
     """
-    wrapper, found = runner.optim_wrapper, content.get("optimizer")
-    if not isinstance(wrapper, OptimWrapper) or not isinstance(found, dict) or not isinstance(found.get("state"), dict):
+    numbers, found = _numbers(runner), content.get("optimizer")
+    if not any(numbers) or not isinstance(found, dict) or not isinstance(found.get("state"), dict):
         return
-    groups, numbers = found.get("param_groups"), _former_numbers(wrapper, unwrapped(runner.model))
-    in_order = [number for members in numbers for number in members]
+    groups = found.get("param_groups")
     if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
         return
-    if not _are_equal([group.get("params") for group in groups], [[number] for number in sorted(in_order)]):
-        return
-    settings = [without_parameters(group) for group in groups]
-    if not all(_are_equal(settings[number], settings[members[0]]) for members in numbers for number in members):
-        return
-    now = {number: position for position, number in enumerate(in_order)}
-    content["optimizer"] = merged = dict(found)
-    merged["state"] = {now.get(number, number): kept for number, kept in found["state"].items()}
-    merged["param_groups"] = [{**settings[own[0]], "params": [now[number] for number in own]} for own in numbers]
-    firsts = [own[0] for own in numbers]
-    if wrapper.base_param_settings is None:  # a single group, which has no need of them
-        merged.pop("base_param_settings", None)
+    now = {number: position for position, number in enumerate(chain(*numbers))}
+    former, order = [group.get("params") for group in groups], sorted(now)
+    if _are_equal(former, [[number] for number in order]):
+        origins = [min(own, default=0) for own in numbers]
+    elif _are_equal(former, [order]) and len(numbers) > 1:
+        origins = [0] * len(numbers)
     else:
-        firsts.append(len(groups))
-    schedules = content.get("param_schedulers")
-    for schedule in schedules if isinstance(schedules, list) else ():
-        for name in _OF_EACH_GROUP:
-            values = schedule.get(name) if isinstance(schedule, dict) else None
-            if isinstance(values, list) and len(values) == len(groups) + 1:
-                schedule[name] = [values[first] for first in firsts]
+        return
+    _regroup(content, origins, [[now[number] for number in own] for own in numbers], now)
 
 
 def without_parameters(group: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,13 +104,49 @@ def without_parameters(group: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in group.items() if name != "params"}
 
 
-def _former_numbers(wrapper: OptimWrapper, model: nn.Module) -> list[list[int]]:
-    """Of the parameters of each group: their numbers in the order in which MMEngine's constructor comes to them."""
-    groups = [group["params"] for group in wrapper.optimizer.param_groups]
-    trained = dict.fromkeys(parameter for group in groups for parameter in group)
-    order = dict.fromkeys([*(parameter for parameter in model.parameters() if parameter in trained), *trained])
-    number_of = {parameter: number for number, parameter in enumerate(order)}
-    return [[number_of[parameter] for parameter in group] for group in groups if group]
+def _numbers(runner: Runner) -> list[list[int]]:
+    """Of the parameters of each group of a run: their numbers among all that its optimiser has, in the model's order.
+
+    None without an optimiser, or with several.
+    """
+    if not isinstance(runner.optim_wrapper, OptimWrapper):
+        return []
+    groups = [group["params"] for group in runner.optim_wrapper.optimizer.param_groups]
+    trained = dict.fromkeys(chain(*groups))
+    order = [parameter for parameter in unwrapped(runner.model).parameters() if parameter in trained]
+    number_of = {parameter: number for number, parameter in enumerate(dict.fromkeys([*order, *trained]))}
+    return [[number_of[parameter] for parameter in group] for group in groups]
+
+
+def _regroup(
+    content: dict[str, Any], origins: list[int], members: list[list[int]], number_of: Mapping[int, int]
+) -> None:
+    """Give a checkpoint other groups, in place.
+
+    Args:
+        content: Of the checkpoint.
+        origins: Of each new group: place of the former one that it has its settings from.
+        members: Of each new group: numbers of its parameters.
+        number_of: Former number of a parameter → its new one.
+    """
+    found = content["optimizer"]
+    former = found["param_groups"]
+    content["optimizer"] = new = dict(found)
+    new["state"] = {number_of.get(number, number): kept for number, kept in found["state"].items()}
+    new["param_groups"] = [{**former[origin], "params": own} for origin, own in zip(origins, members, strict=True)]
+    # With several groups, MMEngine schedules the optimiser's own settings as one more, the last.
+    if len(origins) == 1:
+        new.pop("base_param_settings", None)
+    else:
+        if len(former) == 1:
+            new["base_param_settings"] = {**former[0], "params": torch.zeros(1)}
+        origins = [*origins, -1]
+    schedules = content.get("param_schedulers")
+    for schedule in schedules if isinstance(schedules, list) else ():
+        for name in _OF_EACH_GROUP:
+            values = schedule.get(name) if isinstance(schedule, dict) else None
+            if isinstance(values, list) and len(values) == len(former) + (len(former) > 1):
+                schedule[name] = [values[origin] for origin in origins]
 
 
 def _are_equal(one: Any, other: Any) -> bool:

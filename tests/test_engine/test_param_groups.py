@@ -1,7 +1,9 @@
 """One parameter group for each set of settings, and checkpoints with one for each parameter."""
 
 import gc
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -69,7 +71,7 @@ def data(tmp_path_factory):
 
 
 def train(work_dir, data, constructor, paramwise_cfg, epochs=2, resume=None, runner=PrivateRunner):
-    """A run of two epochs, or the first of them; its last checkpoint."""
+    """A run of two epochs, or the first of them."""
     cfg = runs.make_config(
         data,
         work_dir,
@@ -80,53 +82,101 @@ def train(work_dir, data, constructor, paramwise_cfg, epochs=2, resume=None, run
     )
     cfg.train_cfg.max_epochs = epochs
     cfg.resume, cfg.load_from = resume is not None, resume and str(resume)
-    runner.from_cfg(cfg).train()
-    return torch.load(work_dir / f"epoch_{epochs}.pth", weights_only=True)
+    run = runner.from_cfg(cfg)
+    run.train()
+    return run
+
+
+def last_checkpoint(run):
+    return Path(run.work_dir, f"epoch_{run.max_epochs}.pth")
+
+
+def assert_equal(found, expected):
+    """Bit for bit, in what two runs have saved."""
+    found, expected = (torch.load(last_checkpoint(run), weights_only=True) for run in (found, expected))
+    for part in ("state_dict", "optimizer", "param_schedulers"):
+        runs.assert_equal(found[part], expected[part], part)
 
 
 @pytest.fixture(scope="module")
 def first(data, tmp_path_factory):
-    """Checkpoint of the first epoch as MMEngine's constructor has it, which is as it was before there was ours."""
+    """Runs of the first epoch, by constructor; that of MMEngine's is as it was before there was ours."""
     work_dir = tmp_path_factory.mktemp("first")
-    assert len(train(work_dir, data, ONE_EACH, PARAMWISE[0][0], epochs=1)["optimizer"]["param_groups"]) > 50
-    return work_dir / "epoch_1.pth"
+    return {each: train(work_dir / each, data, each, PARAMWISE[0][0], epochs=1) for each in (ONE_EACH, MERGED)}
 
 
-def test_resumed_from_one_group_a_parameter(first, data, tmp_path):
+@pytest.fixture(scope="module")
+def unbroken(data, tmp_path_factory):
+    return train(tmp_path_factory.mktemp("unbroken"), data, MERGED, PARAMWISE[0][0])
+
+
+def test_saved_is_one_group_a_parameter(first):
+    """What MMEngine's constructor would have saved, to the bit."""
+    assert_equal(first[MERGED], first[ONE_EACH])
+    assert len(first[MERGED].optim_wrapper.optimizer.param_groups) == PARAMWISE[0][1]
+
+
+@pytest.mark.parametrize(("former", "now"), [(ONE_EACH, MERGED), (MERGED, ONE_EACH), (MERGED, MERGED)])
+def test_resumed_by_another_constructor(former, now, first, unbroken, data, tmp_path):
     """Bit for bit what an unbroken run ends with, and the same log."""
-    paramwise_cfg, count = PARAMWISE[0]
-    unbroken = train(tmp_path / "unbroken", data, MERGED, paramwise_cfg)
-    resumed = train(tmp_path / "resumed", data, MERGED, paramwise_cfg, resume=first)
-    assert len(resumed["optimizer"]["param_groups"]) == count
-    for part in ("state_dict", "optimizer", "param_schedulers"):
-        runs.assert_equal(resumed[part], unbroken[part], part)
+    resumed = train(tmp_path, data, now, PARAMWISE[0][0], resume=last_checkpoint(first[former]))
+    assert (len(resumed.optim_wrapper.optimizer.param_groups) == PARAMWISE[0][1]) == (now == MERGED)
+    assert_equal(resumed, unbroken)
     for name in ("train/lr", "train/base_lr", "train/loss"):
-        runs.assert_equal(*(found["message_hub"]["log_scalars"][name] for found in (resumed, unbroken)), name)
+        found, expected = (run.message_hub.get_scalar(name).data for run in (resumed, unbroken))
+        np.testing.assert_array_equal(found, expected, name)
 
 
-def test_resumed_into_a_single_group(data, tmp_path):
-    """Which has no settings of its own beside the optimiser's."""
+@pytest.mark.parametrize(("former", "now"), [(ONE_EACH, MERGED), (MERGED, ONE_EACH)])
+def test_a_single_group(former, now, data, tmp_path):
+    """Which has no settings of its own beside the optimiser's; several groups have."""
     paramwise_cfg, _ = PARAMWISE[2]
-    train(tmp_path / "first", data, ONE_EACH, paramwise_cfg, epochs=1)
-    unbroken = train(tmp_path / "unbroken", data, MERGED, paramwise_cfg)
-    resumed = train(tmp_path / "resumed", data, MERGED, paramwise_cfg, resume=tmp_path / "first/epoch_1.pth")
-    for part in ("state_dict", "optimizer", "param_schedulers"):
-        runs.assert_equal(resumed[part], unbroken[part], part)
+    start = train(tmp_path / "first", data, former, paramwise_cfg, epochs=1)
+    resumed = train(tmp_path / "resumed", data, now, paramwise_cfg, resume=last_checkpoint(start))
+    assert_equal(resumed, train(tmp_path / "unbroken", data, now, paramwise_cfg))
+
+
+def by_name(run):
+    """Settings and state of each parameter."""
+    optimizer, names = run.optim_wrapper.optimizer, {p: name for name, p in run.model.named_parameters()}
+    settings = {names[p]: kept for p, kept in settings_of(optimizer.param_groups).items()}
+    return settings, {names[p]: kept for p, kept in optimizer.state.items()}
+
+
+def with_key(name):
+    return {**PARAMWISE[0][0], "custom_keys": {**KEYS, name: dict(lr_mult=0.1)}}
+
+
+FORMER = with_key("layers.0.attn.proj.weight")
+CHANGES = {
+    "another decay of biases": {**FORMER, "bias_decay_mult": 0.5},
+    "a key at another parameter": with_key("layers.1.attn.proj.weight"),
+    "fewer groups": dict(norm_decay_mult=0.0),
+    "one group": None,
+}
+
+
+@pytest.fixture(scope="module")
+def former(data, tmp_path_factory):
+    return train(tmp_path_factory.mktemp("former"), data, MERGED, FORMER, epochs=1)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changed_groups(change, former, data, tmp_path):
+    """The settings, the schedule among them, are the config's; each moment stays with its parameter."""
+    resumed = train(tmp_path / "resumed", data, MERGED, CHANGES[change], epochs=1, resume=last_checkpoint(former))
+    expected = train(tmp_path / "expected", data, MERGED, CHANGES[change], epochs=1)
+    assert by_name(resumed)[0] == by_name(expected)[0] != by_name(former)[0]
+    runs.assert_equal(by_name(resumed)[1], by_name(former)[1])
+    schedules = ([scheduler.state_dict() for scheduler in run.param_schedulers] for run in (resumed, expected))
+    runs.assert_equal(*schedules)
 
 
 def test_resumed_by_a_stock_runner(first, data, tmp_path):
     """Which draws augmentations anew: as it resumes with groups that need no translation."""
     one_each, merged = (
-        train(tmp_path / constructor, data, constructor, PARAMWISE[0][0], resume=first, runner=Runner)
-        for constructor in (ONE_EACH, MERGED)
+        train(tmp_path / each, data, each, PARAMWISE[0][0], resume=last_checkpoint(first[ONE_EACH]), runner=Runner)
+        for each in (ONE_EACH, MERGED)
     )
-    assert len(merged["optimizer"]["param_groups"]) < len(one_each["optimizer"]["param_groups"])
-    runs.assert_equal(merged["state_dict"], one_each["state_dict"])
-
-
-def test_settings_that_differ_within_a_group_are_refused(first, data, tmp_path):
-    content = torch.load(first, weights_only=True)
-    content["optimizer"]["param_groups"][-1]["lr"] *= 2
-    torch.save(content, tmp_path / "c.pth")
-    with pytest.raises(UserError, match="other parameter groups"):
-        train(tmp_path / "run", data, MERGED, PARAMWISE[0][0], resume=tmp_path / "c.pth")
+    assert len(merged.optim_wrapper.param_groups) < len(one_each.optim_wrapper.param_groups)
+    assert_equal(merged, one_each)

@@ -121,7 +121,6 @@ def test_ranks_resume_from_one_group_a_parameter(server, data, tmp_path):
     assert server.run(data, tmp_path / "parts", optim_wrapper=wrapper, faults=[stop], **options) == 143
     assert server.run(data, tmp_path / "parts", optim_wrapper=merged, resume=True, **options) == 0
     found, expected = (runs.final_state(tmp_path / name) for name in ("parts", "whole"))
-    assert len(found["optimizer"]["param_groups"]) == 2
     runs.assert_equal(found, expected)
 
 

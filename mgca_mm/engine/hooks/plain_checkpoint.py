@@ -3,7 +3,7 @@
 from mmengine.hooks import Hook
 
 from mgca_mm.checkpoints.plain import from_plain, to_plain
-from mgca_mm.engine.param_groups import merge_groups
+from mgca_mm.engine.param_groups import merge_groups, split_groups
 from mgca_mm.registry import HOOKS
 
 
@@ -11,7 +11,7 @@ from mgca_mm.registry import HOOKS
 class PlainCheckpointHook(Hook):
     """Reduces what is saved to tensors and plain data, without config text and paths, and restores it on resume.
 
-    Optimiser and schedule of a checkpoint with one parameter group a parameter get the groups of the run.
+    The optimiser is saved with one group a parameter, whatever groups the run has.
     """
 
     priority = "LOWEST"  # After every hook that adds something to a checkpoint.
@@ -19,6 +19,7 @@ class PlainCheckpointHook(Hook):
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Reduce."""
         to_plain(checkpoint)
+        split_groups(checkpoint, runner)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Restore."""
