@@ -83,7 +83,8 @@ class PrivateRunner(Runner):
 
         Of MMEngine's two loops it is the resumable one.
         """
-        if isinstance(loop, dict):
+        is_new = isinstance(loop, dict)  # MMEngine comes here with its own loop, too
+        if is_new:
             by_epoch = loop.get("by_epoch", True)
             kind = loop.get("type", "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop")
             rest = {key: value for key, value in loop.items() if key not in ("type", "by_epoch")}
@@ -94,7 +95,8 @@ class PrivateRunner(Runner):
                 if isinstance(hook, LoggerHook):
                     hook.log_metric_by_epoch = False  # its epoch is 0 throughout
         seed_samples(loop.dataloader.dataset)
-        tokenize_once(loop.dataloader.dataset)
+        if is_new:
+            tokenize_once(loop.dataloader.dataset)
         return loop
 
     def train(self) -> nn.Module:

@@ -19,8 +19,10 @@ from mgca_mm.datasets.seeding import seed_samples
 from mgca_mm.datasets.tokenization import tokenize_once
 from mgca_mm.datasets.transforms import SampleSentence, TokenizeReport
 from mgca_mm.datasets.transforms.piece_table import PieceTable
+from mgca_mm.engine.runner import PrivateRunner
 from mgca_mm.errors import UserError
 from tests.conftest import ROOT
+from tests.test_faults import runs
 from tests.test_fuzz.test_model_folders import unigram
 
 REPORTS = [
@@ -174,3 +176,12 @@ def test_the_benchmark_has_the_pipeline_of_the_fast_config():
     pipeline = [{**step, "type": f"mgca_mm.{step['type']}"} for step in cfg.train_dataloader.dataset.pipeline]
     assert [{key: value for key, value in step.items() if key != "tokenizer"} for step in pipeline] == list(PIPELINE)
     assert cfg.train_dataloader.batch_size == 144
+
+
+def test_a_training_does_it_once(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr("mgca_mm.engine.runner.tokenize_once", done.append)
+    cfg = runs.make_config(runs.make_data(tmp_path / "data"), tmp_path / "run", epochs=1, batch_size=8)
+    runner = PrivateRunner.from_cfg(cfg)
+    runner.train()
+    assert done == [runner.train_dataloader.dataset]
