@@ -75,9 +75,7 @@ class ImageReportPretrainer(BaseModel):
             raise ValueError(f"text_encoder does not go with the alignments {', '.join(alignments)}: {need}")
         self.normalize_tokens = normalize_tokens
         self.project_padding = project_padding
-        self._counts_real = hasattr(self.text_encoder, "count_real")  # another encoder than ours need not
-        if self._counts_real:
-            preprocessor.count_real = self.text_encoder.count_real
+        preprocessor.count_real = getattr(self.text_encoder, "count_real", None)
         self._compiles = compile is not None
 
         if self.encodes_reports:
@@ -143,7 +141,7 @@ class ImageReportPretrainer(BaseModel):
         if not self.encodes_reports:
             return TextFeatures(None, **pieces)
         reports = {key: inputs[key] for key in ("input_ids", "attention_mask", "is_continuation")}
-        if self._counts_real:
+        if hasattr(self.text_encoder, "count_real"):  # one of others need not know of packing
             reports["packing"] = self._packing(pieces["piece_mask"], inputs.get("num_pieces"))
         features = self.text_encoder(**reports)
         global_embedding = _unit(self.text_projector(features.global_feature))

@@ -1,7 +1,6 @@
 """One of two ranks of test_broken_samples.py: it meets its share of the broken samples, then hears of the other's."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +11,7 @@ from mmengine.registry import init_default_scope
 
 from mgca_mm.datasets.image_report import ImageReportDataset
 from mgca_mm.engine.hooks import BrokenSamplesHook
+from mgca_mm.engine.launch import close_ranks
 from mgca_mm.errors import UserError
 
 
@@ -36,11 +36,7 @@ def main():
         error = str(caught)
     result = dict(count=int(dataset._broken.sum()), error=error)
     (folder / f"rank{rank}.json").write_text(json.dumps(result))
-    # A rank that leaves while its neighbour still talks to it can be aborted by gloo's threads, also at exit.
-    dist.barrier()
-    dist.destroy_process_group()
-    sys.stdout.flush()
-    os._exit(0)
+    close_ranks()
 
 
 if __name__ == "__main__":

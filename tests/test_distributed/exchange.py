@@ -1,13 +1,13 @@
 """One rank of test_exchange.py: batch norms over unequal shares of a batch, and the collectives of a training step."""
 
 import copy
-import os
 import sys
 
 import torch
 import torch.distributed as dist
 from torch.profiler import ProfilerActivity, profile
 
+from mgca_mm.engine.launch import close_ranks
 from mgca_mm.models import Projector
 from mgca_mm.models.batch_norm import TokenBatchNorm
 
@@ -88,11 +88,7 @@ def main():
     heard = {case: listen(case) for case in STEPS}
     if dist.get_rank() == 0:
         torch.save(dict(norms=everywhere, refusal=refusal, heard=heard), sys.argv[1])
-    # A rank that leaves while its neighbour still talks to it can be aborted by gloo's threads, also at exit.
-    dist.barrier()
-    dist.destroy_process_group()
-    sys.stdout.flush()
-    os._exit(0)
+    close_ranks()
 
 
 if __name__ == "__main__":

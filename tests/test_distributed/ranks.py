@@ -1,7 +1,6 @@
 """One rank of the comparisons in test_equivalence.py: its share of the batch, under DistributedDataParallel."""
 
 import copy
-import os
 import sys
 
 import torch
@@ -11,6 +10,7 @@ from mmengine.registry import init_default_scope
 from torch.nn.parallel import DistributedDataParallel
 
 from mgca_mm.datasets.samplers import EvaluationSampler
+from mgca_mm.engine.launch import close_ranks
 from mgca_mm.evaluation import AlignmentLoss
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageReportSample
@@ -111,11 +111,7 @@ def main():
         states[case]["validation"] = {size: validate(case, size) for size in SIZES}
     if dist.get_rank() == 0:
         torch.save(states, sys.argv[1])
-    # A rank that leaves while its neighbour still talks to it can be aborted by gloo's threads, also at exit.
-    dist.barrier()
-    dist.destroy_process_group()
-    sys.stdout.flush()
-    os._exit(0)
+    close_ranks()
 
 
 if __name__ == "__main__":

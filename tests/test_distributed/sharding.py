@@ -1,7 +1,6 @@
 """One rank of test_sharding.py: the same training under DistributedDataParallel and with sharded parameters."""
 
 import copy
-import os
 import sys
 
 import torch
@@ -10,6 +9,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
+from mgca_mm.engine.launch import close_ranks
 from mgca_mm.registry import MODELS
 from tests.conftest import SMALL_MODEL, small_batch
 
@@ -53,10 +53,7 @@ def main():
     )
     if dist.get_rank() == 0:
         torch.save(curves, sys.argv[1])
-    dist.barrier()
-    dist.destroy_process_group()
-    sys.stdout.flush()
-    os._exit(0)
+    close_ranks()
 
 
 if __name__ == "__main__":

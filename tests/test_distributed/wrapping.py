@@ -1,7 +1,6 @@
 """One rank of test_wrapping.py: the same training under MMEngine's default wrapper and under ours."""
 
 import copy
-import os
 import sys
 
 import torch
@@ -10,7 +9,7 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODEL_WRAPPERS, init_default_scope
 
-from mgca_mm.engine.launch import prepare_ranks
+from mgca_mm.engine.launch import close_ranks, prepare_ranks
 from mgca_mm.registry import MODELS
 from tests.conftest import SMALL_MODEL, small_batch
 
@@ -67,10 +66,7 @@ def main():
     init_default_scope("mgca_mm")
     found = {case: [train(make(), *case) for make in (default, ours)] for case in CASES}
     torch.save(found, f"{sys.argv[1]}.{dist.get_rank()}")
-    dist.barrier()
-    dist.destroy_process_group()
-    sys.stdout.flush()
-    os._exit(0)
+    close_ranks()
 
 
 if __name__ == "__main__":

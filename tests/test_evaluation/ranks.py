@@ -1,7 +1,6 @@
 """One rank of the comparison in test_distributed.py: its share of the images, as our sampler deals them."""
 
 import json
-import os
 import sys
 
 import torch
@@ -10,6 +9,7 @@ from mmengine.dist import get_world_size
 from mmengine.registry import init_default_scope
 
 from mgca_mm.datasets.samplers import EvaluationSampler
+from mgca_mm.engine.launch import close_ranks
 from mgca_mm.registry import METRICS
 
 BATCH = 4  # ranks × batch
@@ -37,11 +37,7 @@ def main():
     if dist.get_rank() == 0:
         with open(metrics_path, "w") as file:
             json.dump(everywhere, file)
-    # A rank that leaves while its neighbour still talks to it can be aborted by gloo's threads, also at exit.
-    dist.barrier()
-    dist.destroy_process_group()
-    sys.stdout.flush()
-    os._exit(0)
+    close_ranks()
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ class TokenizeReport(BaseTransform):
             for chunk in _chunks(texts)
             for text, encoding in zip(chunk, self._encode(chunk, first), strict=True)
         )
-        return len(texts)
+        return len(self._remembered)
 
     def batch(self, reports: Sequence[str], data_root: str | None = None) -> dict[str, Tensor]:
         """Tokenise several reports.
