@@ -20,6 +20,7 @@ from mgca_mm.models.cls_attention import ClsAttention
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures
 
+from .recomputed_gelu import recompute_gelu
 from .unbound_attention import unbind_attention
 
 # What timm makes of a damaged file.
@@ -255,6 +256,7 @@ def _build(backbone: dict) -> nn.Module:
         if isinstance(getattr(module, "drop_prob", None), np.floating):
             module.drop_prob = float(module.drop_prob)
     unbind_attention(model)
+    recompute_gelu(model)
     return model
 
 
