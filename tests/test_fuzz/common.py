@@ -169,7 +169,7 @@ def bounded(num_bytes):
     Both are needed: a limit of address space alone is no bound where a catch-all hides the failed allocation, or where
     the heap has room that former tests left, and the peak alone would first fill the machine.
     """
-    ctypes.CDLL(None).malloc_trim(0)  # that room, where it stayed in memory, would be no growth
+    ctypes.CDLL(None).malloc_trim(0)  # free pages of the heap that stayed in memory would be no growth
     status = _status()
     before, (soft, hard) = status["VmRSS"], resource.getrlimit(resource.RLIMIT_DATA)
     Path("/proc/self/clear_refs").write_text("5")  # the peak, VmHWM, starts at what there is now

@@ -17,10 +17,10 @@ from mgca_mm.checkpoints.reading import require_plain
 from mgca_mm.errors import UserError
 from mgca_mm.models.activation_checkpointing import checkpoint_blocks
 from mgca_mm.models.cls_attention import ClsAttention
+from mgca_mm.models.recomputed_gelu import recompute_gelu
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures
 
-from .recomputed_gelu import recompute_gelu
 from .unbound_attention import unbind_attention
 
 # What timm makes of a damaged file.

@@ -13,6 +13,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from mgca_mm.errors import UserError
 from mgca_mm.models.cls_attention import ClsAttention
 from mgca_mm.models.packing import Packing
+from mgca_mm.models.recomputed_gelu import recompute_gelu
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import TextFeatures
 
@@ -93,6 +94,7 @@ class TextEncoder(BaseModule):
         if pretrained is not None:
             require_features(self.model, pretrained, max_length)
         self.cls_attention = PackedAttention(layers) if layers else None
+        recompute_gelu(self.model)
         if getattr(self.model, "pooler", None) is not None:
             self.model.pooler = nn.Identity()  # unused here; its parameters would never get a gradient
         num_layers = self.model.config.num_hidden_layers
