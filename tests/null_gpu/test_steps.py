@@ -23,7 +23,7 @@ CONFIGS = {
 # Run by default, in one process; the rest by ``-m slow``, each in its own.
 DEFAULT = tuple(f"mgca/{name}" for name in ("pretrain_vit_fast", "pretrain_resnet50", "pretrain_resnet50_fast"))
 # GB that a step of batch 144 may allocate; what the allocator reserves beyond differs from run to run.
-MEMORY = {name: 17.5 if "vit" in name else 21.0 for name in CONFIGS}
+MEMORY = {name: 17.5 if "vit" in name else 21.0 for name in CONFIGS}  # of a compiled step, too
 MAX_GROUPS = 4
 
 pytestmark = [
