@@ -94,6 +94,10 @@ def hook_activation(layer, kind):
     layer.get_submodule(ACTIVATION[kind]).register_forward_hook(lambda module, args, output: output.float() + 1)
 
 
+def change_in_place(layer, kind):
+    layer.get_submodule(ACTIVATION[kind]).register_forward_hook(lambda module, args, output: output.mul_(2))
+
+
 def hook_gradients(layer, kind):
     layer.get_submodule(LAST[kind]).register_full_backward_hook(lambda module, into, out: (2 * into[0],))
 
@@ -114,7 +118,17 @@ def normalize_weights(layer, kind):
     nn.utils.parametrizations.weight_norm(layer.get_submodule(LAST[kind]))
 
 
-CHANGES = [adapt, replace_forward, hook, hook_activation, hook_gradients, freeze, train_the_last_alone, drop_bias]
+CHANGES = [
+    adapt,
+    replace_forward,
+    hook,
+    hook_activation,
+    change_in_place,
+    hook_gradients,
+    freeze,
+    train_the_last_alone,
+    drop_bias,
+]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
