@@ -86,9 +86,9 @@ def prepared(tmp_path_factory):
     """A small phantom, prepared, with a text encoder of its vocabulary beside it."""
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-    from mgca_mm.datasets.phantom.layouts import Options as PhantomOptions
-    from mgca_mm.datasets.phantom.layouts import write_mimic_cxr
-    from mgca_mm.datasets.preparation import Options, prepare
+    from mgca_mm.phantom.layouts import Options as PhantomOptions
+    from mgca_mm.phantom.layouts import write_mimic_cxr
+    from mgca_mm.preparation import Options, prepare
 
     root = tmp_path_factory.mktemp("phantom")
     write_mimic_cxr(root / "raw", PhantomOptions(patients=16, seed=3, split=(0.5, 0.25, 0.25)), progress=False)
@@ -103,9 +103,9 @@ def prepared(tmp_path_factory):
 @pytest.fixture(scope="session")
 def labelled(tmp_path_factory):
     """Prepared folder of a small phantom for a downstream config."""
-    from mgca_mm.datasets.phantom.layouts import LAYOUTS
-    from mgca_mm.datasets.phantom.layouts import Options as PhantomOptions
-    from mgca_mm.datasets.preparation import Options, prepare
+    from mgca_mm.phantom.layouts import LAYOUTS
+    from mgca_mm.phantom.layouts import Options as PhantomOptions
+    from mgca_mm.preparation import Options, prepare
 
     root = tmp_path_factory.mktemp("downstream")
 

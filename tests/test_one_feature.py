@@ -8,12 +8,12 @@ from mmengine.runner import Runner
 
 from mgca_mm.apis import RadiographInferencer
 from mgca_mm.apis.prepared import load_pairs
-from mgca_mm.datasets.phantom.layouts import Options as PhantomOptions
-from mgca_mm.datasets.phantom.layouts import write_mimic_cxr
-from mgca_mm.datasets.preparation import Options, prepare
 from mgca_mm.engine.config import load_config
 from mgca_mm.engine.hooks.cached_features import CachedFeaturesHook
 from mgca_mm.evaluation.linear_probe import extract_features
+from mgca_mm.phantom.layouts import Options as PhantomOptions
+from mgca_mm.phantom.layouts import write_mimic_cxr
+from mgca_mm.preparation import Options, prepare
 from mgca_mm.registry import DATASETS, MODELS
 from tests.conftest import ROOT
 

@@ -4,9 +4,9 @@ import pytest
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from mgca_mm.datasets.preparation import Options, prepare
 from mgca_mm.engine.launch import configure_run
 from mgca_mm.errors import UserError
+from mgca_mm.preparation import Options, prepare
 from mgca_mm.registry import DATASETS
 from tests.conftest import ROOT
 

@@ -18,7 +18,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 from mmengine.config import DictAction
 
-from mgca_mm.command_line import positive_int
+from mgca_mm.cli.arguments import positive_int
 from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.errors import UserError, exit_on_user_error
 

@@ -4,12 +4,12 @@
 import argparse
 from pathlib import Path
 
-from mgca_mm.checkpoints.blip import convert_blip
-from mgca_mm.checkpoints.conversion import write_torch, written_whole
-from mgca_mm.checkpoints.extract import FORMATS, extract_backbone
-from mgca_mm.checkpoints.gloria import convert_gloria
+from mgca_mm.checkpoints.conversion.blip import convert_blip
+from mgca_mm.checkpoints.conversion.extract import FORMATS, extract_backbone
+from mgca_mm.checkpoints.conversion.gloria import convert_gloria
+from mgca_mm.checkpoints.conversion.released_mgca import convert_released_mgca
+from mgca_mm.checkpoints.conversion.renaming import write_torch, written_whole
 from mgca_mm.checkpoints.publish import publish
-from mgca_mm.checkpoints.released_mgca import convert_released_mgca
 from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
 from mgca_mm.engine.pretrained import read_state_dict
 from mgca_mm.errors import UserError, exit_on_user_error

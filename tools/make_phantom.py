@@ -6,8 +6,8 @@ Example: ``python tools/make_phantom.py --layout mimic_cxr --out data/raw/phanto
 import argparse
 import sys
 
-from mgca_mm.datasets.phantom.layouts import LAYOUTS, Options
 from mgca_mm.errors import UserError
+from mgca_mm.phantom.layouts import LAYOUTS, Options
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -8,8 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-from mgca_mm.datasets.preparation import DATASETS, PROTOCOLS, Options, check, prepare
 from mgca_mm.errors import UserError
+from mgca_mm.preparation import DATASETS, PROTOCOLS, Options, check, prepare
 
 
 def main() -> int:

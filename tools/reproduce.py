@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from mgca_mm.checkpoints.selection import select_checkpoint
-from mgca_mm.command_line import positive_int
+from mgca_mm.cli.arguments import positive_int
 from mgca_mm.engine.config import RANDOM
 from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.reproduction.grid import RESULT, Cell, Profile, cells_of, command_of, run_cell

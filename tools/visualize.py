@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from mgca_mm.command_line import positive_int
+from mgca_mm.cli.arguments import positive_int
 from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.errors import UserError, exit_on_user_error
 
@@ -136,7 +136,7 @@ def draw_batch(args: argparse.Namespace) -> Path:
 def draw_phantom(args: argparse.Namespace) -> Path:
     import cv2
 
-    from mgca_mm.datasets.phantom.grid import figure
+    from mgca_mm.phantom.grid import figure
     from mgca_mm.visualization.style import plt, save
 
     image = cv2.cvtColor(figure(), cv2.COLOR_BGR2RGB)

@@ -16,7 +16,6 @@ from mmengine.registry import DefaultScope
 from torch import Tensor
 from tqdm import tqdm
 
-from mgca_mm.datasets.preparation.reports import clean_phrase, drop_section_names, report_sentences
 from mgca_mm.engine.config import load_config
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.validation import validate
@@ -27,6 +26,7 @@ from mgca_mm.models.prompted import mean_embedding
 from mgca_mm.models.prompts import NORMAL, make_prompts
 from mgca_mm.models.zero_shot import presence
 from mgca_mm.registry import MODELS, TRANSFORMS
+from mgca_mm.reports.cleaning import clean_phrase, drop_section_names, report_sentences
 from mgca_mm.structures import ImageFeatures, TextFeatures
 from mgca_mm.visualization.attention import Grounding
 from mgca_mm.visualization.frame import Frame

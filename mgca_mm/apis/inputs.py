@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mgca_mm.datasets.dicom import is_dicom
-from mgca_mm.datasets.radiograph import read_radiograph
 from mgca_mm.errors import UserError
+from mgca_mm.radiographs.dicom import is_dicom
+from mgca_mm.radiographs.reading import read_radiograph
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".dcm", ".dicom")
 

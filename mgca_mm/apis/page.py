@@ -9,8 +9,8 @@ import gradio as gr
 import numpy as np
 from gradio_client.utils import is_http_url_like
 
-from mgca_mm.datasets.dicom import is_dicom
 from mgca_mm.errors import UserError
+from mgca_mm.radiographs.dicom import is_dicom
 from mgca_mm.visualization.attention import Grounding, blend
 
 from .index import EmbeddingIndex

@@ -15,11 +15,11 @@ import torch
 from mmengine.runner import Runner
 
 from mgca_mm.datasets.image_report import ImageReportDataset
-from mgca_mm.datasets.phantom import render, sample_patient
-from mgca_mm.datasets.preparation.tokenizer import load_tokenizer, train_tokenizer
-from mgca_mm.datasets.radiograph import read_radiograph, resize_and_pad
 from mgca_mm.datasets.seeding import seed_samples
 from mgca_mm.datasets.tokenization import tokenize_once
+from mgca_mm.phantom import render, sample_patient
+from mgca_mm.radiographs.reading import read_radiograph, resize_and_pad
+from mgca_mm.reports.tokenizer import load_tokenizer, train_tokenizer
 
 FULL_SIZE = (3056, 2544)  # Height and width of the commonest images of MIMIC-CXR.
 SIZE = 256
@@ -148,7 +148,7 @@ def write_prepared(folder: Path, num_rows: int, images: bool = True) -> None:
 
 def _write_annotations(path: Path, num_rows: int) -> list[list[str]]:
     """An annotation file with the reports of the phantom, over and over; returns them."""
-    from mgca_mm.datasets.preparation.reports import report_sentences
+    from mgca_mm.reports.cleaning import report_sentences
 
     reports = [report_sentences(study.report.text) for index in range(200) for study in sample_patient(0, index)]
     reports = [report for report in reports if report]

@@ -9,7 +9,7 @@ from torch import Tensor
 from mgca_mm.errors import UserError
 from mgca_mm.version import __version__
 
-from .conversion import own_memory, write_safetensors, written_whole
+from .conversion.renaming import own_memory, write_safetensors, written_whole
 from .writing import sha256_of
 
 _CARD = """# {name}

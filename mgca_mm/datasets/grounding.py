@@ -6,10 +6,10 @@ from mmengine.logging import print_log
 
 from mgca_mm.datasets.broken_samples import StrictDataset
 from mgca_mm.datasets.image_report import load_prepared
-from mgca_mm.datasets.preparation.reports import clean_phrase
-from mgca_mm.datasets.preparation.tables import read_table, require, require_file_name, require_real
 from mgca_mm.errors import UserError
 from mgca_mm.registry import DATASETS
+from mgca_mm.reports.cleaning import clean_phrase
+from mgca_mm.tables import read_table, require, require_file_name, require_real
 
 _COLUMNS = ("dicom_id", "label_text", "x", "y", "w", "h", "image_width", "image_height")
 _ROUNDING = 1.0  # pixels that a box may reach beyond its image, for coordinates are rounded

@@ -9,9 +9,9 @@ from mmengine.config import Config, ConfigDict
 import mgca_mm
 from mgca_mm.bounds import read_json
 from mgca_mm.datasets.image_report import require_prepared
-from mgca_mm.datasets.preparation.tokenizer import load_tokenizer
-from mgca_mm.datasets.prepared_folder import coco_fault
 from mgca_mm.errors import UserError
+from mgca_mm.prepared import coco_fault
+from mgca_mm.reports.tokenizer import load_tokenizer
 
 from .schedule import follow_max_epochs
 from .validation import require_known_options

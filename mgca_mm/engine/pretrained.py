@@ -13,8 +13,8 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner.checkpoint import _load_checkpoint
 from torch import Tensor, nn
 
+from mgca_mm.checkpoints.conversion.timm_vit import is_timm_vit, rename_timm_vit
 from mgca_mm.checkpoints.reading import UntrustedCheckpointError
-from mgca_mm.checkpoints.timm_vit import is_timm_vit, rename_timm_vit
 from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from mmengine.evaluator import BaseMetric
 
-from mgca_mm.datasets.preparation.tokenizer import load_tokenizer
 from mgca_mm.registry import METRICS
+from mgca_mm.reports.tokenizer import load_tokenizer
 
 
 @METRICS.register_module()

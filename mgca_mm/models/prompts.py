@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from mgca_mm.datasets.preparation.reports import clean_phrase
 from mgca_mm.errors import UserError
+from mgca_mm.reports.cleaning import clean_phrase
 
 TEMPLATES = {
     "present": ("{}", "there is {}", "{} is present", "findings consistent with {}"),

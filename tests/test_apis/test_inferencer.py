@@ -14,9 +14,9 @@ from mgca_mm.apis import EmbeddingIndex, RadiographInferencer, config_beside
 from mgca_mm.apis.inferencer import clean_report
 from mgca_mm.apis.inputs import list_images
 from mgca_mm.apis.prepared import load_pairs
-from mgca_mm.datasets.phantom.layouts import LAYOUTS, Options
 from mgca_mm.engine.config import load_config
 from mgca_mm.errors import UserError
+from mgca_mm.phantom.layouts import LAYOUTS, Options
 from mgca_mm.registry import DATASETS
 from tests.conftest import ROOT, SHARED
 

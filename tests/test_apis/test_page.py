@@ -11,8 +11,8 @@ import torch
 from mgca_mm.apis import EmbeddingIndex
 from mgca_mm.apis.inputs import NamedImage
 from mgca_mm.apis.prepared import Pair, load_pairs
-from mgca_mm.datasets.phantom.layouts import LAYOUTS, Options
 from mgca_mm.errors import UserError
+from mgca_mm.phantom.layouts import LAYOUTS, Options
 
 gr = pytest.importorskip("gradio")
 from mgca_mm.apis.page import FINDINGS, Explorer, build_page  # noqa: E402

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoModel
 
-from mgca_mm.checkpoints.extract import FORMATS, extract_backbone
+from mgca_mm.checkpoints.conversion.extract import FORMATS, extract_backbone
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 from tests.conftest import ROOT

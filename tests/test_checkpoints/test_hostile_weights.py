@@ -5,7 +5,7 @@ import resource
 import pytest
 import torch
 
-from mgca_mm.checkpoints.conversion import write_torch, written_whole
+from mgca_mm.checkpoints.conversion.renaming import write_torch, written_whole
 from mgca_mm.errors import UserError
 from tests.test_fuzz.common import bounded, in_time
 from tests.test_fuzz.test_converters import COMMANDS, make, run

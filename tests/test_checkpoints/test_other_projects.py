@@ -11,8 +11,8 @@ import torchvision
 from mmengine.config import Config
 from transformers import BertConfig, BertModel, BlipVisionConfig, BlipVisionModel
 
-from mgca_mm.checkpoints.blip import convert_blip
-from mgca_mm.checkpoints.gloria import convert_gloria
+from mgca_mm.checkpoints.conversion.blip import convert_blip
+from mgca_mm.checkpoints.conversion.gloria import convert_gloria
 from mgca_mm.engine.pretrained import load_whole_model, read_state_dict
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS

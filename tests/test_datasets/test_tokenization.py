@@ -14,13 +14,13 @@ from mmengine.runner import Runner
 
 from mgca_mm.benchmarks.data import PIPELINE
 from mgca_mm.datasets.image_report import ImageReportDataset
-from mgca_mm.datasets.preparation.tokenizer import load_tokenizer, train_tokenizer
 from mgca_mm.datasets.seeding import seed_samples
 from mgca_mm.datasets.tokenization import tokenize_once
 from mgca_mm.datasets.transforms import SampleSentence, TokenizeReport
 from mgca_mm.datasets.transforms.piece_table import PieceTable
 from mgca_mm.engine.runner import PrivateRunner
 from mgca_mm.errors import UserError
+from mgca_mm.reports.tokenizer import load_tokenizer, train_tokenizer
 from tests.conftest import ROOT
 from tests.test_faults import runs
 from tests.test_fuzz.test_model_folders import unigram

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mgca_mm.datasets.phantom.layouts import LAYOUTS
-from mgca_mm.datasets.phantom.layouts import Options as PhantomOptions
-from mgca_mm.datasets.preparation import Options, prepare
 from mgca_mm.engine.launch import configure_run
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.runner import PrivateRunner
+from mgca_mm.phantom.layouts import LAYOUTS
+from mgca_mm.phantom.layouts import Options as PhantomOptions
+from mgca_mm.preparation import Options, prepare
 from tests.conftest import ROOT
 
 BATCH = 4  # ranks × batch

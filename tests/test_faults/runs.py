@@ -27,7 +27,7 @@ FINDINGS = ("effusion", "pneumonia", "edema", "nodule")
 
 def make_data(root):
     """A prepared data set of 24 pairs to train on and 8 to validate on."""
-    from mgca_mm.datasets.preparation import Options, prepare
+    from mgca_mm.preparation import Options, prepare
 
     random = np.random.default_rng(0)
     raw = Path(root, "raw")

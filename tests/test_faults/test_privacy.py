@@ -14,9 +14,9 @@ import pytest
 from mmengine.config import Config
 
 from mgca_mm.datasets.identity import SALT, find_identifiers, pseudonym
-from mgca_mm.datasets.preparation import Options, prepare
 from mgca_mm.engine.config import load_config
 from mgca_mm.engine.privacy import PathFilter, without_paths
+from mgca_mm.preparation import Options, prepare
 from tests.conftest import ROOT
 
 from .conftest import cases

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from mgca_mm.datasets.preparation import Options, check, prepare
 from mgca_mm.datasets.transforms.report import TokenizeReport
+from mgca_mm.preparation import Options, check, prepare
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageReportSample
 from tests.conftest import SMALL_MODEL

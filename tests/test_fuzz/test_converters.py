@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from mmengine.registry import init_default_scope
 from transformers import BertConfig, BertModel
 
-from mgca_mm.checkpoints.blip import convert_blip
-from mgca_mm.checkpoints.conversion import write_torch, written_whole
-from mgca_mm.checkpoints.extract import FORMATS, extract_backbone
-from mgca_mm.checkpoints.gloria import convert_gloria
+from mgca_mm.checkpoints.conversion.blip import convert_blip
+from mgca_mm.checkpoints.conversion.extract import FORMATS, extract_backbone
+from mgca_mm.checkpoints.conversion.gloria import convert_gloria
+from mgca_mm.checkpoints.conversion.released_mgca import convert_released_mgca
+from mgca_mm.checkpoints.conversion.renaming import write_torch, written_whole
 from mgca_mm.checkpoints.publish import publish
-from mgca_mm.checkpoints.released_mgca import convert_released_mgca
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 from tests.conftest import ROOT

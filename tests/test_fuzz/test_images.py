@@ -27,11 +27,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from mgca_mm.datasets.phantom.dicom import KINDS, write_dicom
-from mgca_mm.datasets.radiograph import read_radiograph, resize_and_pad
 from mgca_mm.errors import UserError
-from tests.test_datasets.raw_trees import SECRET
+from mgca_mm.phantom.dicom import KINDS, write_dicom
+from mgca_mm.radiographs.reading import read_radiograph, resize_and_pad
 from tests.test_fuzz.common import SECONDS, at, cases, few, places, spoil_bytes
+from tests.test_preparation.raw_trees import SECRET
 
 _MEMORY = 6 * 1024**3  # Of the reading process: an image of 100 megapixels fits, a bomb does not.
 

@@ -21,10 +21,10 @@ from mgca_mm.apis.prepared import load_pairs
 from mgca_mm.datasets.classification import ChestXrayDataset
 from mgca_mm.datasets.grounding import PhraseGroundingDataset
 from mgca_mm.datasets.image_report import ImageReportDataset
-from mgca_mm.datasets.preparation.tokenizer import train_tokenizer
-from mgca_mm.datasets.prepared_folder import open_store
 from mgca_mm.datasets.transforms import TokenizeReport
 from mgca_mm.errors import UserError
+from mgca_mm.prepared import open_store
+from mgca_mm.reports.tokenizer import train_tokenizer
 from tests.test_fuzz.common import bounded, cases, in_time, spoil_bytes, spoil_json
 
 SECRET = "secretword"

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from mgca_mm.datasets.preparation import DATASETS, Options, check, prepare
 from mgca_mm.errors import UserError
-from tests.test_datasets.raw_trees import LUNG_BOXES, SECRET, RawTree, raw_tree
+from mgca_mm.preparation import DATASETS, Options, check, prepare
 from tests.test_fuzz.common import cases, in_time, spoil_bytes, spoil_json, spoil_rows
+from tests.test_preparation.raw_trees import LUNG_BOXES, SECRET, RawTree, raw_tree
 
 
 @pytest.fixture(scope="module")

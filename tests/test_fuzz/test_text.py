@@ -6,14 +6,8 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mgca_mm.datasets.preparation.reports import (
-    clean_text,
-    decode_report,
-    find_sections,
-    report_sentences,
-    report_texts,
-)
-from mgca_mm.datasets.rle import decode_rle, encode_rle, parse_rle
+from mgca_mm.radiographs.rle import decode_rle, encode_rle, parse_rle
+from mgca_mm.reports.cleaning import clean_text, decode_report, find_sections, report_sentences, report_texts
 from tests.test_fuzz.common import cases, in_time
 
 

@@ -5,10 +5,10 @@ import torch
 from torch.nn.functional import pad
 from transformers import AutoConfig, AutoModel
 
-from mgca_mm.datasets.preparation.tokenizer import load_tokenizer
 from mgca_mm.errors import UserError
 from mgca_mm.models import ReleasedWordMerging, TextEncoder, WordMerging
 from mgca_mm.models.data_preprocessor import ImageReportDataPreprocessor
+from mgca_mm.reports.tokenizer import load_tokenizer
 from tests.conftest import SHARED
 from tests.test_faults import poisons
 from tests.test_fuzz.common import bounded, in_time

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mgca_mm.datasets.radiograph import resize_and_pad
+from mgca_mm.radiographs.reading import resize_and_pad
 from mgca_mm.visualization.frame import Frame
 
 

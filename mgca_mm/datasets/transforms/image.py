@@ -2,7 +2,7 @@
 
 from mmcv.transforms import BaseTransform
 
-from mgca_mm.datasets.radiograph import resize_and_pad
+from mgca_mm.radiographs.reading import resize_and_pad
 from mgca_mm.registry import TRANSFORMS
 
 

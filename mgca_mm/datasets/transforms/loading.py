@@ -6,9 +6,9 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mgca_mm.datasets.identity import pseudonym
-from mgca_mm.datasets.prepared_folder import open_store, row_of
-from mgca_mm.datasets.radiograph import read_radiograph
 from mgca_mm.errors import UserError
+from mgca_mm.prepared import open_store, row_of
+from mgca_mm.radiographs.reading import read_radiograph
 from mgca_mm.registry import TRANSFORMS
 
 

@@ -11,8 +11,8 @@ import torch
 from mmcv.transforms import BaseTransform
 from torch import Tensor
 
-from mgca_mm.datasets.preparation.tokenizer import load_tokenizer
 from mgca_mm.registry import TRANSFORMS
+from mgca_mm.reports.tokenizer import load_tokenizer
 
 from .piece_table import PieceTable
 

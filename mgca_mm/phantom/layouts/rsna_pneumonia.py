@@ -1,0 +1,53 @@
+"""The phantom as stage 2 of the RSNA Pneumonia Detection Challenge: one image a patient, 1024 x 1024.
+
+The boxes are those of consolidations and pneumonias. An image without one is ``Normal`` if nothing at all was drawn.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID
+
+from ..dicom import describe, make_uid, write_dicom
+from ..study import sample_patient
+from .layout import FRONTAL, Entry, Layout, Options, Rows, draw, hex_id, truth_row, write_csv
+
+SIDE = 1024
+_OPACITIES = ("consolidation", "pneumonia")
+
+
+def _write_patient(out: Path, options: Options, entry: Entry) -> Rows:
+    study = sample_patient(options.seed, entry.index)[0]
+    number, view, image = next(draw(study, options, FRONTAL, SIDE))
+    patient_id = str(UUID(hex_id(study, number, 32), version=4))
+    write_dicom(
+        out / "stage_2_train_images" / f"{patient_id}.dcm",
+        image.pixels,
+        PatientID=patient_id,
+        SOPInstanceUID=make_uid("rsna_pneumonia", patient_id, "image"),
+        SeriesInstanceUID=make_uid("rsna_pneumonia", patient_id, "series"),
+        StudyInstanceUID=make_uid("rsna_pneumonia", patient_id, "study"),
+        **describe(study, view),
+    )
+    boxes = [
+        [float(value) for value in box]
+        for finding, box in zip(study.findings, image.boxes, strict=True)
+        if finding.kind in _OPACITIES and box is not None
+    ]
+    target = int(bool(boxes))
+    name = "Lung Opacity" if boxes else "No Lung Opacity / Not Normal" if study.findings else "Normal"
+    boxes = boxes or [("",) * 4]
+    return {
+        "labels": [(patient_id, *box, target) for box in boxes],
+        "classes": [(patient_id, name) for _ in boxes],  # a row a box here too, as published
+        "truth": [truth_row(study, view, image, patientId=patient_id)],
+    }
+
+
+def _write_tables(out: Path, tables: Rows) -> None:
+    header = ("patientId", "x", "y", "width", "height", "Target")
+    write_csv(out / "stage_2_train_labels.csv", header, tables["labels"])
+    write_csv(out / "stage_2_detailed_class_info.csv", ("patientId", "class"), tables["classes"])
+
+
+LAYOUT = Layout("rsna_pneumonia", _write_patient, _write_tables)

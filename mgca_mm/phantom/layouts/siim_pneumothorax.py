@@ -1,0 +1,62 @@
+"""The phantom as the SIIM-ACR Pneumothorax challenge: frontal images of 1024 x 1024, masks as run lengths.
+
+A mask in several parts has a row for each, and the header and the cells of the table have their published blanks. The
+first image of each patient walks through the kinds of DICOM files, the others are JPEG as all published ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mgca_mm.radiographs.rle import encode_rle
+
+from ..dicom import KINDS, describe, make_uid, write_dicom
+from ..render import PhantomImage
+from ..study import PhantomStudy, sample_patient
+from .layout import FRONTAL, Entry, Layout, Options, Rows, draw, truth_row, write_csv
+
+SIDE = 1024
+
+
+def _write_patient(out: Path, options: Options, entry: Entry) -> Rows:
+    rows: Rows = {"rle": [], "truth": []}
+    for study in sample_patient(options.seed, entry.index):
+        for number, view, image in draw(study, options, FRONTAL, SIDE):
+            first = study.study_index == number == 0
+            names = ("siim_pneumothorax", options.seed, study.study_id)
+            study_uid = make_uid(*names)
+            series_uid, image_id = make_uid(*names, number), make_uid(*names, number, "image")
+            write_dicom(
+                out / "dicom-images-train" / study_uid / series_uid / f"{image_id}.dcm",
+                image.pixels,
+                KINDS[entry.index % len(KINDS)] if first else KINDS[0],
+                PatientID=str(study.subject_id),
+                SOPInstanceUID=image_id,
+                SeriesInstanceUID=series_uid,
+                StudyInstanceUID=study_uid,
+                **describe(study, view),
+            )
+            masks = [encode_rle(part) for part in _parts(study, image)]
+            rows["rle"] += [(image_id, f" {mask}") for mask in masks or ["-1"]]
+            rows["truth"].append(truth_row(study, view, image, ImageId=image_id))
+    return rows
+
+
+def _parts(study: PhantomStudy, image: PhantomImage) -> Iterator[np.ndarray]:
+    """The connected parts of the pneumothoraces, bool (H, W) each."""
+    for finding, mask in zip(study.findings, image.masks, strict=True):
+        if finding.kind == "pneumothorax":
+            count, parts = cv2.connectedComponents(mask.astype(np.uint8))
+            for part in range(1, count):
+                yield parts == part
+
+
+def _write_tables(out: Path, tables: Rows) -> None:
+    write_csv(out / "train-rle.csv", ("ImageId", " EncodedPixels"), tables["rle"])
+
+
+LAYOUT = Layout("siim_pneumothorax", _write_patient, _write_tables)

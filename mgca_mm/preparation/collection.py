@@ -1,0 +1,210 @@
+"""What every data set's preparation shares: the sample, the filter counts, and what was rejected."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mgca_mm.errors import UserError
+from mgca_mm.reports.cleaning import MIN_TOKENS, count_tokens
+
+SPLITS = ("train", "val", "test")
+TEXT_STAGES = ("report has text", f"report of {MIN_TOKENS} tokens or more")
+
+
+class Box(NamedTuple):
+    """A box in the pixels of the raw image.
+
+    Attributes:
+        x: Left edge.
+        y: Upper edge.
+        width: Extent to the right.
+        height: Extent downwards.
+        category: Index into the collection's categories.
+        place: File and line it was read from, for messages.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    category: int
+    place: str
+
+
+class BoxMask(NamedTuple):
+    """A mask that is the union of the sample's boxes, filled."""
+
+
+class RleMask(NamedTuple):
+    """A mask that is the union of run-length encoded ones (see :mod:`mgca_mm.radiographs.rle`), on the image's grid."""
+
+    runs: tuple[str, ...]
+
+
+class FileMask(NamedTuple):
+    """A mask in an image file, relative to the raw folder: foreground where it is brighter than half."""
+
+    path: str
+
+
+Mask = BoxMask | RleMask | FileMask
+
+
+@dataclass(slots=True)
+class Sample:
+    """One radiograph and what is known about it.
+
+    Attributes:
+        image_id: Name of the image, unique in the data set.
+        patient_id: Patient the image shows.
+        image_path: Image file, relative to the raw folder.
+        splits: Split in the image-level annotations (reports, labels); none where it has no part in them, several only
+            where the released protocol leaks.
+        study_id: Examination; its images share one report.
+        view: View position as the data set names it, such as ``PA``.
+        report: Cleaned sentences; images of one study hold the same list.
+        labels: 1, 0, -1 (uncertain) or None (not mentioned) for each class; None where the data set has no labels.
+        dense_splits: Split in the annotations of boxes and masks; as ``splits``.
+        boxes: Boxes, none for an image without objects; None where the data set has no boxes.
+        mask: The mask, None for an image without foreground.
+        is_masked: Whether the mask is known, an empty one included.
+        shape: Height and width of the raw image in pixels: known from the format, or once it is decoded.
+    """
+
+    image_id: str
+    patient_id: str
+    image_path: str
+    splits: tuple[str, ...] = ()
+    study_id: str | None = None
+    view: str | None = None
+    report: list[str] | None = None
+    labels: list[int | None] | None = None
+    dense_splits: tuple[str, ...] = ()
+    boxes: list[Box] | None = None
+    mask: Mask | None = None
+    is_masked: bool = False
+    shape: tuple[int, int] | None = None
+
+
+class Rejected(NamedTuple):
+    """An image or a report that was left out; a row of ``rejected.csv``.
+
+    Attributes:
+        image_id: Name of the image.
+        file: File it is about, relative to the raw folder.
+        broken: Whether it is damaged, and counts towards the share that may be. A report without text is not.
+        reason: Why, without a word of the report.
+    """
+
+    image_id: str
+    file: str
+    broken: bool
+    reason: str
+
+
+class FilterLog:
+    """Counts what remains after each filter, in the order of the filters.
+
+    Rows are streamed: each one passes some stages, and is counted at each of them.
+
+    Args:
+        stages: Names of the stages; the first one is the number of rows there are.
+        units: Stages that count something else than the one before, such as images after reports.
+    """
+
+    def __init__(self, stages: Sequence[str], units: Sequence[str] = ()) -> None:
+        self._kept = dict.fromkeys(stages, 0)
+        self._units = (*stages[:1], *units)
+
+    def passed(self, stage: str) -> None:
+        """Count one row that passed a stage."""
+        self._kept[stage] += 1
+
+    def add(self, stage: str, kept: int) -> None:
+        """Append a stage with its count."""
+        self._kept[stage] = kept
+
+    def counts(self) -> list[dict[str, str | int]]:
+        """The stages in order: ``{"stage": name, "kept": count, "dropped": count}``."""
+        rows, before = [], 0
+        for stage, kept in self._kept.items():
+            rows.append({"stage": stage, "kept": kept, "dropped": 0 if stage in self._units else before - kept})
+            before = kept
+        return rows
+
+    def lines(self) -> list[str]:
+        """One line a stage, for the terminal."""
+        return [f"{row['stage']:<32} kept {row['kept']:>8,}  dropped {row['dropped']:>8,}" for row in self.counts()]
+
+
+def passes_text_filters(report: list[str], filters: FilterLog) -> bool:
+    """Count a report at the last two filters of every data set that has reports, and tell whether it passes both."""
+    if report:
+        filters.passed(TEXT_STAGES[0])
+    long_enough = count_tokens(report) >= MIN_TOKENS
+    if long_enough:
+        filters.passed(TEXT_STAGES[1])
+    return long_enough
+
+
+@dataclass(slots=True)
+class Collection:
+    """What a data set hands to the shared steps.
+
+    Attributes:
+        samples: The samples in the order of the data set's own table.
+        filters: Counts of the filters passed so far.
+        classes: Names of the labels, or None where there are no labels.
+        categories: Names of what the boxes hold, or None where there are no boxes.
+        mask_classes: Names of the values of the masks, the background first, or None where there are no masks.
+        rejected: What was left out so far.
+        notes: Sentences for the manifest: what a user of the prepared data should know.
+    """
+
+    samples: list[Sample]
+    filters: FilterLog
+    classes: list[str] | None = None
+    categories: list[str] | None = None
+    mask_classes: list[str] | None = None
+    rejected: list[Rejected] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def group_by_split(samples: Iterable[Sample], dense: bool = False) -> dict[str, list[Sample]]:
+    """Samples of each of the three splits, in order.
+
+    Args:
+        samples: The samples.
+        dense: By the splits of boxes and masks instead of those of reports and labels.
+    """
+    groups: dict[str, list[Sample]] = {split: [] for split in SPLITS}
+    for sample in samples:
+        for split in sample.dense_splits if dense else sample.splits:
+            groups[split].append(sample)
+    return groups
+
+
+def find_shared_patients(patients_of_split: dict[str, set[str]]) -> list[tuple[str, list[str]]]:
+    """Patients that stand in several splits, in alphabetical order, with those splits."""
+    splits_of_patient = defaultdict(list)
+    for split, patients in patients_of_split.items():
+        for patient in patients:
+            splits_of_patient[patient].append(split)
+    return sorted((patient, splits) for patient, splits in splits_of_patient.items() if len(splits) > 1)
+
+
+def assert_disjoint_patients(groups: dict[str, list[Sample]]) -> None:
+    """Make sure that no patient is in two splits.
+
+    Raises:
+        UserError: One is; the message names the splits, and the patient unless the name has the looks of a sentence.
+    """
+    shared = find_shared_patients({split: {sample.patient_id for sample in groups[split]} for split in SPLITS})
+    if shared:
+        patient, splits = shared[0]
+        is_identifier = patient.isprintable() and " " not in patient and len(patient) <= 64
+        raise UserError(
+            f"{f'patient {patient}' if is_identifier else 'one patient'} is in the splits {' and '.join(splits)}\n"
+            "Models would be tested on patients they were trained on; correct the split in the raw tables."
+        )

@@ -1,0 +1,250 @@
+"""covid-chestxray-dataset (Cohen et al., 2020): radiographs with clinical notes, as its repository lays them out.
+
+The text is ``clinical_notes`` alone. ``other_notes`` holds credits ("Case courtesy of …") in all but three of the 155
+rows of the redistributable part that have it: nothing about the image, and names of people. Some images have boxes of
+the two lungs, some masks of both; neither needs a note.
+"""
+
+import math
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+from mgca_mm.bounds import read_json
+from mgca_mm.errors import UserError
+from mgca_mm.radiographs.headers import refuse_huge
+from mgca_mm.reports import cleaning as reports
+from mgca_mm.tables import read_table, require_file_name
+
+from .collection import Box, Collection, FileMask, FilterLog, Rejected, Sample
+from .options import Options
+from .raw_folder import RawFolder
+from .splits import divide
+
+_METADATA = "metadata.csv"
+_BOXES = "annotations/imageannotation_ai_lung_bounding_boxes.json"
+_MASKS = "annotations/lungVAE-masks"
+_REMEDY = "It is part of the data set: https://github.com/ieee8023/covid-chestxray-dataset"
+_COLUMNS = ("patientid", "finding", "view", "modality", "filename", "clinical_notes")
+_CLASSES = ["COVID-19"]
+_CATEGORIES = ["Right Lung", "Left Lung"]
+_NO_FINDING_GIVEN = ("", "todo", "unknown")  # Rows their authors have not labelled yet; not the same as "No Finding".
+
+_STAGES = (
+    "rows in the metadata",
+    "modality X-ray",
+    "image file exists",
+    "frontal view",
+    "patient given",
+    "one row an image",
+    f"note of {reports.MIN_TOKENS} tokens, box or mask",
+)
+
+
+def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
+    """The table, the boxes and the masks the preparation depends on.
+
+    Raises:
+        UserError: The table is missing, or something that is no file has the name of a mask or of the boxes.
+    """
+    sources = {_METADATA: [raw.table(_METADATA, remedy=_REMEDY)]}
+    boxes = raw.optional(_BOXES)
+    if boxes is not None:
+        sources[_BOXES] = [boxes]
+    return sources | {_MASKS: _find_masks(raw)}
+
+
+def collect(raw: RawFolder, options: Options) -> Collection:
+    """Filter the rows of the metadata and divide their patients 70/10/20.
+
+    The raw set has no studies. The images of one patient described by the same note are one here, which is what a
+    study is to MIMIC-CXR: several images, one report.
+
+    A row without a patient is dropped: nothing would keep its patient out of another split. Some images stand in the
+    table twice, under different patients: these are one patient (see :func:`_merge_patients`), and the first of such
+    rows that has a note is kept.
+
+    Args:
+        raw: Folder with ``metadata.csv`` and the image folders it names.
+        options: Whether image files are looked for.
+
+    Returns:
+        Samples in the order of the metadata.
+
+    Raises:
+        UserError: The table is malformed, a row names a file outside of the folder, or under three patients are left.
+    """
+    metadata = raw.table(_METADATA, remedy=_REMEDY)
+    # Read twice: the rows of all columns would take many times the size of the file.
+    patient_of = _merge_patients((row["filename"], row["patientid"]) for row in _rows(metadata) if row["patientid"])
+    annotated = _read_boxes(raw)
+    masks = {path.name for path in _find_masks(raw)}
+
+    filters = FilterLog(_STAGES)
+    candidates: dict[str, Sample] = {}
+    studies: dict[tuple[str, ...], str] = {}
+    num_studies: dict[str, int] = {}
+    for row in tqdm(_rows(metadata), desc="reports", unit="row", disable=None):
+        filters.passed(_STAGES[0])
+        if row["modality"] != "X-ray":
+            continue
+        filters.passed(_STAGES[1])
+        # Of os: that of pathlib raises an error for a name too long. What is there and no image is rejected later.
+        if not options.annotations_only and not os.path.lexists(raw.path / row["path"]):
+            continue
+        filters.passed(_STAGES[2])
+        if not _is_frontal(row["view"]):
+            continue
+        filters.passed(_STAGES[3])
+        if not row["patientid"]:
+            continue
+        filters.passed(_STAGES[4])
+        image_id = row["filename"]
+        sentences = reports.clean_text(row["clinical_notes"])
+        has_note = reports.count_tokens(sentences) >= reports.MIN_TOKENS
+        if image_id not in candidates:
+            filters.passed(_STAGES[5])
+        elif candidates[image_id].report is not None or not has_note:
+            continue
+        patient = patient_of[row["patientid"]]
+        key = (patient, *sentences) if has_note else (patient, image_id)
+        if key not in studies:
+            num_studies[patient] = num_studies.get(patient, 0) + 1
+            studies[key] = f"{patient}-{num_studies[patient]}"
+        shape, boxes = annotated.get(image_id, (None, None))
+        mask = f"{PurePosixPath(image_id).stem}_mask.png"
+        candidates[image_id] = Sample(
+            image_id=image_id,
+            patient_id=patient,
+            study_id=studies[key],
+            view=row["view"],
+            report=sentences if has_note else None,
+            image_path=row["path"],
+            labels=[_covid_label(row["finding"])],
+            shape=shape,
+            boxes=boxes,
+            mask=FileMask(f"{_MASKS}/{mask}") if mask in masks else None,
+            is_masked=mask in masks,
+        )
+    samples, rejected = [], []
+    for sample in candidates.values():
+        if sample.report is not None or sample.boxes is not None or sample.is_masked:
+            filters.passed(_STAGES[6])
+            samples.append(sample)
+        else:
+            rejected.append(Rejected(sample.image_id, sample.image_path, False, reports.TOO_SHORT))
+    split_of = divide(list(dict.fromkeys(sample.patient_id for sample in samples)), 0.3, 2 / 3, metadata)
+    for sample in samples:
+        split = split_of[sample.patient_id]
+        sample.splits = (split,) if sample.report is not None else ()
+        sample.dense_splits = (split,) if sample.boxes is not None or sample.is_masked else ()
+    return Collection(
+        samples,
+        filters,
+        _CLASSES,
+        categories=_CATEGORIES if annotated else None,
+        mask_classes=["background", "lung"] if masks else None,
+        rejected=rejected,
+    )
+
+
+def _rows(metadata: Path) -> Iterator[dict[str, str]]:
+    """The rows of the table, with the path of the image in the raw folder."""
+    for line, row in read_table(metadata, _COLUMNS):
+        require_file_name(row, "filename", metadata, line)
+        yield row | {"path": str(_image_path(row, metadata, line))}
+
+
+def _find_masks(raw: RawFolder) -> list[Path]:
+    """The files of the masks, in order."""
+    return sorted(raw.optional(f"{_MASKS}/{path.name}") for path in raw.file(_MASKS).glob("*.png"))
+
+
+def _read_boxes(raw: RawFolder) -> dict[str, tuple[tuple[int, int], list[Box]]]:
+    """Shape and boxes of each annotated image; none where the file is missing.
+
+    Raises:
+        UserError: The file is not in COCO's format, an image stands in it twice or has a shape no image has, or a box
+            has no area.
+    """
+    path = raw.optional(_BOXES)
+    if path is None:
+        return {}
+    place = str(path)
+    content = read_json(path)
+    try:
+        name_of: dict[int, str] = {}
+        found: dict[str, tuple[tuple[int, int], list[Box]]] = {}
+        for image in content["images"]:
+            name, shape = str(image["file_name"]), (int(image["height"]), int(image["width"]))
+            refuse_huge(*shape)
+            if image["id"] in name_of or name in found or min(shape) < 1:
+                raise ValueError("an image without an extent, or given twice")
+            name_of[image["id"]], found[name] = name, (shape, [])
+        categories = {entry["id"]: _CATEGORIES.index(entry["name"]) for entry in content["categories"]}
+        for number, entry in enumerate(content["annotations"]):
+            place = f"{path}, annotation {number}"
+            box = Box(*map(float, entry["bbox"]), categories[entry["category_id"]], place)
+            if not (all(map(math.isfinite, box[:4])) and box.width > 0 and box.height > 0):
+                raise ValueError("a box without an area")
+            found[name_of[entry["image_id"]]][1].append(box)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise UserError(f"{place}: not in COCO's format ({type(error).__name__}); copy it again") from error
+    return found
+
+
+def _image_path(row: dict[str, str], metadata: Path, line: int) -> PurePosixPath:
+    """Path of a row's image inside the raw folder.
+
+    Raises:
+        UserError: The folder leads out of the raw folder.
+    """
+    folder = PurePosixPath(row.get("folder") or "images")
+    if folder.is_absolute() or ".." in folder.parts or "\0" in str(folder):
+        raise UserError(f"{metadata}, line {line}: column 'folder' leads out of the data set")
+    return folder / row["filename"]
+
+
+def _merge_patients(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Give patients that share an image one identity.
+
+    The data set has cases that were entered twice under different patients. Kept apart, they would put one patient,
+    even one image, into two splits.
+
+    Args:
+        rows: Image and patient of each row.
+
+    Returns:
+        The first patient of each group of connected patients, by patient.
+    """
+    leader: dict[str, str] = {}
+    patient_of_image: dict[str, str] = {}
+
+    def find(patient: str) -> str:
+        while leader[patient] != patient:
+            patient = leader[patient]
+        return patient
+
+    for image, patient in rows:
+        leader.setdefault(patient, patient)
+        other = find(patient_of_image.setdefault(image, patient))
+        mine = find(patient)
+        if mine != other:
+            # The one that was named first leads; dictionaries keep that order.
+            first = next(name for name in leader if name in (mine, other))
+            leader[mine] = leader[other] = first
+    return {patient: find(patient) for patient in leader}
+
+
+def _is_frontal(view: str) -> bool:
+    """Whether a view is PA or AP, whatever the patient's position ("AP Supine", "AP semi erect")."""
+    return view.upper().split()[:1] in (["PA"], ["AP"])
+
+
+def _covid_label(finding: str) -> int | None:
+    """1 where the finding mentions COVID-19 ("COVID-19, ARDS", "Pneumonia/Viral/COVID-19"); None for no finding."""
+    if finding.lower() in _NO_FINDING_GIVEN:
+        return None
+    return int("covid-19" in finding.lower())

@@ -1,0 +1,103 @@
+"""A user's own image-report pairs: one csv file with an image and a report a row."""
+
+from pathlib import Path, PurePosixPath
+
+from mgca_mm.errors import UserError
+from mgca_mm.reports import cleaning as reports
+from mgca_mm.tables import read_table, require, require_choice, require_new
+
+from .collection import SPLITS, TEXT_STAGES, Collection, FilterLog, Rejected, Sample, passes_text_filters
+from .options import Options
+from .raw_folder import RawFolder
+from .splits import divide
+
+_FORMAT = "one csv file with the columns image, report and, where they are known, patient and split"
+_STAGES = ("rows in the table", "report readable", *TEXT_STAGES)
+
+
+def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
+    """The table, the only csv file of the folder.
+
+    Raises:
+        UserError: There is none or more than one.
+    """
+    tables = sorted(path for path in raw.path.iterdir() if path.name.endswith((".csv", ".csv.gz")))
+    if len(tables) != 1:
+        raise UserError(f"{raw.path}: {len(tables)} csv files in the folder; expected {_FORMAT}")
+    return {tables[0].name: [raw.table(tables[0].name.removesuffix(".gz"), remedy=_FORMAT)]}
+
+
+def collect(raw: RawFolder, options: Options) -> Collection:
+    """Read the pairs; those without a split of their own are divided 80/10/10 by patient.
+
+    The text is the impression and the findings of a report that has such sections (see :mod:`.reports`), else all of it
+    but the names of sections. Without a patient column each image counts as a patient.
+
+    Args:
+        raw: Folder with the table; images are JPEG, PNG or DICOM files in it, in any folders.
+        options: As everywhere.
+
+    Returns:
+        Samples in the order of the table.
+
+    Raises:
+        UserError: The table is malformed, names an image twice or one outside of the folder.
+    """
+    ((table,),) = find_sources(raw).values()
+    filters = FilterLog(_STAGES)
+    samples: list[Sample] = []
+    rejected: list[Rejected] = []
+    seen: set[str] = set()
+    for line, row in read_table(table, ("image", "report")):
+        image = _relative_path(require(row, "image", table, line), table, line)
+        require_new(image, seen, "image", table, line)
+        seen.add(image)
+        filters.passed(_STAGES[0])
+        try:
+            text = reports.decode_report(row["report"].encode("utf-8", "surrogateescape"))
+        except ValueError as error:
+            rejected.append(Rejected(image, image, True, f"{table}, line {line}: {error}"))
+            continue
+        filters.passed(_STAGES[1])
+        if reports.find_sections(text):
+            report = reports.report_sentences(text)
+        else:
+            report = reports.clean_text(reports.drop_section_names(text))
+        if not passes_text_filters(report, filters):
+            rejected.append(Rejected(image, image, False, reports.TOO_SHORT))
+            continue
+        split = (
+            require_choice(row, "split", dict(zip(SPLITS, SPLITS, strict=True)), table, line)
+            if "split" in row
+            else None
+        )
+        samples.append(
+            Sample(
+                image_id=image,
+                patient_id=require(row, "patient", table, line) if "patient" in row else image,
+                study_id=image,
+                report=report,
+                image_path=image,
+                splits=() if split is None else (split,),
+            )
+        )
+    undivided = [sample for sample in samples if not sample.splits]
+    if undivided:
+        split_of = divide(list(dict.fromkeys(sample.patient_id for sample in undivided)), 0.2, 0.5, table)
+        for sample in undivided:
+            sample.splits = (split_of[sample.patient_id],)
+    known = samples and samples[0].patient_id != samples[0].image_id
+    notes = [] if known else ["patients are not given: one with several images may be in several splits"]
+    return Collection(samples, filters, rejected=rejected, notes=notes)
+
+
+def _relative_path(cell: str, table: Path, line: int) -> str:
+    """Path of an image inside the raw folder.
+
+    Raises:
+        UserError: It is absolute, climbs, or has control characters, which no list with one name a line could hold.
+    """
+    path = PurePosixPath(cell)
+    if path.is_absolute() or ".." in path.parts or not all(part.isprintable() for part in path.parts):
+        raise UserError(f"{table}, line {line}: column 'image' is not a path inside the folder of the table")
+    return str(path)

@@ -1,0 +1,215 @@
+"""The image store: one memory map of square uint8 images, decoded by a pool of processes that can be interrupted."""
+
+import hashlib
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import threading
+import tokenize
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from mgca_mm.errors import UserError
+from mgca_mm.radiographs.reading import read_radiograph, resize_and_pad
+
+from .raw_folder import RawFolder
+
+STORE = "images.npy"
+PROGRESS = "progress.jsonl"
+_CHUNK = 32  # Images a task: enough to hide the cost of a task, few enough for the progress bar to move.
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """What became of some images: a line of the progress file.
+
+    Attributes:
+        stamp: Digest of the files' names, sizes and times, so that a file that changed since is read again.
+        shapes: Height and width of each raw image; None for one that could not be read.
+        faults: Why an image could not be read, by its row.
+    """
+
+    stamp: str
+    shapes: list[tuple[int, int] | None]
+    faults: dict[int, str]
+
+
+def write_image_store(
+    folder: Path, raw: RawFolder, images: Sequence[str], size: int, workers: int
+) -> tuple[list[tuple[int, int] | None], dict[int, str]]:
+    """Decode images into a memory map (N, size, size) uint8, row i for image i whatever the number of workers.
+
+    What an interrupted call decoded is kept, as long as the images are the same; broken ones are tried again.
+
+    Args:
+        folder: Folder of ``images.npy`` and the progress file.
+        raw: Folder of the images.
+        images: Their paths in it.
+        size: Side of the squares, in pixels.
+        workers: Processes that decode; 1 decodes in this process.
+
+    Returns:
+        Height and width of each raw image, None for one that could not be read; and why one could not, by its row, in
+        order. Rows of such images are black.
+
+    Raises:
+        UserError: The disk is full, or a worker was killed.
+    """
+    starts = range(0, len(images), _CHUNK)
+    chunks = [images[start : start + _CHUNK] for start in starts]
+    done = _read_progress(folder, raw, chunks, size)
+    if not done:
+        _create_store(folder / STORE, (len(images), size, size))
+        heading = json.dumps(_heading(images, size))
+        (folder / PROGRESS).write_text(f"{heading}\n", encoding="ascii")
+    todo = [index for index in range(len(chunks)) if index not in done]
+    arguments = (
+        [folder / STORE] * len(todo),
+        [raw] * len(todo),
+        [starts[index] for index in todo],
+        [chunks[index] for index in todo],
+        [size] * len(todo),
+    )
+    # disable=None: no bar where the error stream is not a terminal.
+    with (
+        tqdm(
+            total=len(images), initial=len(images) - sum(len(chunks[i]) for i in todo), unit="img", disable=None
+        ) as bar,
+        open(folder / PROGRESS, "a", encoding="ascii") as progress,
+    ):
+        for index, chunk in zip(todo, _map(workers, arguments), strict=True):
+            done[index] = chunk
+            if not chunk.faults:
+                progress.write(json.dumps([index, chunk.stamp, chunk.shapes]) + "\n")
+                progress.flush()
+            bar.update(len(chunk.shapes))
+    shapes = [shape for index in range(len(chunks)) for shape in done[index].shapes]
+    return shapes, {row: fault for index in range(len(chunks)) for row, fault in done[index].faults.items()}
+
+
+def _heading(images: Sequence[str], size: int) -> list:
+    """First line of the progress file: which images the store is made of."""
+    return [size, len(images), hashlib.sha256("\n".join(images).encode("utf-8", "surrogateescape")).hexdigest()]
+
+
+def _read_progress(folder: Path, raw: RawFolder, chunks: list[Sequence[str]], size: int) -> dict[int, _Chunk]:
+    """The chunks that an interrupted call has finished; none where it made another store."""
+    done: dict[int, _Chunk] = {}
+    try:
+        lines = (folder / PROGRESS).read_text(encoding="ascii").splitlines()
+        store = np.load(folder / STORE, mmap_mode="r", allow_pickle=False)
+        images = [image for chunk in chunks for image in chunk]
+        if json.loads(lines[0]) != _heading(images, size) or store.shape != (len(images), size, size):
+            return {}
+        for line in lines[1:]:
+            index, stamp, shapes = json.loads(line)
+            if stamp == _stamp(raw, chunks[index]):
+                done[index] = _Chunk(stamp, [tuple(shape) for shape in shapes], {})
+    except (OSError, IndexError, EOFError, tokenize.TokenError):
+        return {}  # There was no such call, or what it made did not reach the disk.
+    except ValueError:
+        pass  # The last line was cut off.
+    return done
+
+
+def _stamp(raw: RawFolder, images: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for image in images:
+        try:
+            status = os.stat(raw.path / image)
+            digest.update(f"{status.st_size} {status.st_mtime_ns}\n".encode())
+        except (OSError, ValueError):
+            digest.update(b"missing\n")
+    return digest.hexdigest()
+
+
+def keep_rows(folder: Path, rows: Sequence[int]) -> None:
+    """Rewrite a store with some of its rows only.
+
+    Args:
+        folder: Folder of the store; its progress file goes, for it counts the rows of before.
+        rows: The rows that stay, in order.
+    """
+    store = folder / STORE
+    old = np.load(store, mmap_mode="r")
+    smaller = store.with_name(f"{store.name}.smaller")
+    _create_store(smaller, (len(rows), *old.shape[1:]))
+    new = np.load(smaller, mmap_mode="r+")
+    for start in range(0, len(rows), 1024):
+        new[start : start + 1024] = old[rows[start : start + 1024]]
+    new.flush()
+    (folder / PROGRESS).unlink()
+    os.replace(smaller, store)
+
+
+def _create_store(store: Path, shape: tuple[int, int, int]) -> None:
+    """Create a store of zeros with its space on the disk taken at once.
+
+    A sparse file would be created in any case, and the process killed by a bus error when the disk fills up later.
+    """
+    np.lib.format.open_memmap(store, mode="w+", dtype=np.uint8, shape=shape).flush()
+    num_bytes = os.path.getsize(store)
+    with open(store, "r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, num_bytes)
+        except OSError as error:
+            raise UserError(
+                f"{store.name}: cannot reserve {num_bytes / 1e9:.1f} GB ({error.strerror}); "
+                "free some space or choose another --out"
+            ) from error
+
+
+def _map(workers: int, arguments: tuple) -> Iterator[_Chunk]:
+    """Results of the chunks, in order."""
+    if workers == 1:
+        yield from map(_decode_chunk, *arguments)
+        return
+    # Not fork: OpenCV's and the tokenizers' threads do not survive it. The fork server imports this module once.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+        try:
+            yield from pool.map(_decode_chunk, *arguments)
+        except BrokenProcessPool as error:
+            raise UserError("a worker process was killed, most likely out of memory; use fewer --workers") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """One thread of OpenCV, for the pool is the parallelism; and no life without the process that started it."""
+    cv2.setNumThreads(1)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    """End this worker when the main process is killed: it would wait for work for ever, and keep its memory."""
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
+def _decode_chunk(store: Path, raw: RawFolder, start: int, images: Sequence[str], size: int) -> _Chunk:
+    """Decode some images into the rows from ``start`` on."""
+    stamp = _stamp(raw, images)
+    rows = np.load(store, mmap_mode="r+")
+    shapes: list[tuple[int, int] | None] = []
+    faults = {}
+    for row, image in enumerate(images, start):
+        try:
+            radiograph = read_radiograph(raw.file(image))
+            rows[row] = resize_and_pad(radiograph, size)
+            shapes.append(radiograph.shape)
+        except UserError as error:
+            rows[row] = 0
+            shapes.append(None)
+            faults[row] = str(error)
+    rows.flush()
+    return _Chunk(stamp, shapes, faults)

@@ -1,0 +1,230 @@
+"""Indiana University chest X-rays (Demner-Fushman et al., 2016): the reports and images that Open-i distributes.
+
+Neither views nor patients are published. A mirror of the collection has a table of views, ``indiana_projections.csv``;
+with it laterals are dropped, without it they cannot be.
+"""
+
+import gzip
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tqdm import tqdm
+
+from mgca_mm.bounds import allowed_bytes
+from mgca_mm.errors import UserError
+from mgca_mm.reports import cleaning as reports
+from mgca_mm.tables import read_table, require_choice, require_file_name, require_new
+
+from .collection import TEXT_STAGES, Collection, FilterLog, Rejected, Sample, passes_text_filters
+from .options import Options
+from .raw_folder import RawFolder
+from .splits import divide
+
+_FOLDER = "ecgen-radiology"
+_ARCHIVE = "NLMCXR_reports.tgz"
+_PROJECTIONS = "indiana_projections.csv"
+_IMAGE_FOLDERS = ("NLMCXR_png", "images", ".")
+_REMEDY = "The reports and images are published at https://openi.nlm.nih.gov/faq#collection"
+_MAX_BYTES = 1024 * 1024
+_BLOCK = 1 << 20
+_VIEWS = {"Frontal": "Frontal", "Lateral": "Lateral"}
+_DEIDENTIFIED = re.compile(r"\bX{2,}\b")
+# CXR207_IM-0703-1001, and CXR1_1_IM-0001-3001, are 207_IM-0703-1001 and 1_IM-0001-3001 to the mirror.
+_NAME_OF_MIRROR = re.compile(r"(\d+_IM-)?[^_]*$")
+_STAGES = ("reports", "report readable", "has images", *TEXT_STAGES, "images", "view frontal or not marked")
+
+
+def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
+    """The reports, unpacked or in their archive, and the table of views if it is there.
+
+    Raises:
+        UserError: There are no reports, or something that is no file has the name of one or of the table.
+    """
+    found = [raw.optional(f"{_FOLDER}/{path.name}") for path in raw.file(_FOLDER).glob("*.xml")]
+    archive = raw.optional(_ARCHIVE)
+    reports_ = sorted(found, key=_number) or ([] if archive is None else [archive])
+    if not reports_:
+        raise UserError(f"{raw.path}: no reports; expected {_FOLDER}/N.xml or {_ARCHIVE}\n{_REMEDY}")
+    projections = raw.optional(_PROJECTIONS)
+    return {"reports": reports_} | ({} if projections is None else {_PROJECTIONS: [projections]})
+
+
+def collect(raw: RawFolder, options: Options) -> Collection:
+    """Read the reports and divide them 80/10/10; each counts as a patient, for patients are not published.
+
+    The text is the impression and the findings. ``XXXX``, the mark of de-identification, is dropped.
+
+    Args:
+        raw: Folder with the reports; images are in ``NLMCXR_png/``, ``images/`` or beside them.
+        options: Whether images are looked for.
+
+    Returns:
+        One sample an image, in the order of the reports' numbers.
+
+    Raises:
+        UserError: There are no reports, or two have one number or one image.
+    """
+    sources = find_sources(raw)
+    views = _read_views(sources[_PROJECTIONS][0]) if _PROJECTIONS in sources else None
+    folder = _find_image_folder(raw)
+    filters = FilterLog(_STAGES, units=("images",))
+    samples: list[Sample] = []
+    rejected: list[Rejected] = []
+    seen: set[str] = set()
+    seen_images: set[str] = set()
+    for name, data in tqdm(_read_reports(sources["reports"]), desc="reports", unit="report", disable=None):
+        filters.passed(_STAGES[0])
+        try:
+            study, images, report = _parse_report(data)
+        except ValueError as error:
+            rejected.append(Rejected(name, name, True, f"{name}: {error}"))
+            continue
+        if study in seen:
+            raise UserError(f"{raw.path}: {name} has the number of another report; remove one of them")
+        if not seen_images.isdisjoint(images):
+            raise UserError(f"{raw.path}: {name} has an image of another report; remove one of them")
+        seen.add(study)
+        seen_images.update(images)
+        filters.passed(_STAGES[1])
+        if not images:
+            continue
+        filters.passed(_STAGES[2])
+        if not passes_text_filters(report, filters):
+            rejected.append(Rejected(study, name, False, reports.TOO_SHORT))
+            continue
+        for image in images:
+            filters.passed(_STAGES[5])
+            view = None if views is None else views.get(_NAME_OF_MIRROR.search(image)[0])
+            if view == "Lateral":
+                continue
+            filters.passed(_STAGES[6])
+            samples.append(
+                Sample(
+                    image_id=image,
+                    patient_id=study,
+                    study_id=study,
+                    view=view,
+                    report=report,
+                    image_path=f"{folder}/{image}.png",
+                )
+            )
+    split_of = divide(list(dict.fromkeys(sample.study_id for sample in samples)), 0.2, 0.5, raw.path)
+    for sample in samples:
+        sample.splits = (split_of[sample.study_id],)
+    notes = ["patients are not published: the split is by report"]
+    if views is None:
+        notes.append(f"views are not marked: laterals are among the images; {_PROJECTIONS} of a mirror would drop them")
+    return Collection(samples, filters, rejected=rejected, notes=notes)
+
+
+def _number(path: Path) -> tuple[int, str]:
+    """Reports are named by numbers; others come last."""
+    return (int(path.stem) if path.stem.isascii() and path.stem.isdigit() else 1 << 62, path.name)
+
+
+def _read_reports(paths: list[Path]) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each report, at most one byte more than a report can have.
+
+    Raises:
+        UserError: The archive is damaged or takes too much memory.
+    """
+    if paths[0].name != _ARCHIVE:
+        for path in paths:
+            with open(path, "rb") as file:
+                yield path.name, file.read(_MAX_BYTES + 1)
+        return
+    try:
+        members = list(_read_archive(paths[0]))
+    # ValueError: numbers in a header that are none.
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
+        raise UserError(f"{paths[0]}: the archive is truncated or damaged; copy it again") from error
+    yield from sorted(members, key=lambda member: _number(Path(member[0])))
+
+
+def _read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and content of the reports in an archive, in its order.
+
+    Header by header: ``tarfile`` would hold all members, and names and comments of any length in headers of their own,
+    which reports do not need. Memory stays within what is read, and that within what the file may take.
+
+    Raises:
+        UserError: It unpacks to more than it may.
+        tarfile.TarError: A header is broken.
+        EOFError: It is truncated.
+    """
+    left = allowed_bytes(path)
+    with gzip.open(path) as file:
+
+        def read(size: int) -> bytes:
+            nonlocal left
+            data = file.read(size)
+            left -= len(data)
+            if left < 0:
+                raise UserError(f"{path}: refused, it unpacks to over 10 times its size and 100 MiB\nUnpack it: tar")
+            return data
+
+        while any(header := read(tarfile.BLOCKSIZE)):  # An empty one ends the archive.
+            member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+            if member.size < 0:
+                raise tarfile.HeaderError("a negative size")
+            is_report = member.isfile() and not member.issparse() and member.name.endswith(".xml")
+            content = read(min(member.size, _MAX_BYTES + 1)) if is_report else b""
+            rest = member.size + -member.size % tarfile.BLOCKSIZE - len(content)
+            while rest > 0 and (block := read(min(rest, _BLOCK))):
+                rest -= len(block)
+            if rest > 0:
+                raise EOFError
+            if is_report:
+                yield Path(member.name).name, content
+        while read(_BLOCK):  # To the end, where the checksum is.
+            pass
+
+
+def _parse_report(data: bytes) -> tuple[str, list[str], list[str]]:
+    """Number, names of the images and sentences of a report.
+
+    Raises:
+        ValueError: It is not such a file; the message does not quote it.
+    """
+    # The reports have no document type; one that has could make the parser write entities without end. In UTF-16, the
+    # one encoding of XML that is not made of ASCII, it would not be found.
+    if len(data) > _MAX_BYTES or b"<!DOCTYPE" in data or b"<!ENTITY" in data or b"\0" in data:
+        raise ValueError("not a report of Open-i (huge, in UTF-16, or with a document type)")
+    try:
+        root = ElementTree.fromstring(data)
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise ValueError("not valid XML; copy it again") from error
+    number = root.find("uId")
+    if number is None or not (number.get("id") or "").isalnum():
+        raise ValueError("not a report of Open-i (no uId)")
+    images = list(dict.fromkeys(image.get("id") or "" for image in root.iter("parentImage")))
+    if not all(re.fullmatch(r"[\w-]{1,200}", image, re.ASCII) for image in images):
+        raise ValueError("the name of an image has other characters than letters, digits, _ and -")
+    parts = {part.get("Label"): part for part in root.iter("AbstractText")}
+    # Only these two: thousands of parts inside each other have a text of each, which takes time by their square.
+    texts = ["".join(parts[label].itertext()) for label in ("IMPRESSION", "FINDINGS") if label in parts]
+    sentences = [sentence for text in texts for sentence in reports.clean_text(_DEIDENTIFIED.sub(" ", text))]
+    return number.get("id"), images, sentences
+
+
+def _read_views(table: Path) -> dict[str, str]:
+    """View by image, which the mirror names after the DICOM file: ``207_IM-0703-1001.dcm.png``.
+
+    Raises:
+        UserError: The table is malformed.
+    """
+    views: dict[str, str] = {}
+    for line, row in read_table(table, ("filename", "projection")):
+        name = require_file_name(row, "filename", table, line).removesuffix(".png").removesuffix(".dcm")
+        require_new(name, views, "filename", table, line)
+        views[name] = require_choice(row, "projection", _VIEWS, table, line)
+    return views
+
+
+def _find_image_folder(raw: RawFolder) -> str:
+    """The first folder that has PNG files."""
+    return next((name for name in _IMAGE_FOLDERS if any(raw.file(name).glob("CXR*.png"))), _IMAGE_FOLDERS[0])

@@ -1,0 +1,92 @@
+"""Object-CXR (JF Healthcare, MIDL 2020): foreign objects as rectangles, ellipses and polygons."""
+
+from pathlib import Path
+
+from mgca_mm.errors import UserError
+from mgca_mm.tables import read_table, require_file_name, require_new
+
+from .collection import Box, Collection, FilterLog, Sample
+from .options import Options
+from .raw_folder import RawFolder
+from .splits import hold_out
+
+_TABLES = {"train": "train.csv", "dev": "dev.csv"}
+_REMEDY = "It is part of Object-CXR: https://jfhealthcare.github.io/object-CXR/"
+_TYPES = {"0": "rectangle", "1": "ellipse", "2": "polygon"}
+_MAX_COORDINATE = 100_000
+_STAGES = ("rows in the tables",)
+
+
+def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
+    """The two tables.
+
+    Raises:
+        UserError: One is missing.
+    """
+    return {name: [raw.table(name, remedy=_REMEDY)] for name in _TABLES.values()}
+
+
+def collect(raw: RawFolder, options: Options) -> Collection:
+    """Read the objects; the development images are the test, a fifth of the others the validation (PROTOCOL §3).
+
+    Args:
+        raw: Folder with ``train.csv``, ``dev.csv``, ``train/`` and ``dev/``.
+        options: ``protocol='released'`` holds out a tenth.
+
+    Returns:
+        Samples in the order of the tables, with the tight box of each object. Patients are not published: each image
+        counts as one.
+
+    Raises:
+        UserError: A table is missing or malformed, or an image stands in it twice.
+    """
+    filters = FilterLog(_STAGES)
+    samples: list[Sample] = []
+    seen: set[str] = set()
+    for folder, name in _TABLES.items():
+        table = raw.table(name, remedy=_REMEDY)
+        for line, row in read_table(table, ("image_name", "annotation")):
+            image_name = require_file_name(row, "image_name", table, line)
+            require_new(image_name, seen, "image_name", table, line)
+            seen.add(image_name)
+            filters.passed(_STAGES[0])
+            boxes = [_tight_box(text, table, line) for text in row["annotation"].split(";") if text.strip()]
+            samples.append(
+                Sample(
+                    image_id=image_name,
+                    patient_id=image_name,
+                    image_path=f"{folder}/{image_name}",
+                    splits=("test",) if folder == "dev" else (),
+                    labels=[int(bool(boxes))],
+                    boxes=boxes,
+                )
+            )
+    train = [sample.image_id for sample in samples if not sample.splits]
+    released = options.protocol == "released"
+    split_of = hold_out(train, 0.1 if released else 0.2, raw.path / _TABLES["train"])
+    for sample in samples:
+        sample.splits = sample.splits or (split_of[sample.image_id],)
+        sample.dense_splits = sample.splits
+    notes = ["polygons have tight boxes; only the split is that of the released code"] if released else []
+    return Collection(samples, filters, ["Foreign Object"], categories=["Foreign Object"], notes=notes)
+
+
+def _tight_box(text: str, table: Path, line: int) -> Box:
+    """Smallest box around an object, ``type x1 y1 x2 y2 …``.
+
+    Raises:
+        UserError: The type is unknown, or a number is missing or none.
+    """
+    kind, *words = text.split()
+    place = f"{table}, line {line}"
+    if kind not in _TYPES:
+        raise UserError(f"{place}: column 'annotation' has an object that is none of {', '.join(_TYPES)}")
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        numbers = []
+    num_wanted = len(numbers) >= 6 and len(numbers) % 2 == 0 if kind == "2" else len(numbers) == 4
+    if not num_wanted or not all(abs(number) <= _MAX_COORDINATE for number in numbers):
+        raise UserError(f"{place}: column 'annotation' has a {_TYPES[kind]} with other numbers than its coordinates")
+    across, down = numbers[::2], numbers[1::2]
+    return Box(min(across), min(down), max(across) - min(across), max(down) - min(down), 0, place)

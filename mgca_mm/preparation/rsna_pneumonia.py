@@ -1,0 +1,104 @@
+"""RSNA Pneumonia Detection Challenge (2018), stage 2: one image a patient, boxes of lung opacities."""
+
+from pathlib import Path
+
+from mgca_mm.errors import UserError
+from mgca_mm.tables import read_table, require_choice, require_file_name, require_real
+
+from .collection import Box, BoxMask, Collection, FilterLog, Sample
+from .options import Options
+from .raw_folder import RawFolder
+from .splits import divide
+
+_TABLE = "stage_2_train_labels.csv"
+_IMAGES = "stage_2_train_images"
+_REMEDY = "It is part of https://www.kaggle.com/competitions/rsna-pneumonia-detection-challenge"
+_COLUMNS = ("patientId", "x", "y", "width", "height", "Target")
+_SHAPE = (1024, 1024)  # Of every image, as published.
+_STAGES = ("rows in the table", "patients")
+
+
+def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
+    """The table.
+
+    Raises:
+        UserError: It is missing.
+    """
+    return {_TABLE: [raw.table(_TABLE, remedy=_REMEDY)]}
+
+
+def collect(raw: RawFolder, options: Options) -> Collection:
+    """Read the boxes and divide the patients: 70/15/15 for the label, 60/20/20 for boxes and masks (PROTOCOL §2-4).
+
+    Args:
+        raw: Folder with the table and ``stage_2_train_images/``.
+        options: The released splits are these.
+
+    Returns:
+        Samples in the order in which their patients first stand in the table. The mask is the union of the boxes.
+
+    Raises:
+        UserError: The table is missing or malformed, or a patient without boxes has another row.
+    """
+    table = raw.table(_TABLE, remedy=_REMEDY)
+    filters = FilterLog(_STAGES, units=("patients",))
+    boxes_of: dict[str, list[Box]] = {}
+    for line, row in read_table(table, _COLUMNS):
+        filters.passed(_STAGES[0])
+        patient = require_file_name(row, "patientId", table, line)
+        target = require_choice(row, "Target", {"0": 0, "1": 1}, table, line)
+        if patient in boxes_of and not (target and boxes_of[patient]):
+            raise UserError(
+                f"{table}, line {line}: this patientId stands twice, and one of its rows has no box; remove it"
+            )
+        if target:
+            boxes_of.setdefault(patient, []).append(_read_box(row, table, line))
+        else:
+            filters.passed(_STAGES[1])
+            boxes_of[patient] = _no_boxes(row, table, line)
+            continue
+        if len(boxes_of[patient]) == 1:
+            filters.passed(_STAGES[1])
+
+    patients = list(boxes_of)
+    split_of = divide(patients, 0.3, 0.5, table)
+    dense_split_of = divide(patients, 0.4, 0.5, table)
+    samples = [
+        Sample(
+            image_id=patient,
+            patient_id=patient,
+            image_path=f"{_IMAGES}/{patient}.dcm",
+            splits=(split_of[patient],),
+            labels=[int(bool(boxes))],
+            dense_splits=(dense_split_of[patient],),
+            boxes=boxes,
+            mask=BoxMask() if boxes else None,
+            is_masked=True,
+            shape=_SHAPE,
+        )
+        for patient, boxes in boxes_of.items()
+    ]
+    return Collection(
+        samples, filters, ["Lung Opacity"], categories=["Lung Opacity"], mask_classes=["background", "lung opacity"]
+    )
+
+
+def _read_box(row: dict[str, str], table: Path, line: int) -> Box:
+    """The box of a row.
+
+    Raises:
+        UserError: A cell is not a number.
+    """
+    x, y, width, height = (require_real(row, column, table, line) for column in ("x", "y", "width", "height"))
+    return Box(x, y, width, height, 0, f"{table}, line {line}")
+
+
+def _no_boxes(row: dict[str, str], table: Path, line: int) -> list[Box]:
+    """An empty list, for a row that must not have a box.
+
+    Raises:
+        UserError: It has one.
+    """
+    if any(row[column] for column in ("x", "y", "width", "height")):
+        raise UserError(f"{table}, line {line}: a box where column 'Target' is 0; correct the row")
+    return []

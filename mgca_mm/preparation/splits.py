@@ -1,0 +1,115 @@
+"""Division of a data set into train, val and test (PROTOCOL §2-4): scikit-learn, seed 0, in the order of the rows."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from mgca_mm.errors import UserError
+from mgca_mm.tables import read_table, require
+
+from .collection import SPLITS, Collection, Sample
+
+_SEED = 0
+
+
+def divide(ids: Sequence[str], rest: float, test: float, source: Path) -> dict[str, str]:
+    """Divide patients or images into three: the share ``rest`` leaves training, the share ``test`` of it is the test.
+
+    Args:
+        ids: Unique names, in the order of the data set's table.
+        rest: Share that is not for training.
+        test: Share of the rest that is the test, the others are for validation.
+        source: The table, for the error message.
+
+    Returns:
+        Split by name.
+
+    Raises:
+        UserError: There are fewer than three, too few to give each split one.
+    """
+    if len(ids) < 3:
+        raise UserError(f"{source}: {len(ids)} patients are left after the filters; three splits need at least 3")
+    num_rest = max(2, math.ceil(rest * len(ids)))
+    num_test = min(num_rest - 1, math.ceil(test * num_rest))
+    train, others = train_test_split(list(ids), test_size=num_rest, random_state=_SEED)
+    val, test_ids = train_test_split(others, test_size=num_test, random_state=_SEED)
+    return dict.fromkeys(train, "train") | dict.fromkeys(val, "val") | dict.fromkeys(test_ids, "test")
+
+
+def hold_out(ids: Sequence[str], val: float, source: Path) -> dict[str, str]:
+    """Divide patients or images in two, for data sets with a test of their own.
+
+    Args:
+        ids: Unique names, in the order of the data set's table.
+        val: Share for validation.
+        source: The table, for the error message.
+
+    Returns:
+        ``train`` or ``val`` by name.
+
+    Raises:
+        UserError: There are fewer than two.
+    """
+    if len(ids) < 2:
+        raise UserError(f"{source}: {len(ids)} patients are left after the filters; two splits need at least 2")
+    train, held = train_test_split(list(ids), test_size=math.ceil(val * len(ids)), random_state=_SEED)
+    return dict.fromkeys(train, "train") | dict.fromkeys(held, "val")
+
+
+def hold_out_images(num_images: Mapping[str, int], target: int) -> dict[str, str]:
+    """Draw whole patients for validation until they have so many images.
+
+    A patient who would exceed the number is passed over, so that it is met exactly wherever small patients are left.
+
+    Args:
+        num_images: Images by patient, in the order of the data set's table.
+        target: Images wanted for validation.
+
+    Returns:
+        ``train`` or ``val`` by patient.
+    """
+    split = dict.fromkeys(num_images, "train")
+    patients = list(num_images)
+    for index in np.random.RandomState(_SEED).permutation(len(patients)):
+        if num_images[patients[index]] <= target:
+            split[patients[index]] = "val"
+            target -= num_images[patients[index]]
+    return split
+
+
+def apply_split_list(collection: Collection, path: Path) -> None:
+    """Replace the splits of a collection by those of a list; samples that it does not name are dropped.
+
+    Args:
+        collection: Changed in place.
+        path: A csv file with the columns ``id``, an image or a patient, and ``split``.
+
+    Raises:
+        UserError: The list is malformed, names an id twice or none of the data set's.
+    """
+    split_of: dict[str, str] = {}
+    for line, row in read_table(path, ("id", "split")):
+        name = require(row, "id", path, line)
+        if row["split"] not in SPLITS:
+            raise UserError(f"{path}, line {line}: column 'split' is none of {', '.join(SPLITS)}")
+        if name in split_of:
+            raise UserError(f"{path}, line {line}: this id stands twice in the file; keep one of its rows")
+        split_of[name] = row["split"]
+
+    kept: list[Sample] = []
+    for sample in collection.samples:
+        split = split_of.get(sample.image_id, split_of.get(sample.patient_id))
+        if split is not None:
+            sample.splits = (split,) if sample.splits else ()
+            sample.dense_splits = (split,) if sample.dense_splits else ()
+            kept.append(sample)
+    if not kept:
+        raise UserError(
+            f"{path}: none of its {len(split_of)} ids is an image or a patient of the data set\n"
+            "The ids are those of the annotation files: image_id or patient_id."
+        )
+    collection.samples = kept
+    collection.filters.add("in the split list", len(kept))

@@ -1,0 +1,230 @@
+"""Radiographs in DICOM files, to the eight grey bits a reader would see (PROTOCOL §4).
+
+pydicom is imported where it is needed: reading JPEG and PNG images should not wait for it.
+"""
+
+import io
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from mgca_mm.errors import UserError
+from mgca_mm.radiographs.headers import jpeg2000_shape, jpeg_shape, refuse_huge
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_MAX_READS = 30_000
+_ROWS = 256
+# By samples a pixel.
+_PHOTOMETRIC = {
+    1: ("MONOCHROME1", "MONOCHROME2"),
+    3: ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"),
+}
+
+
+def is_dicom(data: bytes) -> bool:
+    """Whether a file starts as DICOM's part 10 has it: 128 free bytes, then DICM."""
+    return data[128:132] == b"DICM"
+
+
+def decode_dicom(data: bytes, path: Path) -> np.ndarray:
+    """Decode a DICOM file of one image.
+
+    In the order of the standard (PS3.3, C.7.6.3, C.11): stored values; modality LUT or rescale; VOI LUT or window, the
+    first where there are several; MONOCHROME1 inverted, so that bone is white. Where neither LUT nor window is given,
+    eight bits stay as they are and more are stretched from the darkest to the brightest pixel. Colours become luma.
+    The decoders are pydicom's own, Pillow's and GDCM's: all JPEG, JPEG-LS, JPEG 2000 and RLE transfer syntaxes.
+
+    Args:
+        data: The whole file.
+        path: Its name, for the messages.
+
+    Returns:
+        Grey levels (H, W), uint8.
+
+    Raises:
+        UserError: There is no image, more than one, a transfer syntax no decoder knows, or the file is broken.
+    """
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            # pydicom warns of every small departure from the standard, and repeats values of the header in doing so.
+            warnings.simplefilter("ignore")
+            return _decode(data)
+    except MemoryError:
+        raise
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except Exception as error:  # pydicom and its decoders raise dozens of kinds; their texts may quote the header.
+        raise UserError(f"{path}: the DICOM file is broken and cannot be decoded ({type(error).__name__})") from error
+
+
+def _decode(data: bytes) -> np.ndarray:
+    import pydicom
+    from pydicom.pixels import pixel_array
+    from pydicom.uid import (
+        DeflatedExplicitVRLittleEndian,
+        JPEG2000TransferSyntaxes,
+        JPEGBaseline8Bit,
+        JPEGExtended12Bit,
+    )
+
+    # The reader unpacks this syntax itself, without any limit, so it is looked for before: in the whole file, for the
+    # group that names it may have any length.
+    if DeflatedExplicitVRLittleEndian.encode() in data:
+        raise UserError("deflated DICOM files are not read; convert it to another transfer syntax")
+    dataset = pydicom.dcmread(_Counted(data))
+    if "PixelData" not in dataset:
+        raise UserError("the DICOM file has no image in it")
+    if int(dataset.get("NumberOfFrames") or 1) != 1:
+        raise UserError("the DICOM file has several frames; a radiograph is a single one")
+    _check_shape(dataset)
+    _check_samples(dataset)
+    if dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit and dataset.BitsStored > 8:
+        pixels = _decode_twelve_bits(dataset)
+    else:
+        # GDCM, which pydicom prefers, ends the process on some broken files; it is left with what Pillow cannot read.
+        plugin = (
+            "pillow" if dataset.file_meta.TransferSyntaxUID in (JPEGBaseline8Bit, *JPEG2000TransferSyntaxes) else ""
+        )
+        pixels = pixel_array(dataset, decoding_plugin=plugin)
+    if pixels.ndim == 3:
+        return cv2.cvtColor(_stretch(pixels, *_stored_range(dataset)), cv2.COLOR_RGB2GRAY)
+    return _to_display(pixels, dataset)
+
+
+class _Counted(io.BytesIO):
+    """The bytes of a file, which may be read so often and no more.
+
+    Each element of eight bytes becomes an object of hundreds, at any depth; a radiograph has some hundred elements.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._left = _MAX_READS + len(data) // 4096  # Compressed pixels are read block by block.
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise UserError("the DICOM file has more elements than any radiograph")
+        return super().read(size)
+
+
+def _decode_twelve_bits(dataset: "Dataset") -> np.ndarray:
+    """Stored values (H, W) of a 12-bit lossy JPEG, which pydicom does not pass on to GDCM, by GDCM's decoder.
+
+    GDCM is given the compressed image alone: its reader of whole files ends the process where a header is broken.
+    """
+    import gdcm
+    from pydicom.encaps import get_frame
+
+    if (dataset.SamplesPerPixel, dataset.BitsAllocated) != (1, 16):
+        raise UserError("a 12-bit JPEG of several samples a pixel, or in another container than 16 bits")
+    gdcm.Trace.WarningOff()  # It would say that its 8-bit decoder was no good, before taking the right one.
+    gdcm.Trace.ErrorOff()
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    image = gdcm.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((dataset.Columns, dataset.Rows, 1))
+    image.SetDataElement(element)
+    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2))
+    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGExtendedProcess2_4))
+    image.SetPixelFormat(gdcm.PixelFormat(1, 16, 12, 11, 0))
+    # Its Python binding hands bytes out as a string.
+    buffer = image.GetBuffer().encode("utf-8", "surrogateescape")
+    return np.frombuffer(buffer, np.uint16).reshape(dataset.Rows, dataset.Columns)
+
+
+def _check_shape(dataset: "Dataset") -> None:
+    """Compare the shape in the header with that inside the compressed image, before a decoder trusts either."""
+    from pydicom.encaps import get_frame
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
+
+    shape = int(dataset.Rows), int(dataset.Columns)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    try:
+        refuse_huge(*shape)
+        if syntax in JPEG2000TransferSyntaxes:
+            inside = jpeg2000_shape(get_frame(dataset.PixelData, 0, number_of_frames=1))
+        elif syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes):
+            inside = jpeg_shape(get_frame(dataset.PixelData, 0, number_of_frames=1))
+        else:
+            inside = shape
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    if inside != shape:
+        raise UserError(f"the header has {shape[1]} x {shape[0]} pixels, the image inside {inside[1]} x {inside[0]}")
+    try:
+        available = syntax.is_private or not syntax.is_encapsulated or get_decoder(syntax).is_available
+    except NotImplementedError:
+        available = False
+    if not available:
+        raise UserError(f"no decoder for the transfer syntax {syntax.name}; convert the file to JPEG 2000 or JPEG")
+
+
+def _check_samples(dataset: "Dataset") -> None:
+    """Make sure that the header describes the samples as it may: where it does not, GDCM ends the process."""
+    from pydicom.uid import JPEGTransferSyntaxes
+
+    if dataset.PhotometricInterpretation not in _PHOTOMETRIC.get(dataset.SamplesPerPixel, ()):
+        raise UserError("the photometric interpretation is no grey of one sample and no colour space of three")
+    allocated, stored = dataset.BitsAllocated, dataset.BitsStored
+    if dataset.file_meta.TransferSyntaxUID in JPEGTransferSyntaxes and stored != allocated != 16:
+        raise UserError(f"a JPEG of {stored} bits in {allocated}; correct the header")
+
+
+def _to_display(pixels: np.ndarray, dataset: "Dataset") -> np.ndarray:
+    """Stored grey values (H, W) to the eight bits of a display."""
+    from pydicom.pixels import apply_modality_lut, apply_voi_lut
+
+    grey = apply_modality_lut(pixels, dataset)
+    if dataset.get("VOILUTSequence"):
+        item = dataset.VOILUTSequence[0]
+        depth = item.LUTDescriptor[2]
+        # pydicom indexes an 8-bit LUT with 8-bit numbers, which wrap around; the entries do not change by this.
+        item.LUTDescriptor = [*item.LUTDescriptor[:2], max(depth, 16)]
+        grey, low, high = apply_voi_lut(grey.astype(np.int32), dataset), 0, 2**depth - 1
+    elif dataset.get("WindowCenter") is not None and dataset.get("WindowWidth") is not None:
+        # What lies far outside of the window shows the range its output has; a negative rescale slope turns it round.
+        low, high = apply_voi_lut(np.array([-1e12, 1e12]), dataset)
+        if low == high:
+            raise UserError("the window shows one grey for all values; correct it in the header")
+        grey = apply_voi_lut(grey, dataset)
+    elif dataset.BitsStored <= 8:
+        low, high = sorted(apply_modality_lut(np.array(_stored_range(dataset)), dataset))
+    else:
+        low, high = grey.min(), grey.max()
+    displayed = _stretch(grey, low, high)
+    return 255 - displayed if dataset.PhotometricInterpretation == "MONOCHROME1" else displayed
+
+
+def _stored_range(dataset: "Dataset") -> tuple[int, int]:
+    """Smallest and largest value the stored bits can hold."""
+    bits = int(dataset.BitsStored)
+    return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if dataset.PixelRepresentation else (0, 2**bits - 1)
+
+
+def _stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Map low … high to 0 … 255, rounded and clipped; a range without extent is black.
+
+    Raises:
+        UserError: The range has no ends.
+    """
+    if not np.isfinite([low, high]).all():
+        raise UserError("the window or the rescale is not finite; correct it in the header")
+    if high == low:
+        return np.zeros(values.shape, np.uint8)
+    stretched = np.empty(values.shape, np.uint8)
+    for start in range(0, len(values), _ROWS):  # Of all rows, the numbers would take many times the image's memory.
+        rows = slice(start, start + _ROWS)
+        stretched[rows] = np.rint(np.clip((values[rows].astype(np.float64) - low) * (255 / (high - low)), 0, 255))
+    return stretched

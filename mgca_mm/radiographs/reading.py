@@ -1,0 +1,128 @@
+"""One radiograph from disk to the square the models see; used by the preparation and by the training pipeline."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mgca_mm.errors import UserError
+from mgca_mm.radiographs.dicom import decode_dicom, is_dicom
+from mgca_mm.radiographs.headers import JPEG_MAGIC, PNG_MAGIC, jpeg_shape, png_shape, refuse_huge, require_png_chunks
+
+MAX_BYTES = 512 * 1024 * 1024
+_ROWS = 256  # Of an image at once, where numbers are made that take many times its memory.
+_BIT_DEPTHS = (8, 10, 12, 14, 16)  # Detectors store fewer bits than the 16 bits of the container they export to.
+
+
+def read_radiograph(path: str | Path) -> np.ndarray:
+    """Decode a JPEG, PNG or DICOM file to eight grey bits.
+
+    Colours become luma, transparency is ignored, and the EXIF orientation of a JPEG is applied, as OpenCV does by
+    default. Sixteen bits are scaled by the smallest usual bit depth (8, 10, 12, 14, 16) that holds the brightest
+    pixel, so that 12-bit exports are not almost black. For DICOM see :func:`mgca_mm.radiographs.dicom.decode_dicom`.
+
+    Args:
+        path: The image file.
+
+    Returns:
+        Grey levels (H, W), uint8.
+
+    Raises:
+        UserError: The file is missing, not a regular file, empty, of another format, truncated, broken, or larger
+            than 100 megapixels. The message names the file.
+    """
+    path = Path(path)
+    data = _read_bytes(path)
+    if is_dicom(data):
+        return decode_dicom(data, path)
+    try:
+        if data.startswith(PNG_MAGIC):
+            refuse_huge(*png_shape(data))
+            require_png_chunks(data)
+        elif data.startswith(JPEG_MAGIC):
+            refuse_huge(*jpeg_shape(data))
+        else:
+            raise ValueError("neither a JPEG nor a PNG nor a DICOM image")
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+    except cv2.error:
+        image = None
+    if image is None or image.ndim != 2 or image.size == 0:
+        raise UserError(f"{path}: the image is broken and cannot be decoded")
+    return image if image.dtype == np.uint8 else _to_eight_bits(image)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a radiograph of any shape lies in a square, after its long side was resized to that of the square.
+
+    The short side becomes floor(short * size / long), at least 1; an odd padding has its larger half at the bottom or
+    on the right.
+
+    Attributes:
+        height: Rows of the radiograph inside the square.
+        width: Its columns.
+        top: Rows of padding above it.
+        left: Columns of padding on its left.
+    """
+
+    height: int
+    width: int
+    top: int
+    left: int
+
+    @classmethod
+    def of(cls, height: int, width: int, size: int) -> "Placement":
+        """Placement of an image (height, width) in a square of side ``size``, all in pixels."""
+        long_side = max(height, width)
+        new_height = max(1, height * size // long_side)
+        new_width = max(1, width * size // long_side)
+        return cls(new_height, new_width, (size - new_height) // 2, (size - new_width) // 2)
+
+
+def resize_and_pad(image: np.ndarray, size: int) -> np.ndarray:
+    """Resize the long side to ``size`` by area interpolation and zero-pad the short side, centred.
+
+    Args:
+        image: Grey levels (H, W), uint8.
+        size: Side of the square, in pixels.
+
+    Returns:
+        Grey levels (size, size), uint8, the radiograph at :meth:`Placement.of` its shape.
+    """
+    place = Placement.of(*image.shape, size)
+    if (place.height, place.width) != image.shape:
+        image = cv2.resize(image, (place.width, place.height), interpolation=cv2.INTER_AREA)
+    square = np.zeros((size, size), np.uint8)
+    square[place.top : place.top + place.height, place.left : place.left + place.width] = image
+    return square
+
+
+def _read_bytes(path: Path) -> bytes:
+    """Read a regular file of sensible size."""
+    try:
+        # A directory or a named pipe would fail late or hang.
+        if not path.is_file():
+            raise UserError(f"{path}: {'not a regular file' if path.exists() else 'no such image file'}")
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: larger than {MAX_BYTES >> 20} MiB, hence not a radiograph")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    if not data:
+        raise UserError(f"{path}: the image file is empty")
+    return data
+
+
+def _to_eight_bits(image: np.ndarray) -> np.ndarray:
+    """Scale uint16 grey levels (H, W) to uint8 by the bit depth in use."""
+    brightest = int(image.max())
+    depth = next(depth for depth in _BIT_DEPTHS if brightest < 2**depth)
+    scaled = np.empty(image.shape, np.uint8)
+    for start in range(0, len(image), _ROWS):
+        rows = slice(start, start + _ROWS)
+        scaled[rows] = np.rint(image[rows].astype(np.float32) * (255 / (2**depth - 1)))
+    return scaled
