@@ -54,20 +54,22 @@ class UnreadPickleHandler(PickleHandler):
 
 
 # Ending of a file → how it is read.
-HANDLERS: dict[str, BaseFileHandler] = {
-    "yaml": SafeYamlHandler(),
-    "yml": SafeYamlHandler(),
-    "pickle": UnreadPickleHandler(),
-    "pkl": UnreadPickleHandler(),
+HANDLERS: dict[str, type[BaseFileHandler]] = {
+    "yaml": SafeYamlHandler,
+    "yml": SafeYamlHandler,
+    "pickle": UnreadPickleHandler,
+    "pkl": UnreadPickleHandler,
 }
 
 
 @contextlib.contextmanager
 def safe_reading() -> Iterator[None]:
     """Let MMEngine read by :data:`HANDLERS` within a block, whether they are installed or not."""
-    former = dict(file_handlers)
-    file_handlers.update(HANDLERS)
+    own = {ending: handler() for ending, handler in HANDLERS.items()}
+    former = {ending: file_handlers[ending] for ending in own}
+    file_handlers.update(own)
     try:
         yield
     finally:
-        file_handlers.update(former)
+        # What a config that is read has put in their places, such as install(), stays.
+        file_handlers.update({ending: former[ending] for ending in own if file_handlers[ending] is own[ending]})

@@ -2,8 +2,7 @@
 
 import functools
 
-from mmengine.fileio import LocalBackend, register_backend
-from mmengine.fileio.handlers import file_handlers
+from mmengine.fileio import LocalBackend, register_backend, register_handler
 from mmengine.fileio.io import backend_instances
 from mmengine.registry import DATA_SAMPLERS, HOOKS, LOG_PROCESSORS, VISBACKENDS, WEIGHT_INITIALIZERS
 from mmengine.runner import CheckpointLoader
@@ -46,7 +45,8 @@ def install() -> None:
         registry.register_module(name=name, module=replacement, force=True)
     for prefix, loader in LOADERS.items():
         CheckpointLoader.register_scheme(prefix, loader, force=True)
-    file_handlers.update(HANDLERS)
+    for ending, handler in HANDLERS.items():
+        register_handler(ending)(handler)
     register_backend("local", AtomicLocalBackend, force=True, prefixes="")
     for key in [key for key, backend in backend_instances.items() if type(backend) is LocalBackend]:
         del backend_instances[key]  # MMEngine keeps those that it has used

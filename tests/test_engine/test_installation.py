@@ -1,7 +1,10 @@
 """What `install()` replaces, what is safe without it, and who calls it."""
 
 import torch
+from mmengine.fileio import YamlHandler
+from mmengine.fileio.handlers import file_handlers
 
+from mgca_mm.engine.config import load_config
 from mgca_mm.models import ImageEncoder
 from tests.conftest import ROOT
 from tests.test_downstream import configure
@@ -81,6 +84,21 @@ def test_step_by_step(tmp_path):
         "install again": [None, []],  # what a program has registered since stays
     }
     assert not mark.exists()
+
+
+def test_what_a_config_registers_stays(tmp_path, monkeypatch):
+    """Reading a config puts MMEngine's handlers back, but for one that the config has replaced."""
+    former = dict.fromkeys(("yaml", "yml", "pickle", "pkl"), YamlHandler())
+    for ending, handler in former.items():
+        monkeypatch.setitem(file_handlers, ending, handler)
+    (tmp_path / "registering.py").write_text(
+        "from mmengine.fileio.handlers import file_handlers\n"
+        "assert type(file_handlers['yml']).__name__ == 'SafeYamlHandler'\nfile_handlers['yaml'] = 'ours'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "c.py").write_text("custom_imports = dict(imports=['registering'])\n")
+    load_config(str(tmp_path / "c.py"))
+    assert {ending: file_handlers[ending] for ending in former} == {**former, "yaml": "ours"}
 
 
 def test_configs_that_name_our_runner_under_the_programs_of_others(labelled, tmp_path):
