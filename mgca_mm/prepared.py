@@ -11,6 +11,18 @@ import numpy as np
 from mgca_mm.bounds import size_of
 from mgca_mm.errors import UserError
 
+# Names of those that can be prepared, and usually of their folders.
+DATA_SETS = (
+    "mimic_cxr",
+    "chexpert",
+    "rsna_pneumonia",
+    "covidx",
+    "object_cxr",
+    "siim_pneumothorax",
+    "iu_xray",
+    "covid_chestxray",
+    "image_report_csv",
+)
 _PLACES = {"image_index", "img_path", "raw_path"}
 _TEXTS = {"image_id", "patient_id", "study_id", "view", "raw_path"}
 _KNOWN = _PLACES | _TEXTS | {"report", "labels"}

@@ -10,9 +10,11 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-import mgca_mm.engine  # noqa: F401  registers the initialiser
+from mgca_mm.engine import install
 from mgca_mm.models import ImageEncoder
 from tests.conftest import ROOT
+
+install()
 
 PAGE = ROOT / "docs/replace_backbone.md"
 BLOCKS = dict(re.findall(r"```python\n# (\w+\.py)\n(.+?)```", PAGE.read_text(), flags=re.DOTALL))

@@ -10,11 +10,14 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from mgca_mm.engine import install
 from mgca_mm.engine.config import load_config
 from mgca_mm.engine.hooks.cached_features import CachedFeaturesHook
 from mgca_mm.errors import UserError
 from mgca_mm.models import ImageEncoder
 from tests.conftest import ROOT
+
+install()
 
 CONFIGS = sorted((ROOT / "configs/downstream").glob("*/*.py"))
 SMALL = [

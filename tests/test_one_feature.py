@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 
 from mgca_mm.apis import RadiographInferencer
 from mgca_mm.apis.prepared import load_pairs
+from mgca_mm.engine import install
 from mgca_mm.engine.config import load_config
 from mgca_mm.engine.hooks.cached_features import CachedFeaturesHook
 from mgca_mm.evaluation.linear_probe import extract_features
@@ -16,6 +17,8 @@ from mgca_mm.phantom.layouts import write_mimic_cxr
 from mgca_mm.preparation import Options, prepare
 from mgca_mm.registry import DATASETS, MODELS
 from tests.conftest import ROOT
+
+install()
 
 # Config of the pretraining, the classification that probes it, and the size that data are prepared at.
 PAIRS = {

@@ -1,11 +1,11 @@
-"""The form of what mmdet reads of a prepared folder."""
+"""Names of prepared folders, and the form of what mmdet reads of one."""
 
 import copy
 import math
 
 import pytest
 
-from mgca_mm.prepared import coco_fault
+from mgca_mm.prepared import DATA_SETS, coco_fault
 
 SOUND = {
     "images": [{"id": 0, "file_name": "0.png", "height": 8, "width": 8}],
@@ -49,3 +49,10 @@ def test_a_part_of_another_kind(part, value):
 def test_two_of_one_number():
     assert coco_fault(SOUND | {"images": SOUND["images"] * 2})
     assert coco_fault([SOUND]) and coco_fault(None)
+
+
+def test_names():
+    """The package that reads prepared folders does not import the one that makes them."""
+    from mgca_mm.preparation import DATASETS
+
+    assert tuple(DATASETS) == DATA_SETS

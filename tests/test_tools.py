@@ -155,8 +155,9 @@ def test_test_and_probe(trained, prepared, tmp_path):
 def test_backbone_transfers_by_one_line(trained):
     from mmengine.registry import MODELS
 
-    import mgca_mm.engine  # noqa: F401
+    from mgca_mm.engine import install
 
+    install()
     checkpoint = trained[0] / "epoch_1.pth"
     init_cfg = dict(type="Pretrained", checkpoint=str(checkpoint), prefix="image_encoder.backbone.")
     backbone = MODELS.build(dict(type="mmpretrain.ResNet", depth=18, out_indices=(1, 2, 3), init_cfg=init_cfg))

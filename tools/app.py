@@ -19,6 +19,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from mmengine.config import DictAction
 
 from mgca_mm.cli.arguments import positive_int
+from mgca_mm.engine import install
 from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.errors import UserError, exit_on_user_error
 
@@ -41,6 +42,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    install()
     keep_files_private()
     for number in (signal.SIGTERM, signal.SIGHUP):  # which would end the process and leave the uploads behind
         signal.signal(number, lambda number, _: sys.exit(128 + number))

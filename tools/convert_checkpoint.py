@@ -11,6 +11,7 @@ from mgca_mm.checkpoints.conversion.released_mgca import convert_released_mgca
 from mgca_mm.checkpoints.conversion.renaming import write_torch, written_whole
 from mgca_mm.checkpoints.publish import publish
 from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
+from mgca_mm.engine import install
 from mgca_mm.engine.pretrained import read_state_dict
 from mgca_mm.errors import UserError, exit_on_user_error
 
@@ -77,6 +78,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    install()
     if args.trust_checkpoint:
         trust_checkpoints()
     with exit_on_user_error():

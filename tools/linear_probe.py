@@ -14,6 +14,7 @@ from torch import nn
 from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
 from mgca_mm.checkpoints.selection import select_checkpoint
 from mgca_mm.checkpoints.writing import write_output
+from mgca_mm.engine import install
 from mgca_mm.engine.config import load_config, require_data
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.privacy import keep_files_private
@@ -40,6 +41,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     keep_files_private()
+    install()
     if args.trust_checkpoint:
         trust_checkpoints()
     with exit_on_user_error():

@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from mgca_mm.cli.arguments import positive_int
+from mgca_mm.engine import install
 from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.errors import UserError, exit_on_user_error
 
@@ -48,6 +49,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    install()
     keep_files_private()  # figures show radiographs and words of reports
     with exit_on_user_error():
         from mgca_mm.visualization.style import require_place
@@ -137,10 +139,10 @@ def draw_phantom(args: argparse.Namespace) -> Path:
     import cv2
 
     from mgca_mm.phantom.grid import figure
-    from mgca_mm.visualization.style import plt, save
+    from mgca_mm.visualization.style import Figure, save
 
     image = cv2.cvtColor(figure(), cv2.COLOR_BGR2RGB)
-    drawn = plt.figure(figsize=(image.shape[1] / 150, image.shape[0] / 150))
+    drawn = Figure(figsize=(image.shape[1] / 150, image.shape[0] / 150))
     axes = drawn.add_axes((0, 0, 1, 1))
     axes.imshow(image)
     axes.set_axis_off()

@@ -1,4 +1,5 @@
 default_scope = 'mgca_mm'
+runner_type = 'mgca_mm.PrivateRunner'  # which the programs of mmpretrain, mmdet and mmseg follow
 custom_hooks = [dict(type='FreezePrototypesHook', num_epochs=1), dict(type='ThroughputHook')]
 default_hooks = dict(
     runtime_info=dict(type='mgca_mm.DeferredRuntimeInfoHook'),

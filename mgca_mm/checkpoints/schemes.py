@@ -1,10 +1,12 @@
 """MMEngine's ways to a checkpoint (a file, a URL, a model zoo's name), all read by :func:`read_checkpoint`.
 
 MMEngine's own loaders fall back to unpickling the whole file where ``weights_only=True`` fails, and its allowlist
-holds ``getattr``. ``CheckpointLoader`` takes another loader for a scheme; :func:`register` gives it ours.
+holds ``getattr``. What we load goes through :func:`load_checkpoint`; what MMEngine and its libraries load goes the same
+way once :func:`mgca_mm.engine.install` has given :data:`LOADERS` to its ``CheckpointLoader``.
 """
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,21 +100,38 @@ def load_from_pavi(name: str, map_location: Any = None) -> dict:
     raise UserError(f"Checkpoint '{name}': pavi:// is not supported; download it and give the file.")
 
 
-_LOADERS: dict[Callable, tuple[str, ...]] = {
-    load_from_local: ("",),
-    load_from_http: ("http://", "https://"),
-    load_from_storage: (r"(\S+\:)?s3://", r"(\S+\:)?petrel://"),
-    load_from_torchvision: ("modelzoo://", "torchvision://"),
-    load_from_openmmlab: ("open-mmlab://", "openmmlab://"),
-    load_from_mmcls: ("mmcls://",),
-    load_from_pavi: ("pavi://",),
+# Pattern of the beginning of a name → loader.
+LOADERS: dict[str, Callable[..., dict]] = {
+    "": load_from_local,
+    "http://": load_from_http,
+    "https://": load_from_http,
+    r"(\S+\:)?s3://": load_from_storage,
+    r"(\S+\:)?petrel://": load_from_storage,
+    "modelzoo://": load_from_torchvision,
+    "torchvision://": load_from_torchvision,
+    "open-mmlab://": load_from_openmmlab,
+    "openmmlab://": load_from_openmmlab,
+    "mmcls://": load_from_mmcls,
+    "pavi://": load_from_pavi,
 }
 
 
-def register() -> None:
-    """Let every loading in this process read by :func:`read_checkpoint`."""
-    for loader, prefixes in _LOADERS.items():
-        CheckpointLoader.register_scheme(prefixes=list(prefixes), loader=loader, force=True)
+def load_checkpoint(name: str, map_location: Any = None) -> dict:
+    """Load a file, the best checkpoint of a run's folder, a URL, or a name of a scheme that MMEngine knows.
+
+    Args:
+        name: Which.
+        map_location: Where the tensors are read to.
+
+    Returns:
+        As :func:`read_checkpoint`.
+
+    Raises:
+        UserError: It does not exist, cannot be read, or holds more than tensors and plain data.
+    """
+    loaders = {**CheckpointLoader._schemes, **LOADERS}  # schemes that others have added are theirs
+    pattern = next(pattern for pattern in sorted(loaders, reverse=True) if re.match(pattern, name))
+    return loaders[pattern](name, map_location)
 
 
 def _look_up(name: str, urls: dict[str, str]) -> str:

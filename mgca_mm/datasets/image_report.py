@@ -7,8 +7,7 @@ from mgca_mm.bounds import read_json
 from mgca_mm.datasets.broken_samples import StrictDataset
 from mgca_mm.datasets.subsets import keep_single_class
 from mgca_mm.errors import UserError
-from mgca_mm.preparation import DATASETS as DATA_SETS
-from mgca_mm.prepared import entry_fault, metainfo_fault
+from mgca_mm.prepared import DATA_SETS, entry_fault, metainfo_fault
 from mgca_mm.registry import DATASETS
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sized
 
 from mmengine.dataset import DefaultSampler, InfiniteSampler
-from mmengine.registry import DATA_SAMPLERS as ROOT_SAMPLERS
 
 from mgca_mm.registry import DATA_SAMPLERS
 
@@ -79,11 +78,11 @@ class ReproducibleSampler(DefaultSampler):
             yield SampleIndex(self.seed, self.epoch, index)
 
 
-@ROOT_SAMPLERS.register_module(name="InfiniteSampler", force=True)
 class ReproducibleInfiniteSampler(InfiniteSampler):
-    """MMEngine's ``InfiniteSampler``, which this one replaces under its name, with augmentation that can be resumed.
+    """``InfiniteSampler`` with augmentation that can be resumed.
 
-    The order is the same. Each index brings the number of its pass over the data, in the place of an epoch.
+    :func:`mgca_mm.engine.install` puts it in the place of MMEngine's. The order is the same. Each index brings
+    the number of its pass over the data, as an epoch.
     """
 
     def _infinite_indices(self) -> Iterator[SampleIndex]:

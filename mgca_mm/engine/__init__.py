@@ -1,6 +1,3 @@
-from mgca_mm.checkpoints import schemes
-
-from . import file_handlers
 from .amp import BFloat16OptimWrapper
 from .file_backend import AtomicLocalBackend
 from .hooks import (
@@ -19,15 +16,13 @@ from .hooks import (
     ThroughputHook,
     WaitingGradientsHook,
 )
+from .installation import install
 from .local_log import EnduringLocalVisBackend
 from .log_processor import PlainLogProcessor
 from .loops import ResumableIterTrainLoop, ResumableTrainLoop
 from .param_groups import MergedGroupsOptimWrapperConstructor
 from .pretrained import CompletePretrainedInit
 from .runner import PrivateRunner
-
-schemes.register()
-file_handlers.register()
 
 __all__ = [
     "AtomicLocalBackend",
@@ -53,4 +48,5 @@ __all__ = [
     "TerminationHook",
     "ThroughputHook",
     "WaitingGradientsHook",
+    "install",
 ]

@@ -13,6 +13,7 @@ from mgca_mm.errors import UserError
 from mgca_mm.prepared import coco_fault
 from mgca_mm.reports.tokenizer import load_tokenizer
 
+from .file_handlers import safe_reading
 from .schedule import follow_max_epochs
 from .validation import require_known_options
 
@@ -56,7 +57,8 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
     """
     path = find_config(filename)
     try:
-        cfg = Config.fromfile(path)
+        with safe_reading():
+            cfg = Config.fromfile(path)
     except UserError:
         raise
     except Exception as error:  # a config is Python, and can fail in any way that Python can

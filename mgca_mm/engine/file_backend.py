@@ -2,17 +2,17 @@
 
 import os
 
-from mmengine.fileio import LocalBackend, register_backend
+from mmengine.fileio import LocalBackend
 
 from mgca_mm.checkpoints.writing import CHECKPOINTS, write_atomically, write_checkpoint
 
 
-@register_backend(name="local", prefixes="", force=True)
 class AtomicLocalBackend(LocalBackend):
     """``LocalBackend`` that writes a file beside the old one, to the disk, and renames it.
 
-    MMEngine saves checkpoints and whatever else it dumps by its file backends. Its own opens the old file for writing,
-    and a kill leaves it empty or short. Checkpoints get a digest beside them, too.
+    MMEngine saves checkpoints and whatever else it dumps by its file backends. Its own, in whose place
+    :func:`mgca_mm.engine.install` puts this one, opens the old file for writing, and a kill leaves it empty or short.
+    Checkpoints get a digest beside them, too.
     """
 
     def put(self, obj: bytes | memoryview, filepath: str) -> None:

@@ -1,11 +1,13 @@
 """Yaml and pickle files as MMEngine reads them (configs, annotation files), without running what they hold."""
 
+import contextlib
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
-from mmengine.fileio import register_handler
-from mmengine.fileio.handlers import PickleHandler, YamlHandler
+from mmengine.fileio import BaseFileHandler, PickleHandler, YamlHandler
+from mmengine.fileio.handlers import file_handlers
 
 from mgca_mm.bounds import parts_of
 from mgca_mm.checkpoints.schemes import is_trusted
@@ -51,7 +53,23 @@ class UnreadPickleHandler(PickleHandler):
         return super().load_from_fileobj(file, **kwargs)
 
 
-def register() -> None:
-    """Let :func:`mmengine.fileio.load` use them, also for the configs and data sets of other libraries."""
-    register_handler(["yaml", "yml"])(SafeYamlHandler)
-    register_handler(["pickle", "pkl"])(UnreadPickleHandler)
+# Ending of a file → how it is read.
+HANDLERS: dict[str, type[BaseFileHandler]] = {
+    "yaml": SafeYamlHandler,
+    "yml": SafeYamlHandler,
+    "pickle": UnreadPickleHandler,
+    "pkl": UnreadPickleHandler,
+}
+
+
+@contextlib.contextmanager
+def safe_reading() -> Iterator[None]:
+    """Let MMEngine read by :data:`HANDLERS` within a block, whether they are installed or not."""
+    own = {ending: handler() for ending, handler in HANDLERS.items()}
+    former = {ending: file_handlers[ending] for ending in own}
+    file_handlers.update(own)
+    try:
+        yield
+    finally:
+        # What a config that is read has put in their places, such as install(), stays.
+        file_handlers.update({ending: former[ending] for ending in own if file_handlers[ending] is own[ending]})

@@ -15,6 +15,7 @@ from mgca_mm.errors import UserError
 
 from .batch import divide_batch, ranks_to_come
 from .config import load_config, require_data
+from .installation import install
 from .validation import validate
 from .work_dir import require_writable
 
@@ -51,7 +52,7 @@ def configure_run(
     auto_scale_lr: bool = False,
     splits: Sequence[str] = ("train", "val", "test"),
 ) -> Config:
-    """Config of a run from the options of ``tools/train.py`` and ``tools/test.py``.
+    """Install what a run needs, and make its config from the options of ``tools/train.py`` and ``tools/test.py``.
 
     Args:
         config: Config file.
@@ -70,6 +71,7 @@ def configure_run(
         UserError: If the config is faulty, if it or the data it asks for is missing, if an option cannot be combined
             with it, or if the work dir cannot be written.
     """
+    install()
     cfg = load_config(config, cfg_options)
     if auto_scale_lr:
         if not cfg.get("auto_scale_lr"):

@@ -4,16 +4,14 @@ import logging
 from collections.abc import Callable
 
 from mmengine.logging import print_log
-from mmengine.registry import VISBACKENDS
 from mmengine.visualization import LocalVisBackend
 
 
-@VISBACKENDS.register_module(name="LocalVisBackend", force=True)
 class EnduringLocalVisBackend(LocalVisBackend):
-    """MMEngine's ``LocalVisBackend``, which this one replaces under its name, for disks that can be full.
+    """``LocalVisBackend`` for disks that can be full.
 
-    MMEngine ends the training where a line of ``scalars.json`` cannot be written. Here that is told once, the lines are
-    lost, and training goes on.
+    :func:`mgca_mm.engine.install` puts it in the place of MMEngine's, which ends the training where a line of
+    ``scalars.json`` cannot be written. Here that is told once, the lines are lost, and training goes on.
 
     Args:
         *args: As in :class:`mmengine.visualization.LocalVisBackend`.

@@ -2,20 +2,18 @@
 
 import re
 
-from mmengine.registry import LOG_PROCESSORS
 from mmengine.runner import LogProcessor
 
 _EVERYTHING_BUT_RATES = re.compile(r"^(?!.*(lr|momentum|weight_decay)$)")
 _TIMES = re.compile(r"time$")
 
 
-@LOG_PROCESSORS.register_module(name="LogProcessor", force=True)
 class PlainLogProcessor(LogProcessor):
-    """MMEngine's ``LogProcessor``, which this one replaces under its name, with one rule for all values.
+    """``LogProcessor`` with one rule for all values.
 
     A line of the training holds means over the last ``window_size`` iterations, of rates the current values; a line of
-    a validation or test holds the results of that validation. MMEngine averages the names that match a pattern, in
-    validations over all of them so far.
+    a validation or test holds the results of that validation. :func:`mgca_mm.engine.install` puts it in the place of
+    MMEngine's, which averages the names that match a pattern, in validations over all of them so far.
 
     Args:
         **kwargs: As in :class:`mmengine.runner.LogProcessor`, but for ``mean_pattern``.

@@ -9,12 +9,11 @@ from typing import Any
 from mmengine.logging import print_log
 from mmengine.model import PretrainedInit
 from mmengine.model.weight_init import update_init_info
-from mmengine.registry import WEIGHT_INITIALIZERS
-from mmengine.runner.checkpoint import _load_checkpoint
 from torch import Tensor, nn
 
 from mgca_mm.checkpoints.conversion.timm_vit import is_timm_vit, rename_timm_vit
 from mgca_mm.checkpoints.reading import UntrustedCheckpointError
+from mgca_mm.checkpoints.schemes import load_checkpoint
 from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
 
@@ -25,13 +24,13 @@ def _begins(names: Iterable[str], prefix: str) -> bool:
     return not prefix or any(name.startswith(prefix) for name in names)
 
 
-@WEIGHT_INITIALIZERS.register_module(name="Pretrained", force=True)
 class CompletePretrainedInit(PretrainedInit):
     """Loads a checkpoint into a module and fails unless it fills the whole module.
 
-    MMEngine's own initialiser, which this one replaces under its name, only warns of missing or misshapen parameters,
-    so that a wrong prefix trains from random weights without a word. Names that the module does not have (a
-    classification head) are ignored, as there. A vision transformer of timm or DeiT is renamed for mmpretrain's.
+    :func:`mgca_mm.engine.install` puts it in the place of MMEngine's ``Pretrained``, which only warns of missing or
+    misshapen parameters, so that a wrong prefix trains from random weights without a word. Names that the module does
+    not have (a classification head) are ignored, as there. A vision transformer of timm or DeiT is renamed for
+    mmpretrain's.
 
     Args:
         checkpoint: File, folder of a run (its best checkpoint), URL or ``torchvision://`` name.
@@ -98,7 +97,7 @@ def read_state_dict(checkpoint: str, map_location: str = "cpu", remedy: str = "G
         UserError: If it cannot be read or holds none; the message ends with ``remedy``.
     """
     try:
-        content = _load_checkpoint(checkpoint, map_location=map_location)
+        content = load_checkpoint(checkpoint, map_location)
     except UntrustedCheckpointError:
         raise
     except UserError as error:

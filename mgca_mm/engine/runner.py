@@ -24,6 +24,7 @@ from mgca_mm.registry import RUNNERS
 
 from .batch import scale_learning_rate, tell_batch
 from .hooks.waiting_gradients import average_waiting_gradients
+from .installation import install
 from .param_groups import merge_groups
 from .pretrained import require_whole_parts
 from .privacy import PathFilter, without_paths
@@ -43,7 +44,7 @@ class PrivateRunner(Runner):
 
     MMEngine writes the whole config into all of them and into each checkpoint. Here it is the one of
     :func:`mgca_mm.engine.privacy.without_paths`; what is built is built from the paths as they are. MMEngine resumes
-    from the file that ``last_checkpoint`` names, whatever it holds.
+    from the file that ``last_checkpoint`` names, whatever it holds. Making one calls :func:`mgca_mm.engine.install`.
 
     Args:
         *args: As in :class:`mmengine.runner.Runner`.
@@ -52,6 +53,7 @@ class PrivateRunner(Runner):
     """
 
     def __init__(self, *args, cfg: Config | dict | None = None, **kwargs):
+        install()
         shown, paths = without_paths(cfg if isinstance(cfg, Config) else Config(cfg or {}))
         self._path_filter = PathFilter(paths)
         super().__init__(*args, cfg=shown, **kwargs)

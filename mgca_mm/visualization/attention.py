@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mgca_mm.structures import CrossAttention, TextFeatures
 
 from .frame import Frame
-from .style import COLOURS, HEAT, plt, save
+from .style import COLOURS, HEAT, save
 
 _COLUMNS = 4
 _WORDS_A_REGION = 6
@@ -65,7 +67,7 @@ def blend(image: np.ndarray, heat_map: np.ndarray) -> np.ndarray:
     """
     low, high = np.nanmin(heat_map), np.nanmax(heat_map)
     scaled = np.nan_to_num((heat_map - low) / (high - low) if high > low else np.zeros_like(heat_map))
-    colours = 255 * plt.get_cmap(HEAT)(scaled)[..., :3]
+    colours = 255 * colormaps[HEAT](scaled)[..., :3]
     cover = 0.75 * scaled[..., None]
     return np.rint((1 - cover) * image[..., None] + cover * colours).astype(np.uint8)
 
@@ -90,7 +92,7 @@ def attention_figure(
     """
     chosen = weightiest(grounding, 2 * _COLUMNS - 1) if words is None else list(words)
     rows = -(-(len(chosen) + 1) // _COLUMNS)
-    figure = plt.figure(figsize=(3 * _COLUMNS, 4.2 * rows), layout="constrained")
+    figure = Figure(figsize=(3 * _COLUMNS, 4.2 * rows), layout="constrained")
     grid = figure.add_gridspec(2 * rows, _COLUMNS, height_ratios=[3, 1.1] * rows)
     for place, word in enumerate([None, *chosen]):
         row, column = divmod(place, _COLUMNS)
@@ -123,7 +125,7 @@ def weightiest(grounding: Grounding, count: int) -> list[int]:
     return sorted(list(chosen.values())[:count])
 
 
-def _draw_words(axes: plt.Axes, grounding: Grounding, region: int) -> None:
+def _draw_words(axes: Axes, grounding: Grounding, region: int) -> None:
     """Bars of the words that a region attends to most."""
     weights = grounding.regions_to_words[region]
     order = np.argsort(-weights)[:_WORDS_A_REGION]

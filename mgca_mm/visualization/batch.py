@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from .style import plt, save
+from .style import save
 
 
 def draw_batch(images: np.ndarray, captions: Sequence[str], path: str | Path, columns: int = 4) -> Path:
@@ -22,7 +23,8 @@ def draw_batch(images: np.ndarray, captions: Sequence[str], path: str | Path, co
         The file.
     """
     rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(2.8 * columns, 3.5 * rows), layout="constrained", squeeze=False)
+    figure = Figure(figsize=(2.8 * columns, 3.5 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
     for place in axes.flat:
         place.set_axis_off()
     for place, image, caption in zip(axes.flat, images, captions, strict=False):

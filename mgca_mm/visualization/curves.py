@@ -5,10 +5,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from mgca_mm.bounds import size_of
 from mgca_mm.errors import UserError
 
-from .style import COLOURS, MARKERS, plt, save
+from .style import COLOURS, MARKERS, save
 
 
 def plot_probe(results: Mapping[str, Mapping[int, object]], path: Path) -> Path:
@@ -21,7 +23,8 @@ def plot_probe(results: Mapping[str, Mapping[int, object]], path: Path) -> Path:
     Returns:
         ``path``.
     """
-    figure, axes = plt.subplots(figsize=(5, 3.6), layout="constrained")
+    figure = Figure(figsize=(5, 3.6), layout="constrained")
+    axes = figure.subplots()
     for (name, probes), colour in zip(results.items(), COLOURS, strict=False):
         fractions = sorted(probes)
         scores = [probes[fraction].macro for fraction in fractions]
@@ -55,7 +58,8 @@ def plot_training(work_dir: Path, path: Path) -> list[Path]:
     rows = [row for log in logs for row in _rows(log)]
     training = [row for row in rows if "loss" in row and "lr" in row]
     validation = [row for row in rows if "i2t_R@5" in row]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
     losses = [name for name in ("loss_ita", "loss_cta", "loss_cpa") if training and name in training[-1]]
     for name, colour in zip(losses, COLOURS, strict=False):
         left.plot([row["step"] for row in training], [row[name] for row in training], color=colour, label=name)
@@ -99,7 +103,8 @@ def plot_label_fractions(cells: Sequence[Mapping], path: Path, settings: Sequenc
     keys = list(dict.fromkeys(cell["setting"] for cell in scored))
     columns = min(4, len(keys))
     rows = -(-len(keys) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(4.6 * columns, 3.6 * rows), layout="constrained", squeeze=False)
+    figure = Figure(figsize=(4.6 * columns, 3.6 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
     lines = list(dict.fromkeys((cell["init"], cell["encoder"]) for cell in scored))
     for place, setting in zip(axes.flat, keys, strict=False):
         for number, line in enumerate(lines):

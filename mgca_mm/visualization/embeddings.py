@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 
 from mgca_mm.errors import UserError
 
-from .style import COLOURS, MARKERS, plt, save
+from .style import COLOURS, MARKERS, save
 
 _OTHER = "#BBBBBB"
 
@@ -56,7 +58,8 @@ def draw_embeddings(
         The file.
     """
     panels = 1 if prototypes is None else 2
-    figure, axes = plt.subplots(1, panels, figsize=(6.5 * panels, 5.6), layout="constrained", squeeze=False)
+    figure = Figure(figsize=(6.5 * panels, 5.6), layout="constrained")
+    axes = figure.subplots(1, panels, squeeze=False)
     _scatter(axes[0, 0], points, findings, "several findings, none, or a rarer one", "By the only finding of the image")
     if prototypes is not None:
         names = [f"prototype {number}" for number in prototypes]
@@ -64,7 +67,7 @@ def draw_embeddings(
     return save(figure, path)
 
 
-def _scatter(axes: plt.Axes, points: np.ndarray, names: Sequence[str | None], other: str, title: str) -> None:
+def _scatter(axes: Axes, points: np.ndarray, names: Sequence[str | None], other: str, title: str) -> None:
     """Points with a colour and a marker for each of the most frequent names."""
     counts = Counter(name for name in names if name is not None)
     shown = [name for name, _ in counts.most_common(len(COLOURS))]

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from .style import plt, save
+from .style import save
 
 _IMAGES = 6
 _NEIGHBOURS = 20  # reports whose words are looked at
@@ -54,7 +55,7 @@ def draw_prototypes(
     """
     chosen = Counter(image_scores.argmax(axis=1).tolist()).most_common(count)
     columns = min(_IMAGES, len(images))
-    figure = plt.figure(figsize=(1.9 * columns, 2.4 * len(chosen)), layout="constrained")
+    figure = Figure(figsize=(1.9 * columns, 2.4 * len(chosen)), layout="constrained")
     rows = figure.subfigures(len(chosen), 1, squeeze=False)[:, 0]
     for row, (prototype, size) in zip(rows, chosen, strict=True):
         nearest_reports = np.argsort(-report_scores[:, prototype])[:_NEIGHBOURS]

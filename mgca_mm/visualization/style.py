@@ -1,14 +1,14 @@
-"""What the figures have in common."""
+"""What the figures have in common.
+
+They are drawn on :class:`matplotlib.figure.Figure` itself: pyplot would choose a backend for the whole process, and
+keep each figure until it is closed.
+"""
 
 import io
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")  # servers have no display
-
-from matplotlib import pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mgca_mm.checkpoints.writing import write_output
@@ -22,7 +22,7 @@ HEAT = "inferno"  # bright on dark, equal steps look equal, also without colours
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as its ending says, whole or not at all, and close it.
+    """Write a figure as its ending says, whole or not at all.
 
     Raises:
         UserError: As :func:`require_place` and :func:`mgca_mm.checkpoints.writing.write_output`.
@@ -30,7 +30,6 @@ def save(figure: Figure, path: str | Path) -> Path:
     path = require_place(path)
     content = io.BytesIO()
     figure.savefig(content, dpi=150, format=path.suffix[1:].lower())
-    plt.close(figure)
     write_output(path, content.getbuffer())
     return path
 
@@ -52,8 +51,7 @@ def require_place(path: str | Path) -> Path:
 
 
 def to_array(figure: Figure) -> np.ndarray:
-    """(H, W, 3) uint8 picture of a figure, which is closed."""
-    figure.canvas.draw()
-    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
-    plt.close(figure)
-    return pixels
+    """(H, W, 3) uint8 picture of a figure."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -13,9 +13,12 @@ from torch import nn
 from transformers import AutoModel
 
 from mgca_mm.checkpoints.conversion.extract import FORMATS, extract_backbone
+from mgca_mm.engine import install
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 from tests.conftest import ROOT
+
+install()
 
 SMALL_VIT = dict(
     type="mmpretrain.VisionTransformer",

@@ -13,10 +13,13 @@ from transformers import BertConfig, BertModel, BlipVisionConfig, BlipVisionMode
 
 from mgca_mm.checkpoints.conversion.blip import convert_blip
 from mgca_mm.checkpoints.conversion.gloria import convert_gloria
+from mgca_mm.engine import install
 from mgca_mm.engine.pretrained import load_whole_model, read_state_dict
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 from tests.conftest import ROOT, small_batch
+
+install()
 
 BERT = dict(
     vocab_size=60, hidden_size=64, num_hidden_layers=4, num_attention_heads=1, intermediate_size=96,

@@ -8,8 +8,11 @@ from mmengine.runner import load_checkpoint
 
 from mgca_mm.apis import config_beside
 from mgca_mm.checkpoints.selection import select_checkpoint
+from mgca_mm.engine import install
 from mgca_mm.engine.pretrained import CompletePretrainedInit, load_whole_model
 from mgca_mm.errors import UserError
+
+install()
 
 
 @pytest.fixture

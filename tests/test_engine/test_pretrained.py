@@ -2,10 +2,12 @@ import pytest
 import torch
 from mmengine.registry import MODELS as ROOT_MODELS
 
-import mgca_mm.engine  # noqa: F401  registers the initialiser
+from mgca_mm.engine import install
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.errors import UserError
 from mgca_mm.models import ImageEncoder
+
+install()
 
 RESNET = dict(type="mmpretrain.ResNet", depth=18, out_indices=(2, 3))
 

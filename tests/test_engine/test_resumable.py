@@ -9,10 +9,12 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-import mgca_mm.engine  # noqa: F401  registers the loaders
+from mgca_mm.engine import install
 from mgca_mm.engine.runner import PrivateRunner
 from mgca_mm.errors import UserError
 from tests.test_faults import poisons, runs
+
+install()
 
 
 @pytest.fixture(scope="module")

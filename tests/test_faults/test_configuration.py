@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-import mgca_mm.engine  # noqa: F401
+from mgca_mm.engine import install
 from mgca_mm.engine.config import load_config
 from mgca_mm.engine.launch import configure_run
 from mgca_mm.engine.validation import validate
@@ -18,6 +18,8 @@ from tests.conftest import ROOT
 
 from .config_faults import spoil
 from .conftest import cases
+
+install()
 
 CONFIGS = [path for path in sorted((ROOT / "configs").rglob("*.py")) if "_base_" not in path.parts]
 QUICKSTART = str(ROOT / "configs/quickstart/pretrain_resnet18.py")

@@ -12,14 +12,16 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader, Runner
 
-import mgca_mm.engine  # noqa: F401  registers the loaders
 from mgca_mm.checkpoints.schemes import is_trusted
+from mgca_mm.engine import install
 from mgca_mm.engine.launch import configure_run
 from mgca_mm.errors import UserError
 from tests.conftest import ROOT
 
 from . import poisons
 from .conftest import cases
+
+install()
 
 QUICKSTART = "configs/quickstart/pretrain_resnet18.py"
 # Of the files that fill the memory a few: all ways lead to one reader, whose tests have them all.

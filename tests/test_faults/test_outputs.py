@@ -8,12 +8,13 @@ import zipfile
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from mgca_mm.checkpoints.writing import write_output
 from mgca_mm.engine.hooks import cached_features
 from mgca_mm.engine.hooks.cached_features import CachedFeaturesHook
 from mgca_mm.errors import UserError
-from mgca_mm.visualization.style import plt, save
+from mgca_mm.visualization.style import save
 from tests.test_fuzz.common import bounded
 
 
@@ -29,8 +30,8 @@ def full_disk(num_bytes):
 
 
 def figure():
-    drawn, axes = plt.subplots()
-    axes.plot([1, 2])
+    drawn = Figure()
+    drawn.subplots().plot([1, 2])
     return drawn
 
 

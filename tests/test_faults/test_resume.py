@@ -150,7 +150,6 @@ def test_samples_within_wrappers_draw_by_their_number(data):
     """MMEngine's wrappers hand plain numbers on."""
     from mmengine.runner import Runner
 
-    import mgca_mm.engine  # noqa: F401
     from mgca_mm.datasets.seeding import seed_samples
 
     cfg = runs.make_config(data, "unused").train_dataloader

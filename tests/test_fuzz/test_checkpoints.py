@@ -15,13 +15,15 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-import mgca_mm.engine  # noqa: F401  registers the loaders
+from mgca_mm.engine import install
 from mgca_mm.engine.pretrained import CompletePretrainedInit, load_whole_model, require_whole_parts
 from mgca_mm.engine.runner import PrivateRunner
 from mgca_mm.errors import UserError
 from tests.conftest import ROOT
 from tests.test_faults import poisons, runs
 from tests.test_fuzz.common import at, bounded, cases, few, in_time, places
+
+install()
 
 TENSORS = [
     *(

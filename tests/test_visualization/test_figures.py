@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from mgca_mm.apis.prepared import _only_finding
 from mgca_mm.errors import UserError
@@ -17,7 +18,7 @@ from mgca_mm.visualization.curves import plot_label_fractions
 from mgca_mm.visualization.embeddings import to_plane
 from mgca_mm.visualization.frame import Frame
 from mgca_mm.visualization.prototypes import characteristic_words
-from mgca_mm.visualization.style import plt, save
+from mgca_mm.visualization.style import save
 from tests.conftest import ROOT
 from tests.test_apis.conftest import CONFIG, options, weights  # noqa: F401  fixtures
 
@@ -157,7 +158,7 @@ def test_the_only_finding_of_an_image(labels, finding):
 
 def test_other_endings_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"\.png, \.svg or \.pdf"):
-        save(plt.figure(), tmp_path / "figure.txt")
+        save(Figure(), tmp_path / "figure.txt")
     with pytest.raises(UserError, match="too few"):
         to_plane(np.ones((3, 4)))
 
@@ -188,7 +189,6 @@ def test_bars_are_of_the_circled_region():
     x, y = picture.lines[0].get_xydata()[0]
     assert x < 30 and y > 90
     assert [text.get_text() for text in bars.texts] == ["left", "[SEP]", "mass"]
-    plt.close(figure)
 
 
 def test_weightiest_words():

@@ -8,7 +8,6 @@ from typing import Literal
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook
-from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from mgca_mm.checkpoints.writing import (
@@ -29,14 +28,14 @@ _INTERRUPTED = "interrupted_ckpt"
 _FORMER_BEST = "former_best_ckpts"
 
 
-@HOOKS.register_module(name="CheckpointHook", force=True)
 class SafeCheckpointHook(CheckpointHook):
-    """MMEngine's ``CheckpointHook``, which this one replaces under its name, in an order that a kill cannot hurt.
+    """``CheckpointHook`` in an order that a kill cannot hurt.
 
-    MMEngine removes the oldest and the former best checkpoint before it writes the new ones, and overwrites the pointer
-    to the last one in place. Here the new checkpoint is written (whole, by :class:`AtomicLocalBackend`), then the
-    pointer, and then the old ones go, of which two are kept at least. After a validation the checkpoint of its epoch is
-    written once more, so that a run that is resumed knows its result and does not repeat it.
+    :func:`mgca_mm.engine.install` puts it in the place of MMEngine's, which removes the oldest and the former best
+    checkpoint before it writes the new ones, and overwrites the pointer to the last one in place. Here the new
+    checkpoint is written (whole, by :class:`AtomicLocalBackend`), then the pointer, and then the old ones go, of which
+    two are kept at least. After a validation the checkpoint of its epoch is written once more, so that a run that is
+    resumed knows its result and does not repeat it.
 
     A checkpoint that cannot be written, as on a full disk, is an error in the log while training goes on; three in a
     row end the run.

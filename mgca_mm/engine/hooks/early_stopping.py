@@ -1,16 +1,14 @@
 """Early stopping that a resumed run goes on with."""
 
 from mmengine.hooks import EarlyStoppingHook
-from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 
-@HOOKS.register_module(name="EarlyStoppingHook", force=True)
 class ResumableEarlyStoppingHook(EarlyStoppingHook):
-    """MMEngine's ``EarlyStoppingHook``, which this one replaces under its name, with its state in checkpoints.
+    """``EarlyStoppingHook`` with its state in checkpoints.
 
-    MMEngine's counts from zero after a resume, and trains on after a stop. Here a run that has stopped stays so, unless
-    its ``patience`` is another one now.
+    :func:`mgca_mm.engine.install` puts it in the place of MMEngine's, which counts from zero after a resume, and trains
+    on after a stop. Here a run that has stopped stays so, unless its ``patience`` is another one now.
 
     Args:
         **kwargs: As in :class:`mmengine.hooks.EarlyStoppingHook`.
