@@ -13,6 +13,11 @@ class UserError(Exception):
     """
 
 
+def first_line(error: BaseException) -> str:
+    """First line of what an error says, or its kind where it says nothing; at most 300 characters."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+
+
 @contextmanager
 def exit_on_user_error() -> Iterator[None]:
     """Print a :class:`UserError` on stderr without a traceback and exit with code 2."""

@@ -9,7 +9,7 @@ from mmengine.config import Config, ConfigDict
 import mgca_mm
 from mgca_mm.bounds import read_json
 from mgca_mm.datasets.image_report import require_prepared
-from mgca_mm.errors import UserError
+from mgca_mm.errors import UserError, first_line
 from mgca_mm.prepared import coco_fault
 from mgca_mm.reports.tokenizer import load_tokenizer
 
@@ -60,8 +60,7 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
     except UserError:
         raise
     except Exception as error:  # a config is Python, and can fail in any way that Python can
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise UserError(f"Config '{filename}' cannot be read: {type(error).__name__}: {reason[:300]}") from error
+        raise UserError(f"Config '{filename}' cannot be read: {type(error).__name__}: {first_line(error)}") from error
     options = dict(options or {})
     require_known_options(cfg._cfg_dict, options)
     follow_max_epochs(cfg, path, options)

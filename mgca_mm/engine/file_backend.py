@@ -4,7 +4,8 @@ import os
 
 from mmengine.fileio import LocalBackend, register_backend
 
-from mgca_mm.checkpoints.writing import CHECKPOINTS, write_atomically, write_checkpoint
+from mgca_mm.checkpoints.writing import CHECKPOINTS, write_checkpoint
+from mgca_mm.files import write_atomically
 
 
 @register_backend(name="local", prefixes="", force=True)

@@ -9,10 +9,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from mgca_mm.checkpoints.writing import write_output
 from mgca_mm.engine.hooks import cached_features
 from mgca_mm.engine.hooks.cached_features import CachedFeaturesHook
 from mgca_mm.errors import UserError
+from mgca_mm.files import write_output
 from mgca_mm.visualization.style import plt, save
 from tests.test_fuzz.common import bounded
 

@@ -17,9 +17,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mgca_mm.bounds import size_of
-from mgca_mm.checkpoints.writing import open_atomically
 from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
+from mgca_mm.files import open_atomically
 from mgca_mm.registry import HOOKS
 
 
