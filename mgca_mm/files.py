@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from mgca_mm.errors import UserError
@@ -126,6 +126,12 @@ def sync(path: Path, recursive: bool = True) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_inside(path: str | os.PathLike) -> bool:
+    """Whether a path, taken from a folder, names something within it: by its words, for links see what opens it."""
+    parts = PurePosixPath(path)
+    return not parts.is_absolute() and ".." not in parts.parts and "\0" not in str(parts)
 
 
 def sha256_of(*paths: str | os.PathLike) -> str:

@@ -1,4 +1,1 @@
-"""Data sets: preparation from raw files, the phantom, and what feeds a model.
-
-Nothing is imported here, so that ``mgca_mm.preparation`` and ``.phantom`` start without torch.
-"""
+"""Data sets of prepared folders, their transforms and samplers."""

@@ -8,9 +8,8 @@ from mmengine.config import Config, ConfigDict
 
 import mgca_mm
 from mgca_mm.bounds import read_json
-from mgca_mm.datasets.image_report import require_prepared
 from mgca_mm.errors import UserError, first_line
-from mgca_mm.prepared import coco_fault
+from mgca_mm.prepared import MANIFEST, coco_fault, require_prepared
 from mgca_mm.reports.tokenizer import load_tokenizer
 
 from .schedule import follow_max_epochs
@@ -108,7 +107,7 @@ def require_data(cfg: Config, splits: Sequence[str] = ("train", "val", "test")) 
 def _require_boxes(data_root: Path, ann_file: str) -> None:
     """Check a file of boxes in a prepared folder, which mmdet takes as it is; an absent one is told by mmdet."""
     path = data_root / ann_file
-    if (data_root / "manifest.json").exists() and path.is_file() and (fault := coco_fault(read_json(path))):
+    if (data_root / MANIFEST).exists() and path.is_file() and (fault := coco_fault(read_json(path))):
         raise UserError(
             f"'{path}' is not in COCO's format: it {fault}.\nPrepare the data set again with tools/prepare_data.py."
         )

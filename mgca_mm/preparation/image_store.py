@@ -18,11 +18,12 @@ import numpy as np
 from tqdm import tqdm
 
 from mgca_mm.errors import UserError
+from mgca_mm.files import replacing
+from mgca_mm.prepared import STORE
 from mgca_mm.radiographs.reading import read_radiograph, resize_and_pad
 
 from .raw_folder import RawFolder
 
-STORE = "images.npy"
 PROGRESS = "progress.jsonl"
 _CHUNK = 32  # Images a task: enough to hide the cost of a task, few enough for the progress bar to move.
 
@@ -140,14 +141,13 @@ def keep_rows(folder: Path, rows: Sequence[int]) -> None:
     """
     store = folder / STORE
     old = np.load(store, mmap_mode="r")
-    smaller = store.with_name(f"{store.name}.smaller")
-    _create_store(smaller, (len(rows), *old.shape[1:]))
-    new = np.load(smaller, mmap_mode="r+")
-    for start in range(0, len(rows), 1024):
-        new[start : start + 1024] = old[rows[start : start + 1024]]
-    new.flush()
-    (folder / PROGRESS).unlink()
-    os.replace(smaller, store)
+    with replacing(store) as smaller:
+        _create_store(smaller, (len(rows), *old.shape[1:]))
+        new = np.load(smaller, mmap_mode="r+")
+        for start in range(0, len(rows), 1024):
+            new[start : start + 1024] = old[rows[start : start + 1024]]
+        new.flush()
+        (folder / PROGRESS).unlink()
 
 
 def _create_store(store: Path, shape: tuple[int, int, int]) -> None:
