@@ -30,20 +30,17 @@ class Box(NamedTuple):
     place: str
 
 
-@dataclass(frozen=True, slots=True)
-class BoxMask:
+class BoxMask(NamedTuple):
     """A mask that is the union of the sample's boxes, filled."""
 
 
-@dataclass(frozen=True, slots=True)
-class RleMask:
+class RleMask(NamedTuple):
     """A mask that is the union of some in COCO's run-length encoding, on the image's grid."""
 
     parts: tuple[dict, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FileMask:
+class FileMask(NamedTuple):
     """A mask in an image file, relative to the raw folder: foreground where it is brighter than half."""
 
     path: str

@@ -1,5 +1,6 @@
 """The image store: one memory map of square uint8 images, decoded by a pool of processes that can be interrupted."""
 
+import functools
 import hashlib
 import json
 import multiprocessing
@@ -7,7 +8,7 @@ import multiprocessing.connection
 import os
 import threading
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -72,21 +73,15 @@ def write_image_store(
         heading = json.dumps(_heading(images, size))
         (folder / PROGRESS).write_text(f"{heading}\n", encoding="ascii")
     todo = [index for index in range(len(chunks)) if index not in done]
-    arguments = (
-        [folder / STORE] * len(todo),
-        [raw] * len(todo),
-        [starts[index] for index in todo],
-        [chunks[index] for index in todo],
-        [size] * len(todo),
-    )
+    decode = functools.partial(_decode_chunk, folder / STORE, raw, size)
+    decoded = _map(workers, decode, [starts[index] for index in todo], [chunks[index] for index in todo])
     # disable=None: no bar where the error stream is not a terminal.
     with (
-        tqdm(
-            total=len(images), initial=len(images) - sum(len(chunks[i]) for i in todo), unit="img", disable=None
-        ) as bar,
+        tqdm(total=len(images), unit="img", disable=None) as bar,
         open(folder / PROGRESS, "a", encoding="ascii") as progress,
     ):
-        for index, chunk in zip(todo, _map(workers, arguments), strict=True):
+        bar.update(sum(len(chunk.shapes) for chunk in done.values()))
+        for index, chunk in zip(todo, decoded, strict=True):
             done[index] = chunk
             if not chunk.faults:
                 progress.write(json.dumps([index, chunk.stamp, chunk.shapes]) + "\n")
@@ -167,17 +162,17 @@ def _create_store(store: Path, shape: tuple[int, int, int]) -> None:
             ) from error
 
 
-def _map(workers: int, arguments: tuple) -> Iterator[_Chunk]:
+def _map(workers: int, decode: Callable[..., _Chunk], *arguments: Sequence) -> Iterator[_Chunk]:
     """Results of the chunks, in order."""
     if workers == 1:
-        yield from map(_decode_chunk, *arguments)
+        yield from map(decode, *arguments)
         return
     # Not fork: OpenCV's and the tokenizers' threads do not survive it. The fork server imports this module once.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
         try:
-            yield from pool.map(_decode_chunk, *arguments)
+            yield from pool.map(decode, *arguments)
         except BrokenProcessPool as error:
             raise UserError("a worker process was killed, most likely out of memory; use fewer --workers") from error
         finally:
@@ -196,7 +191,7 @@ def _exit_with_parent() -> None:
     os._exit(1)
 
 
-def _decode_chunk(store: Path, raw: RawFolder, start: int, images: Sequence[str], size: int) -> _Chunk:
+def _decode_chunk(store: Path, raw: RawFolder, size: int, start: int, images: Sequence[str]) -> _Chunk:
     """Decode some images into the rows from ``start`` on."""
     stamp = _stamp(raw, images)
     rows = np.load(store, mmap_mode="r+")

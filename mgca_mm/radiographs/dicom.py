@@ -114,8 +114,9 @@ class _Counted(io.BytesIO):
 
 
 def _decode_twelve_bits(dataset: "Dataset") -> np.ndarray:
-    """Stored values (H, W) of a 12-bit lossy JPEG, which pydicom does not pass on to GDCM, by GDCM's decoder.
+    """Stored values (H, W) of a 12-bit lossy JPEG, by GDCM's decoder.
 
+    By hand, for pydicom's ways to Pillow and to GDCM take no more than eight bits in this syntax.
     GDCM is given the compressed image alone: its reader of whole files ends the process where a header is broken.
     """
     import gdcm

@@ -1,7 +1,8 @@
 """The shape of a compressed image, read from its header before a decoder allocates memory for it.
 
-A kilobyte of PNG can unpack to gigabytes. Everything here raises ``ValueError`` without the name of the file, which the
-caller knows.
+A kilobyte of PNG can unpack to gigabytes. By hand, for Pillow tells of a truncated file only in decoding it, once more
+than OpenCV does, and has no limit on scans, none on what a chunk says it holds, and one on pixels that is the
+whole process's. Everything here raises ``ValueError`` without the name of the file, which the caller knows.
 """
 
 MAX_PIXELS = 100_000_000  # The largest detectors have 20 megapixels; beyond this a header is hostile or broken.

@@ -312,6 +312,7 @@ def test_a_preparation_survives_sigkill(mimic, tmp_path, workers):
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    deadline = time.monotonic() + 60
     while _is_alive(process.pid) and time.monotonic() < deadline:  # its workers
         time.sleep(0.1)
     assert not _is_alive(process.pid)
