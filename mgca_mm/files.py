@@ -1,4 +1,4 @@
-"""Writing such that a crash or a full disk at any moment leaves what was there or what is new, whole; and digests."""
+"""Atomic writing of files and folders: after a crash or on a full disk there is the old or the new one; digests."""
 
 import contextlib
 import hashlib
@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from mgca_mm.errors import UserError
 
-PARTIAL = ".partial"  # ending of what is not yet whole
+PARTIAL = ".partial"  # ending of what is not complete yet
 _CHUNK = 1 << 22
 
 

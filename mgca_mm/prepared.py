@@ -199,7 +199,7 @@ def coco_fault(content: object) -> str | None:
         if not all(type(found) is int for found in ids) or ids[0] not in image_ids or ids[1] not in category_ids:
             return f"has no such image or category as annotation {number} names"
         if not _is_finite(box.get("area", 0)) or box.get("iscrowd", 0) not in (0, 1):
-            return f"has an odd 'area' or 'iscrowd' of annotation {number}"
+            return f"has an invalid 'area' or 'iscrowd' of annotation {number}"
     return None
 
 

@@ -1,7 +1,7 @@
 """Reading the csv tables and the lists of raw data sets, with errors that name the file, the line and the remedy.
 
-By Python's own reader, row by row: pandas would hold all of a table, and tell neither lines nor what it guessed. No
-message repeats the value of a cell: a shifted column or an open quote would put report text into it.
+By Python's own csv reader, row by row: pandas would hold a whole table, has no line numbers, and quotes cells in its
+errors. No message repeats the value of a cell: a shifted column or an open quote would put report text into it.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from mgca_mm.bounds import allowed_bytes
 from mgca_mm.errors import UserError
 
 Choice = TypeVar("Choice")
-# How CheXpert and its labeller write a label: blank is not mentioned, -1 uncertain.
+# How CheXpert and its labeler write a label: blank is not mentioned, -1 uncertain.
 LABEL_VALUES = {"": None, "1.0": 1, "0.0": 0, "-1.0": -1, "1": 1, "0": 0, "-1": -1}
 _MAX_NAME_BYTES = 200  # File systems take 255, and an ending may be added.
 _MAX_RECORD = 1024 * 1024  # Characters of a row, which may have several lines; published tables have thousands.

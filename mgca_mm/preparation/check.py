@@ -1,4 +1,4 @@
-"""Checking a prepared folder: is it whole, unchanged, and free of leaks?"""
+"""Checking a prepared folder: is it complete, unchanged, and free of leaks?"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -36,7 +36,7 @@ def check(dataset: str, out: Path) -> list[str]:
         out: The prepared folder.
 
     Returns:
-        One line for each fault, none for a sound folder.
+        One line for each fault, none for an intact folder.
     """
     if not (out / MANIFEST).exists():
         return [f"{MANIFEST}: missing; the preparation has not finished"]

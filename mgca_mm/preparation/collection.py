@@ -1,4 +1,4 @@
-"""What the module of a data set hands to the shared steps: its samples, what was left out, and the counts of both."""
+"""What the module of a data set gives to the shared steps: its samples, what was left out, and the counts of both."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
@@ -51,7 +51,7 @@ Mask = BoxMask | RleMask | FileMask
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One radiograph and what the raw data tell of it.
+    """One radiograph and what the raw data say about it.
 
     Attributes:
         image_id: Name of the image, unique in the data set.
@@ -157,7 +157,7 @@ class FilterLog:
 
 
 def passes_text_filters(report: list[str], filters: FilterLog) -> bool:
-    """Count a report at the last two filters of every data set that has reports, and tell whether it passes both."""
+    """Count a report at the last two filters of every data set with reports, and return whether it passes both."""
     if report:
         filters.passed(TEXT_STAGES[0])
     long_enough = count_tokens(report) >= MIN_TOKENS
@@ -168,7 +168,7 @@ def passes_text_filters(report: list[str], filters: FilterLog) -> bool:
 
 @dataclass(slots=True)
 class Collection:
-    """What a data set hands to the shared steps.
+    """What a data set gives to the shared steps.
 
     Attributes:
         samples: The samples in the order of the data set's own table.

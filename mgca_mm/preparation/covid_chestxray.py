@@ -35,7 +35,7 @@ _REMEDY = "It is part of the data set: https://github.com/ieee8023/covid-chestxr
 _COLUMNS = ("patientid", "finding", "view", "modality", "filename", "clinical_notes")
 _CLASSES = ["COVID-19"]
 _CATEGORIES = ["Right Lung", "Left Lung"]
-_NO_FINDING_GIVEN = ("", "todo", "unknown")  # Rows their authors have not labelled yet; not the same as "No Finding".
+_NO_FINDING_GIVEN = ("", "todo", "unknown")  # Rows their authors have not labeled yet; not the same as "No Finding".
 
 _STAGES = (
     "rows in the metadata",

@@ -54,7 +54,7 @@ def draw_mask(sample: Sample, raw: RawFolder) -> np.ndarray:
     mask = np.zeros((height, width), np.uint8)
     if isinstance(sample.mask, BoxMask):
         for box in sample.boxes:
-            # A pixel belongs to a box that covers its centre.
+            # A pixel belongs to a box that covers its center.
             left, top, right, bottom = np.rint((box.x, box.y, box.x + box.width, box.y + box.height)).astype(int)
             mask[top:bottom, left:right] = 1
     elif isinstance(sample.mask, RleMask):

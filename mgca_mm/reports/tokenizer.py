@@ -202,7 +202,7 @@ def _require_pieces(name: str, path: Path, pieces: Iterable[Any]) -> None:
 
 
 def _require_plain_steps(name: str, content: dict[str, Any]) -> None:
-    """Refuse in tokenizer.json what makes tokenising slow or its text longer."""
+    """Refuse in tokenizer.json what makes tokenizing slow or its text longer."""
     model = content.get("model")
     for key, value in model.items() if isinstance(model, dict) else ():
         if (key == "max_input_chars_per_word" and isinstance(value, int) and value > _LONGEST_WORD) or (
