@@ -6,11 +6,16 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """Something the user can mend: a missing file, a bad row, an impossible option.
+    """Something the user can fix: a missing file, a bad row, an impossible option.
 
-    The message says what is wrong and where (file, row), and how to mend it, in at most three lines. The command
+    The message says what is wrong and where (file, row), and how to fix it, in at most three lines. The command
     lines in ``tools/`` print it without a traceback and exit with code 2.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """First line of what an error says, or its kind where it says nothing; at most 300 characters."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
 
 
 @contextmanager

@@ -1,28 +1,34 @@
-"""The form of a prepared folder, for what reads one and for what checks one: entries, boxes, the image store."""
+"""The prepared folder, ``data/<name>/``: one definition for what writes it, checks it and reads it.
+
+``train.json``, ``val.json`` and ``test.json`` have an entry for each image (:func:`entry_fault`), with the row of
+``images.npy`` that it is (:func:`open_store`). Where there are boxes, ``detection/`` has them in COCO's format
+(:func:`coco_fault`), where there are masks, ``segmentation/`` lists the images of ``images/`` and ``masks/``. The lists
+of ``subsets/`` name training images, ``tokenizer/`` is made of their reports, and ``manifest.json`` seals it all.
+"""
 
 import math
 import os
 import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
-from mgca_mm.bounds import size_of
+from mgca_mm.bounds import read_json, size_of
 from mgca_mm.errors import UserError
+from mgca_mm.files import is_inside
 
-# Names of those that can be prepared, and usually of their folders.
 DATA_SETS = (
-    "mimic_cxr",
-    "chexpert",
-    "rsna_pneumonia",
-    "covidx",
-    "object_cxr",
-    "siim_pneumothorax",
-    "iu_xray",
-    "covid_chestxray",
-    "image_report_csv",
+    *("mimic_cxr", "chexpert", "rsna_pneumonia", "covidx", "object_cxr", "siim_pneumothorax", "iu_xray"),
+    *("covid_chestxray", "image_report_csv"),
 )
+SCHEMA_VERSION = 2
+MANIFEST = "manifest.json"
+SPLITS = ("train", "val", "test")
+STORE = "images.npy"
+REJECTED = "rejected.csv"  # what was left out, and why
+# Percent and seed of each list of training images.
+SUBSETS = {f"train_{percent}pct_seed{seed}": (percent, seed) for percent in (1, 10) for seed in (42, 43, 44)}
 _PLACES = {"image_index", "img_path", "raw_path"}
 _TEXTS = {"image_id", "patient_id", "study_id", "view", "raw_path"}
 _KNOWN = _PLACES | _TEXTS | {"report", "labels"}
@@ -32,6 +38,83 @@ _HEADER = re.compile(
     rb"{'descr': '\|u1', 'fortran_order': False, 'shape': \(([1-9]\d{0,11}), ([1-9]\d{0,5}), \2\), } *\n"
 )
 _MAGIC = b"\x93NUMPY\x01\x00"
+
+
+def load_prepared(ann_file: str, required: Sequence[str] = ()) -> tuple[dict, list[dict]]:
+    """Read an annotation file of a prepared folder.
+
+    Args:
+        ann_file: ``train.json``, ``val.json`` or ``test.json`` of the folder.
+        required: Keys each entry must have besides ``image_id`` and its image.
+
+    Returns:
+        The file's ``metainfo``, and its entries with ``data_root`` and either ``image_store`` or the full ``img_path``.
+
+    Raises:
+        UserError: If the file is missing, is not in the prepared format, names an image twice, or was made without
+            images.
+    """
+    require_prepared(ann_file)
+    metainfo, entries = read_annotations(ann_file)
+    root = Path(ann_file).parent
+    for number, entry in enumerate(entries):
+        fault = entry_fault(entry, metainfo.get("classes"), required)
+        if fault is None and "raw_path" in entry:
+            fault = "lacks an image: it was prepared with --annotations-only"
+        if fault:
+            raise UserError(
+                f"'{ann_file}', entry {number} {fault}.\nPrepare the data set again with tools/prepare_data.py."
+            )
+        entry["data_root"] = str(root)
+        if "img_path" in entry:
+            entry["img_path"] = str(root / entry["img_path"])
+        else:
+            entry["image_store"] = str(root / STORE)
+    if len({entry["image_id"] for entry in entries}) < len(entries):
+        raise UserError(f"'{ann_file}' names an image twice.\nPrepare the data set again with tools/prepare_data.py.")
+    return metainfo, entries
+
+
+def require_prepared(ann_file: str | Path) -> None:
+    """Check that an annotation file exists.
+
+    Raises:
+        UserError: If it does not, with the command that makes it.
+    """
+    ann_file = Path(ann_file)
+    if not ann_file.is_file():
+        folder = ann_file.parent
+        name = folder.name if folder.name in DATA_SETS else "NAME"
+        raise UserError(
+            f"Annotation file '{ann_file}' does not exist.\n"
+            f"Make it: python tools/prepare_data.py {name} --raw DIR --out {folder}\n"
+            "or point to prepared data: --cfg-options data_root=DIR"
+        )
+
+
+def read_annotations(ann_file: str | os.PathLike) -> tuple[dict, list]:
+    """The ``metainfo`` of an annotation file, and its entries, which may be anything.
+
+    Raises:
+        UserError: If it cannot be read or has no such parts.
+    """
+    content = read_json(ann_file)
+    if not isinstance(content, dict) or not isinstance(content.get("data_list"), list):
+        fault = "it needs 'metainfo' and a list 'data_list'"
+    else:
+        fault = metainfo_fault(content.get("metainfo"))
+    if fault:
+        raise UserError(f"'{ann_file}' is not an annotation file: {fault}.\nMake it with tools/prepare_data.py.")
+    return content["metainfo"], content["data_list"]
+
+
+def read_names(path: str | os.PathLike) -> list[str]:
+    """Images of a list of ``subsets/`` or ``segmentation/``, one a line.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    return Path(path).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
 
 
 def metainfo_fault(metainfo: object) -> str | None:
@@ -73,7 +156,7 @@ def entry_fault(entry: object, classes: Sequence[str] | None, required: Sequence
             return f"has no text as {key}"
     if "image_index" in entry and not (type(entry["image_index"]) is int and entry["image_index"] >= 0):
         return "has an image_index that is no number of a row"
-    if "img_path" in entry and not _is_inside(entry["img_path"]):
+    if "img_path" in entry and not _is_img_path(entry["img_path"]):
         return "has an img_path that is no file within the folder"
     if "report" in entry and not _is_report(entry["report"]):
         return "has a report that is no list of sentences"
@@ -116,7 +199,7 @@ def coco_fault(content: object) -> str | None:
         if not all(type(found) is int for found in ids) or ids[0] not in image_ids or ids[1] not in category_ids:
             return f"has no such image or category as annotation {number} names"
         if not _is_finite(box.get("area", 0)) or box.get("iscrowd", 0) not in (0, 1):
-            return f"has an odd 'area' or 'iscrowd' of annotation {number}"
+            return f"has an invalid 'area' or 'iscrowd' of annotation {number}"
     return None
 
 
@@ -157,6 +240,10 @@ def row_of(store: np.ndarray, index: int, path: str | os.PathLike) -> np.ndarray
     return store[index]
 
 
+def _is_img_path(value: object) -> bool:
+    return isinstance(value, str) and bool(value) and is_inside(value)
+
+
 def _is_report(value: object) -> bool:
     sentences = [value] if isinstance(value, str) else value
     return _are_texts(sentences) and bool(sentences) and all(sentences)
@@ -185,10 +272,3 @@ def _are_labels(values: object, count: int) -> bool:
     # bool is a kind of int, and nan equals nothing.
     kinds = isinstance(values, list) and set(map(type, values)) <= {int, type(None)}
     return kinds and len(values) == count and _LABELS.issuperset(values)
-
-
-def _is_inside(path: object) -> bool:
-    if not isinstance(path, str) or not path or "\0" in path:
-        return False
-    parts = PurePosixPath(path)
-    return not parts.is_absolute() and ".." not in parts.parts

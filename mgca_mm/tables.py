@@ -1,6 +1,7 @@
 """Reading the csv tables and the lists of raw data sets, with errors that name the file, the line and the remedy.
 
-No message repeats the value of a cell: a shifted column or an open quote would put report text into it.
+By Python's own csv reader, row by row: pandas would hold a whole table, has no line numbers, and quotes cells in its
+errors. No message repeats the value of a cell: a shifted column or an open quote would put report text into it.
 """
 
 import contextlib
@@ -9,7 +10,7 @@ import gzip
 import math
 import sys
 import zlib
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO, TypeVar
 
@@ -17,12 +18,117 @@ from mgca_mm.bounds import allowed_bytes
 from mgca_mm.errors import UserError
 
 Choice = TypeVar("Choice")
-# How CheXpert and its labeller write a label: blank is not mentioned, -1 uncertain.
+# How CheXpert and its labeler write a label: blank is not mentioned, -1 uncertain.
 LABEL_VALUES = {"": None, "1.0": 1, "0.0": 0, "-1.0": -1, "1": 1, "0": 0, "-1": -1}
 _MAX_NAME_BYTES = 200  # File systems take 255, and an ending may be added.
 _MAX_RECORD = 1024 * 1024  # Characters of a row, which may have several lines; published tables have thousands.
 _MAX_COLUMNS = 1000
 _ROW = 200  # Bytes that are kept of a row at least, beside its text and 8 for each column.
+
+
+class Row(dict[str, str]):
+    """Cells of a row by column name; its methods read them, with errors that name the file and the line.
+
+    Args:
+        cells: The cells, stripped.
+        table: The file.
+        line: Number of the line in it.
+    """
+
+    def __init__(self, cells: Mapping[str, str], table: Path, line: int) -> None:
+        super().__init__(cells)
+        self.table = table
+        self.line = line
+
+    @property
+    def place(self) -> str:
+        """Where the row stands, for messages."""
+        return f"{self.table}, line {self.line}"
+
+    def fault(self, reason: str) -> UserError:
+        """An error about the row, to be raised."""
+        return UserError(f"{self.place}: {reason}")
+
+    def text(self, column: str) -> str:
+        """Value of a cell that must not be empty.
+
+        Raises:
+            UserError: It is.
+        """
+        if not self[column]:
+            raise self.fault(f"column {column!r} is empty")
+        return self[column]
+
+    def identifier(self, column: str) -> str:
+        """Value, as it is written, of a cell that must hold ASCII digits.
+
+        Raises:
+            UserError: It is empty or holds anything else.
+        """
+        value = self.text(column)
+        if not (value.isascii() and value.isdigit()):
+            raise self.fault(f"column {column!r} is not a whole number, as the identifiers must be")
+        return value
+
+    def file_name(self, column: str) -> str:
+        """Value of a cell that names a file inside a folder known already, hence without any folder in it.
+
+        Raises:
+            UserError: It is empty, leads out of its folder, is too long for a name or has control characters, which no
+                list with one name a line could hold.
+        """
+        value = self.text(column)
+        is_plain = all(character not in "/\\" and character.isprintable() for character in value)
+        if value in (".", "..") or not is_plain or len(value.encode()) > _MAX_NAME_BYTES:
+            raise self.fault(f"column {column!r} is not a plain file name")
+        return value
+
+    def number(self, column: str) -> float:
+        """Value of a cell that must hold a finite number.
+
+        Raises:
+            UserError: It is empty or holds anything else.
+        """
+        try:
+            value = float(self.text(column))
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise self.fault(f"column {column!r} is not a number")
+        return value
+
+    def choice(self, column: str, choices: Mapping[str, Choice]) -> Choice:
+        """What a cell that must hold one of some words stands for.
+
+        Raises:
+            UserError: It holds another word.
+        """
+        if self[column] not in choices:
+            raise self.fault(f"column {column!r} is none of {', '.join(choice or 'blank' for choice in choices)}")
+        return choices[self[column]]
+
+    def require_new(self, column: str, value: str, seen: Container[str]) -> None:
+        """Make sure that an identifier stands in the table once.
+
+        Raises:
+            UserError: It was seen already.
+        """
+        if value in seen:
+            raise self.fault(f"this {column} stands twice in the file; remove one of the rows")
+
+    def label_columns(self, others: Container[str]) -> list[str]:
+        """Columns of a table whose columns are all labels, but for some.
+
+        Raises:
+            UserError: One could not be a name: a quotation mark left open makes one of the rows below the header.
+        """
+        labels = [column for column in self if column not in others]
+        if not all(label and label.isprintable() for label in labels):
+            raise UserError(
+                f"{self.table}, line 1: a column of labels has no name, or one with line breaks or in another encoding "
+                "than UTF-8"
+            )
+        return labels
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -42,7 +148,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield line, text.strip()
 
 
-def read_table(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def read_table(path: Path, required: Sequence[str]) -> Iterator[Row]:
     """Stream the rows of a csv file, gzipped if its name ends in ``.gz``.
 
     Cells and column names are stripped; cells a short row lacks are empty. Bytes that are not UTF-8 are kept as
@@ -53,7 +159,7 @@ def read_table(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[
         required: Columns that must be there.
 
     Yields:
-        The number of the line in the file (the last one, for a row of several lines), and the row by column name.
+        The rows; the line of one of several lines is the last of them.
 
     Raises:
         UserError: The file is unreadable, truncated, not gzip, without a header, without a required column, with one
@@ -85,7 +191,7 @@ def read_table(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[
                         f"{path}, line {line}: more cells than columns; is a comma without quotation marks?"
                     )
                 if cells:
-                    yield line, blank | dict(zip(columns, map(str.strip, cells), strict=False))
+                    yield Row(blank | dict(zip(columns, map(str.strip, cells), strict=False)), path, line)
     except csv.Error as error:
         raise UserError(
             f"{path}, after line {line}: not valid csv ({error})\nIs a quotation mark left open, or the file binary?"
@@ -148,94 +254,6 @@ def _explain(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: not a gzip file\nIf it is plain text already, rename it to end in .csv") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def label_columns(row: Iterable[str], others: Container[str], path: Path) -> list[str]:
-    """Columns of a table whose columns are all labels, but for some.
-
-    Raises:
-        UserError: One could not be a name: a quotation mark left open makes one of the rows below the header.
-    """
-    labels = [column for column in row if column not in others]
-    if not all(label and label.isprintable() for label in labels):
-        raise UserError(
-            f"{path}, line 1: a column of labels has no name, or one with line breaks or in another encoding than UTF-8"
-        )
-    return labels
-
-
-def require(row: dict[str, str], column: str, path: Path, line: int) -> str:
-    """Value of a cell that must not be empty.
-
-    Raises:
-        UserError: The cell is empty; the message names file, line and column.
-    """
-    if not row[column]:
-        raise UserError(f"{path}, line {line}: column {column!r} is empty")
-    return row[column]
-
-
-def require_number(row: dict[str, str], column: str, path: Path, line: int) -> str:
-    """Value, as it is written, of a cell that must hold an identifier of ASCII digits.
-
-    Raises:
-        UserError: The cell is empty or holds anything else.
-    """
-    value = require(row, column, path, line)
-    if not (value.isascii() and value.isdigit()):
-        raise UserError(f"{path}, line {line}: column {column!r} is not a whole number, as the identifiers must be")
-    return value
-
-
-def require_file_name(row: dict[str, str], column: str, path: Path, line: int) -> str:
-    """Value of a cell that names a file inside a folder known already, hence without any folder in it.
-
-    Raises:
-        UserError: The cell is empty, leads out of its folder, is too long for a name or has control characters, which
-            no list with one name a line could hold.
-    """
-    value = require(row, column, path, line)
-    is_plain = all(character not in "/\\" and character.isprintable() for character in value)
-    if value in (".", "..") or not is_plain or len(value.encode()) > _MAX_NAME_BYTES:
-        raise UserError(f"{path}, line {line}: column {column!r} is not a plain file name")
-    return value
-
-
-def require_real(row: dict[str, str], column: str, path: Path, line: int) -> float:
-    """Value of a cell that must hold a finite number.
-
-    Raises:
-        UserError: The cell is empty or holds anything else.
-    """
-    try:
-        value = float(require(row, column, path, line))
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise UserError(f"{path}, line {line}: column {column!r} is not a number")
-    return value
-
-
-def require_choice(row: dict[str, str], column: str, choices: Mapping[str, Choice], path: Path, line: int) -> Choice:
-    """What a cell that must hold one of some words stands for.
-
-    Raises:
-        UserError: The cell holds another word.
-    """
-    if row[column] not in choices:
-        known = ", ".join(choice or "blank" for choice in choices)
-        raise UserError(f"{path}, line {line}: column {column!r} is none of {known}")
-    return choices[row[column]]
-
-
-def require_new(name: str, seen: Container[str], column: str, path: Path, line: int) -> None:
-    """Make sure that an identifier stands in a file once.
-
-    Raises:
-        UserError: It was seen already.
-    """
-    if name in seen:
-        raise UserError(f"{path}, line {line}: this {column} stands twice in the file; remove one of the rows")
 
 
 def _open_text(path: Path):

@@ -16,6 +16,9 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
+from mgca_mm.errors import exit_on_user_error
+from mgca_mm.files import write_output
+
 
 def main() -> int:
     """Run the command line."""
@@ -83,7 +86,8 @@ def main() -> int:
     figures = args.run(args)
     if args.out:
         stamp = {"date": str(date.today()), "machine": platform.processor() or platform.machine()}
-        args.out.write_text(json.dumps(stamp | figures, indent=2) + "\n")
+        with exit_on_user_error():
+            write_output(args.out, json.dumps(stamp | figures, indent=2) + "\n")
     return 0
 
 
@@ -219,8 +223,6 @@ def _device(args: argparse.Namespace) -> tuple[str, str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    from mgca_mm.errors import exit_on_user_error
-
     logging.disable(logging.INFO)  # MMEngine lists every parameter's decay.
     with exit_on_user_error():
         yield

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean, stdev
 
-from mgca_mm.checkpoints.writing import write_output
 from mgca_mm.errors import UserError, exit_on_user_error
+from mgca_mm.files import write_output
 from mgca_mm.reproduction.grid import ROOT
 from mgca_mm.reproduction.jobs import run_side_by_side
 from mgca_mm.reproduction.phantom import PRETRAINING

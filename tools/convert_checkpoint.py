@@ -8,12 +8,13 @@ from mgca_mm.checkpoints.conversion.blip import convert_blip
 from mgca_mm.checkpoints.conversion.extract import FORMATS, extract_backbone
 from mgca_mm.checkpoints.conversion.gloria import convert_gloria
 from mgca_mm.checkpoints.conversion.released_mgca import convert_released_mgca
-from mgca_mm.checkpoints.conversion.renaming import write_torch, written_whole
+from mgca_mm.checkpoints.conversion.renaming import write_torch
 from mgca_mm.checkpoints.publish import publish
 from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
 from mgca_mm.engine import install
 from mgca_mm.engine.pretrained import read_state_dict
 from mgca_mm.errors import UserError, exit_on_user_error
+from mgca_mm.files import replacing_output
 
 # Command → converter, and what it makes.
 CONVERTERS = {
@@ -26,7 +27,7 @@ CONVERTERS = {
 def convert(args: argparse.Namespace) -> None:
     """Write a converted checkpoint, and print what became of every name."""
     converted = CONVERTERS[args.command][0](read_state_dict(args.source))
-    with written_whole(args.target) as partial:
+    with replacing_output(args.target) as partial:
         write_torch({"meta": {"converted_by": args.command}, "state_dict": converted.state_dict}, partial)
     for theirs, ours in converted.mapped:
         print(f"  {theirs} → {ours}")

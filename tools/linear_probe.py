@@ -13,7 +13,6 @@ from torch import nn
 
 from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
 from mgca_mm.checkpoints.selection import select_checkpoint
-from mgca_mm.checkpoints.writing import write_output
 from mgca_mm.engine import install
 from mgca_mm.engine.config import load_config, require_data
 from mgca_mm.engine.pretrained import load_whole_model
@@ -21,6 +20,7 @@ from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.engine.validation import validate
 from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.evaluation.linear_probe import LabelledFeatures, ProbeResult, extract_features, linear_probe, select
+from mgca_mm.files import write_output
 from mgca_mm.registry import DATASETS, METRICS, MODELS
 from mgca_mm.visualization.curves import plot_probe, plot_training
 

@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 
 from mgca_mm.errors import UserError
-from mgca_mm.preparation import DATASETS, PROTOCOLS, Options, check, prepare
+from mgca_mm.preparation import PROTOCOLS, Options, check, prepare
+from mgca_mm.prepared import DATA_SETS
 
 
 def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description="Prepare a raw data set for training, or check a prepared one.")
-    parser.add_argument("dataset", choices=DATASETS)
+    parser.add_argument("dataset", choices=DATA_SETS)
     parser.add_argument("--raw", type=Path, help="folder of the raw data set (not needed with --check)")
     parser.add_argument("--out", type=Path, required=True, help="folder to make, such as data/mimic_cxr")
     parser.add_argument(

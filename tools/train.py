@@ -10,12 +10,12 @@ from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
 from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
-from mgca_mm.checkpoints.writing import write_output
 from mgca_mm.engine.launch import close_ranks, configure_run
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.engine.runner import PrivateRunner
 from mgca_mm.errors import UserError, exit_on_user_error
+from mgca_mm.files import write_output
 
 
 def parse_args() -> argparse.Namespace:

@@ -16,7 +16,7 @@ def main() -> int:
 
     from mgca_mm.checkpoints.reading import read_checkpoint
     from mgca_mm.checkpoints.writing import digests
-    from mgca_mm.errors import UserError
+    from mgca_mm.errors import UserError, first_line
 
     files = []
     for path in args.paths:
@@ -41,7 +41,7 @@ def main() -> int:
                 print(f"{path}: removed meanwhile")  # by the training whose folder it is
                 continue
             faults += 1
-            print(f"{path}: {str(error).splitlines()[0]}")
+            print(f"{path}: {first_line(error)}")
     return int(faults > 0 or not files)
 
 

@@ -11,8 +11,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mgca_mm.bounds import read_json, size_of
-from mgca_mm.checkpoints.writing import write_atomically
 from mgca_mm.errors import UserError
+from mgca_mm.files import write_atomically
 
 Kind = Literal["images", "reports"]
 _KINDS = get_args(Kind)

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from mgca_mm.datasets.image_report import load_prepared
 from mgca_mm.errors import UserError
-from mgca_mm.prepared import open_store, row_of
+from mgca_mm.prepared import load_prepared, open_store, row_of
 
 from .inputs import NamedImage
 

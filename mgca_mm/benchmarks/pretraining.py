@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mgca_mm.engine.amp import BFloat16OptimWrapper, has_bfloat16
 from mgca_mm.engine.config import load_config
 from mgca_mm.errors import UserError
+from mgca_mm.files import write_output
 from mgca_mm.models import CaptioningAlignment, ImageReportPretrainer
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageReportSample
@@ -191,7 +192,7 @@ def measure(
             result |= dict(gflop_per_image=flops / batch_size / 1e9, groups=len(step.wrapper.optimizer.param_groups))
             result |= _operators_and_waits(step, compile, device)
             if profile:
-                profile.write_text(top_kernels(step, device))
+                write_output(profile, top_kernels(step, device))
         del step
     result |= dict(ceiling_tflops=ceiling, share_of_ceiling=shares)
     if against:

@@ -7,10 +7,10 @@ from pathlib import Path
 from torch import Tensor
 
 from mgca_mm.errors import UserError
+from mgca_mm.files import replacing_output, sha256_of
 from mgca_mm.version import __version__
 
-from .conversion.renaming import own_memory, write_safetensors, written_whole
-from .writing import sha256_of
+from .conversion.renaming import own_memory, write_safetensors
 
 _CARD = """# {name}
 
@@ -64,7 +64,7 @@ def publish(state_dict: dict[str, Tensor], target: str | os.PathLike) -> Path:
     parts = Counter(".".join(name.split(".")[:2]) if name.count(".") > 1 else name.split(".")[0] for name in tensors)
     ours = any(name.startswith("image_encoder.backbone.") for name in tensors)
     card = target.with_suffix(".md")
-    with written_whole(target) as weights, written_whole(card) as text:
+    with replacing_output(target) as weights, replacing_output(card) as text:
         write_safetensors(tensors, weights, {"format": "pt", "mgca_mm": __version__})
         filled = _CARD.format(
             name=target.stem,

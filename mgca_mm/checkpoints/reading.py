@@ -19,7 +19,7 @@ from mmengine.logging import print_log
 
 from mgca_mm.bounds import allowed_bytes, parts_of
 from mgca_mm.checkpoints.writing import digests, is_whole
-from mgca_mm.errors import UserError
+from mgca_mm.errors import UserError, first_line
 
 from .pickled import TooLargeError, UnsafeError, follow
 
@@ -140,8 +140,7 @@ def _typed_errors(path: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # torch, zipfile, pickletools and safetensors raise a dozen kinds for a damaged file
-        reason = next(iter(str(error).splitlines()), "")[:200] or type(error).__name__
-        raise CheckpointError(f"Checkpoint '{path}' cannot be read: {reason}") from error
+        raise CheckpointError(f"Checkpoint '{path}' cannot be read: {first_line(error)}") from error
 
 
 def _follow_archive(path: str) -> None:

@@ -1,4 +1,4 @@
-"""Writing a file so that a crash at any moment leaves the old one or the new one, whole, and finding the newest.
+"""Checkpoints of a run: written such that a whole one is always there, and the newest found.
 
 A checkpoint has its SHA-256 beside it, in the format of ``sha256sum``: ``epoch_5.pth`` and ``epoch_5.pth.sha256``.
 """
@@ -10,84 +10,15 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
-from mgca_mm.errors import UserError
+from mgca_mm.files import PARTIAL, sha256_of, write_atomically
 
 POINTER = "last_checkpoint"
-_PARTIAL = ".partial"
 CHECKPOINTS = (".pth", ".pt", ".safetensors")  # endings of files that get a digest
 _TEMPLATES = ("epoch_{}.pth", "iter_{}.pth")
 _MAX_SMALL = 1 << 16
-_CHUNK = 1 << 22
-
-
-def write_atomically(path: str | os.PathLike, content: bytes | memoryview) -> None:
-    """Write a file under another name in the same folder, to the disk, and rename it.
-
-    Args:
-        path: File, which may exist. The new one is readable by its owner only.
-        content: All of it.
-
-    Raises:
-        OSError: If it cannot be written; what was there stays, and nothing partial is left.
-    """
-    with open_atomically(path) as file:
-        file.write(content)
-
-
-@contextlib.contextmanager
-def open_atomically(path: str | os.PathLike, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """A file to write to, which takes the place of another one once all of it is on the disk.
-
-    Args:
-        path: File, which may exist.
-        mode: Permissions of the new one, less those that the process withholds.
-
-    Raises:
-        OSError: As in :func:`write_atomically`.
-    """
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}{_PARTIAL}")
-    try:
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def write_output(path: str | os.PathLike, content: str | bytes | memoryview) -> None:
-    """Write a figure or a table that a user has asked for, whole or not at all, with the usual permissions.
-
-    Args:
-        path: File, which may exist: its permissions stay, and a link to it stays a link.
-        content: All of it; text becomes UTF-8.
-
-    Raises:
-        UserError: It cannot be written; what was there stays.
-    """
-    path = Path(os.path.realpath(path))
-    content = content.encode("utf-8") if isinstance(content, str) else content
-    try:
-        if path.exists() and not path.is_file():  # /dev/stdout, say
-            path.write_bytes(content)
-            return
-        with open_atomically(path, 0o666) as file:
-            if path.exists():
-                os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
-            file.write(content)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror}); what was there is untouched\n"
-            "Make space or choose another place"
-        ) from error
 
 
 def write_checkpoint(path: str | os.PathLike, content: bytes | memoryview) -> None:
@@ -101,7 +32,7 @@ def write_checkpoint(path: str | os.PathLike, content: bytes | memoryview) -> No
         content: All of it.
 
     Raises:
-        OSError: As in :func:`write_atomically`.
+        OSError: As in :func:`mgca_mm.files.replacing`.
     """
     path = Path(path)
     digest = hashlib.sha256(content).hexdigest()
@@ -148,15 +79,6 @@ def is_whole(path: str | os.PathLike) -> bool:
         return False
 
 
-def sha256_of(path: str | os.PathLike) -> str:
-    """SHA-256 digest of a file."""
-    found = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            found.update(chunk)
-    return found.hexdigest()
-
-
 def remove_checkpoint(path: str | os.PathLike) -> None:
     """Remove a checkpoint, then its digest."""
     Path(path).unlink(missing_ok=True)
@@ -168,14 +90,14 @@ def remove_partial_files(folder: str | os.PathLike) -> None:
 
     Only of processes that are gone: another run may be writing into the same folder.
     """
-    for path in Path(folder).glob(f"*{_PARTIAL}"):
-        pid = path.name.removesuffix(_PARTIAL).rpartition(".")[2]
+    for path in Path(folder).glob(f"*{PARTIAL}"):
+        pid = path.name.removesuffix(PARTIAL).rpartition(".")[2]
         if pid.isdigit() and not _is_running(int(pid)):
             path.unlink(missing_ok=True)
     for path in Path(folder).glob("*.sha256"):
         checkpoint = path.with_name(path.name.removesuffix(".sha256"))
         # It is written before its checkpoint, which may be about to come.
-        being_written = any(path.parent.glob(f"{glob.escape(checkpoint.name)}.*{_PARTIAL}"))
+        being_written = any(path.parent.glob(f"{glob.escape(checkpoint.name)}.*{PARTIAL}"))
         if path.is_file() and checkpoint.suffix in CHECKPOINTS and not checkpoint.exists() and not being_written:
             path.unlink(missing_ok=True)
 
@@ -229,15 +151,6 @@ def _read_small(path: Path) -> str:
 
 def _write_digests(path: Path, found: list[str]) -> None:
     write_atomically(digest_file(path), "".join(f"{digest}  {path.name}\n" for digest in found).encode("ascii"))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Let a rename reach the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _is_running(pid: int) -> bool:

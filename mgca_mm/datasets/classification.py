@@ -5,9 +5,9 @@ from pathlib import Path
 
 from mgca_mm.datasets.broken_samples import StrictDataset
 from mgca_mm.datasets.identity import pseudonym
-from mgca_mm.datasets.image_report import load_prepared
 from mgca_mm.datasets.subsets import keep_single_class, keep_subset, label_columns
 from mgca_mm.errors import UserError
+from mgca_mm.prepared import load_prepared
 from mgca_mm.registry import DATASETS
 
 

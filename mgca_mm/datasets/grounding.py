@@ -5,11 +5,11 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from mgca_mm.datasets.broken_samples import StrictDataset
-from mgca_mm.datasets.image_report import load_prepared
 from mgca_mm.errors import UserError
+from mgca_mm.prepared import load_prepared
 from mgca_mm.registry import DATASETS
 from mgca_mm.reports.cleaning import clean_phrase
-from mgca_mm.tables import read_table, require, require_file_name, require_real
+from mgca_mm.tables import Row, read_table
 
 _COLUMNS = ("dicom_id", "label_text", "x", "y", "w", "h", "image_width", "image_height")
 _ROUNDING = 1.0  # pixels that a box may reach beyond its image, for coordinates are rounded
@@ -55,12 +55,12 @@ class PhraseGroundingDataset(StrictDataset):
         images = {row["image_id"]: row for row in rows}
         samples: dict[tuple[str, str], dict] = {}
         elsewhere = set()
-        for line, row in read_table(self.phrases, _COLUMNS):
-            image_id = require_file_name(row, "dicom_id", self.phrases, line)
-            phrase = clean_phrase(require(row, "label_text", self.phrases, line))
+        for row in read_table(self.phrases, _COLUMNS):
+            image_id = row.file_name("dicom_id")
+            phrase = clean_phrase(row.text("label_text"))
             if not phrase:
-                raise UserError(f"{self.phrases}, line {line}: column 'label_text' has no words")
-            box, shape = self._read_box(row, line)
+                raise row.fault("column 'label_text' has no words")
+            box, shape = _read_box(row)
             if image_id not in images:
                 elsewhere.add((image_id, phrase))
                 continue
@@ -68,7 +68,7 @@ class PhraseGroundingDataset(StrictDataset):
                 (image_id, phrase), {**images[image_id], "report": phrase, "boxes": [], "raw_shape": shape}
             )
             if sample["raw_shape"] != shape:
-                raise UserError(f"{self.phrases}, line {line}: the image had another size in a row above")
+                raise row.fault("the image had another size in a row above")
             sample["boxes"].append(box)
         if not samples:
             raise UserError(
@@ -80,13 +80,15 @@ class PhraseGroundingDataset(StrictDataset):
         )
         return list(samples.values())
 
-    def _read_box(self, row: dict[str, str], line: int) -> tuple[tuple[float, ...], tuple[int, int]]:
-        x, y, width, height, columns, rows = (
-            require_real(row, name, self.phrases, line) for name in ("x", "y", "w", "h", "image_width", "image_height")
-        )
-        if min(columns, rows) < 1:
-            raise UserError(f"{self.phrases}, line {line}: the image has no pixels (image_width, image_height)")
-        left, top, right, bottom = x, y, columns - (x + width), rows - (y + height)
-        if min(width, height) <= 0 or min(left, top, right, bottom) < -_ROUNDING:
-            raise UserError(f"{self.phrases}, line {line}: the box is empty or not within the image")
-        return (x, y, width, height), (int(rows), int(columns))
+
+def _read_box(row: Row) -> tuple[tuple[float, ...], tuple[int, int]]:
+    """The box (x, y, width, height) of a row, and height and width of its image."""
+    x, y, width, height, columns, rows = (
+        row.number(name) for name in ("x", "y", "w", "h", "image_width", "image_height")
+    )
+    if min(columns, rows) < 1:
+        raise row.fault("the image has no pixels (image_width, image_height)")
+    left, top, right, bottom = x, y, columns - (x + width), rows - (y + height)
+    if min(width, height) <= 0 or min(left, top, right, bottom) < -_ROUNDING:
+        raise row.fault("the box is empty or not within the image")
+    return (x, y, width, height), (int(rows), int(columns))

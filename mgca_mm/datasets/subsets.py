@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mgca_mm.errors import UserError
+from mgca_mm.prepared import read_names
 
 
 def keep_subset(rows: Sequence[dict], path: Path) -> list[dict]:
@@ -21,7 +22,7 @@ def keep_subset(rows: Sequence[dict], path: Path) -> list[dict]:
         UserError: If the list is missing or names an image that is not among the entries.
     """
     try:
-        wanted = set(path.read_text(encoding="utf-8", errors="surrogateescape").splitlines())
+        wanted = set(read_names(path))
     except OSError as error:
         raise UserError(
             f"Subset list '{path}' cannot be read ({error.strerror}).\n"

@@ -8,9 +8,8 @@ from mmengine.config import Config, ConfigDict
 
 import mgca_mm
 from mgca_mm.bounds import read_json
-from mgca_mm.datasets.image_report import require_prepared
-from mgca_mm.errors import UserError
-from mgca_mm.prepared import coco_fault
+from mgca_mm.errors import UserError, first_line
+from mgca_mm.prepared import MANIFEST, coco_fault, require_prepared
 from mgca_mm.reports.tokenizer import load_tokenizer
 
 from .file_handlers import safe_reading
@@ -62,8 +61,7 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
     except UserError:
         raise
     except Exception as error:  # a config is Python, and can fail in any way that Python can
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise UserError(f"Config '{filename}' cannot be read: {type(error).__name__}: {reason[:300]}") from error
+        raise UserError(f"Config '{filename}' cannot be read: {type(error).__name__}: {first_line(error)}") from error
     options = dict(options or {})
     require_known_options(cfg._cfg_dict, options)
     follow_max_epochs(cfg, path, options)
@@ -111,7 +109,7 @@ def require_data(cfg: Config, splits: Sequence[str] = ("train", "val", "test")) 
 def _require_boxes(data_root: Path, ann_file: str) -> None:
     """Check a file of boxes in a prepared folder, which mmdet takes as it is; an absent one is told by mmdet."""
     path = data_root / ann_file
-    if (data_root / "manifest.json").exists() and path.is_file() and (fault := coco_fault(read_json(path))):
+    if (data_root / MANIFEST).exists() and path.is_file() and (fault := coco_fault(read_json(path))):
         raise UserError(
             f"'{path}' is not in COCO's format: it {fault}.\nPrepare the data set again with tools/prepare_data.py."
         )

@@ -4,7 +4,8 @@ import os
 
 from mmengine.fileio import LocalBackend
 
-from mgca_mm.checkpoints.writing import CHECKPOINTS, write_atomically, write_checkpoint
+from mgca_mm.checkpoints.writing import CHECKPOINTS, write_checkpoint
+from mgca_mm.files import write_atomically
 
 
 class AtomicLocalBackend(LocalBackend):

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from mgca_mm.datasets.samplers import ReproducibleSampler
 from mgca_mm.errors import UserError
+from mgca_mm.prepared import MANIFEST
 
 from .batch import samples_a_step, samples_an_iteration
 from .loops import VALIDATED
@@ -54,7 +55,7 @@ def digest_of(dataset: Dataset) -> str:
     found = hashlib.sha256(str(len(dataset)).encode())
     for part in getattr(dataset, "datasets", [getattr(dataset, "dataset", dataset)]):
         annotations = Path(str(getattr(part, "ann_file", "")))
-        for path in (Path(str(getattr(part, "data_root", None) or "")) / "manifest.json", annotations):
+        for path in (Path(str(getattr(part, "data_root", None) or "")) / MANIFEST, annotations):
             if path.is_file():
                 found.update(path.read_bytes())
                 break

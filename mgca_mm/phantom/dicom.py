@@ -69,27 +69,13 @@ def make_uid(*names: object) -> str:
     return str(generate_uid(entropy_srcs=["/".join(map(str, names))]))
 
 
-def _set_pixels(dataset: Dataset, pixels: np.ndarray, bits: int, photometric: str = "MONOCHROME2") -> None:
-    """Set the attributes of uncompressed pixels, uint8 or uint16 (H, W), of which ``bits`` bits are in use."""
-    dataset.SamplesPerPixel = 1
-    dataset.PhotometricInterpretation = photometric
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.BitsAllocated = 8 * pixels.itemsize
-    dataset.BitsStored = bits
-    dataset.HighBit = bits - 1
-    dataset.PixelRepresentation = 0
-    data = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
-    dataset.PixelData = data + b"\0" * (len(data) % 2)  # values have an even length
-    dataset["PixelData"].VR = "OB" if bits == 8 else "OW"
-
-
 def _save(path: Path, dataset: Dataset, syntax: UID) -> None:
     dataset.file_meta.TransferSyntaxUID = syntax
     dataset.save_as(path, enforce_file_format=True)
 
 
 def _write_jpeg_baseline(path: Path, pixels: np.ndarray, dataset: Dataset) -> None:
-    _set_pixels(dataset, pixels, 8)
+    dataset.set_pixel_data(pixels, "MONOCHROME2", 8, generate_instance_uid=False)
     dataset.LossyImageCompression = "01"
     dataset.LossyImageCompressionMethod = "ISO_10918_1"
     dataset.PixelData = encapsulate([encode_image(pixels, ".jpg")])
@@ -98,7 +84,7 @@ def _write_jpeg_baseline(path: Path, pixels: np.ndarray, dataset: Dataset) -> No
 
 def _write_monochrome1(path: Path, pixels: np.ndarray, dataset: Dataset) -> None:
     """Low values are displayed bright, so the values are inverted."""
-    _set_pixels(dataset, 255 - pixels, 8, "MONOCHROME1")
+    dataset.set_pixel_data(255 - pixels, "MONOCHROME1", 8, generate_instance_uid=False)
     _save(path, dataset, ExplicitVRLittleEndian)
 
 
@@ -110,7 +96,7 @@ def _write_window_12bit(path: Path, pixels: np.ndarray, dataset: Dataset) -> Non
     """
     stored = 200 + 14 * pixels.astype(np.uint16)
     stored[pixels == 0], stored[pixels == 255] = 0, 4095
-    _set_pixels(dataset, stored, 12)
+    dataset.set_pixel_data(stored, "MONOCHROME2", 12, generate_instance_uid=False)
     slope, intercept = 2, -1000
     darkest, brightest = (slope * (200 + 14 * grey) + intercept for grey in (0, 255))
     dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = slope, intercept, "US"
@@ -122,18 +108,17 @@ def _write_window_12bit(path: Path, pixels: np.ndarray, dataset: Dataset) -> Non
 
 def _write_full_16bit(path: Path, pixels: np.ndarray, dataset: Dataset) -> None:
     """All sixteen bits in use and no window: the range of the stored values is what is displayed."""
-    _set_pixels(dataset, 257 * pixels.astype(np.uint16), 16)
+    dataset.set_pixel_data(257 * pixels.astype(np.uint16), "MONOCHROME2", 16, generate_instance_uid=False)
     _save(path, dataset, ExplicitVRLittleEndian)
 
 
 def _write_implicit_vr(path: Path, pixels: np.ndarray, dataset: Dataset) -> None:
-    _set_pixels(dataset, pixels, 8)
+    dataset.set_pixel_data(pixels, "MONOCHROME2", 8, generate_instance_uid=False)
     _save(path, dataset, ImplicitVRLittleEndian)
 
 
 def _write_rle(path: Path, pixels: np.ndarray, dataset: Dataset) -> None:
-    _set_pixels(dataset, pixels, 8)
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.set_pixel_data(pixels, "MONOCHROME2", 8, generate_instance_uid=False)
     dataset.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
     _save(path, dataset, RLELossless)
 
@@ -144,7 +129,7 @@ def _write_by_gdcm(syntax: UID) -> Callable[[Path, np.ndarray, Dataset], None]:
     def write_compressed(path: Path, pixels: np.ndarray, dataset: Dataset) -> None:
         import gdcm  # slow to import, and used in some files only
 
-        _set_pixels(dataset, pixels, 8)
+        dataset.set_pixel_data(pixels, "MONOCHROME2", 8, generate_instance_uid=False)
         _save(path, dataset, ExplicitVRLittleEndian)
         reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
         reader.SetFileName(str(path))

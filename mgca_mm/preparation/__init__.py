@@ -2,6 +2,6 @@
 
 from .check import check
 from .options import PROTOCOLS, Options
-from .pipeline import DATASETS, prepare
+from .pipeline import prepare
 
-__all__ = ["DATASETS", "PROTOCOLS", "Options", "check", "prepare"]
+__all__ = ["PROTOCOLS", "Options", "check", "prepare"]

@@ -1,36 +1,80 @@
-"""What a preparation writes about its images: annotation files, lists of names, the seeded subsets."""
+"""The annotation files of a prepared folder: reports and labels, boxes, names of images and masks, seeded subsets."""
 
 import csv
+import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from .collection import Collection, Rejected, Sample
+from mgca_mm.files import write_atomically
+from mgca_mm.prepared import SPLITS, SUBSETS
 
-SUBSET_PERCENTS = (1, 10)
-SUBSET_SEEDS = (42, 43, 44)
-REJECTED = "rejected.csv"
-FAILED = "failed.csv"  # The same list of a preparation that rejected too much, until one succeeds.
+from .collection import Collection, PreparedSample, Rejected, group_by_split
 
 
-def write_annotations(
-    path: Path, metainfo: dict, samples: Iterable[Sample], row_of_image: Mapping[str, int] | None
-) -> None:
-    """Write one split in MMEngine's annotation format, one sample a line.
+def write_image_level(folder: Path, dataset: str, collection: Collection, samples: Sequence[PreparedSample]) -> None:
+    """Write reports and labels: an annotation file a split, and the subset lists.
 
     Args:
-        path: The json file.
-        metainfo: Data set, split, and the names of the labels where there are any.
+        folder: The prepared folder.
+        dataset: Name of the data set.
+        collection: Names of its labels.
         samples: The samples.
-        row_of_image: Rows in the image store; None where there is no store.
     """
+    groups = group_by_split(samples)
+    for split in SPLITS:
+        metainfo = {"dataset": dataset, "split": split}
+        metainfo |= {} if collection.classes is None else {"classes": collection.classes}
+        _write_annotations(folder / f"{split}.json", metainfo, groups[split])
+    _write_subsets(folder / "subsets", groups["train"])
+
+
+def write_dense(folder: Path, dataset: str, collection: Collection, samples: Sequence[PreparedSample]) -> None:
+    """Write boxes as mmdet reads them, names of images and masks as mmseg reads them, each with subset lists.
+
+    Args:
+        folder: The prepared folder.
+        dataset: Name of the data set.
+        collection: Names of what its boxes and masks hold.
+        samples: The samples.
+    """
+    groups = group_by_split(samples, dense=True)
+    if collection.categories is not None:
+        boxed = {split: [sample for sample in groups[split] if sample.boxes is not None] for split in SPLITS}
+        train = _write_subsets(folder / "detection" / "subsets", boxed["train"])
+        for name, found in (boxed | {f"subsets/{name}": drawn for name, drawn in train.items()}).items():
+            metainfo = {"dataset": dataset, "split": Path(name).name}
+            _write_coco(folder / "detection" / f"{name}.json", metainfo, found, collection.categories)
+    if collection.mask_classes is not None:
+        masked = {split: [sample for sample in groups[split] if sample.is_masked] for split in SPLITS}
+        _write_subsets(folder / "segmentation" / "subsets", masked["train"])
+        for split in SPLITS:
+            _write_names(folder / "segmentation" / f"{split}.txt", (sample.image_id for sample in masked[split]))
+        _write_names(folder / "segmentation" / "classes.txt", collection.mask_classes)
+
+
+def write_rejected(path: Path, rejected: Iterable[Rejected], raw: Path) -> None:
+    """Write what was left out, one image a row, with paths relative to the raw folder; whole or not at all."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(("image_id", "file", "kind", "reason"))
+    for row in rejected:
+        kind = "broken" if row.broken else "without text"
+        writer.writerow((row.image_id, row.file, kind, row.reason.replace(f"{raw}/", "")))
+    write_atomically(path, file.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def _write_annotations(path: Path, metainfo: dict, samples: Iterable[PreparedSample]) -> None:
+    """Write a split in MMEngine's annotation format, one entry (see :mod:`mgca_mm.prepared`) a line."""
     with open(path, "w", encoding="ascii") as file:
         # Written sample by sample: as one string, the whole of MIMIC-CXR would be held in memory twice.
         file.write(f'{{"metainfo": {json.dumps(metainfo)}, "data_list": [')
         for number, sample in enumerate(samples):
             entry = {
+                "image_index": sample.image_index,
+                "raw_path": sample.image_path if sample.image_index is None else None,
                 "image_id": sample.image_id,
                 "patient_id": sample.patient_id,
                 "study_id": sample.study_id,
@@ -38,35 +82,22 @@ def write_annotations(
                 "report": sample.report,
                 "labels": sample.labels,
             }
-            entry = _place(sample, row_of_image) | {key: value for key, value in entry.items() if value is not None}
-            file.write(f"{',' if number else ''}\n{json.dumps(entry)}")
+            known = {key: value for key, value in entry.items() if value is not None}
+            file.write(f"{',' if number else ''}\n{json.dumps(known)}")
         file.write("\n]}\n")
 
 
-def write_coco(
-    path: Path,
-    metainfo: dict,
-    samples: Sequence[Sample],
-    categories: Sequence[str],
-    row_of_image: Mapping[str, int] | None,
-) -> None:
-    """Write one split's boxes in COCO's format.
-
-    Args:
-        path: The json file.
-        metainfo: Data set and split.
-        samples: The samples; boxes are in pixels of the images that the file names.
-        categories: What the boxes hold; their ids start at 1.
-        row_of_image: Rows in the image store, which are the ids of the images; None where there is no store.
-    """
+def _write_coco(path: Path, metainfo: dict, samples: Iterable[PreparedSample], categories: Sequence[str]) -> None:
+    """Write boxes in COCO's format; ids of images are their rows in the image store, those of categories from 1."""
     images, annotations = [], []
     for number, sample in enumerate(samples):
-        image_id = number if row_of_image is None else row_of_image[sample.image_id]
+        is_stored = sample.image_index is not None
+        image_id = sample.image_index if is_stored else number
         height, width = sample.shape or (None, None)
         images.append(
             {
                 "id": image_id,
-                "file_name": sample.image_path if row_of_image is None else f"{sample.image_id}.png",
+                "file_name": f"{sample.image_id}.png" if is_stored else sample.image_path,
                 "height": height,
                 "width": width,
                 "image_id": sample.image_id,
@@ -94,62 +125,28 @@ def write_coco(
     path.write_text(json.dumps(content) + "\n", encoding="ascii")
 
 
-def write_names(path: Path, names: Iterable[str]) -> None:
+def _write_names(path: Path, names: Iterable[str]) -> None:
     """Write a list with one name a line."""
     path.write_bytes("".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))
 
 
-def draw_subsets(train: Sequence[Sample]) -> dict[str, list[Sample]]:
-    """Draw 1 % and 10 % of the training samples, three seeds each.
+def _write_subsets(folder: Path, train: Sequence[PreparedSample]) -> dict[str, list[PreparedSample]]:
+    """Draw 1 % and 10 % of the training samples, three seeds each, and write their lists into a new folder.
 
     A draw is the head of one permutation, so that the 1 % of a seed are among its 10 %. ``RandomState`` is used because
     NumPy guarantees its stream for ever, which it does not for ``Generator``.
 
     Args:
+        folder: The folder.
         train: Training samples in order.
 
     Returns:
         Samples in order by the subset's name, such as ``train_1pct_seed42``.
     """
+    folder.mkdir(parents=True)
     subsets = {}
-    for seed in SUBSET_SEEDS:
+    for name, (percent, seed) in SUBSETS.items():
         order = np.random.RandomState(seed).permutation(len(train))
-        for percent in SUBSET_PERCENTS:
-            drawn = sorted(order[: max(1, len(train) * percent // 100)])
-            subsets[f"train_{percent}pct_seed{seed}"] = [train[index] for index in drawn]
+        subsets[name] = [train[index] for index in sorted(order[: max(1, len(train) * percent // 100)])]
+        _write_names(folder / f"{name}.txt", (sample.image_id for sample in subsets[name]))
     return subsets
-
-
-def write_subsets(folder: Path, train: Sequence[Sample]) -> None:
-    """Write the lists of the drawn images (see :func:`draw_subsets`) into a folder, which is made."""
-    folder.mkdir()
-    for name, samples in draw_subsets(train).items():
-        write_names(folder / f"{name}.txt", (sample.image_id for sample in samples))
-
-
-def subset_names() -> list[str]:
-    """File names of the subset lists."""
-    return [f"train_{percent}pct_seed{seed}.txt" for percent in SUBSET_PERCENTS for seed in SUBSET_SEEDS]
-
-
-def write_rejected(path: Path, rejected: Iterable[Rejected], raw: Path) -> None:
-    """Write what was left out, one image a row, with paths relative to the raw folder."""
-    with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("image_id", "file", "kind", "reason"))
-        for row in rejected:
-            kind = "broken" if row.broken else "without text"
-            writer.writerow((row.image_id, row.file, kind, row.reason.replace(f"{raw}/", "")))
-
-
-def describe(collection: Collection, dataset: str, split: str) -> dict:
-    """The ``metainfo`` of an annotation file."""
-    metainfo = {"dataset": dataset, "split": split}
-    return metainfo if collection.classes is None else metainfo | {"classes": collection.classes}
-
-
-def _place(sample: Sample, row_of_image: Mapping[str, int] | None) -> dict:
-    """Where the image is: a row of the store, or a file of the raw folder."""
-    if row_of_image is None:
-        return {"raw_path": sample.image_path}
-    return {"image_index": row_of_image[sample.image_id]}

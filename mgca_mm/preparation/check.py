@@ -1,16 +1,27 @@
-"""Checking a prepared folder: is it whole, unchanged, and free of leaks?"""
+"""Checking a prepared folder: is it complete, unchanged, and free of leaks?"""
 
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mgca_mm.bounds import read_json
 from mgca_mm.errors import UserError
-from mgca_mm.prepared import coco_fault, entry_fault, metainfo_fault, open_store
+from mgca_mm.files import is_inside
+from mgca_mm.prepared import (
+    MANIFEST,
+    REJECTED,
+    SCHEMA_VERSION,
+    SPLITS,
+    STORE,
+    SUBSETS,
+    coco_fault,
+    entry_fault,
+    open_store,
+    read_annotations,
+    read_names,
+)
 
-from .annotations import REJECTED, subset_names
-from .collection import SPLITS, find_shared_patients
-from .image_store import STORE
-from .manifest import MANIFEST, SCHEMA_VERSION, fingerprint
+from .manifest import fingerprint
+from .splits import find_shared_patients
 
 
 def check(dataset: str, out: Path) -> list[str]:
@@ -25,7 +36,7 @@ def check(dataset: str, out: Path) -> list[str]:
         out: The prepared folder.
 
     Returns:
-        One line for each fault, none for a sound folder.
+        One line for each fault, none for an intact folder.
     """
     if not (out / MANIFEST).exists():
         return [f"{MANIFEST}: missing; the preparation has not finished"]
@@ -61,14 +72,14 @@ def check(dataset: str, out: Path) -> list[str]:
 
 def _check_files(out: Path, expected: dict[str, tuple[int, str]]) -> list[str]:
     """Compare each file with the manifest, and the manifest with the files there must be."""
-    required = [*(f"{split}.json" for split in SPLITS), REJECTED, *(f"subsets/{name}" for name in subset_names())]
+    required = [*(f"{split}.json" for split in SPLITS), REJECTED, *(f"subsets/{name}.txt" for name in SUBSETS)]
     faults = [f"{name}: not in the manifest" for name in required if name not in expected]
     for name, (num_bytes, sha256) in expected.items():
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        if not is_inside(name):
             faults.append(f"{MANIFEST}: names a file outside of the folder")
             continue
         try:
-            actual = fingerprint([out / name])
+            actual = fingerprint(out / name)
         except (OSError, ValueError):
             faults.append(f"{name}: missing or unreadable")
             continue
@@ -84,13 +95,11 @@ def _read_annotations(out: Path, faults: list[str], has_store: bool) -> dict[str
     entries: dict[str, list[dict]] = {split: [] for split in SPLITS}
     for split in SPLITS:
         try:
-            content = read_json(out / f"{split}.json")
-            rows, classes = list(content["data_list"]), content["metainfo"].get("classes")
-            if metainfo_fault(content["metainfo"]):
-                raise TypeError
-        except (UserError, KeyError, TypeError, AttributeError):
+            metainfo, rows = read_annotations(out / f"{split}.json")
+        except UserError:
             faults.append(f"{split}.json: missing or not in MMEngine's annotation format")
             continue
+        classes = metainfo.get("classes")
         required = ["patient_id", "image_index" if has_store else "raw_path"]
         required += ([] if classes else ["report"]) + ([] if classes is None else ["labels"])
         for number, row in enumerate(rows):
@@ -137,7 +146,7 @@ def _read_names(out: Path, faults: list[str], files: Iterable[str], has_store: b
     for split in SPLITS:
         name = f"segmentation/{split}.txt"
         try:
-            ids = (out / name).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+            ids = read_names(out / name)
         except OSError:
             faults.append(f"{name}: missing or unreadable")
             continue
@@ -182,10 +191,10 @@ def _check_patients(folder: str, entries: dict[str, list[dict]]) -> list[str]:
 def _check_subsets(out: Path, folder: str, train_ids: set[str]) -> list[str]:
     """Whether each subset list is there and names training images, each once."""
     faults = []
-    for subset in subset_names():
-        name = f"{folder}subsets/{subset}"
+    for subset in SUBSETS:
+        name = f"{folder}subsets/{subset}.txt"
         try:
-            ids = (out / name).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+            ids = read_names(out / name)
         except OSError:
             faults.append(f"{name}: missing or unreadable")
             continue

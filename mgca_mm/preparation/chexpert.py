@@ -1,11 +1,12 @@
 """CheXpert (Irvin et al., 2019): radiographs with 14 labels, in the layout of Stanford's download, small or full."""
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from mgca_mm.errors import UserError
-from mgca_mm.tables import LABEL_VALUES, label_columns, read_table, require, require_choice, require_new
+from mgca_mm.tables import LABEL_VALUES, Row, read_table
 
 from .collection import Collection, FilterLog, Sample
 from .options import Options
@@ -51,14 +52,14 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     classes: list[str] = []
     for name in _TABLES:
         table = raw.table(name, remedy=_REMEDY)
-        for number, (line, row) in enumerate(read_table(table, ("Path", "Frontal/Lateral", *classes))):
-            classes = classes or label_columns(row, _NOT_LABELS, table)
-            path = _relative_path(require(row, "Path", table, line), table, line)
-            require_new(str(path), seen, "Path", table, line)
+        for number, row in enumerate(read_table(table, ("Path", "Frontal/Lateral", *classes))):
+            classes = classes or row.label_columns(_NOT_LABELS)
+            path = _relative_path(row)
+            row.require_new("Path", str(path), seen)
             seen.add(str(path))
-            labels = [require_choice(row, label, LABEL_VALUES, table, line) for label in classes]
+            labels = [row.choice(label, LABEL_VALUES) for label in classes]
             filters.passed(_STAGES[0])
-            if not require_choice(row, "Frontal/Lateral", _VIEWS, table, line):
+            if not row.choice("Frontal/Lateral", _VIEWS):
                 continue
             filters.passed(_STAGES[1])
             if name == _TABLES[0]:
@@ -74,38 +75,33 @@ def collect(raw: RawFolder, options: Options) -> Collection:
                     labels=labels,
                 )
             )
-    notes = _split_released(samples, row_numbers) if options.protocol == "released" else _split(samples)
+    samples, notes = _split_released(samples, row_numbers) if options.protocol == "released" else (_split(samples), [])
     return Collection(samples, filters, classes, notes=notes)
 
 
-def _relative_path(cell: str, table: Path, line: int) -> PurePosixPath:
+def _relative_path(row: Row) -> PurePosixPath:
     """Path inside the raw folder: without the name of the download, ``CheXpert-v1.0-small/`` or similar.
 
     Raises:
         UserError: It has no folders of a patient and a study, or leads elsewhere.
     """
-    path = PurePosixPath(cell)
+    path = PurePosixPath(row.text("Path"))
     if path.parts and path.parts[0].startswith("CheXpert"):
         path = path.relative_to(path.parts[0])
     plain = all(part != ".." and part.isprintable() for part in path.parts)
     if path.is_absolute() or len(path.parts) != 4 or not plain:
-        raise UserError(f"{table}, line {line}: column 'Path' is not of the form train/patient/study/image.jpg")
+        raise row.fault("column 'Path' is not of the form train/patient/study/image.jpg")
     return path
 
 
-def _split(samples: list[Sample]) -> list[str]:
+def _split(samples: list[Sample]) -> list[Sample]:
     """Draw whole patients of the training table for validation."""
-    candidates = [sample for sample in samples if not sample.splits]
-    num_images: dict[str, int] = {}
-    for sample in candidates:
-        num_images[sample.patient_id] = num_images.get(sample.patient_id, 0) + 1
-    split_of = hold_out_images(num_images, min(_NUM_VALIDATION, len(candidates) // 10))
-    for sample in candidates:
-        sample.splits = (split_of[sample.patient_id],)
-    return []
+    num_images = Counter(sample.patient_id for sample in samples if not sample.splits)
+    split_of = hold_out_images(num_images, min(_NUM_VALIDATION, num_images.total() // 10))
+    return [s if s.splits else replace(s, splits=(split_of[s.patient_id],)) for s in samples]
 
 
-def _split_released(samples: list[Sample], row_numbers: list[int]) -> list[str]:
+def _split_released(samples: list[Sample], row_numbers: list[int]) -> tuple[list[Sample], list[str]]:
     """Draw images by position among the frontal rows, and take out of training what has these numbers as rows.
 
     The two numberings differ from the first lateral on, so nearly all drawn images stay in training as well. This is
@@ -113,9 +109,11 @@ def _split_released(samples: list[Sample], row_numbers: list[int]) -> list[str]:
     """
     size = min(_NUM_VALIDATION, len(row_numbers) // 10)
     drawn = set(np.random.RandomState(0).choice(len(row_numbers), size, replace=False).tolist())
-    both = 0
-    for position, number in enumerate(row_numbers):
-        splits = (("train",) if number not in drawn else ()) + (("val",) if position in drawn else ())
-        samples[position].splits = splits
-        both += len(splits) == 2
-    return [f"{both} of {size} validation images are in training too, as in the released code"]
+    splits = [
+        (("train",) if number not in drawn else ()) + (("val",) if position in drawn else ())
+        for position, number in enumerate(row_numbers)
+    ]
+    both = sum(len(found) == 2 for found in splits)
+    train, test = samples[: len(splits)], samples[len(splits) :]
+    divided = [replace(sample, splits=found) for sample, found in zip(train, splits, strict=True)]
+    return divided + test, [f"{both} of {size} validation images are in training too, as in the released code"]

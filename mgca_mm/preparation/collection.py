@@ -1,14 +1,12 @@
-"""What every data set's preparation shares: the sample, the filter counts, and what was rejected."""
+"""What the module of a data set gives to the shared steps: its samples, what was left out, and the counts of both."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple, TypeVar
 
-from mgca_mm.errors import UserError
+from mgca_mm.prepared import SPLITS
 from mgca_mm.reports.cleaning import MIN_TOKENS, count_tokens
 
-SPLITS = ("train", "val", "test")
 TEXT_STAGES = ("report has text", f"report of {MIN_TOKENS} tokens or more")
 
 
@@ -37,9 +35,9 @@ class BoxMask(NamedTuple):
 
 
 class RleMask(NamedTuple):
-    """A mask that is the union of run-length encoded ones (see :mod:`mgca_mm.radiographs.rle`), on the image's grid."""
+    """A mask that is the union of some in COCO's run-length encoding, on the image's grid."""
 
-    runs: tuple[str, ...]
+    parts: tuple[dict, ...]
 
 
 class FileMask(NamedTuple):
@@ -51,9 +49,9 @@ class FileMask(NamedTuple):
 Mask = BoxMask | RleMask | FileMask
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
-    """One radiograph and what is known about it.
+    """One radiograph and what the raw data say about it.
 
     Attributes:
         image_id: Name of the image, unique in the data set.
@@ -69,7 +67,8 @@ class Sample:
         boxes: Boxes, none for an image without objects; None where the data set has no boxes.
         mask: The mask, None for an image without foreground.
         is_masked: Whether the mask is known, an empty one included.
-        shape: Height and width of the raw image in pixels: known from the format, or once it is decoded.
+        shape: Height and width in pixels of the image that boxes and mask are made for; None where they are made for
+            whatever it has.
     """
 
     image_id: str
@@ -85,6 +84,25 @@ class Sample:
     mask: Mask | None = None
     is_masked: bool = False
     shape: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedSample(Sample):
+    """A sample as the prepared folder has it: shape and boxes are those of the prepared image.
+
+    Attributes:
+        image_index: Row of the image store; None where there is no store, and the raw images stand for themselves.
+    """
+
+    image_index: int | None = None
+
+    @classmethod
+    def of(cls, sample: Sample, **changes: Any) -> "PreparedSample":
+        """A sample with some of its attributes changed."""
+        return cls(**{known.name: getattr(sample, known.name) for known in fields(sample)} | changes)
+
+
+AnySample = TypeVar("AnySample", bound=Sample)
 
 
 class Rejected(NamedTuple):
@@ -139,7 +157,7 @@ class FilterLog:
 
 
 def passes_text_filters(report: list[str], filters: FilterLog) -> bool:
-    """Count a report at the last two filters of every data set that has reports, and tell whether it passes both."""
+    """Count a report at the last two filters of every data set with reports, and return whether it passes both."""
     if report:
         filters.passed(TEXT_STAGES[0])
     long_enough = count_tokens(report) >= MIN_TOKENS
@@ -150,7 +168,7 @@ def passes_text_filters(report: list[str], filters: FilterLog) -> bool:
 
 @dataclass(slots=True)
 class Collection:
-    """What a data set hands to the shared steps.
+    """What a data set gives to the shared steps.
 
     Attributes:
         samples: The samples in the order of the data set's own table.
@@ -171,40 +189,15 @@ class Collection:
     notes: list[str] = field(default_factory=list)
 
 
-def group_by_split(samples: Iterable[Sample], dense: bool = False) -> dict[str, list[Sample]]:
+def group_by_split(samples: Iterable[AnySample], dense: bool = False) -> dict[str, list[AnySample]]:
     """Samples of each of the three splits, in order.
 
     Args:
         samples: The samples.
         dense: By the splits of boxes and masks instead of those of reports and labels.
     """
-    groups: dict[str, list[Sample]] = {split: [] for split in SPLITS}
+    groups: dict[str, list[AnySample]] = {split: [] for split in SPLITS}
     for sample in samples:
         for split in sample.dense_splits if dense else sample.splits:
             groups[split].append(sample)
     return groups
-
-
-def find_shared_patients(patients_of_split: dict[str, set[str]]) -> list[tuple[str, list[str]]]:
-    """Patients that stand in several splits, in alphabetical order, with those splits."""
-    splits_of_patient = defaultdict(list)
-    for split, patients in patients_of_split.items():
-        for patient in patients:
-            splits_of_patient[patient].append(split)
-    return sorted((patient, splits) for patient, splits in splits_of_patient.items() if len(splits) > 1)
-
-
-def assert_disjoint_patients(groups: dict[str, list[Sample]]) -> None:
-    """Make sure that no patient is in two splits.
-
-    Raises:
-        UserError: One is; the message names the splits, and the patient unless the name has the looks of a sentence.
-    """
-    shared = find_shared_patients({split: {sample.patient_id for sample in groups[split]} for split in SPLITS})
-    if shared:
-        patient, splits = shared[0]
-        is_identifier = patient.isprintable() and " " not in patient and len(patient) <= 64
-        raise UserError(
-            f"{f'patient {patient}' if is_identifier else 'one patient'} is in the splits {' and '.join(splits)}\n"
-            "Models would be tested on patients they were trained on; correct the split in the raw tables."
-        )

@@ -8,15 +8,20 @@ the two lungs, some masks of both; neither needs a note.
 import math
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from mgca_mm.bounds import read_json
 from mgca_mm.errors import UserError
+from mgca_mm.files import is_inside
 from mgca_mm.radiographs.headers import refuse_huge
 from mgca_mm.reports import cleaning as reports
-from mgca_mm.tables import read_table, require_file_name
+from mgca_mm.tables import Row, read_table
 
 from .collection import Box, Collection, FileMask, FilterLog, Rejected, Sample
 from .options import Options
@@ -30,7 +35,7 @@ _REMEDY = "It is part of the data set: https://github.com/ieee8023/covid-chestxr
 _COLUMNS = ("patientid", "finding", "view", "modality", "filename", "clinical_notes")
 _CLASSES = ["COVID-19"]
 _CATEGORIES = ["Right Lung", "Left Lung"]
-_NO_FINDING_GIVEN = ("", "todo", "unknown")  # Rows their authors have not labelled yet; not the same as "No Finding".
+_NO_FINDING_GIVEN = ("", "todo", "unknown")  # Rows their authors have not labeled yet; not the same as "No Finding".
 
 _STAGES = (
     "rows in the metadata",
@@ -136,10 +141,13 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         else:
             rejected.append(Rejected(sample.image_id, sample.image_path, False, reports.TOO_SHORT))
     split_of = divide(list(dict.fromkeys(sample.patient_id for sample in samples)), 0.3, 2 / 3, metadata)
-    for sample in samples:
-        split = split_of[sample.patient_id]
-        sample.splits = (split,) if sample.report is not None else ()
-        sample.dense_splits = (split,) if sample.boxes is not None or sample.is_masked else ()
+    for number, sample in enumerate(samples):
+        splits = (split_of[sample.patient_id],)
+        samples[number] = replace(
+            sample,
+            splits=splits if sample.report is not None else (),
+            dense_splits=splits if sample.boxes is not None or sample.is_masked else (),
+        )
     return Collection(
         samples,
         filters,
@@ -150,11 +158,18 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     )
 
 
-def _rows(metadata: Path) -> Iterator[dict[str, str]]:
-    """The rows of the table, with the path of the image in the raw folder."""
-    for line, row in read_table(metadata, _COLUMNS):
-        require_file_name(row, "filename", metadata, line)
-        yield row | {"path": str(_image_path(row, metadata, line))}
+def _rows(metadata: Path) -> Iterator[Row]:
+    """The rows of the table, with the path of the image in the raw folder.
+
+    Raises:
+        UserError: A row has no plain file name, or a folder that leads out of the raw folder.
+    """
+    for row in read_table(metadata, _COLUMNS):
+        folder = PurePosixPath(row.get("folder") or "images")
+        if not is_inside(folder):
+            raise row.fault("column 'folder' leads out of the data set")
+        row["path"] = str(folder / row.file_name("filename"))
+        yield row
 
 
 def _find_masks(raw: RawFolder) -> list[Path]:
@@ -195,18 +210,6 @@ def _read_boxes(raw: RawFolder) -> dict[str, tuple[tuple[int, int], list[Box]]]:
     return found
 
 
-def _image_path(row: dict[str, str], metadata: Path, line: int) -> PurePosixPath:
-    """Path of a row's image inside the raw folder.
-
-    Raises:
-        UserError: The folder leads out of the raw folder.
-    """
-    folder = PurePosixPath(row.get("folder") or "images")
-    if folder.is_absolute() or ".." in folder.parts or "\0" in str(folder):
-        raise UserError(f"{metadata}, line {line}: column 'folder' leads out of the data set")
-    return folder / row["filename"]
-
-
 def _merge_patients(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Give patients that share an image one identity.
 
@@ -219,23 +222,16 @@ def _merge_patients(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
     Returns:
         The first patient of each group of connected patients, by patient.
     """
-    leader: dict[str, str] = {}
-    patient_of_image: dict[str, str] = {}
-
-    def find(patient: str) -> str:
-        while leader[patient] != patient:
-            patient = leader[patient]
-        return patient
-
-    for image, patient in rows:
-        leader.setdefault(patient, patient)
-        other = find(patient_of_image.setdefault(image, patient))
-        mine = find(patient)
-        if mine != other:
-            # The one that was named first leads; dictionaries keep that order.
-            first = next(name for name in leader if name in (mine, other))
-            leader[mine] = leader[other] = first
-    return {patient: find(patient) for patient in leader}
+    number_of: dict[tuple[str, str], int] = {}
+    edges = [
+        [number_of.setdefault(node, len(number_of)) for node in (("image", image), ("patient", patient))]
+        for image, patient in rows
+    ]
+    ends = np.array(edges, int).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(edges)), tuple(ends)), shape=(len(number_of), len(number_of)))
+    _, group = connected_components(graph, directed=False) if edges else (0, ())
+    leader: dict[int, str] = {}
+    return {name: leader.setdefault(group[n], name) for (kind, name), n in number_of.items() if kind == "patient"}
 
 
 def _is_frontal(view: str) -> bool:

@@ -1,10 +1,10 @@
 """COVIDx (Wang, Lin and Wong, 2020), lists of version 9A: normal, pneumonia, COVID-19."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from mgca_mm.errors import UserError
-from mgca_mm.tables import read_lines, require_choice, require_file_name, require_new
+from mgca_mm.tables import Row, read_lines
 
 from .collection import Collection, FilterLog, Sample
 from .options import Options
@@ -58,18 +58,14 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         filters.passed(_STAGES[1])
         samples.append(sample)
 
-    train = [sample for sample in samples if not sample.splits]
-    source = raw.path / _LISTS["train"]
     if options.protocol == "released":
-        split_of = hold_out([sample.image_id for sample in train], 0.2, source)
-        for sample in train:
-            sample.splits = (split_of[sample.image_id],)
+        unit, val = "image_id", 0.2
         notes = ["validation is drawn by image: its patients may be in training too, as in the released code"]
     else:
-        split_of = hold_out(list(dict.fromkeys(sample.patient_id for sample in train)), 0.1, source)
-        for sample in train:
-            sample.splits = (split_of[sample.patient_id],)
-        notes = []
+        unit, val, notes = "patient_id", 0.1, []
+    ids = dict.fromkeys(getattr(sample, unit) for sample in samples if not sample.splits)
+    split_of = hold_out(list(ids), val, raw.path / _LISTS["train"])
+    samples = [s if s.splits else replace(s, splits=(split_of[getattr(s, unit)],)) for s in samples]
     return Collection(samples, filters, _CLASSES, notes=notes)
 
 
@@ -82,16 +78,16 @@ def _read_list(path: Path, folder: str) -> Iterator[Sample]:
     seen: set[str] = set()
     for line, text in read_lines(path):
         patient, *name, label, source = text.split(" ") if text.count(" ") >= 3 else ("", "", "", "")
-        row = {"file_name": " ".join(name), "class": label}
+        row = Row({"file_name": " ".join(name), "class": label}, path, line)
         if not patient or not source:
-            raise UserError(f"{path}, line {line}: patient_id, file_name, class and source are expected")
-        file_name = require_file_name(row, "file_name", path, line)
-        require_new(file_name, seen, "file_name", path, line)
+            raise row.fault("patient_id, file_name, class and source are expected")
+        file_name = row.file_name("file_name")
+        row.require_new("file_name", file_name, seen)
         seen.add(file_name)
         yield Sample(
             image_id=f"{folder}/{file_name}",
             patient_id=f"{source}/{patient}",
             image_path=f"{folder}/{file_name}",
             splits=("test",) if folder == "test" else (),
-            labels=require_choice(row, "class", _LABELS, path, line),
+            labels=row.choice("class", _LABELS),
         )

@@ -1,47 +1,51 @@
 """Boxes and masks, from the pixels of the raw image to those of the prepared one."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from mgca_mm.errors import UserError
 from mgca_mm.radiographs.reading import Placement, read_radiograph
-from mgca_mm.radiographs.rle import decode_rle
 
-from .collection import BoxMask, RleMask, Sample
+from .collection import Box, BoxMask, RleMask, Sample
 from .raw_folder import RawFolder
 
 
-def check_boxes(sample: Sample) -> None:
-    """Make sure that a sample's boxes have an area and, where the image's shape is known, lie in it.
+def cut_boxes(boxes: Sequence[Box] | None, shape: tuple[int, int] | None) -> list[Box] | None:
+    """Boxes cut off at the edges of their image, beyond which those drawn by hand stick out by up to a hundredth.
 
-    A box may stick out by a hundredth of the side, as those drawn by hand do; it is cut off at the edge.
+    Args:
+        boxes: In pixels; None where there can be none.
+        shape: Height and width of the image, None where they are not known.
 
     Raises:
         UserError: A box is empty, reaches further, or is wholly outside; the message names its row.
     """
-    for box in sample.boxes or ():
+    if boxes is None:
+        return None
+    for box in boxes:
         if box.width <= 0 or box.height <= 0:
             raise UserError(f"{box.place}: a box without area; correct or remove it")
-    if sample.shape is None:
-        return
-    height, width = sample.shape
-    boxes = []
-    for box in sample.boxes or ():
+    if shape is None:
+        return list(boxes)
+    height, width = shape
+    cut = []
+    for box in boxes:
         right, bottom = box.x + box.width, box.y + box.height
         sticks_out = max(-box.x, right - width) > 0.01 * width or max(-box.y, bottom - height) > 0.01 * height
         # A box beside the image would have no extent once it is cut.
         if sticks_out or right <= 0 or bottom <= 0 or box.x >= width or box.y >= height:
             raise UserError(f"{box.place}: a box reaches out of the image of {width} x {height} pixels; correct it")
         left, top, right, bottom = max(box.x, 0), max(box.y, 0), min(right, width), min(bottom, height)
-        boxes.append(box._replace(x=left, y=top, width=right - left, height=bottom - top))
-    if sample.boxes is not None:
-        sample.boxes = boxes
+        cut.append(box._replace(x=left, y=top, width=right - left, height=bottom - top))
+    return cut
 
 
 def draw_mask(sample: Sample, raw: RawFolder) -> np.ndarray:
-    """A sample's mask (H, W) uint8, 0 or 1, on the grid of its raw image.
+    """A sample's mask (H, W) uint8, 0 or 1, on the grid of its shape.
 
     Raises:
         UserError: The mask cannot be read or has another grid than the image.
@@ -50,15 +54,11 @@ def draw_mask(sample: Sample, raw: RawFolder) -> np.ndarray:
     mask = np.zeros((height, width), np.uint8)
     if isinstance(sample.mask, BoxMask):
         for box in sample.boxes:
-            # A pixel belongs to a box that covers its centre.
+            # A pixel belongs to a box that covers its center.
             left, top, right, bottom = np.rint((box.x, box.y, box.x + box.width, box.y + box.height)).astype(int)
             mask[top:bottom, left:right] = 1
     elif isinstance(sample.mask, RleMask):
-        for run in sample.mask.runs:
-            try:
-                mask |= decode_rle(run, height, width)
-            except ValueError as error:
-                raise UserError(f"{sample.image_id}: {error}; correct its row") from error
+        mask = coco_mask.decode(coco_mask.merge(list(sample.mask.parts)))
     elif sample.mask is not None:
         path = raw.file(sample.mask.path)
         drawn = read_radiograph(path)
@@ -70,19 +70,21 @@ def draw_mask(sample: Sample, raw: RawFolder) -> np.ndarray:
     return mask
 
 
-def place_boxes(sample: Sample, size: int) -> None:
-    """Move a sample's boxes into the square of side ``size`` that its image became (see :class:`Placement`)."""
-    height, width = sample.shape
+def place_boxes(boxes: Sequence[Box] | None, shape: tuple[int, int], size: int) -> list[Box] | None:
+    """Move boxes of an image (height, width) into the square that it became (see :class:`Placement`)."""
+    if boxes is None:
+        return None
+    height, width = shape
     place = Placement.of(height, width, size)
     across, down = place.width / width, place.height / height
-    sample.boxes = [
+    return [
         box._replace(
             x=box.x * across + place.left,
             y=box.y * down + place.top,
             width=box.width * across,
             height=box.height * down,
         )
-        for box in sample.boxes
+        for box in boxes
     ]
 
 

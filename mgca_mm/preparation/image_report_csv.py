@@ -1,15 +1,17 @@
 """A user's own image-report pairs: one csv file with an image and a report a row."""
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from mgca_mm.errors import UserError
+from mgca_mm.files import is_inside
 from mgca_mm.reports import cleaning as reports
-from mgca_mm.tables import read_table, require, require_choice, require_new
+from mgca_mm.tables import Row, read_table
 
-from .collection import SPLITS, TEXT_STAGES, Collection, FilterLog, Rejected, Sample, passes_text_filters
+from .collection import TEXT_STAGES, Collection, FilterLog, Rejected, Sample, passes_text_filters
 from .options import Options
 from .raw_folder import RawFolder
-from .splits import divide
+from .splits import SPLIT_NAMES, divide
 
 _FORMAT = "one csv file with the columns image, report and, where they are known, patient and split"
 _STAGES = ("rows in the table", "report readable", *TEXT_STAGES)
@@ -48,15 +50,15 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     samples: list[Sample] = []
     rejected: list[Rejected] = []
     seen: set[str] = set()
-    for line, row in read_table(table, ("image", "report")):
-        image = _relative_path(require(row, "image", table, line), table, line)
-        require_new(image, seen, "image", table, line)
+    for row in read_table(table, ("image", "report")):
+        image = _relative_path(row)
+        row.require_new("image", image, seen)
         seen.add(image)
         filters.passed(_STAGES[0])
         try:
             text = reports.decode_report(row["report"].encode("utf-8", "surrogateescape"))
         except ValueError as error:
-            rejected.append(Rejected(image, image, True, f"{table}, line {line}: {error}"))
+            rejected.append(Rejected(image, image, True, f"{row.place}: {error}"))
             continue
         filters.passed(_STAGES[1])
         if reports.find_sections(text):
@@ -66,38 +68,32 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         if not passes_text_filters(report, filters):
             rejected.append(Rejected(image, image, False, reports.TOO_SHORT))
             continue
-        split = (
-            require_choice(row, "split", dict(zip(SPLITS, SPLITS, strict=True)), table, line)
-            if "split" in row
-            else None
-        )
         samples.append(
             Sample(
                 image_id=image,
-                patient_id=require(row, "patient", table, line) if "patient" in row else image,
+                patient_id=row.text("patient") if "patient" in row else image,
                 study_id=image,
                 report=report,
                 image_path=image,
-                splits=() if split is None else (split,),
+                splits=(row.choice("split", SPLIT_NAMES),) if "split" in row else (),
             )
         )
-    undivided = [sample for sample in samples if not sample.splits]
+    undivided = dict.fromkeys(sample.patient_id for sample in samples if not sample.splits)
     if undivided:
-        split_of = divide(list(dict.fromkeys(sample.patient_id for sample in undivided)), 0.2, 0.5, table)
-        for sample in undivided:
-            sample.splits = (split_of[sample.patient_id],)
+        split_of = divide(list(undivided), 0.2, 0.5, table)
+        samples = [replace(sample, splits=(split_of[sample.patient_id],)) for sample in samples]
     known = samples and samples[0].patient_id != samples[0].image_id
     notes = [] if known else ["patients are not given: one with several images may be in several splits"]
     return Collection(samples, filters, rejected=rejected, notes=notes)
 
 
-def _relative_path(cell: str, table: Path, line: int) -> str:
+def _relative_path(row: Row) -> str:
     """Path of an image inside the raw folder.
 
     Raises:
         UserError: It is absolute, climbs, or has control characters, which no list with one name a line could hold.
     """
-    path = PurePosixPath(cell)
-    if path.is_absolute() or ".." in path.parts or not all(part.isprintable() for part in path.parts):
-        raise UserError(f"{table}, line {line}: column 'image' is not a path inside the folder of the table")
-    return str(path)
+    path = str(PurePosixPath(row.text("image")))
+    if not (is_inside(path) and path.isprintable()):
+        raise row.fault("column 'image' is not a path inside the folder of the table")
+    return path

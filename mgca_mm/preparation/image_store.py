@@ -1,5 +1,6 @@
 """The image store: one memory map of square uint8 images, decoded by a pool of processes that can be interrupted."""
 
+import functools
 import hashlib
 import json
 import multiprocessing
@@ -7,7 +8,7 @@ import multiprocessing.connection
 import os
 import threading
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ import numpy as np
 from tqdm import tqdm
 
 from mgca_mm.errors import UserError
+from mgca_mm.files import replacing
+from mgca_mm.prepared import STORE
 from mgca_mm.radiographs.reading import read_radiograph, resize_and_pad
 
 from .raw_folder import RawFolder
 
-STORE = "images.npy"
 PROGRESS = "progress.jsonl"
 _CHUNK = 32  # Images a task: enough to hide the cost of a task, few enough for the progress bar to move.
 
@@ -71,21 +73,15 @@ def write_image_store(
         heading = json.dumps(_heading(images, size))
         (folder / PROGRESS).write_text(f"{heading}\n", encoding="ascii")
     todo = [index for index in range(len(chunks)) if index not in done]
-    arguments = (
-        [folder / STORE] * len(todo),
-        [raw] * len(todo),
-        [starts[index] for index in todo],
-        [chunks[index] for index in todo],
-        [size] * len(todo),
-    )
+    decode = functools.partial(_decode_chunk, folder / STORE, raw, size)
+    decoded = _map(workers, decode, [starts[index] for index in todo], [chunks[index] for index in todo])
     # disable=None: no bar where the error stream is not a terminal.
     with (
-        tqdm(
-            total=len(images), initial=len(images) - sum(len(chunks[i]) for i in todo), unit="img", disable=None
-        ) as bar,
+        tqdm(total=len(images), unit="img", disable=None) as bar,
         open(folder / PROGRESS, "a", encoding="ascii") as progress,
     ):
-        for index, chunk in zip(todo, _map(workers, arguments), strict=True):
+        bar.update(sum(len(chunk.shapes) for chunk in done.values()))
+        for index, chunk in zip(todo, decoded, strict=True):
             done[index] = chunk
             if not chunk.faults:
                 progress.write(json.dumps([index, chunk.stamp, chunk.shapes]) + "\n")
@@ -140,14 +136,13 @@ def keep_rows(folder: Path, rows: Sequence[int]) -> None:
     """
     store = folder / STORE
     old = np.load(store, mmap_mode="r")
-    smaller = store.with_name(f"{store.name}.smaller")
-    _create_store(smaller, (len(rows), *old.shape[1:]))
-    new = np.load(smaller, mmap_mode="r+")
-    for start in range(0, len(rows), 1024):
-        new[start : start + 1024] = old[rows[start : start + 1024]]
-    new.flush()
-    (folder / PROGRESS).unlink()
-    os.replace(smaller, store)
+    with replacing(store) as smaller:
+        _create_store(smaller, (len(rows), *old.shape[1:]))
+        new = np.load(smaller, mmap_mode="r+")
+        for start in range(0, len(rows), 1024):
+            new[start : start + 1024] = old[rows[start : start + 1024]]
+        new.flush()
+        (folder / PROGRESS).unlink()
 
 
 def _create_store(store: Path, shape: tuple[int, int, int]) -> None:
@@ -167,17 +162,17 @@ def _create_store(store: Path, shape: tuple[int, int, int]) -> None:
             ) from error
 
 
-def _map(workers: int, arguments: tuple) -> Iterator[_Chunk]:
+def _map(workers: int, decode: Callable[..., _Chunk], *arguments: Sequence) -> Iterator[_Chunk]:
     """Results of the chunks, in order."""
     if workers == 1:
-        yield from map(_decode_chunk, *arguments)
+        yield from map(decode, *arguments)
         return
     # Not fork: OpenCV's and the tokenizers' threads do not survive it. The fork server imports this module once.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
         try:
-            yield from pool.map(_decode_chunk, *arguments)
+            yield from pool.map(decode, *arguments)
         except BrokenProcessPool as error:
             raise UserError("a worker process was killed, most likely out of memory; use fewer --workers") from error
         finally:
@@ -196,7 +191,7 @@ def _exit_with_parent() -> None:
     os._exit(1)
 
 
-def _decode_chunk(store: Path, raw: RawFolder, start: int, images: Sequence[str], size: int) -> _Chunk:
+def _decode_chunk(store: Path, raw: RawFolder, size: int, start: int, images: Sequence[str]) -> _Chunk:
     """Decode some images into the rows from ``start`` on."""
     stamp = _stamp(raw, images)
     rows = np.load(store, mmap_mode="r+")

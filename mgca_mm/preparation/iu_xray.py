@@ -9,6 +9,7 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,7 +18,7 @@ from tqdm import tqdm
 from mgca_mm.bounds import allowed_bytes
 from mgca_mm.errors import UserError
 from mgca_mm.reports import cleaning as reports
-from mgca_mm.tables import read_table, require_choice, require_file_name, require_new
+from mgca_mm.tables import read_table
 
 from .collection import TEXT_STAGES, Collection, FilterLog, Rejected, Sample, passes_text_filters
 from .options import Options
@@ -113,8 +114,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
                 )
             )
     split_of = divide(list(dict.fromkeys(sample.study_id for sample in samples)), 0.2, 0.5, raw.path)
-    for sample in samples:
-        sample.splits = (split_of[sample.study_id],)
+    samples = [replace(sample, splits=(split_of[sample.study_id],)) for sample in samples]
     notes = ["patients are not published: the split is by report"]
     if views is None:
         notes.append(f"views are not marked: laterals are among the images; {_PROJECTIONS} of a mirror would drop them")
@@ -218,10 +218,10 @@ def _read_views(table: Path) -> dict[str, str]:
         UserError: The table is malformed.
     """
     views: dict[str, str] = {}
-    for line, row in read_table(table, ("filename", "projection")):
-        name = require_file_name(row, "filename", table, line).removesuffix(".png").removesuffix(".dcm")
-        require_new(name, views, "filename", table, line)
-        views[name] = require_choice(row, "projection", _VIEWS, table, line)
+    for row in read_table(table, ("filename", "projection")):
+        name = row.file_name("filename").removesuffix(".png").removesuffix(".dcm")
+        row.require_new("filename", name, views)
+        views[name] = row.choice("projection", _VIEWS)
     return views
 
 

@@ -10,16 +10,7 @@ from tqdm import tqdm
 from mgca_mm.bounds import allowed_bytes
 from mgca_mm.errors import UserError
 from mgca_mm.reports import cleaning as reports
-from mgca_mm.tables import (
-    LABEL_VALUES,
-    label_columns,
-    read_table,
-    require,
-    require_choice,
-    require_file_name,
-    require_new,
-    require_number,
-)
+from mgca_mm.tables import LABEL_VALUES, read_table
 
 from .collection import TEXT_STAGES, Collection, FilterLog, Rejected, Sample, passes_text_filters
 from .options import Options
@@ -79,11 +70,10 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     columns = ("dicom_id", "subject_id", "study_id", "ViewPosition")
     with _ReportReader(raw) as reader:
         rows = read_table(metadata, columns)
-        for line, row in tqdm(rows, desc="reports", unit="row", disable=None):
-            image_id = require_file_name(row, "dicom_id", metadata, line)
-            subject = require_number(row, "subject_id", metadata, line)
-            study = require_number(row, "study_id", metadata, line)
-            require_new(image_id, seen, "dicom_id", metadata, line)
+        for row in tqdm(rows, desc="reports", unit="row", disable=None):
+            image_id = row.file_name("dicom_id")
+            subject, study = row.identifier("subject_id"), row.identifier("study_id")
+            row.require_new("dicom_id", image_id, seen)
             seen.add(image_id)
             filters.passed(_STAGES[0])
             if image_id not in split_of_image:
@@ -148,10 +138,9 @@ def _read_splits(path: Path, names: dict[str, str]) -> dict[str, str]:
         UserError: A split has an unknown name, or an image stands twice in the file.
     """
     splits: dict[str, str] = {}
-    for line, row in read_table(path, ("dicom_id", "split")):
-        image_id = require(row, "dicom_id", path, line)
-        require_new(image_id, splits, "dicom_id", path, line)
-        splits[image_id] = require_choice(row, "split", names, path, line)
+    for row in read_table(path, ("dicom_id", "split")):
+        row.require_new("dicom_id", row.text("dicom_id"), splits)
+        splits[row["dicom_id"]] = row.choice("split", names)
     return splits
 
 
@@ -166,11 +155,10 @@ def _read_labels(raw: RawFolder) -> tuple[list[str] | None, dict[str, list[int |
         return None, {}
     classes: list[str] = []
     labels: dict[str, list[int | None]] = {}
-    for line, row in read_table(path, ("subject_id", "study_id")):
-        classes = classes or label_columns(row, ("subject_id", "study_id"), path)
-        study = require_number(row, "study_id", path, line)
-        require_new(study, labels, "study_id", path, line)
-        labels[study] = [require_choice(row, name, LABEL_VALUES, path, line) for name in classes]
+    for row in read_table(path, ("subject_id", "study_id")):
+        classes = classes or row.label_columns(("subject_id", "study_id"))
+        row.require_new("study_id", row.identifier("study_id"), labels)
+        labels[row["study_id"]] = [row.choice(name, LABEL_VALUES) for name in classes]
     return classes, labels
 
 
@@ -178,15 +166,7 @@ _MAX_REPORT_BYTES = 1024 * 1024
 _MEMBER = 1000  # Bytes that a member takes in memory, its name included, whether it is read or not.
 # What zipfile and its decompressor raise: RuntimeError for encryption, ValueError for names that are none, OSError for
 # offsets outside of the file.
-_DAMAGED_ZIP = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    OSError,
-    ValueError,
-    RuntimeError,
-)
+_DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
 
 
 class _ReportReader:

@@ -1,9 +1,9 @@
 """Object-CXR (JF Healthcare, MIDL 2020): foreign objects as rectangles, ellipses and polygons."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from mgca_mm.errors import UserError
-from mgca_mm.tables import read_table, require_file_name, require_new
+from mgca_mm.tables import Row, read_table
 
 from .collection import Box, Collection, FilterLog, Sample
 from .options import Options
@@ -45,12 +45,12 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     seen: set[str] = set()
     for folder, name in _TABLES.items():
         table = raw.table(name, remedy=_REMEDY)
-        for line, row in read_table(table, ("image_name", "annotation")):
-            image_name = require_file_name(row, "image_name", table, line)
-            require_new(image_name, seen, "image_name", table, line)
+        for row in read_table(table, ("image_name", "annotation")):
+            image_name = row.file_name("image_name")
+            row.require_new("image_name", image_name, seen)
             seen.add(image_name)
             filters.passed(_STAGES[0])
-            boxes = [_tight_box(text, table, line) for text in row["annotation"].split(";") if text.strip()]
+            boxes = [_tight_box(text, row) for text in row["annotation"].split(";") if text.strip()]
             samples.append(
                 Sample(
                     image_id=image_name,
@@ -64,29 +64,28 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     train = [sample.image_id for sample in samples if not sample.splits]
     released = options.protocol == "released"
     split_of = hold_out(train, 0.1 if released else 0.2, raw.path / _TABLES["train"])
-    for sample in samples:
-        sample.splits = sample.splits or (split_of[sample.image_id],)
-        sample.dense_splits = sample.splits
+    for number, sample in enumerate(samples):
+        splits = sample.splits or (split_of[sample.image_id],)
+        samples[number] = replace(sample, splits=splits, dense_splits=splits)
     notes = ["polygons have tight boxes; only the split is that of the released code"] if released else []
     return Collection(samples, filters, ["Foreign Object"], categories=["Foreign Object"], notes=notes)
 
 
-def _tight_box(text: str, table: Path, line: int) -> Box:
+def _tight_box(text: str, row: Row) -> Box:
     """Smallest box around an object, ``type x1 y1 x2 y2 …``.
 
     Raises:
         UserError: The type is unknown, or a number is missing or none.
     """
     kind, *words = text.split()
-    place = f"{table}, line {line}"
     if kind not in _TYPES:
-        raise UserError(f"{place}: column 'annotation' has an object that is none of {', '.join(_TYPES)}")
+        raise row.fault(f"column 'annotation' has an object that is none of {', '.join(_TYPES)}")
     try:
         numbers = [float(word) for word in words]
     except ValueError:
         numbers = []
     num_wanted = len(numbers) >= 6 and len(numbers) % 2 == 0 if kind == "2" else len(numbers) == 4
     if not num_wanted or not all(abs(number) <= _MAX_COORDINATE for number in numbers):
-        raise UserError(f"{place}: column 'annotation' has a {_TYPES[kind]} with other numbers than its coordinates")
+        raise row.fault(f"column 'annotation' has a {_TYPES[kind]} with other numbers than its coordinates")
     across, down = numbers[::2], numbers[1::2]
-    return Box(min(across), min(down), max(across) - min(across), max(down) - min(down), 0, place)
+    return Box(min(across), min(down), max(across) - min(across), max(down) - min(down), 0, row.place)

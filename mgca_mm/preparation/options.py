@@ -1,11 +1,11 @@
 """The options of a preparation."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from mgca_mm.bounds import size_of
 from mgca_mm.errors import UserError
+from mgca_mm.files import sha256_of
 from mgca_mm.reports.tokenizer import describe_tokenizer
 
 PROTOCOLS = ("paper", "released")
@@ -63,6 +63,6 @@ class Options:
 def _digest(path: Path) -> str:
     try:
         size_of(path)  # A pipe could be read without end.
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise UserError(f"--split-list {path}: cannot be read ({error.strerror})") from error

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from mgca_mm.bounds import read_json
 from mgca_mm.errors import UserError
+from mgca_mm.files import PARTIAL, is_inside, sync
+from mgca_mm.prepared import MANIFEST, STORE
 
-from .annotations import FAILED
-from .image_store import PROGRESS, STORE
-from .manifest import MANIFEST
+from .image_store import PROGRESS
 
-_PARTIAL = ".partial"
+FAILED = "failed.csv"  # What a preparation left out that left out too much, until one succeeds.
 
 
 def is_finished(out: Path, key: dict) -> bool:
@@ -32,35 +32,32 @@ def is_finished(out: Path, key: dict) -> bool:
 def open_folder(out: Path) -> Iterator[Path]:
     """Make the output folder, keep others out of it, and give a folder inside it to work in.
 
-    The working folder is empty but for the image store of a run that was interrupted.
+    The working folder is empty but for the image store of a run that was interrupted. Whatever is created meanwhile is
+    for its owner only, what libraries and worker processes create included.
 
     Raises:
         UserError: It is no folder, or another preparation is writing to it.
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: a file of this name exists; --out takes a folder")
-    out.mkdir(parents=True, exist_ok=True)
-    names = {path.name for path in out.iterdir()}
-    # A folder that holds other things (--out /tmp) keeps its permissions: its files are private in any case.
-    if not names - {FAILED} or names & {MANIFEST, _PARTIAL}:
-        out.chmod(0o700)
-    descriptor = os.open(out, os.O_RDONLY)
-    partial = out / _PARTIAL
-    try:
+    partial = out / PARTIAL
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.umask, os.umask(0o077))
+        out.mkdir(parents=True, exist_ok=True)
+        names = {path.name for path in out.iterdir()}
+        # A folder that holds other things (--out /tmp) keeps its permissions: its files are private in any case.
+        if not names - {FAILED} or names & {MANIFEST, PARTIAL}:
+            out.chmod(0o700)
+        descriptor = os.open(out, os.O_RDONLY)
+        stack.callback(os.close, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(f"{out}: another preparation is writing to this folder") from error
         partial.mkdir(exist_ok=True)
         _keep_store_only(partial)
-        try:
-            yield partial
-        finally:
-            _keep_store_only(partial)
-            if not any(partial.iterdir()):
-                partial.rmdir()
-    finally:
-        os.close(descriptor)
+        stack.callback(_keep_store_only, partial, or_nothing=True)
+        yield partial
 
 
 def publish(partial: Path, out: Path) -> None:
@@ -70,10 +67,7 @@ def publish(partial: Path, out: Path) -> None:
     """
     (partial / PROGRESS).unlink(missing_ok=True)
     (out / FAILED).unlink(missing_ok=True)
-    for path in partial.rglob("*"):
-        if path.is_file():
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
+    sync(partial)
     before = _listed_files(out / MANIFEST)
     (out / MANIFEST).unlink(missing_ok=True)
     for name in before:
@@ -83,6 +77,7 @@ def publish(partial: Path, out: Path) -> None:
         if path.is_dir():
             shutil.rmtree(target, ignore_errors=True)
         os.replace(path, target)
+    sync(out, recursive=False)
 
 
 def _listed_files(manifest: Path) -> list[str]:
@@ -91,14 +86,16 @@ def _listed_files(manifest: Path) -> list[str]:
         names = list(read_json(manifest)["files"])
     except (UserError, KeyError, TypeError):
         return []
-    return [name for name in names if not Path(name).is_absolute() and ".." not in Path(name).parts]
+    return list(filter(is_inside, names))
 
 
-def _keep_store_only(partial: Path) -> None:
-    """Remove everything but an image store that can be continued."""
+def _keep_store_only(partial: Path, or_nothing: bool = False) -> None:
+    """Remove everything but an image store that can be continued; where there is none, the folder, too, if wanted."""
     resumable = {STORE, PROGRESS} if (partial / PROGRESS).is_file() else set()
     for path in partial.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
         elif path.name not in resumable:
             path.unlink()
+    if or_nothing and not resumable:
+        partial.rmdir()

@@ -1,60 +1,27 @@
 """The steps of a preparation in order: collect, decode, annotate, train the tokenizer, seal with a manifest."""
 
-import contextlib
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
+from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from mgca_mm.errors import UserError
+from mgca_mm.prepared import MANIFEST, REJECTED, SCHEMA_VERSION, STORE
 from mgca_mm.reports.tokenizer import load_tokenizer, train_tokenizer
 
-from . import (
-    chexpert,
-    covid_chestxray,
-    covidx,
-    image_report_csv,
-    iu_xray,
-    mimic_cxr,
-    object_cxr,
-    rsna_pneumonia,
-    siim_pneumothorax,
-)
-from .annotations import (
-    FAILED,
-    REJECTED,
-    describe,
-    draw_subsets,
-    write_annotations,
-    write_coco,
-    write_names,
-    write_rejected,
-    write_subsets,
-)
-from .collection import SPLITS, Collection, Rejected, Sample, assert_disjoint_patients, group_by_split
-from .dense import check_boxes, draw_mask, place_boxes, place_mask, write_png
-from .image_store import STORE, keep_rows, write_image_store
-from .manifest import MANIFEST, SCHEMA_VERSION, build_manifest, fingerprint_sources, write_json_durably
+from .annotations import write_dense, write_image_level, write_rejected
+from .collection import Collection, PreparedSample, Rejected, Sample
+from .dense import cut_boxes, draw_mask, place_boxes, place_mask, write_png
+from .image_store import keep_rows, write_image_store
+from .manifest import build_manifest, fingerprint
 from .options import Options
-from .output_folder import is_finished, open_folder, publish
+from .output_folder import FAILED, is_finished, open_folder, publish
 from .raw_folder import RawFolder
-from .splits import apply_split_list
-
-DATASETS: dict[str, ModuleType] = {
-    "mimic_cxr": mimic_cxr,
-    "chexpert": chexpert,
-    "rsna_pneumonia": rsna_pneumonia,
-    "covidx": covidx,
-    "object_cxr": object_cxr,
-    "siim_pneumothorax": siim_pneumothorax,
-    "iu_xray": iu_xray,
-    "covid_chestxray": covid_chestxray,
-    "image_report_csv": image_report_csv,
-}
+from .splits import apply_split_list, require_disjoint_patients
 
 
 def prepare(dataset: str, raw: Path, out: Path, options: Options) -> bool:
@@ -64,7 +31,7 @@ def prepare(dataset: str, raw: Path, out: Path, options: Options) -> bool:
     ``out/.partial`` and moved at the end, the manifest last; a run that is interrupted goes on where it stopped.
 
     Args:
-        dataset: A name of ``DATASETS``.
+        dataset: A name of :data:`mgca_mm.prepared.DATA_SETS`, which is that of its module here.
         raw: The raw folder.
         out: The folder to make; readable by its owner only, for it holds report text.
         options: See :class:`Options`.
@@ -75,16 +42,17 @@ def prepare(dataset: str, raw: Path, out: Path, options: Options) -> bool:
     Raises:
         UserError: The raw data or the options do not allow it; nothing is left behind then that looks finished.
     """
-    source = DATASETS[dataset]
+    source = import_module(f".{dataset}", __package__)
     try:
         folder = RawFolder(raw, options.follow_links)
+        tables = source.find_sources(folder)
         key = {
             "schema_version": SCHEMA_VERSION,
             "dataset": dataset,
             "parameters": options.parameters(),
-            "sources": fingerprint_sources(source.find_sources(folder)),
+            "sources": {name: {"files": len(paths), **fingerprint(*paths)} for name, paths in tables.items()},
         }
-        with _private_files(), open_folder(out) as partial:
+        with open_folder(out) as partial:
             if is_finished(out, key):
                 print(f"{out} is prepared already with these parameters; nothing to do", flush=True)
                 return False
@@ -101,25 +69,20 @@ def _prepare_files(collection: Collection, raw: RawFolder, partial: Path, key: d
         apply_split_list(collection, options.split_list)
     for line in collection.filters.lines():
         print(line, flush=True)
-    _assert_training_images(collection)
+    _require_training_images(collection)
     if options.protocol == "paper":
-        assert_disjoint_patients(group_by_split(collection.samples))
-        assert_disjoint_patients(group_by_split(collection.samples, dense=True))
+        require_disjoint_patients(collection.samples)
+        require_disjoint_patients(collection.samples, dense=True)
     # Loaded before the images are decoded: a wrong name should not show after hours.
     tokenizer = None if options.tokenizer is None else load_tokenizer(options.tokenizer)
 
-    if options.annotations_only:
-        row_of_image = None
-        _reject(collection, _check_annotations(collection, raw, partial), raw, partial, options)
-    else:
-        _store_images(collection, raw, partial, options)
-        row_of_image = {sample.image_id: row for row, sample in enumerate(collection.samples)}
-    _assert_training_images(collection)
-    _write_image_level(collection, partial, key["dataset"], row_of_image)
-    _write_dense(collection, partial, key["dataset"], row_of_image)
+    samples = _prepare_images(collection, raw, partial, options)
+    _require_training_images(collection)
+    write_image_level(partial, key["dataset"], collection, samples)
+    write_dense(partial, key["dataset"], collection, samples)
     write_rejected(partial / REJECTED, collection.rejected, raw.path)
 
-    sentences = {s.study_id: s.report for s in collection.samples if s.report is not None and "train" in s.splits}
+    sentences = {s.study_id: s.report for s in samples if s.report is not None and "train" in s.splits}
     if sentences:
         if tokenizer is None:
             texts = (text for report in sentences.values() for text in report)
@@ -128,81 +91,74 @@ def _prepare_files(collection: Collection, raw: RawFolder, partial: Path, key: d
 
     manifest = build_manifest(partial, key, collection)
     _print_counts(manifest)
-    write_json_durably(partial / MANIFEST, manifest)
+    (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="ascii")
 
 
-def _print_counts(manifest: dict) -> None:
-    """Print what is in each split, and the notes; the positives of many classes are left to the manifest."""
-    rows = [("total", manifest["total"])]
-    rows += [(split, counts) for split, counts in manifest["splits"].items()]
-    rows += [(f"{split}, boxes and masks", counts) for split, counts in manifest["dense_splits"].items()]
-    for title, counts in rows:
-        positives = [name for name in counts if name.startswith("positive: ")]
-        shown = {name: count for name, count in counts.items() if len(positives) <= 3 or name not in positives}
-        print(f"{title:<23} " + ", ".join(f"{count:,} {name}" for name, count in shown.items()), flush=True)
-    for note in manifest["notes"]:
-        print(f"note: {note}", flush=True)
+def _prepare_images(collection: Collection, raw: RawFolder, partial: Path, options: Options) -> list[PreparedSample]:
+    """Decode the images, move boxes and masks along with them, and leave out the samples that are broken.
+
+    With ``annotations_only`` no image is opened, boxes stay where they are, and masks, where the format names the shape
+    of the image, become a file in COCO's run-length encoding.
+    """
+    samples, size, with_images = collection.samples, options.image_size, not options.annotations_only
+    shapes, faults = [sample.shape for sample in samples], {}
+    if with_images:
+        shapes, faults = _decode_images(samples, raw, partial, options)
+    masks = partial / ("masks" if with_images else "segmentation")
+    if collection.mask_classes is not None:
+        masks.mkdir()
+    prepared, encoded = [], {}
+    for row, (sample, shape) in enumerate(zip(samples, shapes, strict=True)):
+        if row in faults:
+            continue
+        try:
+            found = PreparedSample.of(sample, shape=shape, boxes=cut_boxes(sample.boxes, shape))
+            if with_images and sample.dense_splits and sample.is_masked:
+                write_png(masks / f"{sample.image_id}.png", place_mask(draw_mask(found, raw), size))
+            elif not with_images and sample.dense_splits and sample.mask is not None and shape is not None:
+                mask = coco_mask.encode(np.asfortranarray(draw_mask(found, raw)))
+                encoded[sample.image_id] = mask | {"counts": mask["counts"].decode("ascii")}
+        except UserError as error:
+            faults[row] = str(error)
+            continue
+        if with_images:
+            boxes = place_boxes(found.boxes, shape, size)
+            found = PreparedSample.of(found, shape=(size, size), boxes=boxes, image_index=len(prepared))
+        prepared.append(found)
+    _reject(collection, faults, raw, partial, options)
+    if with_images:
+        if faults:
+            keep_rows(partial, [row for row in range(len(samples)) if row not in faults])
+        collection.filters.add("image readable", len(prepared))
+        print(collection.filters.lines()[-1], flush=True)
+        _write_pngs(partial, [sample for sample in prepared if sample.dense_splits])
+    elif collection.mask_classes is not None:
+        (masks / "masks.json").write_text(json.dumps(encoded) + "\n", encoding="ascii")
+    return prepared
 
 
-def _store_images(collection: Collection, raw: RawFolder, partial: Path, options: Options) -> None:
-    """Decode the images, draw the masks, and leave out what cannot be read."""
-    samples = collection.samples
-    size = options.image_size
-    images = [sample.image_path for sample in samples]
-    shapes, faults = write_image_store(partial, raw, images, size, options.workers)
+def _decode_images(
+    samples: Sequence[Sample], raw: RawFolder, partial: Path, options: Options
+) -> tuple[list[tuple[int, int] | None], dict[int, str]]:
+    """As :func:`write_image_store`, which takes an image that the annotations are not made for as broken."""
+    paths = [sample.image_path for sample in samples]
+    shapes, faults = write_image_store(partial, raw, paths, options.image_size, options.workers)
     for row, (sample, shape) in enumerate(zip(samples, shapes, strict=True)):
         if row not in faults and sample.shape not in (None, shape) and (sample.boxes or sample.mask is not None):
             faults[row] = (
                 f"{sample.image_path}: {shape[1]} x {shape[0]} pixels, but the annotations are made for "
                 f"{sample.shape[1]} x {sample.shape[0]}; take the published image"
             )
-        sample.shape = shape
-    if collection.mask_classes is not None:
-        (partial / "masks").mkdir()
-    for row, sample in enumerate(samples):
-        if row not in faults and sample.dense_splits:
-            try:
-                check_boxes(sample)
-                if sample.is_masked:
-                    write_png(partial / "masks" / f"{sample.image_id}.png", place_mask(draw_mask(sample, raw), size))
-            except UserError as error:
-                faults[row] = str(error)
-    _reject(collection, faults, raw, partial, options)
-    if faults:
-        keep_rows(partial, [row for row in range(len(samples)) if row not in faults])
-    collection.filters.add("image readable", len(collection.samples))
-    print(collection.filters.lines()[-1], flush=True)
+    return shapes, faults
 
-    dense = [(row, sample) for row, sample in enumerate(collection.samples) if sample.dense_splits]
-    if dense:
+
+def _write_pngs(partial: Path, samples: Sequence[PreparedSample]) -> None:
+    """Rows of the image store as files, for those who read boxes and masks."""
+    if samples:
         (partial / "images").mkdir()
         store = np.load(partial / STORE, mmap_mode="r")
-    for row, sample in tqdm(dense, desc="png", unit="img", disable=None):
-        write_png(partial / "images" / f"{sample.image_id}.png", store[row])
-        if sample.boxes is not None:
-            place_boxes(sample, size)
-        sample.shape = (size, size)
-
-
-def _check_annotations(collection: Collection, raw: RawFolder, partial: Path) -> dict[int, str]:
-    """Without images: check boxes, and masks where the format names the shape, and write those as COCO's RLE."""
-    from pycocotools import mask as coco_mask
-
-    faults: dict[int, str] = {}
-    masks = {}
-    for row, sample in enumerate(collection.samples):
-        if sample.dense_splits:
-            try:
-                check_boxes(sample)
-                if sample.mask is not None and sample.shape is not None:
-                    mask = coco_mask.encode(np.asfortranarray(draw_mask(sample, raw)))
-                    masks[sample.image_id] = mask | {"counts": mask["counts"].decode("ascii")}
-            except UserError as error:
-                faults[row] = str(error)
-    if collection.mask_classes is not None:
-        (partial / "segmentation").mkdir()
-        (partial / "segmentation" / "masks.json").write_text(json.dumps(masks) + "\n", encoding="ascii")
-    return faults
+        for sample in tqdm(samples, desc="png", unit="img", disable=None):
+            write_png(partial / "images" / f"{sample.image_id}.png", store[sample.image_index])
 
 
 def _reject(collection: Collection, faults: dict[int, str], raw: RawFolder, partial: Path, options: Options) -> None:
@@ -226,42 +182,7 @@ def _reject(collection: Collection, faults: dict[int, str], raw: RawFolder, part
     collection.samples = [sample for row, sample in enumerate(collection.samples) if row not in faults]
 
 
-def _write_image_level(
-    collection: Collection, partial: Path, dataset: str, row_of_image: dict[str, int] | None
-) -> None:
-    """Reports and labels: an annotation file a split, and the subset lists."""
-    groups = group_by_split(collection.samples)
-    for split in SPLITS:
-        metainfo = describe(collection, dataset, split)
-        write_annotations(partial / f"{split}.json", metainfo, groups[split], row_of_image)
-    write_subsets(partial / "subsets", groups["train"])
-
-
-def _write_dense(collection: Collection, partial: Path, dataset: str, row_of_image: dict[str, int] | None) -> None:
-    """Boxes as mmdet reads them, names of images and masks as mmseg reads them, each with subset lists."""
-    groups = group_by_split(collection.samples, dense=True)
-    if collection.categories is not None:
-        folder = partial / "detection"
-        folder.mkdir()
-        boxed = {split: [sample for sample in groups[split] if sample.boxes is not None] for split in SPLITS}
-        for split in SPLITS:
-            metainfo = {"dataset": dataset, "split": split}
-            write_coco(folder / f"{split}.json", metainfo, boxed[split], collection.categories, row_of_image)
-        write_subsets(folder / "subsets", boxed["train"])
-        for name, samples in draw_subsets(boxed["train"]).items():
-            metainfo = {"dataset": dataset, "split": name}
-            write_coco(folder / "subsets" / f"{name}.json", metainfo, samples, collection.categories, row_of_image)
-    if collection.mask_classes is not None:
-        folder = partial / "segmentation"
-        folder.mkdir(exist_ok=True)
-        masked: dict[str, list[Sample]] = {split: [s for s in groups[split] if s.is_masked] for split in SPLITS}
-        for split in SPLITS:
-            write_names(folder / f"{split}.txt", (sample.image_id for sample in masked[split]))
-        write_subsets(folder / "subsets", masked["train"])
-        (folder / "classes.txt").write_text("".join(f"{name}\n" for name in collection.mask_classes), encoding="utf-8")
-
-
-def _assert_training_images(collection: Collection) -> None:
+def _require_training_images(collection: Collection) -> None:
     """Make sure that something is left to train on.
 
     Raises:
@@ -274,11 +195,14 @@ def _assert_training_images(collection: Collection) -> None:
         raise UserError("no image of the training split is left; is --raw the right folder, and complete?")
 
 
-@contextlib.contextmanager
-def _private_files() -> Iterator[None]:
-    """Create every file and folder for its owner only, those of libraries and worker processes included."""
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)
+def _print_counts(manifest: dict) -> None:
+    """Print what is in each split, and the notes; the positives of many classes are left to the manifest."""
+    rows = [("total", manifest["total"])]
+    rows += [(split, counts) for split, counts in manifest["splits"].items()]
+    rows += [(f"{split}, boxes and masks", counts) for split, counts in manifest["dense_splits"].items()]
+    for title, counts in rows:
+        positives = [name for name in counts if name.startswith("positive: ")]
+        shown = {name: count for name, count in counts.items() if len(positives) <= 3 or name not in positives}
+        print(f"{title:<23} " + ", ".join(f"{count:,} {name}" for name, count in shown.items()), flush=True)
+    for note in manifest["notes"]:
+        print(f"note: {note}", flush=True)

@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from mgca_mm.bounds import size_of
 from mgca_mm.errors import UserError
+from mgca_mm.files import is_inside
 
 
 class RawFolder:
@@ -30,8 +31,7 @@ class RawFolder:
         Raises:
             UserError: The path is absolute, climbs with ``..``, or follows a link out of the folder.
         """
-        relative = PurePosixPath(relative)
-        if relative.is_absolute() or ".." in relative.parts or "\0" in str(relative):
+        if not is_inside(relative):
             raise UserError(f"{self.path}: a path in the tables leads out of the folder; correct it")
         path = self.path / relative
         if self._root is not None and os.path.commonpath([self._root, os.path.realpath(path)]) != self._root:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from mgca_mm.errors import UserError
-from mgca_mm.tables import read_table, require_choice, require_file_name, require_real
+from mgca_mm.tables import read_table
 
 from .collection import Box, BoxMask, Collection, FilterLog, Sample
 from .options import Options
@@ -13,7 +12,8 @@ from .splits import divide
 _TABLE = "stage_2_train_labels.csv"
 _IMAGES = "stage_2_train_images"
 _REMEDY = "It is part of https://www.kaggle.com/competitions/rsna-pneumonia-detection-challenge"
-_COLUMNS = ("patientId", "x", "y", "width", "height", "Target")
+_BOX = ("x", "y", "width", "height")
+_COLUMNS = ("patientId", *_BOX, "Target")
 _SHAPE = (1024, 1024)  # Of every image, as published.
 _STAGES = ("rows in the table", "patients")
 
@@ -43,22 +43,21 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     table = raw.table(_TABLE, remedy=_REMEDY)
     filters = FilterLog(_STAGES, units=("patients",))
     boxes_of: dict[str, list[Box]] = {}
-    for line, row in read_table(table, _COLUMNS):
+    for row in read_table(table, _COLUMNS):
         filters.passed(_STAGES[0])
-        patient = require_file_name(row, "patientId", table, line)
-        target = require_choice(row, "Target", {"0": 0, "1": 1}, table, line)
-        if patient in boxes_of and not (target and boxes_of[patient]):
-            raise UserError(
-                f"{table}, line {line}: this patientId stands twice, and one of its rows has no box; remove it"
-            )
-        if target:
-            boxes_of.setdefault(patient, []).append(_read_box(row, table, line))
+        patient = row.file_name("patientId")
+        has_box = row.choice("Target", {"0": False, "1": True})
+        if patient not in boxes_of:
+            filters.passed(_STAGES[1])
+        elif not (has_box and boxes_of[patient]):
+            raise row.fault("this patientId stands twice, and one of its rows has no box; remove it")
+        if has_box:
+            box = Box(*map(row.number, _BOX), 0, row.place)
+            boxes_of.setdefault(patient, []).append(box)
+        elif any(row[column] for column in _BOX):
+            raise row.fault("a box where column 'Target' is 0; correct the row")
         else:
-            filters.passed(_STAGES[1])
-            boxes_of[patient] = _no_boxes(row, table, line)
-            continue
-        if len(boxes_of[patient]) == 1:
-            filters.passed(_STAGES[1])
+            boxes_of[patient] = []
 
     patients = list(boxes_of)
     split_of = divide(patients, 0.3, 0.5, table)
@@ -81,24 +80,3 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     return Collection(
         samples, filters, ["Lung Opacity"], categories=["Lung Opacity"], mask_classes=["background", "lung opacity"]
     )
-
-
-def _read_box(row: dict[str, str], table: Path, line: int) -> Box:
-    """The box of a row.
-
-    Raises:
-        UserError: A cell is not a number.
-    """
-    x, y, width, height = (require_real(row, column, table, line) for column in ("x", "y", "width", "height"))
-    return Box(x, y, width, height, 0, f"{table}, line {line}")
-
-
-def _no_boxes(row: dict[str, str], table: Path, line: int) -> list[Box]:
-    """An empty list, for a row that must not have a box.
-
-    Raises:
-        UserError: It has one.
-    """
-    if any(row[column] for column in ("x", "y", "width", "height")):
-        raise UserError(f"{table}, line {line}: a box where column 'Target' is 0; correct the row")
-    return []

@@ -1,15 +1,14 @@
 """SIIM-ACR Pneumothorax Segmentation (2019): masks as relative run lengths on the transposed grid, images in DICOM."""
 
-import math
 import os
 from pathlib import Path
 
+from pycocotools import mask as coco_mask
 from sklearn.model_selection import train_test_split
 from sklearn.utils import resample
 
 from mgca_mm.errors import UserError
-from mgca_mm.radiographs.rle import parse_rle
-from mgca_mm.tables import read_table, require, require_file_name
+from mgca_mm.tables import read_table
 
 from .collection import Collection, FilterLog, RleMask, Sample
 from .options import Options
@@ -52,51 +51,71 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     """
     table = raw.table(*_TABLES, remedy=_REMEDY)
     filters = FilterLog(_STAGES, units=("images",))
-    runs_of: dict[str, tuple[str, ...]] = {}
+    masks_of: dict[str, tuple[dict, ...]] = {}
     image_of_row: list[str] = []
-    for line, row in read_table(table, _COLUMNS):
+    for row in read_table(table, _COLUMNS):
         filters.passed(_STAGES[0])
-        image_id = require_file_name(row, "ImageId", table, line)
-        runs = require(row, "EncodedPixels", table, line)
+        image_id, runs = row.file_name("ImageId"), row.text("EncodedPixels")
         image_of_row.append(image_id)
-        if image_id in runs_of and (runs == _NO_MASK or not runs_of[image_id]):
-            raise UserError(
-                f"{table}, line {line}: this ImageId stands twice, and one of its rows has no mask; remove it"
-            )
-        if image_id not in runs_of:
+        if image_id not in masks_of:
             filters.passed(_STAGES[1])
-        if runs == _NO_MASK:
-            runs_of[image_id] = ()
-            continue
+        elif runs == _NO_MASK or not masks_of[image_id]:
+            raise row.fault("this ImageId stands twice, and one of its rows has no mask; remove it")
         try:
-            parse_rle(runs, math.prod(_SHAPE))
+            mask = () if runs == _NO_MASK else (parse_rle(runs, *_SHAPE),)
         except ValueError as error:
-            raise UserError(f"{table}, line {line}: column 'EncodedPixels': {error}; correct the row") from error
-        runs_of[image_id] = (*runs_of.get(image_id, ()), runs)
+            raise row.fault(f"column 'EncodedPixels': {error}; correct the row") from error
+        masks_of[image_id] = masks_of.get(image_id, ()) + mask
 
     path_of = {} if options.annotations_only else _find_images(raw)
+    if options.protocol == "released":
+        split_of = _split_rows(image_of_row, table)
+        notes = ["the rows of the table are divided: an image of several rows may be in several splits"]
+    else:
+        split_of = {image_id: (split,) for image_id, split in divide(list(masks_of), 0.3, 0.5, table).items()}
+        notes = []
+    left_out, note = _balance(masks_of, split_of)
     samples = [
         Sample(
             image_id=image_id,
             patient_id=image_id,
             image_path=path_of.get(image_id, f"{image_id}.dcm"),
-            labels=[int(bool(runs))],
-            mask=RleMask(runs) if runs else None,
+            splits=split_of[image_id],
+            labels=[int(bool(masks))],
+            dense_splits=tuple(s for s in split_of[image_id] if s != "train" or image_id not in left_out),
+            mask=RleMask(masks) if masks else None,
             is_masked=True,
             shape=_SHAPE,
         )
-        for image_id, runs in runs_of.items()
+        for image_id, masks in masks_of.items()
     ]
-    if options.protocol == "released":
-        split_of = _split_rows(image_of_row, table)
-        notes = ["the rows of the table are divided: an image of several rows may be in several splits"]
-    else:
-        split_of = {image_id: (split,) for image_id, split in divide(list(runs_of), 0.3, 0.5, table).items()}
-        notes = []
-    for sample in samples:
-        sample.splits = sample.dense_splits = split_of[sample.image_id]
-    notes.append(_balance(samples))
-    return Collection(samples, filters, ["Pneumothorax"], mask_classes=["background", "pneumothorax"], notes=notes)
+    classes = ["background", "pneumothorax"]
+    return Collection(samples, filters, ["Pneumothorax"], mask_classes=classes, notes=[*notes, note])
+
+
+def parse_rle(text: str, height: int, width: int) -> dict:
+    """A run-length mask as the challenge publishes it, in the encoding of COCO.
+
+    Args:
+        text: Pairs of whole numbers, ``gap length gap length …``: pixels to skip since the end of the run before, then
+            pixels that belong to the mask. They count down the columns, the columns from left to right, as COCO's do.
+        height: Rows of the grid.
+        width: Columns of the grid.
+
+    Raises:
+        ValueError: There are no pairs of whole numbers, or the runs end beyond the grid.
+    """
+    words = text.split()
+    # int() would take signs, underscores and digits of other scripts, and time by the square of their number.
+    if not all(word.isascii() and word.isdigit() and len(word) <= 18 for word in words):
+        raise ValueError("a run-length mask is made of whole numbers")
+    if not words or len(words) % 2:
+        raise ValueError("a run-length mask is made of pairs of numbers")
+    counts = [int(word) for word in words]
+    rest = height * width - sum(counts)
+    if rest < 0:
+        raise ValueError(f"the run-length mask ends beyond the {height * width} pixels of the grid")
+    return coco_mask.frPyObjects({"counts": [*counts, rest], "size": [height, width]}, height, width)
 
 
 def _find_images(raw: RawFolder) -> dict[str, str]:
@@ -138,14 +157,12 @@ def _split_rows(image_of_row: list[str], table: Path) -> dict[str, tuple[str, ..
     return {image: tuple(split for split in members if image in members[split]) for image in image_of_row}
 
 
-def _balance(samples: list[Sample]) -> str:
-    """Take all but as many negative images as there are positive ones out of the training of masks."""
-    positive = [sample for sample in samples if "train" in sample.splits and sample.mask is not None]
-    negative = [sample for sample in samples if "train" in sample.splits and sample.mask is None]
-    kept = min(len(positive), len(negative))
+def _balance(masks_of: dict[str, tuple], split_of: dict[str, tuple[str, ...]]) -> tuple[set[str], str]:
+    """Training images without a mask that are too many beside those with one, drawn at random, and a note about it."""
+    train = [image_id for image_id in masks_of if "train" in split_of[image_id]]
+    negative = [image_id for image_id in train if not masks_of[image_id]]
+    num_positive = len(train) - len(negative)
+    kept = min(num_positive, len(negative))
     chosen = resample(negative, n_samples=kept, replace=False, random_state=0) if kept else []
-    chosen_ids = {sample.image_id for sample in chosen}
-    for sample in negative:
-        if sample.image_id not in chosen_ids:
-            sample.dense_splits = tuple(split for split in sample.splits if split != "train")
-    return f"segmentation trains on {len(positive)} positive images and {kept} of {len(negative)} negative ones"
+    note = f"segmentation trains on {num_positive} positive images and {kept} of {len(negative)} negative ones"
+    return set(negative).difference(chosen), note

@@ -1,17 +1,21 @@
 """Division of a data set into train, val and test (PROTOCOL §2-4): scikit-learn, seed 0, in the order of the rows."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
 from mgca_mm.errors import UserError
-from mgca_mm.tables import read_table, require
+from mgca_mm.prepared import SPLITS
+from mgca_mm.tables import read_table
 
-from .collection import SPLITS, Collection, Sample
+from .collection import Collection, Sample, group_by_split
 
+SPLIT_NAMES = {split: split for split in SPLITS}  # choices of a table's column
 _SEED = 0
 
 
@@ -91,21 +95,15 @@ def apply_split_list(collection: Collection, path: Path) -> None:
         UserError: The list is malformed, names an id twice or none of the data set's.
     """
     split_of: dict[str, str] = {}
-    for line, row in read_table(path, ("id", "split")):
-        name = require(row, "id", path, line)
-        if row["split"] not in SPLITS:
-            raise UserError(f"{path}, line {line}: column 'split' is none of {', '.join(SPLITS)}")
-        if name in split_of:
-            raise UserError(f"{path}, line {line}: this id stands twice in the file; keep one of its rows")
-        split_of[name] = row["split"]
-
-    kept: list[Sample] = []
+    for row in read_table(path, ("id", "split")):
+        row.require_new("id", row.text("id"), split_of)
+        split_of[row["id"]] = row.choice("split", SPLIT_NAMES)
+    kept = []
     for sample in collection.samples:
         split = split_of.get(sample.image_id, split_of.get(sample.patient_id))
         if split is not None:
-            sample.splits = (split,) if sample.splits else ()
-            sample.dense_splits = (split,) if sample.dense_splits else ()
-            kept.append(sample)
+            splits, dense_splits = ((split,) if before else () for before in (sample.splits, sample.dense_splits))
+            kept.append(replace(sample, splits=splits, dense_splits=dense_splits))
     if not kept:
         raise UserError(
             f"{path}: none of its {len(split_of)} ids is an image or a patient of the data set\n"
@@ -113,3 +111,32 @@ def apply_split_list(collection: Collection, path: Path) -> None:
         )
     collection.samples = kept
     collection.filters.add("in the split list", len(kept))
+
+
+def find_shared_patients(patients_of_split: Mapping[str, set[str]]) -> list[tuple[str, list[str]]]:
+    """Patients that stand in several splits, in alphabetical order, with those splits."""
+    splits_of_patient = defaultdict(list)
+    for split, patients in patients_of_split.items():
+        for patient in patients:
+            splits_of_patient[patient].append(split)
+    return sorted((patient, splits) for patient, splits in splits_of_patient.items() if len(splits) > 1)
+
+
+def find_leaks(samples: Iterable[Sample], dense: bool = False) -> list[tuple[str, list[str]]]:
+    """Patients of samples that stand in several splits (see :func:`group_by_split`), with those splits."""
+    groups = group_by_split(samples, dense)
+    return find_shared_patients({split: {sample.patient_id for sample in groups[split]} for split in SPLITS})
+
+
+def require_disjoint_patients(samples: Iterable[Sample], dense: bool = False) -> None:
+    """Make sure that no patient is in two splits (see :func:`group_by_split`).
+
+    Raises:
+        UserError: One is; the message names the splits, and the patient unless the name has the looks of a sentence.
+    """
+    for patient, splits in find_leaks(samples, dense)[:1]:
+        is_identifier = patient.isprintable() and " " not in patient and len(patient) <= 64
+        raise UserError(
+            f"{f'patient {patient}' if is_identifier else 'one patient'} is in the splits {' and '.join(splits)}\n"
+            "Models would be tested on patients they were trained on; correct the split in the raw tables."
+        )

@@ -36,7 +36,7 @@ def decode_dicom(data: bytes, path: Path) -> np.ndarray:
 
     In the order of the standard (PS3.3, C.7.6.3, C.11): stored values; modality LUT or rescale; VOI LUT or window, the
     first where there are several; MONOCHROME1 inverted, so that bone is white. Where neither LUT nor window is given,
-    eight bits stay as they are and more are stretched from the darkest to the brightest pixel. Colours become luma.
+    eight bits stay as they are and more are stretched from the darkest to the brightest pixel. Colors become luma.
     The decoders are pydicom's own, Pillow's and GDCM's: all JPEG, JPEG-LS, JPEG 2000 and RLE transfer syntaxes.
 
     Args:
@@ -44,7 +44,7 @@ def decode_dicom(data: bytes, path: Path) -> np.ndarray:
         path: Its name, for the messages.
 
     Returns:
-        Grey levels (H, W), uint8.
+        Gray levels (H, W), uint8.
 
     Raises:
         UserError: There is no image, more than one, a transfer syntax no decoder knows, or the file is broken.
@@ -114,8 +114,9 @@ class _Counted(io.BytesIO):
 
 
 def _decode_twelve_bits(dataset: "Dataset") -> np.ndarray:
-    """Stored values (H, W) of a 12-bit lossy JPEG, which pydicom does not pass on to GDCM, by GDCM's decoder.
+    """Stored values (H, W) of a 12-bit lossy JPEG, by GDCM's decoder.
 
+    By hand, for pydicom's ways to Pillow and to GDCM take no more than eight bits in this syntax.
     GDCM is given the compressed image alone: its reader of whole files ends the process where a header is broken.
     """
     import gdcm
@@ -176,34 +177,34 @@ def _check_samples(dataset: "Dataset") -> None:
     from pydicom.uid import JPEGTransferSyntaxes
 
     if dataset.PhotometricInterpretation not in _PHOTOMETRIC.get(dataset.SamplesPerPixel, ()):
-        raise UserError("the photometric interpretation is no grey of one sample and no colour space of three")
+        raise UserError("the photometric interpretation is no gray of one sample and no color space of three")
     allocated, stored = dataset.BitsAllocated, dataset.BitsStored
     if dataset.file_meta.TransferSyntaxUID in JPEGTransferSyntaxes and stored != allocated != 16:
         raise UserError(f"a JPEG of {stored} bits in {allocated}; correct the header")
 
 
 def _to_display(pixels: np.ndarray, dataset: "Dataset") -> np.ndarray:
-    """Stored grey values (H, W) to the eight bits of a display."""
+    """Stored gray values (H, W) to the eight bits of a display."""
     from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
-    grey = apply_modality_lut(pixels, dataset)
+    gray = apply_modality_lut(pixels, dataset)
     if dataset.get("VOILUTSequence"):
         item = dataset.VOILUTSequence[0]
         depth = item.LUTDescriptor[2]
         # pydicom indexes an 8-bit LUT with 8-bit numbers, which wrap around; the entries do not change by this.
         item.LUTDescriptor = [*item.LUTDescriptor[:2], max(depth, 16)]
-        grey, low, high = apply_voi_lut(grey.astype(np.int32), dataset), 0, 2**depth - 1
+        gray, low, high = apply_voi_lut(gray.astype(np.int32), dataset), 0, 2**depth - 1
     elif dataset.get("WindowCenter") is not None and dataset.get("WindowWidth") is not None:
         # What lies far outside of the window shows the range its output has; a negative rescale slope turns it round.
         low, high = apply_voi_lut(np.array([-1e12, 1e12]), dataset)
         if low == high:
-            raise UserError("the window shows one grey for all values; correct it in the header")
-        grey = apply_voi_lut(grey, dataset)
+            raise UserError("the window shows one gray for all values; correct it in the header")
+        gray = apply_voi_lut(gray, dataset)
     elif dataset.BitsStored <= 8:
         low, high = sorted(apply_modality_lut(np.array(_stored_range(dataset)), dataset))
     else:
-        low, high = grey.min(), grey.max()
-    displayed = _stretch(grey, low, high)
+        low, high = gray.min(), gray.max()
+    displayed = _stretch(gray, low, high)
     return 255 - displayed if dataset.PhotometricInterpretation == "MONOCHROME1" else displayed
 
 

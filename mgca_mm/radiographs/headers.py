@@ -1,7 +1,8 @@
 """The shape of a compressed image, read from its header before a decoder allocates memory for it.
 
-A kilobyte of PNG can unpack to gigabytes. Everything here raises ``ValueError`` without the name of the file, which the
-caller knows.
+A kilobyte of PNG can unpack to gigabytes. By hand, for Pillow detects a truncated file only by decoding it, once more
+than OpenCV does, and has no limit on scans, none on what a chunk says it holds, and one on pixels that is the
+whole process's. Everything here raises ``ValueError`` without the name of the file, which the caller knows.
 """
 
 MAX_PIXELS = 100_000_000  # The largest detectors have 20 megapixels; beyond this a header is hostile or broken.
@@ -43,7 +44,7 @@ def require_png_chunks(data: bytes) -> None:
 def jpeg_shape(data: bytes) -> tuple[int, int]:
     """Height and width from the frame header of a JPEG or JPEG-LS whose end is there.
 
-    Some OpenCV versions fill the missing part of a truncated JPEG with grey and say nothing, so the end marker is
+    Some OpenCV versions fill the missing part of a truncated JPEG with gray and say nothing, so the end marker is
     looked for here, after the start of the scan, because an embedded thumbnail has an end marker of its own.
     """
     shape, position = None, 2

@@ -16,9 +16,9 @@ _BIT_DEPTHS = (8, 10, 12, 14, 16)  # Detectors store fewer bits than the 16 bits
 
 
 def read_radiograph(path: str | Path) -> np.ndarray:
-    """Decode a JPEG, PNG or DICOM file to eight grey bits.
+    """Decode a JPEG, PNG or DICOM file to eight gray bits.
 
-    Colours become luma, transparency is ignored, and the EXIF orientation of a JPEG is applied, as OpenCV does by
+    Colors become luma, transparency is ignored, and the EXIF orientation of a JPEG is applied, as OpenCV does by
     default. Sixteen bits are scaled by the smallest usual bit depth (8, 10, 12, 14, 16) that holds the brightest
     pixel, so that 12-bit exports are not almost black. For DICOM see :func:`mgca_mm.radiographs.dicom.decode_dicom`.
 
@@ -26,7 +26,7 @@ def read_radiograph(path: str | Path) -> np.ndarray:
         path: The image file.
 
     Returns:
-        Grey levels (H, W), uint8.
+        Gray levels (H, W), uint8.
 
     Raises:
         UserError: The file is missing, not a regular file, empty, of another format, truncated, broken, or larger
@@ -84,14 +84,14 @@ class Placement:
 
 
 def resize_and_pad(image: np.ndarray, size: int) -> np.ndarray:
-    """Resize the long side to ``size`` by area interpolation and zero-pad the short side, centred.
+    """Resize the long side to ``size`` by area interpolation and zero-pad the short side, centered.
 
     Args:
-        image: Grey levels (H, W), uint8.
+        image: Gray levels (H, W), uint8.
         size: Side of the square, in pixels.
 
     Returns:
-        Grey levels (size, size), uint8, the radiograph at :meth:`Placement.of` its shape.
+        Gray levels (size, size), uint8, the radiograph at :meth:`Placement.of` its shape.
     """
     place = Placement.of(*image.shape, size)
     if (place.height, place.width) != image.shape:
@@ -118,7 +118,7 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _to_eight_bits(image: np.ndarray) -> np.ndarray:
-    """Scale uint16 grey levels (H, W) to uint8 by the bit depth in use."""
+    """Scale uint16 gray levels (H, W) to uint8 by the bit depth in use."""
     brightest = int(image.max())
     depth = next(depth for depth in _BIT_DEPTHS if brightest < 2**depth)
     scaled = np.empty(image.shape, np.uint8)

@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import hashlib
 import json
 import logging
 import re
@@ -16,6 +15,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from mgca_mm.bounds import allowed_bytes, read_json, size_of
 from mgca_mm.errors import UserError
+from mgca_mm.files import sha256_of
 from mgca_mm.model_folders import OWN_CODE, find_file, model_type
 
 if TYPE_CHECKING:  # transformers takes seconds to import: only the functions that need it wait for it.
@@ -202,7 +202,7 @@ def _require_pieces(name: str, path: Path, pieces: Iterable[Any]) -> None:
 
 
 def _require_plain_steps(name: str, content: dict[str, Any]) -> None:
-    """Refuse in tokenizer.json what makes tokenising slow or its text longer."""
+    """Refuse in tokenizer.json what makes tokenizing slow or its text longer."""
     model = content.get("model")
     for key, value in model.items() if isinstance(model, dict) else ():
         if (key == "max_input_chars_per_word" and isinstance(value, int) and value > _LONGEST_WORD) or (
@@ -261,8 +261,5 @@ def describe_tokenizer(name: str | None) -> str:
     folder = Path(name)
     if not folder.is_dir():
         return name
-    digest = hashlib.sha256()
-    for path in (folder / file for file in _TOKENIZER_FILES):
-        if path.is_file():
-            digest.update(path.read_bytes())
-    return f"{folder.resolve().name} ({digest.hexdigest()[:16]})"
+    digest = sha256_of(*(folder / file for file in _TOKENIZER_FILES if (folder / file).is_file()))
+    return f"{folder.resolve().name} ({digest[:16]})"

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mgca_mm.checkpoints.writing import write_output
 from mgca_mm.engine.config import RANDOM
+from mgca_mm.files import write_output
 
 from .settings import SETTINGS, TABLES, Setting
 

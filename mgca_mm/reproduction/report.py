@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
-from mgca_mm.checkpoints.writing import write_output
+from mgca_mm.files import write_output
 from mgca_mm.visualization.curves import plot_label_fractions
 
 from .grid import Cell, Profile

@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mgca_mm.checkpoints.writing import write_output
 from mgca_mm.errors import UserError
+from mgca_mm.files import write_output
 
 # Okabe and Ito's palette, told apart with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
@@ -25,7 +25,7 @@ def save(figure: Figure, path: str | Path) -> Path:
     """Write a figure as its ending says, whole or not at all.
 
     Raises:
-        UserError: As :func:`require_place` and :func:`mgca_mm.checkpoints.writing.write_output`.
+        UserError: As :func:`require_place` and :func:`mgca_mm.files.write_output`.
     """
     path = require_place(path)
     content = io.BytesIO()

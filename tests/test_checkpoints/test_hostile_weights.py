@@ -5,8 +5,9 @@ import resource
 import pytest
 import torch
 
-from mgca_mm.checkpoints.conversion.renaming import write_torch, written_whole
+from mgca_mm.checkpoints.conversion.renaming import write_torch
 from mgca_mm.errors import UserError
+from mgca_mm.files import replacing_output
 from tests.test_fuzz.common import bounded, in_time
 from tests.test_fuzz.test_converters import COMMANDS, make, run
 
@@ -135,7 +136,7 @@ def test_no_place_for_the_target(whole, command, tmp_path):
 def test_what_stood_there_stays_until_all_is_written(tmp_path):
     target = tmp_path / "out.pth"
     target.write_text("old")
-    with pytest.raises(KeyboardInterrupt), written_whole(target) as partial:
+    with pytest.raises(KeyboardInterrupt), replacing_output(target) as partial:
         write_torch({"a": torch.zeros(1)}, partial)
         raise KeyboardInterrupt
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]

@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader
 
 from mgca_mm.apis.prepared import load_pairs
 from mgca_mm.datasets.identity import pseudonym
-from mgca_mm.datasets.image_report import ImageReportDataset, load_prepared
+from mgca_mm.datasets.image_report import ImageReportDataset
 from mgca_mm.datasets.transforms import SampleSentence, TokenizeReport
 from mgca_mm.errors import UserError
+from mgca_mm.prepared import load_prepared
 from mgca_mm.radiographs.reading import resize_and_pad
 from mgca_mm.reports.tokenizer import train_tokenizer
 

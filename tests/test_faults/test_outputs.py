@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mgca_mm.checkpoints.writing import write_output
 from mgca_mm.engine.hooks import cached_features
 from mgca_mm.engine.hooks.cached_features import CachedFeaturesHook
 from mgca_mm.errors import UserError
+from mgca_mm.files import write_output
+from mgca_mm.preparation.annotations import write_rejected
+from mgca_mm.preparation.collection import Rejected
 from mgca_mm.visualization.style import save
 from tests.test_fuzz.common import bounded
 
@@ -46,6 +48,17 @@ def test_figures_on_a_full_disk(suffix, tmp_path):
     with full_disk(1000), pytest.raises(UserError, match="what was there is untouched"):
         save(figure(), path)
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_rejected_images_on_a_full_disk(tmp_path):
+    path = tmp_path / "failed.csv"
+    path.write_text("old")
+    rejected = [Rejected(str(number), "a.jpg", True, "the image is broken") for number in range(100)]
+    with full_disk(1000), pytest.raises(OSError, match="File too large"):
+        write_rejected(path, rejected, tmp_path)
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    write_rejected(path, rejected, tmp_path)
+    assert len(path.read_text().splitlines()) == 101
 
 
 def test_outputs_keep_modes_and_links(tmp_path):

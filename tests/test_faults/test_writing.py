@@ -14,6 +14,7 @@ import pytest
 import torch
 from mmengine.logging import MessageHub, MMLogger
 
+from mgca_mm import files
 from mgca_mm.checkpoints import writing
 from mgca_mm.engine import AtomicLocalBackend, SafeCheckpointHook
 from mgca_mm.engine.pretrained import load_whole_model
@@ -42,7 +43,7 @@ class Killer:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def install(self):
-        writing.open = self.open
+        files.open = self.open
         os.fsync, os.replace, os.unlink = self.fsync, self.replace, self.unlink
 
     def open(self, *args, **kwargs):

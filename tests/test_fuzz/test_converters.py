@@ -17,9 +17,10 @@ from mgca_mm.checkpoints.conversion.blip import convert_blip
 from mgca_mm.checkpoints.conversion.extract import FORMATS, extract_backbone
 from mgca_mm.checkpoints.conversion.gloria import convert_gloria
 from mgca_mm.checkpoints.conversion.released_mgca import convert_released_mgca
-from mgca_mm.checkpoints.conversion.renaming import write_torch, written_whole
+from mgca_mm.checkpoints.conversion.renaming import write_torch
 from mgca_mm.checkpoints.publish import publish
 from mgca_mm.errors import UserError
+from mgca_mm.files import replacing_output
 from mgca_mm.registry import MODELS
 from tests.conftest import ROOT
 from tests.test_checkpoints.test_extract import SMALL_VIT
@@ -105,7 +106,7 @@ def run(command, state_dict, target, format="mmengine"):
         extract_backbone(state_dict, target, format)
     else:
         converted = CONVERTERS[command](state_dict)
-        with written_whole(target) as partial:
+        with replacing_output(target) as partial:
             write_torch({"state_dict": converted.state_dict}, partial)
 
 

@@ -12,7 +12,8 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from mgca_mm.errors import UserError
-from mgca_mm.preparation import DATASETS, Options, check, prepare
+from mgca_mm.preparation import Options, check, prepare
+from mgca_mm.prepared import DATA_SETS
 from tests.test_fuzz.common import cases, in_time, spoil_bytes, spoil_json, spoil_rows
 from tests.test_preparation.raw_trees import LUNG_BOXES, SECRET, RawTree, raw_tree
 
@@ -50,7 +51,7 @@ preparation_options = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", DATA_SETS)
 @given(data=st.data(), options=preparation_options)
 @cases(20, 3000)
 def test_tables(name, data, options, folder):

@@ -13,7 +13,7 @@ from mgca_mm.phantom.layouts import Options, write_mimic_cxr
 from mgca_mm.phantom.layouts.layout import assign_splits
 from tests.test_phantom.conftest import read_table, read_truth, tree_hash
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 PATIENTS = 30
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from mgca_mm.preparation import DATASETS, Options, check, prepare
+from mgca_mm.preparation import Options, check, prepare
+from mgca_mm.prepared import DATA_SETS
 from tests.test_preparation.raw_trees import LUNG_BOXES, SECRET, SIDE, raw_tree, refuse, write_image
 
 
@@ -33,7 +34,7 @@ def prepare_without(name, raw, broken, **options):
     return manifest
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", DATA_SETS)
 def test_a_truncated_image(tmp_path, name):
     tree = raw_tree(name)
     raw = tree.write(tmp_path / "raw")

@@ -12,7 +12,7 @@ import pytest
 from mgca_mm.errors import UserError
 from mgca_mm.preparation import Options, prepare
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools" / "prepare_data.py"
 METADATA = "mimic-cxr-2.0.0-metadata.csv"
 SPLIT = "mimic-cxr-2.0.0-split.csv"

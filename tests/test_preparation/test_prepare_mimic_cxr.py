@@ -17,8 +17,7 @@ import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from mgca_mm.errors import UserError
-from mgca_mm.preparation import Options, check, prepare
-from mgca_mm.preparation import pipeline as pipeline_module
+from mgca_mm.preparation import Options, annotations, check, prepare
 from mgca_mm.radiographs.reading import read_radiograph, resize_and_pad
 from mgca_mm.reports.tokenizer import train_tokenizer
 from tests.conftest import ROOT
@@ -172,7 +171,7 @@ def test_an_interrupted_preparation_leaves_no_manifest_and_can_be_repeated(mimic
     out = tmp_path / "out"
     raw = mimic.write()
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline_module, "write_subsets", _interrupt)
+        patch.setattr(annotations, "_write_subsets", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             prepare("mimic_cxr", raw, out, OPTIONS)
     assert [path.name for path in out.iterdir()] == [".partial"]
@@ -194,7 +193,7 @@ def test_two_preparations_do_not_share_a_folder(mimic, tmp_path, monkeypatch):
     def collide(*_):
         prepare("mimic_cxr", raw, out, OPTIONS)
 
-    monkeypatch.setattr(pipeline_module, "write_subsets", collide)
+    monkeypatch.setattr(annotations, "_write_subsets", collide)
     with pytest.raises(UserError, match="another preparation is writing"):
         prepare("mimic_cxr", raw, out, OPTIONS)
 
@@ -313,6 +312,7 @@ def test_a_preparation_survives_sigkill(mimic, tmp_path, workers):
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    deadline = time.monotonic() + 60
     while _is_alive(process.pid) and time.monotonic() < deadline:  # its workers
         time.sleep(0.1)
     assert not _is_alive(process.pid)

@@ -235,7 +235,7 @@ def _jpeg2000_bomb(dataset):
         (lambda d: d.update({"SamplesPerPixel": 3}), "photometric interpretation"),
         (lambda d: d.update({"WindowCenter": "nan", "WindowWidth": 9}), "the window or the rescale is not finite"),
         (lambda d: d.update({"RescaleSlope": "inf", "RescaleIntercept": 0}), "the window or the rescale is not finite"),
-        (lambda d: d.update({"WindowCenter": "1e999", "WindowWidth": 9}), "the window shows one grey for all values"),
+        (lambda d: d.update({"WindowCenter": "1e999", "WindowWidth": 9}), "the window shows one gray for all values"),
         (_jpeg_of_another_shape, "the header has 31 x 20 pixels, the image inside 48 x 64"),
         (_truncated_jpeg, "the JPEG is truncated"),
         (_jpeg2000_bomb, "the image inside 65500 x 65500"),

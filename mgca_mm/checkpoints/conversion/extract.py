@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from mgca_mm.errors import UserError
+from mgca_mm.files import replacing_output
 
 from .architecture import backbone_config, build_backbone
 from .renaming import (
@@ -19,7 +21,6 @@ from .renaming import (
     require_finite,
     write_safetensors,
     write_torch,
-    written_whole,
 )
 
 _PREFIXES = ("image_encoder.backbone.", "backbone.")
@@ -94,7 +95,7 @@ def extract_backbone(state_dict: dict[str, Tensor], target: str | Path, format: 
     if config is not None:
         for name, tensor in weights.items():
             require_finite(name, tensor)
-    with written_whole(target) as partial:
+    with replacing_output(target) as partial:
         _FORMATS[format].write(weights, config, partial)
         difference = None if config is None else _compare(config, weights, _FORMATS[format].load(partial, config))
         if difference is not None and not difference <= _TOLERANCE:
@@ -231,7 +232,10 @@ def _write_huggingface(weights: dict[str, Tensor], config: dict, target: Path) -
         )
         renamed = {_huggingface_resnet_name(name): tensor for name, tensor in weights.items()}
     model.load_state_dict(renamed)
-    model.save_pretrained(target)
+    try:
+        model.save_pretrained(target)
+    except SafetensorError as error:  # which tells of a full disk
+        raise OSError(str(error)) from error
 
 
 def _last(weights: dict[str, Tensor]) -> str:

@@ -1,11 +1,8 @@
 """What the conversion of a checkpoint gives, and how names are changed."""
 
-import contextlib
 import io
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,32 +120,6 @@ def require_shapes(found: Mapping[str, Tensor], expected: Mapping[str, Sequence[
                 f"The checkpoint of {kind} is misshapen: {name} is {tuple(found[name].shape)}, not {tuple(shape)}.\n"
                 "Download it again."
             )
-
-
-@contextlib.contextmanager
-def written_whole(target: str | os.PathLike) -> Iterator[Path]:
-    """Another name beside a file or a folder to write it under; it gets its own name when all went well.
-
-    Args:
-        target: File, which may exist, or folder, which must not.
-
-    Raises:
-        UserError: If it cannot be written; whatever goes wrong, nothing partial is left.
-    """
-    target = Path(target)
-    partial = target.with_name(f".{target.name[:200]}.{os.getpid()}.partial")
-    try:
-        if target.exists() and not target.is_file():
-            kind = "a folder" if target.is_dir() else "a device or a pipe"
-            raise UserError(f"'{target}' exists already and is {kind}.\nGive a new name; no folder is written into.")
-        yield partial
-        os.replace(partial, target)
-    except (OSError, safetensors.SafetensorError) as error:  # the latter where transformers writes by itself
-        raise UserError(f"'{target}' cannot be written: {getattr(error, 'strerror', None) or error}") from error
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial)
-        partial.unlink(missing_ok=True)
 
 
 def write_torch(content: Any, target: Path) -> None:

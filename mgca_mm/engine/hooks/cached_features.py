@@ -17,9 +17,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mgca_mm.bounds import size_of
-from mgca_mm.checkpoints.writing import open_atomically
 from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
+from mgca_mm.files import open_atomically
+from mgca_mm.prepared import MANIFEST
 from mgca_mm.registry import HOOKS
 
 
@@ -75,7 +76,7 @@ class CachedFeaturesHook(Hook):
     ) -> dict[str, np.ndarray]:
         """Features of the images of a data set, by image."""
         ids = [dataset.get_data_info(index)["image_id"] for index in range(len(dataset))]
-        manifest = Path(dataset.data_root) / "manifest.json"  # of prepared data; it has a checksum of every file
+        manifest = Path(dataset.data_root) / MANIFEST  # of prepared data; it has a checksum of every file
         prepared = ""
         if manifest.exists():
             size_of(manifest)  # A pipe could be read without end.

@@ -10,14 +10,9 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from mgca_mm.checkpoints.writing import (
-    POINTER,
-    numbered,
-    remove_checkpoint,
-    remove_partial_files,
-    write_atomically,
-)
+from mgca_mm.checkpoints.writing import POINTER, numbered, remove_checkpoint, remove_partial_files
 from mgca_mm.errors import UserError
+from mgca_mm.files import write_atomically
 
 Rule = Literal["greater", "less"]
 _MAX_FAILURES = 3

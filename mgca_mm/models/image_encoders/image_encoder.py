@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mgca_mm.bounds import allowed_bytes
 from mgca_mm.checkpoints.reading import require_plain
-from mgca_mm.errors import UserError
+from mgca_mm.errors import UserError, first_line
 from mgca_mm.models.activation_checkpointing import checkpoint_blocks
 from mgca_mm.models.cls_attention import ClsAttention
 from mgca_mm.models.recomputed_gelu import recompute_gelu
@@ -210,10 +210,9 @@ class ImageEncoder(BaseModule):
             outputs = self._run_backbone(images)
         except (AssertionError, RuntimeError) as error:  # of a table of positions or windows made for another size
             size = self.resize_to or input_size
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise UserError(
                 f"image_encoder.backbone ({type(_timm_or_own(self.backbone)).__name__}) does not take images of "
-                f"{size} x {size}: {reason}\n"
+                f"{size} x {size}: {first_line(error)}\n"
                 f"Set image_encoder.backbone.img_size={size}, or image_encoder.resize_to to a size that it takes."
             ) from error
         if outputs[-1].dim() == 2:
@@ -241,7 +240,7 @@ def _build(backbone: dict) -> nn.Module:
     except OSError as error:  # timm's pretrained=True without access to the hub
         raise UserError(
             f"The weights of {backbone.get('model_name', backbone['type'])} cannot be had: "
-            f"{str(error).splitlines()[0]}\nDownload them elsewhere and set image_encoder.backbone.checkpoint_path "
+            f"{first_line(error)}\nDownload them elsewhere and set image_encoder.backbone.checkpoint_path "
             "(timm) or init_cfg."
         ) from error
     except _DAMAGED as error:
@@ -249,7 +248,7 @@ def _build(backbone: dict) -> nn.Module:
             raise
         raise UserError(
             f"image_encoder.backbone.checkpoint_path '{weights}' cannot be read as weights of this backbone: "
-            f"{next(iter(str(error).splitlines()), type(error).__name__)[:200]}"
+            f"{first_line(error)}"
         ) from error
     for module in model.modules():
         # mmpretrain's rates are NumPy's numbers, at which torch.compile would break the graph.

@@ -15,7 +15,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_N
 
 from mgca_mm.bounds import read_json
 from mgca_mm.checkpoints.reading import read_checkpoint
-from mgca_mm.errors import UserError
+from mgca_mm.errors import UserError, first_line
 from mgca_mm.model_folders import OWN_CODE, find_file, model_type
 
 # The first that is there is taken, in transformers' order.
@@ -53,7 +53,7 @@ def load_text_model(name: str, changes: dict[str, Any], **kwargs: Any) -> nn.Mod
         raise
     except Exception as error:  # whichever of a hundred values of config.json leads to in a constructor of transformers
         raise UserError(
-            f"Text encoder '{name}' could not be loaded: {_first_line(error)}\n"
+            f"Text encoder '{name}' could not be loaded: {first_line(error)}\n"
             "config.json must be the one that was saved with its weights."
         ) from error
     missing = [name for name in info["missing_keys"] if "pooler" not in name]
@@ -85,7 +85,7 @@ def require_features(model: nn.Module, name: str, length: int) -> None:
             features = model(input_ids=input_ids, attention_mask=torch.ones_like(input_ids)).last_hidden_state
     except Exception as error:  # as in load_text_model
         raise UserError(
-            f"Text encoder '{name}' does not take a report of {length} pieces: {_first_line(error)}\n"
+            f"Text encoder '{name}' does not take a report of {length} pieces: {first_line(error)}\n"
             "config.json must be the one that was saved with its weights, and model.text_encoder.max_length at most "
             "the positions that it has."
         ) from error
@@ -99,7 +99,7 @@ def _read_config(name: str) -> tuple[dict[str, Any], str]:
         path = find_file(name, "config.json", required=True)
     except Exception as error:  # the hub's client raises a dozen kinds
         raise UserError(
-            f"Text encoder '{name}' could not be loaded: {_first_line(error)}\n"
+            f"Text encoder '{name}' could not be loaded: {first_line(error)}\n"
             "download it on a machine with access and set model.text_encoder.pretrained to the local folder"
         ) from error
     if path is None:
@@ -146,7 +146,7 @@ def _optional(name: str, file: str) -> Path | None:
     try:
         return find_file(name, file)
     except Exception as error:  # the hub's client raises a dozen kinds
-        raise UserError(f"Text encoder '{name}': {file} cannot be downloaded: {_first_line(error)}") from error
+        raise UserError(f"Text encoder '{name}': {file} cannot be downloaded: {first_line(error)}") from error
 
 
 def _shards(index: Path) -> list[str]:
@@ -202,7 +202,3 @@ def _no_larger_than(name: str, weights: dict[str, Tensor]) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]

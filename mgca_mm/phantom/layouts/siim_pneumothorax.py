@@ -12,8 +12,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mgca_mm.radiographs.rle import encode_rle
-
 from ..dicom import KINDS, describe, make_uid, write_dicom
 from ..render import PhantomImage
 from ..study import PhantomStudy, sample_patient
@@ -44,6 +42,18 @@ def _write_patient(out: Path, options: Options, entry: Entry) -> Rows:
             rows["rle"] += [(image_id, f" {mask}") for mask in masks or ["-1"]]
             rows["truth"].append(truth_row(study, view, image, ImageId=image_id))
     return rows
+
+
+def encode_rle(mask: np.ndarray) -> str:
+    """A mask (H, W) as the challenge publishes it (see :func:`mgca_mm.preparation.siim_pneumothorax.parse_rle`).
+
+    Example:
+        >>> encode_rle(np.array([[0, 1, 1], [0, 1, 0]], bool))
+        '2 3'
+    """
+    flat = np.concatenate([[False], np.asarray(mask, bool).T.ravel(), [False]])
+    edges = np.flatnonzero(flat[1:] != flat[:-1])  # start, end, start, end, …
+    return " ".join(map(str, np.diff(edges, prepend=0).tolist()))
 
 
 def _parts(study: PhantomStudy, image: PhantomImage) -> Iterator[np.ndarray]:

@@ -2,8 +2,14 @@
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
-from mgca_mm.radiographs.rle import decode_rle, encode_rle
+from mgca_mm.phantom.layouts.siim_pneumothorax import encode_rle
+from mgca_mm.preparation.siim_pneumothorax import parse_rle
+
+
+def decode_rle(text, height, width):
+    return coco_mask.decode(parse_rle(text, height, width))
 
 
 def slow_encode(mask):
@@ -52,7 +58,7 @@ def test_identity_and_reference_on_a_thousand_masks():
 def test_the_published_grid():
     """Offsets count from the end of the run before, down the columns."""
     mask = decode_rle("1023 2 1022 1", 1024, 1024)
-    assert mask.dtype == bool and mask.shape == (1024, 1024)
+    assert mask.dtype == np.uint8 and mask.shape == (1024, 1024)
     assert sorted(zip(*np.nonzero(mask), strict=True)) == [(0, 1), (1023, 0), (1023, 1)]
 
 
