@@ -4,6 +4,8 @@ from mmengine.hooks import EarlyStoppingHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from mgca_mm.errors import require_not_negative
+
 
 @HOOKS.register_module(name="EarlyStoppingHook", force=True)
 class ResumableEarlyStoppingHook(EarlyStoppingHook):
@@ -17,6 +19,10 @@ class ResumableEarlyStoppingHook(EarlyStoppingHook):
     """
 
     priority = "LOW"  # Before the hook that saves what was decided.
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        require_not_negative(patience=self.patience)
 
     def before_train(self, runner: Runner) -> None:
         """Go on from what the checkpoint says."""
