@@ -12,13 +12,11 @@ _NUMBERS_AND_WORDS = {bool: bool, int: int, float: int | float, str: str}
 
 
 def parameters_of(constructor: Callable) -> tuple[list[str], bool]:
-    """Names that a class or function can be given arguments by; keys, of a ``TypedDict``.
+    """Names that a class or function can be given arguments by.
 
     Returns:
         The names, and whether any other one is taken, too.
     """
-    if typing.is_typeddict(constructor):
-        return list(hints_of(constructor)), False
     found: list[str] = []
     for initializer in _initializers(constructor):
         try:
@@ -34,7 +32,7 @@ def parameters_of(constructor: Callable) -> tuple[list[str], bool]:
 def hints_of(constructor: Callable) -> dict[str, Any]:
     """Name of an argument → its type hint; those that cannot be resolved are not there."""
     hints: dict[str, Any] = {}
-    for source in [constructor] if typing.is_typeddict(constructor) else _initializers(constructor):
+    for source in _initializers(constructor):
         with contextlib.suppress(Exception):
             # torch imports names of collections.abc, and uses them in its hints, for type checkers only.
             hints = typing.get_type_hints(source, localns=vars(collections.abc)) | hints
