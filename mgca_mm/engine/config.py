@@ -15,7 +15,7 @@ from mgca_mm.prepared import coco_fault
 from mgca_mm.reports.tokenizer import load_tokenizer
 
 from .config_files import assignments, base_files
-from .default_hooks import DEFAULT_HOOKS
+from .default_hooks import with_our_hooks
 from .schedule import follow_max_epochs
 from .validation import require_known_options
 
@@ -69,8 +69,7 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise UserError(f"Config '{filename}' cannot be read: {type(error).__name__}: {reason[:300]}") from error
     options = dict(options or {})
-    hooks = dict(cfg.get("default_hooks") or {})
-    cfg.default_hooks = hooks | {name: hook for name, hook in DEFAULT_HOOKS.items() if name not in hooks}
+    cfg.default_hooks = with_our_hooks(cfg.get("default_hooks"))
     require_known_options(cfg._cfg_dict, options)
     follow_max_epochs(cfg, path, options)
     for name in VARIABLES:

@@ -24,7 +24,7 @@ from mgca_mm.registry import RUNNERS
 
 from .batch import scale_learning_rate, tell_batch
 from .config_errors import errors_named_by_key
-from .default_hooks import DEFAULT_HOOKS
+from .default_hooks import OUR_HOOKS, with_our_hooks
 from .hooks.waiting_gradients import average_waiting_gradients
 from .param_groups import merge_groups
 from .pretrained import require_whole_parts
@@ -81,8 +81,8 @@ class PrivateRunner(Runner):
 
     def register_default_hooks(self, hooks: dict[str, Hook | dict | None] | None = None) -> None:
         """Register MMEngine's default hooks and ours, as changed by ``hooks``; None takes one away."""
-        hooks = DEFAULT_HOOKS | dict(hooks or {})
-        super().register_default_hooks({k: v for k, v in hooks.items() if v is not None or k not in DEFAULT_HOOKS})
+        hooks = with_our_hooks(hooks)
+        super().register_default_hooks({k: v for k, v in hooks.items() if v is not None or k not in OUR_HOOKS})
 
     def build_log_processor(self, log_processor: LogProcessor | dict) -> LogProcessor:
         """The log processor; ours also where the config names none, for which MMEngine would not look it up."""

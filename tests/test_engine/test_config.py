@@ -33,11 +33,12 @@ def test_variables_set_on_top_of_a_base_hold_there_too(tmp_path):
 
 
 def test_every_run_has_our_default_hooks(tmp_path):
-    (tmp_path / "c.py").write_text("default_hooks = dict(timer=dict(type='IterTimerHook'))")
+    (tmp_path / "c.py").write_text("default_hooks = dict(broken_samples=dict(interval=9))")
     options = {"default_hooks.step_seed": None, "default_hooks.non_finite.max_in_a_row": 5}
     hooks = load_config(str(tmp_path / "c.py"), options).default_hooks
     assert hooks.non_finite.max_in_a_row == 5 and hooks.step_seed is None
     assert hooks.termination.type == "mgca_mm.TerminationHook"
+    assert hooks.broken_samples == dict(type="mgca_mm.BrokenSamplesHook", interval=9)
 
 
 def test_other_options_are_merged():
