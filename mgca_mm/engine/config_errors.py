@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from mmengine.registry import build_from_cfg
+from mmengine.registry import build_from_cfg, build_scheduler_from_cfg
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 
@@ -16,7 +16,11 @@ from .signatures import parameters_of
 
 _REFUSALS = (ArithmeticError, AssertionError, LookupError, TypeError, UserError, ValueError)
 # What builds something from a part of a config: the code, and its argument that holds the part.
-_BUILDERS = {build_from_cfg.__code__: "cfg", Runner.build_dataloader.__code__: "dataloader"}
+_BUILDERS = {
+    build_from_cfg.__code__: "cfg",
+    build_scheduler_from_cfg.__code__: "cfg",
+    Runner.build_dataloader.__code__: "dataloader",
+}
 # What is set up from a section, or builds from what is no longer as it stands in the config.
 _SECTIONS = {
     set_multi_processing.__code__: "env_cfg.mp_cfg",
@@ -47,10 +51,9 @@ def errors_named_by_key(cfg: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except _REFUSALS as error:
-        steps = list(traceback.walk_tb(error.__traceback__))
-        codes = [(frame.f_code, frame.f_locals) for frame, _ in steps]
-        keys = [_SECTIONS[code] for code, _ in codes if code in _SECTIONS]
-        parts = [values[_BUILDERS[code]] for code, values in codes if code in _BUILDERS]
+        frames, lines = zip(*traceback.walk_tb(error.__traceback__), strict=True)
+        keys = [_SECTIONS[frame.f_code] for frame in frames if frame.f_code in _SECTIONS]
+        parts = [frame.f_locals[_BUILDERS[frame.f_code]] for frame in frames if frame.f_code in _BUILDERS]
         sections = {key: cfg[key] for key in parameters_of(Runner)[0] if key in cfg}
         keys += filter(None, (_key_of(part, sections) for part in parts))
         if not keys:
@@ -58,8 +61,8 @@ def errors_named_by_key(cfg: Mapping[str, Any]) -> Iterator[None]:
         reason = str(error)
         if not isinstance(error, UserError):
             kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            frame, line = steps[-1]
-            reason = f"{kind}{reason:.300}\n({frame.f_globals['__name__']}, line {line})"
+            where = f"{frames[-1].f_globals['__name__']}, line {lines[-1]}"
+            reason = f"{kind}{' '.join(reason.split()):.300}\n({where})"
         raise UserError(f"Config key '{keys[-1]}': {reason}") from error
 
 
