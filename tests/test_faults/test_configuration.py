@@ -158,7 +158,7 @@ def train(quickstart, tmp_path):
         cfg = copy.deepcopy(quickstart)
         cfg.work_dir, cfg.train_cfg.max_epochs = str(tmp_path), 1
         for loader in (cfg.train_dataloader, cfg.val_dataloader):
-            loader.update(num_workers=0, persistent_workers=False)
+            loader.update(batch_size=4, num_workers=0, persistent_workers=False)
         change(cfg)
         validate(cfg)
         PrivateRunner.from_cfg(cfg).train()
@@ -206,7 +206,7 @@ def test_numbers_out_of_range(number, train):
         ({"train_cfg.val_interval": 0}, "'train_cfg': val_interval must be positive"),
         ({"env_cfg.mp_cfg.mp_start_method": "frok"}, "'env_cfg.mp_cfg': cannot find context for 'frok'"),
         ({"randomness.seed": -1}, "'randomness': Seed must be between 0"),
-        ({"log_level": "INFOO"}, "'log_level': Unknown level: 'INFOO'"),
+        ({"log_level": "INFOO"}, "'log_level'.*INFOO"),
         ({"log_processor.window_size": 0}, "'log_processor': window_size must be positive"),
         (
             {"train_dataloader.dataset.pipeline.1.size": -2},
