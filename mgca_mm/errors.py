@@ -1,7 +1,9 @@
-"""The one error that speaks to the user instead of the programmer."""
+"""The one error that speaks to the user instead of the programmer, and what the checks of arguments share."""
 
+import difflib
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -27,3 +29,31 @@ def exit_on_user_error() -> Iterator[None]:
         # A loader's worker sends the whole traceback along as text.
         print(f"error: {str(error).rsplit('UserError: ', 1)[-1].strip()}", file=sys.stderr)
         sys.exit(2)
+
+
+def require_positive(**numbers: float | None) -> None:
+    """Refuse arguments that are not above 0, or not finite; None passes.
+
+    Raises:
+        ValueError: With the name of the first of them.
+    """
+    for name, number in numbers.items():
+        if number is not None and not 0 < number < math.inf:  # true of NaN, too
+            raise ValueError(f"{name} must be positive, got {number}")
+
+
+def require_not_negative(**numbers: float) -> None:
+    """Refuse arguments that are below 0, or not finite.
+
+    Raises:
+        ValueError: With the name of the first of them.
+    """
+    for name, number in numbers.items():
+        if not 0 <= number < math.inf:
+            raise ValueError(f"{name} must not be negative, got {number}")
+
+
+def or_nearest(name: str, names: Iterable[str]) -> str:
+    """End of a sentence about an unknown name: the question whether the nearest one was meant, if any is near."""
+    nearest = difflib.get_close_matches(name, list(names), 1, cutoff=0.5)
+    return f"; did you mean '{nearest[0]}'?" if nearest else "."

@@ -15,6 +15,7 @@ from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
 from mgca_mm.checkpoints.selection import select_checkpoint
 from mgca_mm.engine import install
 from mgca_mm.engine.config import load_config, require_data
+from mgca_mm.engine.config_errors import errors_named_by_key
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.engine.validation import validate
@@ -50,7 +51,8 @@ def main() -> None:
         require_data(cfg)
         init_default_scope("mgca_mm")
         checkpoint = select_checkpoint(args.checkpoint)
-        results, retrieval = compare(cfg, checkpoint, args.seed)
+        with errors_named_by_key(cfg):
+            results, retrieval = compare(cfg, checkpoint, args.seed)
         report(results, retrieval, checkpoint, Path(args.out))
 
 

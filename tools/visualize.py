@@ -115,6 +115,7 @@ def draw_batch(args: argparse.Namespace) -> Path:
     from mmengine.runner import set_random_seed
 
     from mgca_mm.engine.config import load_config, require_data
+    from mgca_mm.engine.config_errors import errors_named_by_key
     from mgca_mm.engine.validation import validate
     from mgca_mm.registry import DATASETS, MODELS
     from mgca_mm.visualization.batch import draw_batch as draw
@@ -124,12 +125,13 @@ def draw_batch(args: argparse.Namespace) -> Path:
     require_data(cfg, ("train",))
     init_default_scope("mgca_mm")
     set_random_seed(0)
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    with errors_named_by_key(cfg):
+        dataset = DATASETS.build(cfg.train_dataloader.dataset)
+        preprocess = MODELS.build(cfg.model.data_preprocessor)  # which crops on the device
     tokenize = next((step for step in dataset.pipeline.transforms if hasattr(step, "decode")), None)
     if tokenize is None:
         raise UserError(f"{args.config} trains without reports: batch draws pairs.")
     fed = default_collate([dataset[number] for number in range(min(args.count, len(dataset)))])
-    preprocess = MODELS.build(cfg.model.data_preprocessor)  # which crops on the device
     inputs = preprocess(fed, training=True)["inputs"]
     images = inputs["image"][:, 0] * preprocess.std + preprocess.mean
     return draw(images.numpy(), tokenize.decode(inputs["input_ids"]), args.out)

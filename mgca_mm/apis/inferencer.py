@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mgca_mm.engine.config import load_config
+from mgca_mm.engine.config_errors import errors_named_by_key
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.validation import validate
 from mgca_mm.errors import UserError
@@ -76,7 +77,7 @@ class RadiographInferencer:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.batch_size = batch_size
         self.show_progress = show_progress
-        with DefaultScope.overwrite_default_scope("mgca_mm"):
+        with errors_named_by_key(cfg), DefaultScope.overwrite_default_scope("mgca_mm"):
             self.model = MODELS.build(cfg.model)
             load_whole_model(self.model, str(weights))
             self._build_pipelines(cfg)

@@ -1,6 +1,7 @@
 """Reading a config with the command line's changes."""
 
-from collections.abc import Sequence
+import ast
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from mgca_mm.errors import UserError, first_line
 from mgca_mm.prepared import MANIFEST, coco_fault, require_prepared
 from mgca_mm.reports.tokenizer import load_tokenizer
 
+from .config_files import assignments, base_files
+from .default_hooks import with_our_hooks
 from .file_handlers import safe_reading
 from .schedule import follow_max_epochs
 from .validation import require_known_options
 
-# Variables on top of our configs. Python substitutes them when a config file is read, too early for --cfg-options.
+# Variables on top of our configs. Python substitutes them when a config file is read, too early for what is set on top.
 VARIABLES = ("data_root", "text_model", "image_init", "phrases")
 RANDOM = "random"
 
@@ -41,8 +44,9 @@ def find_config(name: str) -> Path:
 def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
     """Read a config file and apply ``--cfg-options``.
 
-    An option that names one of :data:`VARIABLES` changes it wherever the config has used it; ``max_epochs`` changes the
-    schedule, too. ``image_init=random`` leaves the image encoder to its own initialisation.
+    A file or an option that sets one of :data:`VARIABLES` changes it wherever a config below has used it;
+    ``max_epochs`` changes the schedule, too. ``image_init=random`` leaves the image encoder to its own initialisation.
+    There are the default hooks of every run, for options to change them.
 
     Args:
         filename: Config file, or the name of one that is installed.
@@ -58,11 +62,14 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
     try:
         with safe_reading():
             cfg = Config.fromfile(path)
+            for name, value in _variables_below(path):
+                _replace(cfg._cfg_dict, value, cfg[name])
     except UserError:
         raise
     except Exception as error:  # a config is Python, and can fail in any way that Python can
         raise UserError(f"Config '{filename}' cannot be read: {type(error).__name__}: {first_line(error)}") from error
     options = dict(options or {})
+    cfg.default_hooks = with_our_hooks(cfg.get("default_hooks"))
     require_known_options(cfg._cfg_dict, options)
     follow_max_epochs(cfg, path, options)
     for name in VARIABLES:
@@ -145,6 +152,18 @@ def _require_embeddings(cfg: Config, dataset: dict) -> None:
                 f"The tokenizer '{tokenizers[0]}' has {pieces} pieces, but {key} is {size}.\n"
                 f"Set {key}={pieces}, or prepare the data with --vocab-size {size}."
             )
+
+
+def _variables_below(path: Path) -> Iterator[tuple[str, Any]]:
+    """Each variable that a file below a config sets, with its value there."""
+    for base in base_files(path):
+        for name, code in assignments(base).items():
+            if name in VARIABLES:
+                try:
+                    yield name, ast.literal_eval(code)
+                except ValueError:  # an expression
+                    yield name, Config.fromfile(base)[name]
+        yield from _variables_below(base)
 
 
 def _replace(node: Any, old: str, new: Any) -> None:

@@ -30,17 +30,6 @@ _PACKAGES = dict(
     AimVisBackend="aim",
 )
 
-# Of every run, also of another library's config.
-_TRUSTWORTHY_HOOKS = dict(
-    step_seed=dict(type="mgca_mm.StepSeedHook"),
-    shared_buffers=dict(type="mgca_mm.SharedBuffersHook"),
-    waiting_gradients=dict(type="mgca_mm.WaitingGradientsHook"),
-    non_finite=dict(type="mgca_mm.NonFiniteGuardHook"),
-    broken_samples=dict(type="mgca_mm.BrokenSamplesHook"),
-    plain_checkpoint=dict(type="mgca_mm.PlainCheckpointHook"),
-    termination=dict(type="mgca_mm.TerminationHook"),
-)
-
 
 def configure_run(
     config: str,
@@ -74,7 +63,7 @@ def configure_run(
     install()
     cfg = load_config(config, cfg_options)
     if auto_scale_lr:
-        if not cfg.get("auto_scale_lr"):
+        if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
             raise UserError(f"--auto-scale-lr: {config} has no auto_scale_lr=dict(base_batch_size=N) to scale from.")
         cfg.auto_scale_lr.enable = True
     validate(cfg)
@@ -88,8 +77,6 @@ def configure_run(
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs") / Path(config).stem)
     require_writable(cfg.work_dir)
-    hooks = dict(cfg.get("default_hooks") or {})
-    cfg.default_hooks = hooks | {name: hook for name, hook in _TRUSTWORTHY_HOOKS.items() if name not in hooks}
     if amp:
         wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
         if wrapper.rpartition(".")[2] not in ("OptimWrapper", "BFloat16OptimWrapper"):

@@ -4,6 +4,8 @@ import re
 
 from mmengine.runner import LogProcessor
 
+from mgca_mm.errors import require_positive
+
 _EVERYTHING_BUT_RATES = re.compile(r"^(?!.*(lr|momentum|weight_decay)$)")
 _TIMES = re.compile(r"time$")
 
@@ -16,8 +18,13 @@ class PlainLogProcessor(LogProcessor):
     MMEngine's, which averages the names that match a pattern, in validations over all of them so far.
 
     Args:
+        window_size: Iterations.
         **kwargs: As in :class:`mmengine.runner.LogProcessor`, but for ``mean_pattern``.
     """
+
+    def __init__(self, window_size: int = 10, **kwargs):
+        super().__init__(window_size, **kwargs)
+        require_positive(window_size=window_size)
 
     def _collect_scalars(self, custom_cfg: list[dict], runner, mode: str, reserve_prefix: bool = False) -> dict:
         self.mean_pattern = _EVERYTHING_BUT_RATES if mode == "train" else _TIMES

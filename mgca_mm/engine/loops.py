@@ -1,8 +1,10 @@
 """Training loops that go on where they were interrupted."""
 
-from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
+from mgca_mm.errors import require_positive
 from mgca_mm.registry import LOOPS
 
 # Of the message hub, which travels in checkpoints: the iteration after which the last validation was done.
@@ -16,9 +18,17 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     MMEngine would begin the epoch anew. A validation that the interruption has prevented is made up for.
 
     Args:
+        runner: The runner.
+        dataloader: Loader or its config.
+        max_epochs: Epochs in all.
+        val_interval: Epochs between validations.
         **kwargs: As in :class:`mmengine.runner.EpochBasedTrainLoop`. The loader needs a :class:`ReproducibleSampler`
             for an epoch to be resumed; :class:`mgca_mm.engine.resume.Resumption` begins it anew otherwise.
     """
+
+    def __init__(self, runner: Runner, dataloader: DataLoader | dict, max_epochs: int, val_interval: int = 1, **kwargs):
+        require_positive(max_epochs=max_epochs, val_interval=val_interval)
+        super().__init__(runner, dataloader, max_epochs, val_interval=val_interval, **kwargs)
 
     def run(self) -> nn.Module:
         """Train."""
@@ -56,8 +66,18 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
     """``IterBasedTrainLoop`` that makes up for a validation that an interruption has prevented.
 
     Args:
+        runner: The runner.
+        dataloader: Loader or its config.
+        max_iters: Iterations in all.
+        val_interval: Iterations between validations.
         **kwargs: As in :class:`mmengine.runner.IterBasedTrainLoop`.
     """
+
+    def __init__(
+        self, runner: Runner, dataloader: DataLoader | dict, max_iters: int, val_interval: int = 1000, **kwargs
+    ):
+        require_positive(max_iters=max_iters, val_interval=val_interval)
+        super().__init__(runner, dataloader, max_iters, val_interval=val_interval, **kwargs)
 
     def run(self) -> nn.Module:
         """Train."""

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import all_gather_object, broadcast_object_list
-from mmengine.hooks import CheckpointHook, LoggerHook
+from mmengine.hooks import CheckpointHook, Hook, LoggerHook
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, IterBasedTrainLoop, LogProcessor, Runner
@@ -23,6 +23,8 @@ from mgca_mm.errors import UserError
 from mgca_mm.registry import RUNNERS
 
 from .batch import scale_learning_rate, tell_batch
+from .config_errors import errors_named_by_key
+from .default_hooks import OUR_HOOKS, with_our_hooks
 from .hooks.waiting_gradients import average_waiting_gradients
 from .installation import install
 from .param_groups import merge_groups
@@ -50,13 +52,18 @@ class PrivateRunner(Runner):
         *args: As in :class:`mmengine.runner.Runner`.
         cfg: The config that is written down.
         **kwargs: As in :class:`mmengine.runner.Runner`.
+
+    Raises:
+        UserError: Something cannot be built as the config says.
     """
 
     def __init__(self, *args, cfg: Config | dict | None = None, **kwargs):
         install()
-        shown, paths = without_paths(cfg if isinstance(cfg, Config) else Config(cfg or {}))
+        self._whole_cfg = cfg if isinstance(cfg, Config) else Config(cfg or {})
+        shown, paths = without_paths(self._whole_cfg)
         self._path_filter = PathFilter(paths)
-        super().__init__(*args, cfg=shown, **kwargs)
+        with errors_named_by_key(self._whole_cfg):
+            super().__init__(*args, cfg=shown, **kwargs)
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set up processes and libraries; on GPUs also how exactly fp32 matrices are multiplied.
@@ -73,6 +80,11 @@ class PrivateRunner(Runner):
         logger = super().build_logger(*args, **kwargs)
         logger.addFilter(self._path_filter)
         return logger
+
+    def register_default_hooks(self, hooks: dict[str, Hook | dict | None] | None = None) -> None:
+        """Register MMEngine's default hooks and ours, as changed by ``hooks``; None takes one away."""
+        hooks = with_our_hooks(hooks)
+        super().register_default_hooks({k: v for k, v in hooks.items() if v is not None or k not in OUR_HOOKS})
 
     def build_log_processor(self, log_processor: LogProcessor | dict) -> LogProcessor:
         """The log processor; ours also where the config names none, for which MMEngine would not look it up."""
@@ -91,7 +103,8 @@ class PrivateRunner(Runner):
             kind = loop.get("type", "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop")
             rest = {key: value for key, value in loop.items() if key not in ("type", "by_epoch")}
             loop = dict(type=_RESUMABLE.get(kind, kind), **rest)
-        loop = super().build_train_loop(loop)
+        with errors_named_by_key(self._whole_cfg):
+            loop = super().build_train_loop(loop)
         if isinstance(loop, IterBasedTrainLoop):
             for hook in self.hooks:
                 if isinstance(hook, LoggerHook):
@@ -105,15 +118,24 @@ class PrivateRunner(Runner):
         """Train; SIGTERM means afterwards what it meant before, also if an error has ended the training.
 
         Raises:
-            UserError: Another training writes into the work dir.
+            UserError: Another training writes into the work dir, or something cannot be built as the config says.
         """
         former = signal.getsignal(signal.SIGTERM)
         try:
-            with hold_work_dir(self.work_dir):
+            with hold_work_dir(self.work_dir), errors_named_by_key(self._whole_cfg):
                 super().dump_config()
                 return super().train()
         finally:
             signal.signal(signal.SIGTERM, former)
+
+    def test(self) -> dict:
+        """Test; returns the metrics.
+
+        Raises:
+            UserError: Something cannot be built as the config says.
+        """
+        with errors_named_by_key(self._whole_cfg):
+            return super().test()
 
     def dump_config(self) -> None:
         """Nothing: the config beside checkpoints is the one they were trained with, so :meth:`train` writes it."""

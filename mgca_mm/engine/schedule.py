@@ -1,6 +1,5 @@
 """``max_epochs`` on top of a recipe: the loop and the schedule follow it."""
 
-import ast
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 from mmengine.config import Config
 
 from mgca_mm.errors import UserError
+
+from .config_files import assignments, base_files
 
 
 def follow_max_epochs(cfg: Config, path: Path, options: Mapping[str, Any]) -> None:
@@ -79,20 +80,11 @@ def _sets_loop_last(path: Path) -> bool:
     while level:
         below = []
         for file in level:
-            assigned = _assignments(file)
+            assigned = assignments(file)
             if "max_epochs" in assigned.get("train_cfg", ""):
                 return True
             if "max_epochs" in assigned:
                 return False
-            bases = Config._get_base_files(str(file)) if "_base_" in assigned else []
-            below += [file.parent / base for base in bases if "::" not in base]
+            below += base_files(file)
         level = below
     return True
-
-
-def _assignments(file: Path) -> dict[str, str]:
-    """Top-level names of a Python config → the code that they are set to."""
-    if file.suffix != ".py":
-        return {}
-    nodes = [node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.Assign)]
-    return {target.id: ast.unparse(node.value) for node in nodes for target in node.targets if hasattr(target, "id")}

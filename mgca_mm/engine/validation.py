@@ -1,72 +1,51 @@
-"""A config is checked before anything is built from it.
+"""A config is checked before anything is built from it, for what MMEngine would pass over in silence or tell too late.
 
-Every ``type`` must be registered, every argument one that its constructor takes, every value of the kind and in the
-range that it asks for; an option of the command line must name something. An error names the key and the nearest one.
+Every ``type`` must be registered, every argument one that its constructor takes and of the kind that it asks for; an
+option of the command line must name something. An error names the key and the nearest valid name. Whether a number is
+in its range only the constructor knows (:mod:`mgca_mm.engine.config_errors`).
 """
 
 import difflib
 import importlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import mmengine.registry as registries
+import torch
 from mmengine.config import Config
+from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import DefaultScope, Registry
 from mmengine.runner import Priority, Runner, get_priority
 from torch.utils.data import DataLoader
 
-from mgca_mm.errors import UserError
+from mgca_mm.errors import UserError, or_nearest
 
-from .arguments import describe, hints_of, or_nearest, parameters_of, suits, suits_engine, suits_roughly, violated_range
-from .sections import check_sections
+from .param_groups import MergedGroupsOptimWrapperConstructor
+from .signatures import describe, hints_of, parameters_of, suits
+from .untyped_sections import UNTYPED
 
-_ALL = [value for value in vars(registries).values() if isinstance(value, Registry)]
-# Where the types below a key are registered; other registries are asked after this one. First those of the runner.
-_SECTIONS = {
-    "optim_wrapper": registries.OPTIM_WRAPPERS,
-    "param_scheduler": registries.PARAM_SCHEDULERS,
-    "default_hooks": registries.HOOKS,
-    "custom_hooks": registries.HOOKS,
-    "val_evaluator": registries.METRICS,
-    "test_evaluator": registries.METRICS,
-    "train_cfg": registries.LOOPS,
-    "val_cfg": registries.LOOPS,
-    "test_cfg": registries.LOOPS,
-    "visualizer": registries.VISUALIZERS,
-    "log_processor": registries.LOG_PROCESSORS,
-}
-_REGISTRY_OF = {
-    "dataset": registries.DATASETS,
-    "pipeline": registries.TRANSFORMS,
-    "transforms": registries.TRANSFORMS,
-    "sampler": registries.DATA_SAMPLERS,
-    "batch_sampler": registries.DATA_SAMPLERS,
-    "collate_fn": registries.FUNCTIONS,
-    "init_cfg": registries.WEIGHT_INITIALIZERS,
-    "optimizer": registries.OPTIMIZERS,
-    "vis_backends": registries.VISBACKENDS,
-}
+_REGISTRIES = [value for value in vars(registries).values() if isinstance(value, Registry)]
 # Arguments that a builder takes out of a config before the constructor sees it.
 _TAKEN_OUT = {
-    "default_hooks": {"priority"},
-    "custom_hooks": {"priority"},
-    "optim_wrapper": {"optimizer", "constructor", "paramwise_cfg"},
-    "param_scheduler": {"convert_to_iter_based", "epoch_length"},
-    "train_cfg": {"by_epoch"},
-    "override": {"name"},
-    "init_cfg": {"override", "layer"},
+    "default_hooks": ("priority",),
+    "custom_hooks": ("priority",),
+    "optim_wrapper": ("optimizer", "constructor", "paramwise_cfg"),
+    "param_scheduler": ("convert_to_iter_based", "epoch_length"),
+    "train_cfg": ("by_epoch",),
+    "init_cfg": ("override", "layer"),
+    "override": ("name",),
 }
+_OF_LOADERS = {"dataset", "sampler", "batch_sampler", "collate_fn", "worker_init_fn", "num_batch_per_epoch"}
+# Numbers that torch and MMEngine take although nothing can be trained with 0 or less of them.
+_POSITIVE = ("lr", "max_norm", "clip_value", "prefetch_factor", "start_factor", "T_max", "base_batch_size")
 # Configs of layers, which MMCV and its descendants take apart in ways of their own; and functions looked up by name.
-_UNCHECKED = ("norm_cfg", "conv_cfg", "act_cfg", "upsample_cfg", "nms", "model_wrapper_cfg", "env_cfg")
-_LOADER = {"dataset", "sampler", "batch_sampler", "collate_fn", "worker_init_fn", "num_batch_per_epoch"}
-_OPEN = ("env_cfg.", "randomness.", "model.text_encoder.config.")  # validate() knows what can be in there
-_LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
-_OURS = ("mgca_mm.", "mmengine.", "torch.optim")
-_RANGED = ("mgca_mm.", "mmengine.runner", "mmengine.optim", "mmengine.hooks", "torch.optim")
+_UNCHECKED = ("norm_cfg", "conv_cfg", "act_cfg", "upsample_cfg", "nms", "model_wrapper_cfg")
 # What a class of another library does with its arguments, only that library knows: below it, a name must be nearly that
 # of another one to count as misspelt. These keys begin anew; all libraries of the ecosystem build them alike.
 _ALWAYS_BUILT = {"dataset", "pipeline", "backbone", "neck", "head", "bbox_head", "decode_head", "data_preprocessor"}
+_KNOWN = ("mgca_mm.", "mmengine.", "torch.optim.", "torch.utils.data.", "torch.nn.utils.")
 _NEARLY = 0.85
+_OPEN = ("env_cfg.", "randomness.", "model.text_encoder.config.")  # what can be in there is checked elsewhere
 
 
 def validate(cfg: Config | Mapping[str, Any]) -> None:
@@ -78,41 +57,44 @@ def validate(cfg: Config | Mapping[str, Any]) -> None:
     Raises:
         UserError: At the first fault, with the key, what is wrong and the nearest valid name.
     """
-    run = parameters_of(Runner)[0]
-    for key in cfg:
-        nearest = difflib.get_close_matches(key, run, 1, cutoff=_NEARLY)
-        if key not in run and nearest and nearest[0] not in cfg:
-            raise UserError(f"Config key '{key}' is unknown; did you mean '{nearest[0]}'?")
-    if "model" not in cfg:
+    if cfg.get("model") is None:
         raise UserError("The config has no 'model'.")
-    _require_kinds("", {key: value for key, value in cfg.items() if key in run}, Runner)
+    _check_arguments(cfg, "", Runner, set(), strict=False)
+    for split, third in dict(train="optim_wrapper", val="val_evaluator", test="test_evaluator").items():
+        keys = (f"{split}_dataloader", f"{split}_cfg", third)
+        missing = [key for key in keys if cfg.get(key) is None]
+        if 0 < len(missing) < len(keys):
+            given = next(key for key in keys if key not in missing)
+            raise UserError(f"Config key '{given}' needs {' and '.join(map(repr, missing))}, too: give all or none.")
     scope = cfg.get("default_scope") or "mmengine"
     try:
         importlib.import_module(f"{scope}.registry")
     except (ModuleNotFoundError, TypeError, ValueError) as error:  # the latter for what is no name
         raise UserError(f"Config key 'default_scope': '{scope}' is not installed.") from error
     with DefaultScope.overwrite_default_scope(scope):
-        for key in run:
+        for key in parameters_of(Runner)[0]:
             if key in cfg and key not in ("cfg", *_UNCHECKED):
-                _check(_typed(key, cfg[key]), key, key, _SECTIONS.get(key, registries.MODELS), strict=True)
-        check_sections(cfg)
+                _check(cfg[key], key, key, strict=True)
 
 
-def require_known_options(cfg: Mapping[str, Any], options: Iterable[str]) -> None:
+def require_known_options(cfg: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """Check that each option of the command line names a key, or one that could be there.
 
-    Below a dict with a type any name passes here: its constructor decides, in :func:`validate`.
+    Below a dict with a type any name passes here: its constructor decides, in :func:`validate`. Among dicts with types,
+    such as hooks, a new one needs its type.
 
     Args:
         cfg: Config before the options are merged into it.
-        options: Dotted keys.
+        options: Dotted key → value.
 
     Raises:
         UserError: With the nearest key.
     """
-    for option in options:
+    for option, value in options.items():
         node: Any = cfg
-        for depth, name in enumerate(option.split(".")):
+        names = option.split(".")
+        for depth, name in enumerate(names):
+            above, path = ".".join(names[:depth]), ".".join(names[: depth + 1])
             if isinstance(node, list | tuple):
                 if not name.isdigit() or int(name) >= len(node):
                     raise UserError(f"--cfg-options {option}: the list has {len(node)} entries; write a number below.")
@@ -121,142 +103,132 @@ def require_known_options(cfg: Mapping[str, Any], options: Iterable[str]) -> Non
             if not isinstance(node, Mapping) or ("type" in node and name not in node):
                 break
             known = {*node, *(parameters_of(Runner)[0] if depth == 0 else ())}
-            if depth == 1 and option.startswith(_LOADERS):
-                known |= {*parameters_of(DataLoader)[0], *_LOADER}
-            if name not in known and not option.startswith(_OPEN):
-                raise UserError(f"--cfg-options {option}: the config has no '{name}'{or_nearest(name, known)}")
+            if UNTYPED.get(above) is DataLoader:
+                known |= {*parameters_of(DataLoader)[0], *_OF_LOADERS}
+            is_new = f"{path}.type" in options or (path == option and _is_typed(value))
+            if name not in known and not is_new and not option.startswith(_OPEN):
+                hint = f"\nA new one needs its type: {path}.type=NAME" if any(map(_is_typed, node.values())) else ""
+                raise UserError(f"--cfg-options {option}: the config has no '{name}'{or_nearest(name, known)}{hint}")
             node = node.get(name)
             if node is None:
                 break
 
 
-def _typed(key: str, node: Any) -> Any:
-    """A section with the type that the runner gives it where it has none."""
-    if not isinstance(node, Mapping) or "type" in node:
-        return node
-    if key == "train_cfg":
-        return {"type": "EpochBasedTrainLoop" if node.get("by_epoch", True) else "IterBasedTrainLoop", **node}
-    defaults = {
-        "optim_wrapper": "OptimWrapper",
-        "val_cfg": "ValLoop",
-        "test_cfg": "TestLoop",
-        "visualizer": "Visualizer",
-        "log_processor": "LogProcessor",
-    }
-    return {"type": defaults[key], **node} if key in defaults else node
-
-
-def _check(node: Any, path: str, key: str, registry: Registry, strict: bool) -> None:
+def _check(node: Any, path: str, key: str, strict: bool) -> None:
     """Check a part of a config.
 
     Args:
         node: The part.
         path: Its dotted name.
         key: Last of the names that says what it is: ``custom_hooks`` for ``custom_hooks.0``.
-        registry: Where its types are registered.
         strict: Whether an unknown name is a fault though no other is near.
     """
     if not isinstance(node, Mapping | list | tuple):
         return
     children = list(node.items() if isinstance(node, Mapping) else enumerate(node))
-    is_call = isinstance(node, Mapping) and isinstance(node.get("type"), str)
-    if is_call:
-        constructor = _constructor(node, path, registry, strict)
-        if constructor is None:
-            return
-        _check_arguments(node, path, constructor, _TAKEN_OUT.get(key, set()), strict)
-        strict = _module(constructor).startswith(_OURS)
-    elif key in _LOADERS:
-        _check_arguments(node, path, DataLoader, _LOADER, strict)
-    elif strict:
-        _require_types(children, path)
-    for name, child in children:
-        if name not in _UNCHECKED:
-            # A list, and a dict that is no call, hold things of one kind: hooks, alignments, steps of a pipeline.
-            kind = name if is_call or key in _LOADERS or name in _REGISTRY_OF else key
-            _check(child, f"{path}.{name}", kind, _REGISTRY_OF.get(kind, registry), strict or kind in _ALWAYS_BUILT)
-
-
-def _require_types(children: list[tuple[Any, Any]], path: str) -> None:
-    """Refuse a config without a type among others that have one."""
-    typed = [str(name) for name, child in children if isinstance(child, Mapping) and "type" in child]
-    for name, child in children:
-        if typed and isinstance(child, Mapping) and "type" not in child:
-            raise UserError(f"Config key '{path}.{name}' has no type{or_nearest(str(name), typed)}")
-
-
-def _constructor(node: Mapping, path: str, registry: Registry, strict: bool) -> Any:
-    """What a type stands for; None where it is not registered and may be another library's own name for something."""
-    name = node["type"]
-    constructor = _find(name, node.get("_scope_"), registry)
+    constructor = _constructor(node, path, strict) if isinstance(node, Mapping) else None
     if constructor is not None:
-        return constructor
-    names = list(_names())
-    if not strict and not difflib.get_close_matches(name, names, 1, cutoff=_NEARLY):
-        return None
-    raise UserError(
-        f"Config key '{path}.type': '{name}' is not registered{or_nearest(name, names)}\n"
-        "A class of your own needs custom_imports=dict(imports=['its.module'])."
+        taken_out = _OF_LOADERS if constructor is DataLoader else set(_TAKEN_OUT.get(key, ()))
+        _check_arguments(node, f"{path}.", constructor, taken_out, strict)
+        strict = _is_known(constructor)
+    elif isinstance(node, Mapping) and isinstance(node.get("type"), str):
+        return  # another library's own name for something
+    elif strict and (typed := [str(name) for name, child in children if _is_typed(child)]):
+        for name, child in children:
+            if isinstance(child, Mapping) and "type" not in child:
+                raise UserError(f"Config key '{path}.{name}' has no type{or_nearest(str(name), typed)}")
+    for name, child in children:
+        if name not in _UNCHECKED and not (name == "paramwise_cfg" and _has_own_constructor(node)):
+            # A list, and a dict that is no call, hold things of one kind: hooks, alignments, steps of a pipeline.
+            kind = name if constructor is not None or name in _ALWAYS_BUILT else key
+            _check(child, f"{path}.{name}", kind, strict or kind in _ALWAYS_BUILT)
+
+
+def _constructor(node: Mapping, path: str, strict: bool) -> Callable | Mapping | None:
+    """What a dict holds the arguments of; None where that is nothing, or something that another library knows."""
+    if path == "optim_wrapper" and "constructor" in node:
+        _registered(node["constructor"], "optim_wrapper.constructor", node, strict=True)
+    if path == "optim_wrapper.clip_grad":
+        return torch.nn.utils.clip_grad_value_ if node.get("type") == "value" else UNTYPED[path]
+    if isinstance(node.get("type"), str):
+        return _registered(node["type"], f"{path}.type", node, strict)
+    if path == "optim_wrapper" and _has_own_constructor(node):
+        return dict  # which takes any argument
+    if path == "train_cfg" and not node.get("by_epoch", True):
+        return _find("IterBasedTrainLoop", None)
+    implied = UNTYPED.get(path)
+    return _find(implied, None) if isinstance(implied, str) else implied
+
+
+def _has_own_constructor(wrapper: Any) -> bool:
+    """Whether an ``optim_wrapper`` has a constructor of another library, which alone knows its arguments."""
+    name = wrapper.get("constructor") if isinstance(wrapper, Mapping) else None
+    known = (DefaultOptimWrapperConstructor, MergedGroupsOptimWrapperConstructor)
+    return name is not None and _find(name, wrapper.get("_scope_")) not in known
+
+
+def _check_arguments(node: Mapping, prefix: str, constructor: Any, taken_out: set[str], strict: bool) -> None:
+    is_section = isinstance(constructor, Mapping)
+    names, takes_any = (constructor, False) if is_section else parameters_of(constructor)
+    hints = constructor if is_section else hints_of(constructor)
+    known = {*names, *taken_out} - {"self"}
+    given = {key: value for key, value in node.items() if key not in ("type", "_scope_")}
+    for key, value in given.items():
+        path = f"{prefix}{key}"
+        if key not in known and not takes_any:
+            if strict or difflib.get_close_matches(key, known - given.keys(), 1, cutoff=_NEARLY):
+                owner = prefix.strip(".") if is_section else getattr(constructor, "__name__", str(constructor))
+                raise UserError(f"Config key '{path}' is no argument of {owner}{or_nearest(key, known)}")
+        elif not _is_known(constructor):
+            continue  # hints that nothing enforces are often narrower than what is taken
+        elif key in hints and not _fits(value, hints[key], constructor):
+            got = f"got {type(value).__name__} {value!r:.60}"
+            raise UserError(f"Config key '{path}' must be {describe(hints[key])}, {got}.")
+        elif key in _POSITIVE and isinstance(value, int | float) and not value > 0:
+            raise UserError(f"Config key '{path}' must be above 0, got {value!r}.")
+        elif key == "priority" and key in taken_out:
+            try:
+                get_priority(value)
+            except (KeyError, TypeError, ValueError) as error:
+                wanted = f"a number of 0 to 100 or one of {', '.join(priority.name for priority in Priority)}"
+                raise UserError(f"Config key '{path}' must be {wanted}, got {value!r}.") from error
+
+
+def _is_known(constructor: Any) -> bool:
+    """Whether it is one of ours, of MMEngine's or torch's."""
+    return isinstance(constructor, Mapping) or (getattr(constructor, "__module__", None) or "").startswith(_KNOWN)
+
+
+def _fits(value: Any, hint: Any, constructor: Any) -> bool:
+    """Whether a value is what is asked for; MMEngine takes 2.0 for 2 and None for a default."""
+    is_lenient = getattr(constructor, "__module__", "").startswith("mmengine.")
+    return suits(value, hint) or (
+        is_lenient and (value is None or (isinstance(value, float) and value.is_integer() and suits(int(value), hint)))
     )
 
 
-def _check_arguments(node: Mapping, path: str, constructor: Any, taken_out: set[str], strict: bool) -> None:
-    parameters, takes_any = parameters_of(constructor)
-    known = {*parameters, *taken_out} - {"self"}
-    given = {key: value for key, value in node.items() if key not in ("type", "_scope_", "_delete_")}
-    for key in given:
-        if key in known or takes_any:
-            continue
-        if strict or difflib.get_close_matches(key, known, 1, cutoff=_NEARLY):
-            name = getattr(constructor, "__name__", str(constructor))
-            raise UserError(f"Config key '{path}.{key}': {name} has no such argument{or_nearest(key, known)}")
-    _require_kinds(f"{path}.", given, constructor)
-    for key in _REGISTRY_OF.keys() & given.keys():
-        if isinstance(given[key], int | float):
-            raise UserError(f"Config key '{path}.{key}' must be a config, got {given[key]!r}.")
-    if "priority" in taken_out and "priority" in given:
-        _require_priority(f"{path}.priority", given["priority"])
-    if constructor is DataLoader or _module(constructor).startswith(_RANGED):
-        for key, value in given.items():
-            requirement = violated_range(key, value)
-            if requirement:
-                raise UserError(f"Config key '{path}.{key}' {requirement}, got {value!r}.")
+def _is_typed(node: Any) -> bool:
+    return isinstance(node, Mapping) and "type" in node
 
 
-def _require_kinds(prefix: str, values: Mapping[str, Any], constructor: Any) -> None:
-    hints = hints_of(constructor)
-    module = _module(constructor)
-    if constructor in (Runner, DataLoader) or module.startswith(("mgca_mm.", "torch.optim")):
-        fits = suits
-    else:
-        fits = suits_engine if module.startswith("mmengine.") else suits_roughly
-    for key, value in values.items():
-        if key in hints and not fits(value, hints[key]):
-            raise UserError(
-                f"Config key '{prefix}{key}' must be {describe(hints[key])}, got {type(value).__name__} {value!r:.60}."
-            )
-
-
-def _require_priority(path: str, value: Any) -> None:
-    try:
-        get_priority(value)
-    except (KeyError, TypeError, ValueError) as error:
-        names = ", ".join(priority.name for priority in Priority)
+def _registered(name: Any, path: str, node: Mapping, strict: bool) -> Any:
+    """What a name stands for; None where it is not registered and may be another library's own name for something."""
+    found = _find(name, node.get("_scope_"))
+    names = list(_names()) if found is None else []
+    if found is None and (strict or difflib.get_close_matches(name, names, 1, cutoff=_NEARLY)):
         raise UserError(
-            f"Config key '{path}' must be a number of 0 to 100 or one of {names}, got {value!r}."
-        ) from error
+            f"Config key '{path}': '{name}' is not registered{or_nearest(str(name), names)}\n"
+            "A class of your own needs custom_imports=dict(imports=['its.module'])."
+        )
+    return found
 
 
-def _module(constructor: Any) -> str:
-    return getattr(constructor, "__module__", None) or ""  # a partial function has none
-
-
-def _find(name: str, scope: str | None, registry: Registry) -> Any:
-    """What a type stands for, in the registry it belongs to or else in any other."""
+def _find(name: Any, scope: str | None) -> Any:
+    """What a type stands for, in whichever registry: no two of them use one name for different things."""
     scope = scope or DefaultScope.get_current_instance().scope_name
-    for candidate in (registry, *_ALL):
+    for registry in _REGISTRIES:
         try:
-            found = candidate.children.get(scope, candidate).get(name)
+            found = registry.children.get(scope, registry).get(name)
         except (RuntimeError, TypeError, ValueError):  # not in there, or no name at all
             continue
         if found is not None:
@@ -267,10 +239,7 @@ def _find(name: str, scope: str | None, registry: Registry) -> Any:
 def _names() -> Iterator[str]:
     """Every registered name, as the config may write it."""
     current = DefaultScope.get_current_instance().scope_name
-    for registry in _ALL:
+    for registry in _REGISTRIES:
         yield from registry.module_dict
-        for scope, child in registry.children.items():
-            for name in child.module_dict:
-                yield f"{scope}.{name}"
-                if scope == current:
-                    yield name
+        yield from registry.children[current].module_dict if current in registry.children else ()
+        yield from (f"{scope}.{name}" for scope, child in registry.children.items() for name in child.module_dict)

@@ -8,7 +8,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from mgca_mm.errors import UserError
+from mgca_mm.errors import UserError, require_not_negative
 from mgca_mm.registry import METRICS
 
 from .bootstrap import bootstrap_interval
@@ -41,6 +41,7 @@ class AUROC(BaseMetric):
 
     def __init__(self, num_bootstrap: int = 0, seed: int = 0, **kwargs):
         super().__init__(**kwargs)
+        require_not_negative(num_bootstrap=num_bootstrap)
         self.num_bootstrap = num_bootstrap
         self.seed = seed
         self._named_left_out: list[str] = []
@@ -160,6 +161,7 @@ class Top1Accuracy(BaseMetric):
 
     def __init__(self, num_bootstrap: int = 0, seed: int = 0, **kwargs):
         super().__init__(**kwargs)
+        require_not_negative(num_bootstrap=num_bootstrap)
         self.num_bootstrap = num_bootstrap
         self.seed = seed
 

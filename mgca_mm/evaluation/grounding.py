@@ -7,6 +7,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
+from mgca_mm.errors import require_not_negative
 from mgca_mm.registry import METRICS
 from mgca_mm.visualization.frame import Frame
 
@@ -49,6 +50,7 @@ class PhraseGrounding(BaseMetric):
     def __init__(self, square: int = 256, crop: int = 224, num_bootstrap: int = 0, seed: int = 0, **kwargs):
         super().__init__(**kwargs)
         self.frame = Frame(square, crop)
+        require_not_negative(num_bootstrap=num_bootstrap)
         self.num_bootstrap = num_bootstrap
         self.seed = seed
 

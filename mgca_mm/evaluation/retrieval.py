@@ -6,6 +6,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
+from mgca_mm.errors import require_positive
 from mgca_mm.registry import METRICS
 
 
@@ -23,6 +24,7 @@ class ImageReportRetrieval(BaseMetric):
 
     def __init__(self, topk: Sequence[int] = (1, 5, 10), **kwargs):
         super().__init__(**kwargs)
+        require_positive(topk=min(topk))
         self.topk = tuple(topk)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
@@ -66,6 +68,7 @@ class ClassRetrieval(BaseMetric):
 
     def __init__(self, topk: Sequence[int] = (5, 10, 50), **kwargs):
         super().__init__(**kwargs)
+        require_positive(topk=min(topk))
         self.topk = tuple(topk)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:

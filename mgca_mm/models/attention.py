@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mgca_mm.errors import require_positive
 from mgca_mm.registry import MODELS
 
 
@@ -19,6 +20,7 @@ class CrossModalAttention(BaseModule):
 
     def __init__(self, embed_dims: int = 128, init_cfg: dict | None = None):
         super().__init__(init_cfg)
+        require_positive(embed_dims=embed_dims)
         self.query = nn.Linear(embed_dims, embed_dims, bias=False)
         self.key = nn.Linear(embed_dims, embed_dims, bias=False)
         self.value = nn.Linear(embed_dims, embed_dims, bias=False)
@@ -56,8 +58,7 @@ class SimilarityAttention(BaseModule):
 
     def __init__(self, temperature: float = 0.1, init_cfg: dict | None = None):
         super().__init__(init_cfg)
-        if temperature <= 0:
-            raise ValueError(f"temperature must be positive, got {temperature}")
+        require_positive(temperature=temperature)
         self.temperature = temperature
 
     def forward(self, tokens: Tensor, context: Tensor, context_mask: Tensor | None = None) -> Tensor:

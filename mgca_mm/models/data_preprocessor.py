@@ -7,6 +7,7 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
+from mgca_mm.errors import require_positive
 from mgca_mm.registry import MODELS
 
 _REPORT = ("input_ids", "attention_mask", "is_continuation")
@@ -41,12 +42,7 @@ class ImageReportDataPreprocessor(BaseDataPreprocessor):
         non_blocking: bool = True,
     ):
         super().__init__(non_blocking=non_blocking)
-        if std <= 0:
-            raise ValueError(f"std must be positive, got {std}")
-        if crop_size is not None and crop_size < 1:
-            raise ValueError(f"crop_size must be positive, got {crop_size}")
-        if length_bucket is not None and length_bucket < 1:
-            raise ValueError(f"length_bucket must be positive, got {length_bucket}")
+        require_positive(std=std, crop_size=crop_size, length_bucket=length_bucket)
         self.mean = mean
         self.std = std
         self.crop_size = crop_size

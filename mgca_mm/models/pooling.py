@@ -3,6 +3,7 @@
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mgca_mm.errors import require_positive
 from mgca_mm.registry import MODELS
 
 
@@ -23,8 +24,7 @@ class WeldonPooling(BaseModule):
 
     def __init__(self, in_channels: int, out_channels: int = 2400, num_regions: int = 15, init_cfg: dict | None = None):
         super().__init__(init_cfg)
-        if num_regions < 1:
-            raise ValueError(f"num_regions must be positive, got {num_regions}")
+        require_positive(out_channels=out_channels, num_regions=num_regions)
         self.adaptation = nn.Linear(in_channels, out_channels)  # on the last axis it is the 1x1 convolution
         self.out_channels = out_channels
         self.num_regions = num_regions

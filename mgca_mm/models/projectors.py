@@ -3,6 +3,7 @@
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mgca_mm.errors import require_positive
 from mgca_mm.registry import MODELS
 
 from .batch_norm import TokenBatchNorm
@@ -31,6 +32,7 @@ class Projector(BaseModule):
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
+        require_positive(in_channels=in_channels, hidden_channels=hidden_channels, out_channels=out_channels)
         self.fc1 = nn.Linear(in_channels, hidden_channels)
         self.norm1 = TokenBatchNorm(hidden_channels) if norm else None
         self.relu = nn.ReLU(inplace=True)
@@ -64,6 +66,7 @@ class LinearProjector(BaseModule):
 
     def __init__(self, in_channels: int, out_channels: int, init_cfg: dict | None = None):
         super().__init__(init_cfg)
+        require_positive(in_channels=in_channels, out_channels=out_channels)
         self.fc = nn.Linear(in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:

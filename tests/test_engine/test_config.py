@@ -18,6 +18,29 @@ def test_variables_are_changed_wherever_they_are_used():
     assert cfg.model.image_encoder.backbone.init_cfg.checkpoint == "file.pth"
 
 
+def test_variables_set_on_top_of_a_base_hold_there_too(tmp_path):
+    middle, top = tmp_path / "middle.py", tmp_path / "top.py"
+    middle.write_text(f"_base_ = '{VIT}'\ndata_root = 'between'\nimage_init = 'random'\n")
+    top.write_text("_base_ = './middle.py'\ndata_root = 'else' + 'where'\ntext_model = 'folder'\n")
+    cfg = load_config(str(top))
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        assert loader.dataset.data_root == "elsewhere"
+        assert loader.dataset.pipeline[3].tokenizer == "folder"
+    assert cfg.model.text_encoder.pretrained == "folder" and cfg.data_root == "elsewhere"
+    assert cfg.model.image_encoder.backbone.init_cfg is None
+    assert load_config(str(middle)).test_dataloader.dataset.data_root == "between"
+    assert load_config(str(top), dict(data_root="last")).val_dataloader.dataset.data_root == "last"
+
+
+def test_every_run_has_our_default_hooks(tmp_path):
+    (tmp_path / "c.py").write_text("default_hooks = dict(broken_samples=dict(interval=9))")
+    options = {"default_hooks.step_seed": None, "default_hooks.non_finite.max_in_a_row": 5}
+    hooks = load_config(str(tmp_path / "c.py"), options).default_hooks
+    assert hooks.non_finite.max_in_a_row == 5 and hooks.step_seed is None
+    assert hooks.termination.type == "mgca_mm.TerminationHook"
+    assert hooks.broken_samples == dict(type="mgca_mm.BrokenSamplesHook", interval=9)
+
+
 def test_other_options_are_merged():
     cfg = load_config(VIT, {"train_dataloader.batch_size": 36, "model.alignments.ita.loss_weight": 0.5})
     assert cfg.train_dataloader.batch_size == 36 and cfg.model.alignments.ita.loss_weight == 0.5

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from mgca_mm.engine.arguments import hints_of, parameters_of
+from mgca_mm.engine.signatures import hints_of, parameters_of
 from mgca_mm.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
 
-# Argument → numbers that it must not be, and the constructor or section it belongs to.
+# Argument → numbers that it must not be, and the constructor or section it belongs to, which refuses them.
 OUT_OF_RANGE = [
     ("temperature", (0, -1, -0.07, float("nan"), float("inf")), ("InfoNCELoss", "SwappedPredictionLoss")),
     ("loss_weight", (-0.5, -1, float("nan")), ("InstanceAlignment", "TokenAlignment", "PrototypeAlignment")),
@@ -31,7 +31,7 @@ OUT_OF_RANGE = [
 ]
 _LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 # A top-level variable such as test_pipeline counts only where it is used.
-_SECTIONS = (*_LOADERS, "model", "train_cfg", "val_cfg", "optim_wrapper", "default_hooks", "val_evaluator")
+SECTIONS = (*_LOADERS, "model", "train_cfg", "val_cfg", "optim_wrapper", "default_hooks", "val_evaluator")
 
 
 def spoil(cfg: dict, rng: random.Random) -> str:
@@ -54,7 +54,7 @@ def misspelt_argument(cfg: dict, rng: random.Random) -> str | None:
 
 
 def misspelt_section(cfg: dict, rng: random.Random) -> str | None:
-    key = rng.choice(_SECTIONS)
+    key = rng.choice(SECTIONS)
     if key not in cfg:
         return None
     new = _misspell(key, rng)
@@ -63,7 +63,7 @@ def misspelt_section(cfg: dict, rng: random.Random) -> str | None:
 
 
 def section_of_another_kind(cfg: dict, rng: random.Random) -> str:
-    key = rng.choice(_SECTIONS)
+    key = rng.choice(SECTIONS)
     cfg[key] = rng.choice((3, "abc", True))
     return f"{key} = {cfg[key]}"
 
@@ -79,20 +79,9 @@ def argument_of_another_kind(cfg: dict, rng: random.Random) -> str | None:
     return f"{path}.{key} = {node[key]}"
 
 
-def number_out_of_range(cfg: dict, rng: random.Random) -> str | None:
-    key, numbers, owners = rng.choice(OUT_OF_RANGE)
-    used = [(path, node) for path, node in _dicts(cfg) if path.split(".")[0] in _SECTIONS]
-    found = [(p, n) for p, n in used if str(n.get("type")).removeprefix("mgca_mm.") in owners or p in owners]
-    if not found:
-        return None
-    path, node = rng.choice(found)
-    node[key] = rng.choice(numbers)
-    return f"{path}.{key} = {node[key]}"
-
-
 def misspelt_type(cfg: dict, rng: random.Random) -> str:
     named = [(path, node) for path, node in _dicts(cfg) if len(str(node.get("type", ""))) > 6]
-    path, node = rng.choice([(p, n) for p, n in named if p.split(".")[0] in _SECTIONS and "norm_cfg" not in p])
+    path, node = rng.choice([(p, n) for p, n in named if p.split(".")[0] in SECTIONS and "norm_cfg" not in p])
     node["type"] = _misspell(node["type"], rng)
     return f"{path}.type = {node['type']}"
 
@@ -108,10 +97,16 @@ FAULTS: tuple[Callable[[dict, random.Random], str | None], ...] = (
     misspelt_section,
     section_of_another_kind,
     argument_of_another_kind,
-    number_out_of_range,
     misspelt_type,
     unknown_type,
 )
+
+
+def put(cfg: dict, owner: str, key: str, number: float) -> None:
+    """Set an argument wherever a constructor, or a section, is given any."""
+    for path, node in _dicts(cfg):
+        if path.split(".")[0] in SECTIONS and owner in (path, str(node.get("type")).removeprefix("mgca_mm.")):
+            node[key] = number
 
 
 def _dicts(node: Any, path: str = "") -> Iterator[tuple[str, dict]]:
@@ -129,7 +124,7 @@ def _checked(cfg: dict) -> Iterator[tuple[str, dict, Callable]]:
     for path, node in _dicts(cfg):
         name = str(node.get("type")).removeprefix("mgca_mm.")
         for registry in (MODELS, DATASETS, TRANSFORMS, METRICS, HOOKS):
-            if name in registry.module_dict and path.split(".")[0] in _SECTIONS:
+            if name in registry.module_dict and path.split(".")[0] in SECTIONS:
                 yield path, node, registry.module_dict[name]
         if path in _LOADERS:
             yield path, node, DataLoader

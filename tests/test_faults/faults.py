@@ -29,6 +29,13 @@ class SignalAfterStep(Hook):
             os.kill(os.getpid(), self.number)
 
 
+class Raise(Hook):
+    """An error of a kind that constructors raise."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        raise ValueError("raised by the test")
+
+
 class KillOnce(Hook):
     """Kills the own process, on the first rank, unless it did so before."""
 

@@ -2,6 +2,7 @@
 
 from mmcv.transforms import BaseTransform
 
+from mgca_mm.errors import require_positive
 from mgca_mm.radiographs.reading import resize_and_pad
 from mgca_mm.registry import TRANSFORMS
 
@@ -19,8 +20,7 @@ class ResizeAndPad(BaseTransform):
     """
 
     def __init__(self, size: int = 256):
-        if size < 1:
-            raise ValueError(f"size must be positive, got {size}")
+        require_positive(size=size)
         self.size = size
 
     def transform(self, results: dict) -> dict:

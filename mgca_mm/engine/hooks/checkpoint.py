@@ -45,6 +45,8 @@ class SafeCheckpointHook(CheckpointHook):
 
     def __init__(self, rule: Rule | Sequence[Rule] | None = None, **kwargs):
         super().__init__(rule=rule, **kwargs)
+        if self.interval < 1 and self.interval != -1:
+            raise ValueError(f"interval must be at least 1, or -1 for never, got {self.interval}")
         self._failures = 0
         self.kept: list[int] | None = None  # outside of a training
 

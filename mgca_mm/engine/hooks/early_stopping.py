@@ -3,6 +3,8 @@
 from mmengine.hooks import EarlyStoppingHook
 from mmengine.runner import Runner
 
+from mgca_mm.errors import require_not_negative
+
 
 class ResumableEarlyStoppingHook(EarlyStoppingHook):
     """``EarlyStoppingHook`` with its state in checkpoints.
@@ -15,6 +17,10 @@ class ResumableEarlyStoppingHook(EarlyStoppingHook):
     """
 
     priority = "LOW"  # Before the hook that saves what was decided.
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        require_not_negative(patience=self.patience)
 
     def before_train(self, runner: Runner) -> None:
         """Go on from what the checkpoint says."""

@@ -3,6 +3,7 @@
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from mgca_mm.errors import require_not_negative
 from mgca_mm.structures import CrossAttention, ImageFeatures, TextFeatures
 
 
@@ -13,6 +14,10 @@ class Alignment(BaseModule):
     (``docs/add_a_method.md``). The features come projected by :class:`mgca_mm.models.ImageReportPretrainer`, which asks
     the class what it has to compute:
 
+    Args:
+        init_cfg: MMEngine initialisation.
+        loss_weight: Weight of the term, by which ``forward`` multiplies.
+
     Attributes:
         uses_tokens: ``tokens`` and what belongs to them are needed besides the global features.
         encodes_reports: Embeddings of the reports are needed. False: the report is a target, not an input; only its
@@ -22,6 +27,11 @@ class Alignment(BaseModule):
 
     uses_tokens = False
     encodes_reports = True
+
+    def __init__(self, init_cfg: dict | None = None, loss_weight: float = 1.0):
+        super().__init__(init_cfg)
+        require_not_negative(loss_weight=loss_weight)
+        self.loss_weight = loss_weight
 
     def forward(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
         """Compute the term, in fp32 or more.

@@ -45,14 +45,13 @@ class CaptioningAlignment(Alignment):
         loss_weight: float = 1.0,
         init_cfg: dict | None = None,
     ):
-        super().__init__(init_cfg)
+        super().__init__(init_cfg, loss_weight)
         if num_beams < 1 or max_length < 2:
             raise ValueError(f"num_beams must be positive and max_length at least 2, got {num_beams} and {max_length}")
         self.decoder = MODELS.build({**decoder, "vocab_size": vocab_size})
         self.next_piece = nn.Linear(self.decoder.embed_dims, vocab_size)
         self.max_length = max_length
         self.num_beams = num_beams
-        self.loss_weight = loss_weight
 
     def compile(self, **kwargs) -> None:
         """Compile the forward pass, unless the decoder calls recurrent kernels, which torch.compile does not enter."""

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from mgca_mm.distributed import gather, own_slice
+from mgca_mm.errors import require_positive
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, TextFeatures
 
@@ -32,11 +33,9 @@ class InstanceAlignment(Alignment):
         chunk_size: int | None = None,
         init_cfg: dict | None = None,
     ):
-        super().__init__(init_cfg)
-        if chunk_size is not None and chunk_size < 1:
-            raise ValueError(f"chunk_size must be positive, got {chunk_size}")
+        super().__init__(init_cfg, loss_weight)
+        require_positive(chunk_size=chunk_size)
         self.loss = MODELS.build(loss or dict(type="mgca_mm.InfoNCELoss"))
-        self.loss_weight = loss_weight
         self.gather = gather
         self.chunk_size = chunk_size
 

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from mgca_mm.distributed import gather, own_slice
+from mgca_mm.errors import require_positive
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import CrossAttention, ImageFeatures, TextFeatures
 
@@ -50,15 +51,11 @@ class LocalAlignment(Alignment):
         chunk_size: int | None = 4,
         init_cfg: dict | None = None,
     ):
-        super().__init__(init_cfg)
-        if word_sharpness <= 0 or report_sharpness <= 0:
-            raise ValueError(f"sharpnesses must be positive, got {word_sharpness} and {report_sharpness}")
-        if chunk_size is not None and chunk_size < 1:
-            raise ValueError(f"chunk_size must be positive, got {chunk_size}")
+        super().__init__(init_cfg, loss_weight)
+        require_positive(word_sharpness=word_sharpness, report_sharpness=report_sharpness, chunk_size=chunk_size)
         self.word_sharpness = word_sharpness
         self.report_sharpness = report_sharpness
         self.loss = MODELS.build(loss or dict(type="mgca_mm.InfoNCELoss", temperature=0.1, reduction="sum"))
-        self.loss_weight = loss_weight
         self.gather = gather
         self.chunk_size = chunk_size
 

@@ -6,6 +6,7 @@ from mmengine.dist import get_rank
 from torch import Tensor, nn
 
 from mgca_mm.distributed import gather
+from mgca_mm.errors import require_positive
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, TextFeatures
 
@@ -40,11 +41,11 @@ class MatchingAlignment(Alignment):
         gather: bool = True,
         init_cfg: dict | None = None,
     ):
-        super().__init__(init_cfg)
+        super().__init__(init_cfg, loss_weight)
+        require_positive(embed_dims=embed_dims, hidden_channels=hidden_channels)
         self.classifier = nn.Sequential(
             nn.Linear(2 * embed_dims, hidden_channels), nn.ReLU(), nn.Linear(hidden_channels, 1)
         )
-        self.loss_weight = loss_weight
         self.gather = gather
 
     def forward(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mgca_mm.errors import require_positive
 from mgca_mm.models.losses import sinkhorn_codes
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, TextFeatures
@@ -42,16 +43,16 @@ class PrototypeAlignment(Alignment):
         gather: bool = True,
         init_cfg: dict | None = None,
     ):
-        super().__init__(init_cfg)
+        super().__init__(init_cfg, loss_weight)
         if num_prototypes < 2:
             raise ValueError(f"num_prototypes must be at least 2, got {num_prototypes}")
+        require_positive(embed_dims=embed_dims, epsilon=epsilon, num_iterations=num_iterations)
         self.prototypes = nn.Parameter(torch.empty(num_prototypes, embed_dims))
         # The initialisation of a linear layer, as the prototypes are one without bias.
         nn.init.kaiming_uniform_(self.prototypes, a=math.sqrt(5))
         self.epsilon = epsilon
         self.num_iterations = num_iterations
         self.loss = MODELS.build(loss or dict(type="mgca_mm.SwappedPredictionLoss"))
-        self.loss_weight = loss_weight
         self.gather = gather
         self.frozen = False
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mgca_mm.distributed import gather, own_slice
+from mgca_mm.errors import require_positive
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, TextFeatures
 
@@ -39,12 +40,10 @@ class SigmoidAlignment(Alignment):
         gather: bool = True,
         init_cfg: dict | None = None,
     ):
-        super().__init__(init_cfg)
-        if temperature <= 0:
-            raise ValueError(f"temperature must be positive, got {temperature}")
+        super().__init__(init_cfg, loss_weight)
+        require_positive(temperature=temperature)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
         self.bias = nn.Parameter(torch.tensor(float(bias)))
-        self.loss_weight = loss_weight
         self.gather = gather
 
     def forward(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:

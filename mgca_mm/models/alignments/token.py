@@ -46,7 +46,7 @@ class TokenAlignment(Alignment):
         reduction: Literal["mean", "sum"] = "mean",
         init_cfg: dict | None = None,
     ):
-        super().__init__(init_cfg)
+        super().__init__(init_cfg, loss_weight)
         if reduction not in ("mean", "sum"):
             raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
         if not set(normalize_contexts) <= {"image", "text"}:
@@ -55,7 +55,6 @@ class TokenAlignment(Alignment):
         self.image_attention = MODELS.build(attention)
         self.text_attention = MODELS.build(attention)
         self.loss = MODELS.build(loss or dict(type="mgca_mm.TokenInfoNCELoss"))
-        self.loss_weight = loss_weight
         self.mask_padding = mask_padding
         self.normalize_contexts = tuple(normalize_contexts)
         self.clip_quantiles = tuple(clip_quantiles)

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mgca_mm.errors import require_positive
 from mgca_mm.registry import MODELS
 
 
@@ -37,6 +38,7 @@ class LSTMDecoder(BaseModule):
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
+        require_positive(vocab_size=vocab_size, embed_dims=embed_dims, region_dims=region_dims)
         self.embed_dims = embed_dims
         self.embedding = nn.Embedding(vocab_size, embed_dims)
         self.initial_state = nn.Linear(region_dims, 2 * embed_dims)

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mgca_mm.errors import require_positive
 from mgca_mm.registry import MODELS
 
 
@@ -45,6 +46,8 @@ class MemoryTransformerDecoder(BaseModule):
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
+        require_positive(vocab_size=vocab_size, max_length=max_length, embed_dims=embed_dims, region_dims=region_dims)
+        require_positive(num_layers=num_layers, num_heads=num_heads, feedforward_dims=feedforward_dims)
         if embed_dims % num_heads:
             raise ValueError(f"embed_dims must be a multiple of num_heads, got {embed_dims} and {num_heads}")
         self.embed_dims = embed_dims

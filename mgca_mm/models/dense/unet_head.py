@@ -5,6 +5,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mgca_mm.errors import require_positive
 from mgca_mm.registry import MODELS
 
 
@@ -39,6 +40,7 @@ class UNetHead(BaseModule):
         super().__init__(init_cfg)
         if len(channels) != len(in_channels):
             raise ValueError(f"{len(in_channels)} maps need as many blocks, got {len(channels)} channels")
+        require_positive(in_channels=min(in_channels), channels=min(channels))
         self.threshold = threshold
         *skips, deepest = in_channels
         inputs = (deepest, *channels[:-1])

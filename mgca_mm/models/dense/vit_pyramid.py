@@ -5,6 +5,7 @@ import math
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mgca_mm.errors import require_positive
 from mgca_mm.registry import MODELS
 
 
@@ -37,6 +38,9 @@ class ViTPyramid(BaseModule):
         super().__init__(init_cfg)
         if len(strides) != len(out_channels):
             raise ValueError(f"{len(strides)} strides, but {len(out_channels)} numbers of channels")
+        require_positive(
+            embed_dims=embed_dims, patch_size=patch_size, strides=min(strides), out_channels=min(out_channels)
+        )
         self.vit = MODELS.build(vit)
         self.levels = nn.ModuleList(
             _level(embed_dims, _doublings(patch_size, stride), channels)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mgca_mm.bounds import allowed_bytes
 from mgca_mm.checkpoints.reading import require_plain
-from mgca_mm.errors import UserError, first_line
+from mgca_mm.errors import UserError, first_line, require_positive
 from mgca_mm.models.activation_checkpointing import checkpoint_blocks
 from mgca_mm.models.cls_attention import ClsAttention
 from mgca_mm.models.recomputed_gelu import recompute_gelu
@@ -78,6 +78,7 @@ class ImageEncoder(BaseModule):
         super().__init__(init_cfg)
         if token_weight not in (None, "cls_attention", "uniform"):
             raise ValueError(f"token_weight must be 'cls_attention', 'uniform' or None, got {token_weight!r}")
+        require_positive(resize_to=resize_to, input_size=input_size)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.backbone = _build(backbone).to(memory_format=self.memory_format)
         self.resize_to = resize_to

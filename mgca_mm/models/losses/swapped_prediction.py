@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from mgca_mm.errors import require_positive
 from mgca_mm.registry import MODELS
 
 
@@ -18,8 +19,7 @@ class SwappedPredictionLoss(nn.Module):
 
     def __init__(self, temperature: float = 0.2):
         super().__init__()
-        if temperature <= 0:
-            raise ValueError(f"temperature must be positive, got {temperature}")
+        require_positive(temperature=temperature)
         self.temperature = temperature
 
     def forward(self, image_scores: Tensor, text_scores: Tensor, image_codes: Tensor, text_codes: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from mgca_mm.errors import require_positive
 from mgca_mm.registry import MODELS
 
 
@@ -25,8 +26,7 @@ class TokenInfoNCELoss(nn.Module):
 
     def __init__(self, temperature: float = 0.07):
         super().__init__()
-        if temperature <= 0:
-            raise ValueError(f"temperature must be positive, got {temperature}")
+        require_positive(temperature=temperature)
         self.temperature = temperature
 
     def forward(self, tokens: Tensor, contexts: Tensor, weight: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from mgca_mm.errors import require_positive
 from mgca_mm.registry import MODELS
 
 
@@ -24,10 +25,7 @@ class TripletLoss(nn.Module):
 
     def __init__(self, margin: float = 0.2, num_negatives: int = 1):
         super().__init__()
-        if margin <= 0:
-            raise ValueError(f"margin must be positive, got {margin}")
-        if num_negatives < 1:
-            raise ValueError(f"num_negatives must be positive, got {num_negatives}")
+        require_positive(margin=margin, num_negatives=num_negatives)
         self.margin = margin
         self.num_negatives = num_negatives
 

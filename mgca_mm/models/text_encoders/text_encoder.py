@@ -7,10 +7,10 @@ import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModel
 from transformers.modeling_outputs import BaseModelOutput
 
-from mgca_mm.errors import UserError
+from mgca_mm.errors import UserError, or_nearest, require_positive
 from mgca_mm.models.cls_attention import ClsAttention
 from mgca_mm.models.packing import Packing
 from mgca_mm.models.recomputed_gelu import recompute_gelu
@@ -76,6 +76,9 @@ class TextEncoder(BaseModule):
         super().__init__(init_cfg)
         if (pretrained is None) == (config is None):
             raise ValueError("give either pretrained (a folder or hub name) or config (a dict with model_type)")
+        if max_length < 3:
+            raise ValueError(f"max_length must leave room for a word between [CLS] and [SEP], got {max_length}")
+        require_positive(num_hidden_layers=num_hidden_layers)
         if pooling not in ("cls", "cls_word", "mean", "max"):
             raise ValueError(f"pooling must be 'cls', 'cls_word', 'mean' or 'max', got {pooling!r}")
         overrides = {} if num_hidden_layers is None else dict(num_hidden_layers=num_hidden_layers)
@@ -201,8 +204,19 @@ class TextEncoder(BaseModule):
 
 def _build(pretrained: str | None, config: dict | None, overrides: dict, **kwargs) -> nn.Module:
     if pretrained is None:
+        _require_known(config)
         return AutoModel.from_config(AutoConfig.for_model(**{**config, **overrides}), **kwargs)
     return load_text_model(pretrained, overrides, **kwargs)
+
+
+def _require_known(config: dict) -> None:
+    """Refuse what no such model is told by; transformers would take any name and pass over it."""
+    name = config.get("model_type")
+    if name not in CONFIG_MAPPING:
+        raise ValueError(f"config.model_type: there is no model '{name}'{or_nearest(str(name), CONFIG_MAPPING)}")
+    known = AutoConfig.for_model(name).to_dict()
+    for key in config.keys() - known.keys():
+        raise ValueError(f"config.{key}: {name} has no such argument{or_nearest(key, known)}")
 
 
 def _packable_layers(model: nn.Module) -> list[nn.Module]:

@@ -1,0 +1,85 @@
+"""What a constructor says of its arguments is told to the user with the key of the config that they stand under."""
+
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from mmengine.registry import build_from_cfg, build_scheduler_from_cfg
+from mmengine.runner import Runner
+from mmengine.utils.dl_utils import set_multi_processing
+
+from mgca_mm.errors import UserError
+
+from .batch import scale_learning_rate
+from .signatures import parameters_of
+
+_REFUSALS = (ArithmeticError, AssertionError, LookupError, TypeError, UserError, ValueError)
+# What builds something from a part of a config: the code, and its argument that holds the part.
+_BUILDERS = {
+    build_from_cfg.__code__: "cfg",
+    build_scheduler_from_cfg.__code__: "cfg",
+    Runner.build_dataloader.__code__: "dataloader",
+}
+# What is set up from a section, or builds from what is no longer as it stands in the config.
+_SECTIONS = {
+    set_multi_processing.__code__: "env_cfg.mp_cfg",
+    scale_learning_rate.__code__: "auto_scale_lr",
+    Runner.set_randomness.__code__: "randomness",
+    Runner.build_logger.__code__: "log_level",
+    Runner.build_log_processor.__code__: "log_processor",
+    Runner.build_visualizer.__code__: "visualizer",
+    Runner.build_model.__code__: "model",
+    Runner.build_train_loop.__code__: "train_cfg",
+    Runner.build_val_loop.__code__: "val_cfg",
+    Runner.build_test_loop.__code__: "test_cfg",
+    Runner.build_optim_wrapper.__code__: "optim_wrapper",
+    Runner.build_param_scheduler.__code__: "param_scheduler",
+}
+
+
+@contextmanager
+def errors_named_by_key(cfg: Mapping[str, Any]) -> Iterator[None]:
+    """Name the key of what cannot be built; what goes wrong outside of any constructor passes as it is.
+
+    Args:
+        cfg: The whole config, of which parts are built in the context.
+
+    Raises:
+        UserError: A constructor has refused its arguments.
+    """
+    try:
+        yield
+    except _REFUSALS as error:
+        frames, lines = zip(*traceback.walk_tb(error.__traceback__), strict=True)
+        keys = [_SECTIONS[frame.f_code] for frame in frames if frame.f_code in _SECTIONS]
+        parts = [frame.f_locals[_BUILDERS[frame.f_code]] for frame in frames if frame.f_code in _BUILDERS]
+        sections = {key: cfg[key] for key in parameters_of(Runner)[0] if key in cfg}
+        keys += filter(None, (_key_of(part, sections) for part in parts))
+        if not keys:
+            raise
+        reason = str(error)
+        if not isinstance(error, UserError):
+            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+            where = f"{frames[-1].f_globals['__name__']}, line {lines[-1]}"
+            reason = f"{kind}{' '.join(reason.split()):.300}\n({where})"
+        raise UserError(f"Config key '{keys[-1]}': {reason}") from error
+
+
+def _key_of(part: Any, sections: Mapping[str, Any]) -> str | None:
+    """Dotted name of what a part was in the config, where it may have less entries; None if it was nothing there."""
+    found = [(len(node), key) for key, node in _dicts(sections, "") if isinstance(part, Mapping) and _has(part, node)]
+    return max(found, key=lambda item: item[0])[1] if found else None
+
+
+def _has(part: Mapping[str, Any], node: Mapping[str, Any]) -> bool:
+    return len(node) > 0 and {name: part.get(name) for name in node} == dict(node)
+
+
+def _dicts(node: Any, above: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every dict below a node, with its dotted name."""
+    for name, child in node.items() if isinstance(node, Mapping) else enumerate(node):
+        if isinstance(child, Mapping):
+            yield f"{above}{name}", child
+        if isinstance(child, Mapping | list | tuple):
+            yield from _dicts(child, f"{above}{name}.")

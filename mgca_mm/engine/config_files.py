@@ -1,0 +1,19 @@
+"""What stands in the files that a config is made of."""
+
+import ast
+from pathlib import Path
+
+from mmengine.config import Config
+
+
+def base_files(path: Path) -> list[Path]:
+    """Files that a config names as its ``_base_``, those of installed packages (``mgca_mm::…``) among them."""
+    return [Path(Config._get_cfg_path(base, str(path))[0]) for base in Config._get_base_files(str(path))]
+
+
+def assignments(path: Path) -> dict[str, str]:
+    """Top-level names of a Python config → the code that they are set to, not that of its ``_base_``."""
+    if path.suffix != ".py":
+        return {}
+    nodes = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.Assign)]
+    return {target.id: ast.unparse(node.value) for node in nodes for target in node.targets if hasattr(target, "id")}
