@@ -198,7 +198,7 @@ def test_numbers_of_the_paper():
     assert paper_number("segmentation_siim", "resnet50", "ita_cta", 10) == 54.4
     assert paper_number("segmentation_siim", "vit", "mgca", 10) is None
     assert paper_number("classification_rsna", "resnet50", "gloria_chexpert", 1) == 86.1
-    assert paper_text("table6", "classification_covidx", "vit", "mgca", 100) == "92.85 ± 0.5"
+    assert paper_text("table6", "classification_covidx", "vit", "mgca", 100) == "92.85 ± 0.50"
     assert paper_text("table1", "classification_covidx", "vit", "mgca", 100) == "92.3"
     assert paper_text("table6", "classification_covidx", "vit", "mine", 100) is None
 

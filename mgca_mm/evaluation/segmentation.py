@@ -1,4 +1,4 @@
-"""Per-image Dice (PROTOCOL §4) on the data samples of mmseg."""
+"""Per-image Dice (docs/protocol.md#segmentation) on the data samples of mmseg."""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Division of a data set into train, val and test (PROTOCOL §2-4): scikit-learn, seed 0, in the order of the rows."""
+"""Division of a data set into train, val and test (docs/protocol.md): scikit-learn, seed 0, in the order of the rows."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -62,6 +62,6 @@ def paper_text(table: str, setting: str, encoder: str, init: str, percent: int) 
     """What a table has in a cell, as text; of Table 6 the mean and the standard deviation."""
     if table == "table6" and (encoder, init) == ("vit", "mgca") and percent in _PERCENTS:
         mean, sd = _ERROR_BARS[setting][_PERCENTS.index(percent)]
-        return f"{mean} ± {sd}"
+        return f"{mean} ± {sd:.2f}"
     number = paper_number(setting, encoder, init, percent)
     return None if number is None else str(number)

@@ -30,7 +30,7 @@ _DAMAGED += (SafetensorError, zipfile.BadZipFile)
 
 @MODELS.register_module()
 class ImageEncoder(BaseModule):
-    """Radiograph → global feature, region tokens and their weights (PROTOCOL §1.2).
+    """Radiograph → global feature, region tokens and their weights (docs/protocol.md#model).
 
     The backbone is the library's own class, so its weights load elsewhere without conversion. What it returns decides:
 

@@ -23,7 +23,7 @@ from .word_merging import WordMerging
 
 @MODELS.register_module()
 class TextEncoder(BaseModule):
-    """Report → global feature ([CLS]), words and their weights (PROTOCOL §1.2).
+    """Report → global feature ([CLS]), words and their weights (docs/protocol.md#model).
 
     Exactly one of ``pretrained`` and ``config`` is given. A BERT, RoBERTa or ELECTRA computes the real pieces of a
     batch only (:class:`PackedAttention`); of another model padding is computed, too, and the log says so.
