@@ -12,9 +12,10 @@ from mgca_mm.registry import MODELS
 class UNetHead(BaseModule):
     """Five up-blocks with skips, then one logit a pixel (Ronneberger et al., *U-Net*, 2015).
 
-    Widths and skips are those of docs/protocol.md#segmentation.     Each block doubles the resolution, appends the encoder's map of that resolution and convolves twice. mmseg's own
-    ``UNet`` is a backbone; this decodes the maps of any backbone. It offers what ``EncoderDecoder`` asks of a head
-    without being one of mmseg's, so that the package needs no mmseg to be imported.
+    Each block doubles the resolution, appends the encoder's map of that resolution and convolves twice; widths and
+    skips are those of docs/protocol.md#segmentation. mmseg's own ``UNet`` is a backbone; this decodes the maps of any
+    backbone. It offers what ``EncoderDecoder`` asks of a head without being one of mmseg's, so that the package needs
+    no mmseg to be imported.
 
     Args:
         in_channels: Channels of the encoder's maps, from stride 2 to stride 32.
