@@ -86,8 +86,7 @@ def prepared(tmp_path_factory):
     """A small phantom, prepared, with a text encoder of its vocabulary beside it."""
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-    from mgca_mm.phantom.layouts import Options as PhantomOptions
-    from mgca_mm.phantom.layouts import write_mimic_cxr
+    from mgca_mm.phantom.layouts import PhantomOptions, write_mimic_cxr
     from mgca_mm.preparation import Options, prepare
 
     root = tmp_path_factory.mktemp("phantom")
@@ -103,8 +102,7 @@ def prepared(tmp_path_factory):
 @pytest.fixture(scope="session")
 def labelled(tmp_path_factory):
     """Prepared folder of a small phantom for a downstream config."""
-    from mgca_mm.phantom.layouts import LAYOUTS
-    from mgca_mm.phantom.layouts import Options as PhantomOptions
+    from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
     from mgca_mm.preparation import Options, prepare
 
     root = tmp_path_factory.mktemp("downstream")

@@ -21,7 +21,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     """
 
     def run(self) -> nn.Module:
-        """Train."""
+        """Train for the epochs that are left."""
         self.runner.call_hook("before_train")
         if self._epoch > 0 and self._iter == self._epoch * len(self.dataloader):
             self._validate()
@@ -60,7 +60,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
     """
 
     def run(self) -> nn.Module:
-        """Train."""
+        """Train for the iterations that are left."""
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")  # to the hooks, all of it is one epoch
         if not self.fast_forward_on_resume:

@@ -172,7 +172,7 @@ class Top1Accuracy(BaseMetric):
             self.results.append(bool(is_right))
 
     def compute_metrics(self, results: list[bool]) -> dict[str, float]:
-        """Average."""
+        """Compute the accuracy and its interval."""
         is_right = np.array(results)
         metrics = {"top1": float(is_right.mean()) * 100}
         if self.num_bootstrap:
@@ -218,7 +218,7 @@ class ClassificationLoss(BaseMetric):
             self.results.append(float(loss))
 
     def compute_metrics(self, results: list[float]) -> dict[str, float]:
-        """Average."""
+        """Average the losses over the images."""
         return {"loss": float(np.mean(results))}
 
 

@@ -85,7 +85,7 @@ class PerImageDice(BaseMetric):
         return predicted.float()
 
     def compute_metrics(self, results: list[tuple[float, bool]]) -> dict[str, float]:
-        """Average."""
+        """Average Dice over all images and over those with foreground."""
         dice, has_foreground = (np.array(column) for column in zip(*results, strict=True))
         if has_foreground.any():
             positive = float(dice[has_foreground].mean()) * 100

@@ -100,7 +100,7 @@ class ImageEncoder(BaseModule):
             checkpoint_blocks(_timm_or_own(self.backbone), stages)
 
     def forward(self, images: Tensor) -> ImageFeatures:
-        """Encode.
+        """Encode a batch of images.
 
         Args:
             images: (B, 3, H, W) normalised.

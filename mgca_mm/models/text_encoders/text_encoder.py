@@ -113,7 +113,7 @@ class TextEncoder(BaseModule):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, is_continuation: Tensor, packing: Packing | None = None
     ) -> TextFeatures:
-        """Encode.
+        """Encode a batch of reports.
 
         Args:
             input_ids: (B, T) piece ids, [CLS] first.
