@@ -10,7 +10,13 @@ from mmengine.registry import init_default_scope
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared"
+SHARED = ROOT.parent / "shared"  # real files that are not part of the repository
+
+
+def needs_shared(path):
+    """Mark of a test that reads a file or folder of :data:`SHARED`."""
+    return pytest.mark.skipif(not (SHARED / path).exists(), reason=f"../shared/{path} is absent")
+
 
 LAYOUT_OF = {
     "chexpert": "chexpert",

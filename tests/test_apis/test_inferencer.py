@@ -18,7 +18,7 @@ from mgca_mm.engine.config import load_config
 from mgca_mm.errors import UserError
 from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
 from mgca_mm.registry import DATASETS
-from tests.conftest import ROOT, SHARED
+from tests.conftest import ROOT, SHARED, needs_shared
 
 from .conftest import CONFIG, save_weights
 
@@ -302,7 +302,7 @@ def test_config_by_name_and_beside(weights, options, tmp_path):
         config_beside(tmp_path / "epoch_1.pth")
 
 
-@pytest.mark.skipif(not (SHARED / "real_cxr").is_dir(), reason="../shared/real_cxr is absent")
+@needs_shared("real_cxr")
 def test_real_radiographs_of_all_formats(inferencer):
     files = {file.suffix.lower(): file for file in sorted((SHARED / "real_cxr").rglob("*")) if file.is_file()}
     files = [file for suffix, file in files.items() if suffix in (".jpg", ".jpeg", ".png", ".dcm")]
