@@ -1,4 +1,4 @@
-"""A trained model for people: radiographs and reports in, embeddings, finds, scores and heat maps out."""
+"""A trained model for people: radiographs and reports in, embeddings, matches, scores and heat maps out."""
 
 import copy
 import hashlib
