@@ -10,7 +10,13 @@ from mmengine.registry import init_default_scope
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared"
+SHARED = ROOT.parent / "shared"  # real files that are not part of the repository
+
+
+def needs_shared(path):
+    """Mark of a test that reads a file or folder of :data:`SHARED`."""
+    return pytest.mark.skipif(not (SHARED / path).exists(), reason=f"../shared/{path} is absent")
+
 
 LAYOUT_OF = {
     "chexpert": "chexpert",
@@ -86,8 +92,7 @@ def prepared(tmp_path_factory):
     """A small phantom, prepared, with a text encoder of its vocabulary beside it."""
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-    from mgca_mm.phantom.layouts import Options as PhantomOptions
-    from mgca_mm.phantom.layouts import write_mimic_cxr
+    from mgca_mm.phantom.layouts import PhantomOptions, write_mimic_cxr
     from mgca_mm.preparation import Options, prepare
 
     root = tmp_path_factory.mktemp("phantom")
@@ -103,8 +108,7 @@ def prepared(tmp_path_factory):
 @pytest.fixture(scope="session")
 def labelled(tmp_path_factory):
     """Prepared folder of a small phantom for a downstream config."""
-    from mgca_mm.phantom.layouts import LAYOUTS
-    from mgca_mm.phantom.layouts import Options as PhantomOptions
+    from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
     from mgca_mm.preparation import Options, prepare
 
     root = tmp_path_factory.mktemp("downstream")

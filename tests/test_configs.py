@@ -89,7 +89,7 @@ def test_every_method_stands_in_the_model_index():
 
 
 def test_paper_numbers():
-    """PROTOCOL.md §1, column "paper"."""
+    """Column "paper" of docs/protocol.md#model and what follows."""
     cfg = Config.fromfile(ROOT / "configs/mgca/pretrain_vit.py")
     alignments = cfg.model.alignments
     assert alignments.ita.loss.temperature == 0.1
@@ -120,7 +120,7 @@ def test_the_fast_one_is_the_same_method(encoder):
 
 
 def test_numbers_of_the_baselines():
-    """PROTOCOL.md §6."""
+    """docs/protocol.md#baselines."""
     alignments, projectors, text = {}, {}, {}
     for method in METHODS:
         model = Config.fromfile(method / "pretrain_resnet50.py").model
@@ -139,7 +139,7 @@ def test_numbers_of_the_baselines():
 
 
 def test_released_numbers():
-    """PROTOCOL.md §1, column "released"."""
+    """Column "released" of docs/protocol.md#model and what follows."""
     cfg = Config.fromfile(ROOT / "configs/mgca/released_vit.py")
     alignments = cfg.model.alignments
     assert (alignments.ita.loss.temperature, alignments.ita.loss.reduction, alignments.ita.gather) == (

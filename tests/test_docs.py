@@ -12,6 +12,7 @@ from mmengine.registry import MODELS, init_default_scope
 
 from mgca_mm.engine import install
 from mgca_mm.models import ImageEncoder
+from mgca_mm.reproduction import paper
 from tests.conftest import ROOT
 
 install()
@@ -107,6 +108,27 @@ def test_site_builds_without_a_broken_link(tmp_path):
     assert done.returncode == 0, done.stderr
     pages = {path.stem for path in (ROOT / "docs").glob("*.md")}
     assert {path.parent.name for path in tmp_path.glob("*/index.html")} >= pages - {"index"}
+
+
+def test_comments_point_to_sections_of_the_protocol():
+    sections = re.findall(r"^#+ (.+)$", (ROOT / "docs/protocol.md").read_text(), flags=re.MULTILINE)
+    anchors = {re.sub(r"[^a-z0-9]+", "-", section.lower()) for section in sections}
+    files = [path for folder in ("mgca_mm", "configs", "docs", "tools", "tests") for path in (ROOT / folder).rglob("*")]
+    cited = set()
+    for path in files:
+        if path.suffix in (".py", ".md"):
+            cited.update(re.findall(r"\bprotocol\.md#([\w-]+)", path.read_text()))
+    assert len(cited) > 10 and cited <= anchors
+
+
+def test_the_protocol_prints_the_numbers_that_reports_compare_with():
+    page = (ROOT / "docs/protocol.md").read_text()
+    assert len(paper._NUMBERS) > 40
+    for key, numbers in paper._NUMBERS.items():
+        assert " / ".join("–" if number is None else str(number) for number in numbers) in page, key
+    for setting in paper._ERROR_BARS:
+        cells = [paper.paper_text("table6", setting, "vit", "mgca", percent) for percent in (1, 10, 100)]
+        assert f"| {' | '.join(cells)} |" in page, setting
 
 
 def test_links_to_files_lead_somewhere():

@@ -227,9 +227,9 @@ def test_features_of_a_trained_encoder_are_not_cached(labelled, tmp_path):
 
 
 def test_paper_numbers():
-    """PROTOCOL.md §2-4."""
+    """docs/protocol.md#classification, #detection and #segmentation."""
     for path in CONFIGS:
-        # The best checkpoint of the pretraining (§1.4), whose number no config can know.
+        # The best checkpoint of the pretraining (docs/protocol.md#optimization), whose number no config can know.
         assert Config.fromfile(path).image_init == f"work_dirs/pretrain_{'vit' if '_vit' in path.stem else 'resnet50'}"
         if path.stem.endswith("_finetune"):
             continue

@@ -12,8 +12,7 @@ from mgca_mm.engine import install
 from mgca_mm.engine.config import load_config
 from mgca_mm.engine.hooks.cached_features import CachedFeaturesHook
 from mgca_mm.evaluation.linear_probe import extract_features
-from mgca_mm.phantom.layouts import Options as PhantomOptions
-from mgca_mm.phantom.layouts import write_mimic_cxr
+from mgca_mm.phantom.layouts import PhantomOptions, write_mimic_cxr
 from mgca_mm.preparation import Options, prepare
 from mgca_mm.registry import DATASETS, MODELS
 from tests.conftest import ROOT

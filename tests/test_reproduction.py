@@ -2,7 +2,6 @@
 
 import csv
 import importlib.util
-import json
 import sys
 import threading
 import time
@@ -13,9 +12,9 @@ import pytest
 from mgca_mm.errors import UserError
 from mgca_mm.reproduction import grid, jobs
 from mgca_mm.reproduction.grid import Cell, Profile, cells_of, command_of, run_cell
-from mgca_mm.reproduction.paper import paper_number
+from mgca_mm.reproduction.paper import paper_number, paper_text
 from mgca_mm.reproduction.phantom import PRETRAINING, pretrain
-from mgca_mm.reproduction.report import summarise, write_report
+from mgca_mm.reproduction.report import read_cells, summarise, write_report
 from mgca_mm.reproduction.settings import ABLATIONS, SETTINGS, TABLES
 from tests.conftest import ROOT
 
@@ -38,11 +37,33 @@ def test_every_setting_has_its_configs():
 
 
 def test_cells_are_run_once_though_tables_share_them():
-    cells = cells_of(["table1", "table5"], ["random", "mgca"], [1, 10], [42, 43], PROFILE)
+    cells = cells_of(["table1", "table4", "table6"], ["random", "mgca"], [1, 10], [42, 43], PROFILE)
     assert len(set(cells)) == len(cells)
-    # table1: 2 settings x 2 encoders; table5 adds COVIDx with the ViT; x 2 inits x 2 shares x 2 seeds
-    assert len(cells) == (2 * 2 + 1) * 2 * 2 * 2
+    # table1: 3 settings x 2 encoders x 2 inits; table4 adds SIIM with MGCA's ResNet-50; x 2 shares x 2 seeds
+    assert len(cells) == (3 * 2 * 2 + 1) * 2 * 2
     assert [cell.percent for cell in cells] == sorted(cell.percent for cell in cells)
+
+
+def test_tables_are_numbered_as_in_the_paper():
+    chexpert, rsna, covidx = (f"classification_{name}" for name in ("chexpert", "rsna", "covidx"))
+    vit, resnet50 = ("vit",), ("resnet50",)
+    assert {name: dict(table.encoders) for name, table in TABLES.items()} == {
+        "table1": dict.fromkeys((chexpert, rsna, covidx), resnet50 + vit),
+        "table2": dict.fromkeys(("detection_rsna", "detection_object_cxr"), resnet50),
+        "table3": dict.fromkeys(("segmentation_siim", "segmentation_rsna"), resnet50),
+        "table4": {chexpert: vit, rsna: vit, "segmentation_siim": resnet50},
+        "table5": dict.fromkeys((chexpert, rsna), vit),
+        "table6": dict.fromkeys((chexpert, rsna, covidx), vit),
+    }
+    assert TABLES["table4"].inits == (*ABLATIONS, "mgca") and TABLES["table5"].inits == ("blip", "mgca")
+
+
+@pytest.mark.parametrize(("own", "subsets"), [(False, {42}), (True, {42, 43, 44})])
+def test_the_subset_stays_the_same_unless_each_run_asks_for_its_own(own, subsets):
+    cells = cells_of(["table2"], ["mgca"], [1, 100], [42, 43, 44], PROFILE, own_subsets=own)
+    assert {cell.seed for cell in cells} == {42, 43, 44} and len({cell.name for cell in cells}) == len(cells) == 12
+    assert {cell.subset_seed for cell in cells if cell.percent == 1} == subsets
+    assert {cell.subset_seed for cell in cells if cell.percent == 100} == {42}  # there is no subset: one cell for both
 
 
 def test_the_ablation_has_rows_of_its_own():
@@ -61,11 +82,11 @@ def test_the_ablation_has_rows_of_its_own():
     ],
 )
 def test_command(key, percent, expected, tmp_path):
-    words = command_of(Cell(SETTINGS[key], "resnet50", "mgca", percent, 43), tmp_path, "encoder.pth", PROFILE)
-    assert words[1].endswith("tools/train.py") and "--test" in words and "randomness.seed=43" in words
+    words = command_of(Cell(SETTINGS[key], "resnet50", "mgca", percent, 44, 43), tmp_path, "encoder.pth", PROFILE)
+    assert words[1].endswith("tools/train.py") and "--test" in words and "randomness.seed=44" in words
     assert "image_init=encoder.pth" in words
-    assert (expected in words) if expected else not any("subset" in word for word in words)
-    small = "optim_wrapper.optimizer.lr=2e-4"  # PROTOCOL §3
+    assert (expected in words) if expected else not any("subsets/" in word for word in words)
+    small = "optim_wrapper.optimizer.lr=2e-4"  # docs/protocol.md#detection
     one_percent = command_of(Cell(SETTINGS[key], "resnet50", "mgca", 1, 43), tmp_path, "encoder.pth", PROFILE)
     assert (small in one_percent) == key.startswith("detection")
 
@@ -131,14 +152,30 @@ def test_report(scripted, tmp_path):
     assert summary[key]["paper"] == 89.1
     text = write_report(tmp_path, ["table1"], results, ["mgca", "broken"], PROFILE, "A heading.")
     row = next(line for line in text.splitlines() if line.startswith("| mgca, vit"))
-    assert row == "| mgca, vit | not run | not run | 61.0 ± 1.0 [89.1] | 61.0 ± 1.0 [89.9] |"
-    assert "| broken, vit | not run | not run | failed | failed |" in text and "A heading." in text
+    not_run = "not run | not run"
+    assert row == f"| mgca, vit | {not_run} | 61.0 ± 1.0 [89.1] | 61.0 ± 1.0 [89.9] | {not_run} |"
+    assert f"| broken, vit | {not_run} | failed | failed | {not_run} |" in text and "A heading." in text
     assert (tmp_path / "report.md").read_text() == text
     with open(tmp_path / "report.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 and rows[0]["mean"] == "61" and rows[2]["failed"] == "3"
-    assert json.loads((tmp_path / "report.json").read_text())["cells"][0]["paper"] == 89.1
+    assert read_cells(tmp_path / "report.json")[0]["paper"] == 89.1
     assert (tmp_path / "classification_rsna.png").stat().st_size > 5000
+
+
+def test_report_of_the_error_bars_has_the_spread_of_the_paper(tmp_path):
+    results = {cell(seed=seed): {"score": 80.0 + seed, "seconds": 1.0} for seed in (42, 43)}
+    text = write_report(tmp_path, ["table4", "table6"], results, ["mgca"], PROFILE, "")
+    rows = [line.split(" | ")[2] for line in text.splitlines() if line.startswith("| mgca, vit")]
+    assert rows == ["122.5 ± 0.7 [89.1]", "122.5 ± 0.7 [89.03 ± 0.11]"]
+    assert "| mgca, vit | not run | 122.5 ± 0.7 [89.1] | – |" in text  # SIIM is there with the ResNet-50 only
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"cells": []}', '{"cells": [], "schema": 1}'])
+def test_reports_of_other_versions_are_refused(content, tmp_path):
+    (tmp_path / "report.json").write_text(content)
+    with pytest.raises(UserError, match=r"is not a report\.json|another version.*\n.*--resume"):
+        read_cells(tmp_path / "report.json")
 
 
 def test_every_method_is_a_row():
@@ -160,7 +197,10 @@ def test_numbers_of_the_paper():
     assert paper_number("detection_object_cxr", "resnet50", "mgca", 10) == 12.1
     assert paper_number("segmentation_siim", "resnet50", "ita_cta", 10) == 54.4
     assert paper_number("segmentation_siim", "vit", "mgca", 10) is None
-    assert all(setting in SETTINGS for table in TABLES.values() for setting in table.settings)
+    assert paper_number("classification_rsna", "resnet50", "gloria_chexpert", 1) == 86.1
+    assert paper_text("table6", "classification_covidx", "vit", "mgca", 100) == "92.85 ± 0.50"
+    assert paper_text("table1", "classification_covidx", "vit", "mgca", 100) == "92.3"
+    assert paper_text("table6", "classification_covidx", "vit", "mine", 100) is None
 
 
 @pytest.mark.parametrize(
@@ -208,6 +248,19 @@ def test_dry_run_prints_commands_and_writes_nothing(monkeypatch, tmp_path, capsy
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 * 3 and all("tools/train.py" in line and "image_init=random" in line for line in lines)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_says_that_two_tables_have_changed_places(monkeypatch, tmp_path, capsys):
+    options = ("--data", tmp_path, "--out", tmp_path / "out", "--dry-run", "--seeds", 1)
+    (tmp_path / "mgca.pth").write_bytes(b"")
+    assert run_tool(monkeypatch, "table6", *options, "--inits", f"mgca=vit:{tmp_path / 'mgca.pth'}") == 0
+    found = capsys.readouterr()
+    assert "table5 is BLIP" in found.err and len(found.out.splitlines()) == 3 * 3
+    assert run_tool(monkeypatch, "table1", *options) == 0
+    assert "BLIP" not in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run_tool(monkeypatch, "table6", *options, "--inits", f"blip=vit:{tmp_path / 'mgca.pth'}")
+    assert "blip: no row of table6; it is one of table1, table2, table3, table5" in capsys.readouterr().err
 
 
 def test_results_are_not_overwritten_without_resume(monkeypatch, tmp_path, capsys):

@@ -7,7 +7,7 @@ import argparse
 import sys
 
 from mgca_mm.errors import UserError
-from mgca_mm.phantom.layouts import LAYOUTS, Options
+from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -47,7 +47,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Write the phantom; 0 if it is there in the end, 2 for an impossible request."""
     args = parse_args(argv)
-    options = Options(patients=args.patients, seed=args.seed, size=args.size, split=tuple(args.split))
+    options = PhantomOptions(patients=args.patients, seed=args.seed, size=args.size, split=tuple(args.split))
     try:
         summary = LAYOUTS[args.layout](args.out, options, workers=args.workers, progress=sys.stderr.isatty())
     except UserError as error:

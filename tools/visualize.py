@@ -152,14 +152,14 @@ def draw_phantom(args: argparse.Namespace) -> Path:
 
 
 def draw_reproduce(args: argparse.Namespace) -> Path:
-    from mgca_mm.bounds import read_json
+    from mgca_mm.reproduction.report import read_cells
     from mgca_mm.visualization.curves import plot_label_fractions
 
     if not args.report.exists():
-        raise UserError(f"{args.report} does not exist: python tools/reproduce.py GRID --out FOLDER makes it.")
-    content = read_json(args.report)
+        raise UserError(f"{args.report} does not exist: python tools/reproduce.py TABLE --out FOLDER makes it.")
+    cells = read_cells(args.report)
     try:
-        return plot_label_fractions(content["cells"], args.out)
+        return plot_label_fractions(cells, args.out)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{args.report} is not a report.json of this version's tools/reproduce.py") from error
 

@@ -1,4 +1,4 @@
-# Table 5, ITA + CPA.
+# Table 4, ITA + CPA.
 _base_ = './pretrain_vit.py'
 model = dict(
     alignments=dict(_delete_=True, ita=dict(type='InstanceAlignment'), cpa=dict(type='PrototypeAlignment')))

@@ -1,4 +1,4 @@
-# Table 5, ITA + CTA.
+# Table 4, ITA + CTA.
 _base_ = './pretrain_resnet50.py'
 model = dict(
     alignments=dict(_delete_=True, ita=dict(type='InstanceAlignment'), cta=dict(type='TokenAlignment')))

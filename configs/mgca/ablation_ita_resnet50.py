@@ -1,3 +1,3 @@
-# Table 5, ITA alone.
+# Table 4, ITA alone.
 _base_ = './pretrain_resnet50.py'
 model = dict(alignments=dict(_delete_=True, ita=dict(type='InstanceAlignment')))

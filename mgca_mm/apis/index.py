@@ -21,7 +21,7 @@ _EMBEDDINGS, _NAMES, _MODEL = "embeddings.safetensors", "names.json", "model"
 
 
 class Match(NamedTuple):
-    """One find.
+    """What a search found: one entry of the index.
 
     Attributes:
         name: The image's file or the report's text, as the index was given it.

@@ -1,4 +1,4 @@
-"""A trained model for people: radiographs and reports in, embeddings, finds, scores and heat maps out."""
+"""A trained model for people: radiographs and reports in, embeddings, matches, scores and heat maps out."""
 
 import copy
 import hashlib
@@ -23,8 +23,8 @@ from mgca_mm.engine.validation import validate
 from mgca_mm.errors import UserError
 from mgca_mm.models import PrototypeAlignment
 from mgca_mm.models.grounding import phrase_maps
-from mgca_mm.models.prompted import mean_embedding
 from mgca_mm.models.prompts import NORMAL, make_prompts
+from mgca_mm.models.sentence_embedder import mean_embedding
 from mgca_mm.models.zero_shot import presence
 from mgca_mm.registry import MODELS, TRANSFORMS
 from mgca_mm.reports.cleaning import clean_phrase, drop_section_names, report_sentences

@@ -38,7 +38,7 @@ ImageInput = str | PathLike | np.ndarray | NamedImage
 
 
 def list_images(inputs: ImageInput | Iterable[ImageInput]) -> list[NamedImage]:
-    """Name each image.
+    """List images, each with a name.
 
     Args:
         inputs: A JPEG, PNG or DICOM file; a folder, of which every such file counts, DICOM of any name, also in folders

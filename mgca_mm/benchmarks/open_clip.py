@@ -41,7 +41,7 @@ class OpenClipStep:
         self.model: nn.Module | Callable = torch.compile(model) if compile else model
 
     def __call__(self) -> Tensor:
-        """Take a step."""
+        """Take one training step."""
         loss = self._forward()
         loss.backward()
         self.optimizer.step()

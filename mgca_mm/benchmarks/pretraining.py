@@ -42,7 +42,7 @@ class TrainStep:
     batch: dict
 
     def __call__(self) -> dict[str, Tensor]:
-        """Take a step."""
+        """Take one training step."""
         return self.model.train_step(self.batch, self.wrapper)
 
 
@@ -50,7 +50,7 @@ class NaiveTrainStep(TrainStep):
     """One that looks for anomalies and reads every number."""
 
     def __call__(self) -> dict[str, float]:
-        """Take a step."""
+        """Take one training step and read every loss from the device."""
         with torch.autograd.set_detect_anomaly(True, check_nan=True):
             losses = super().__call__()
         return {name: value.item() for name, value in losses.items()}

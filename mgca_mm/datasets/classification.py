@@ -16,8 +16,8 @@ class ChestXrayDataset(StrictDataset):
     """Radiographs with labels, for mmpretrain's classifiers, from a folder that ``tools/prepare_data.py`` has written.
 
     Each sample has ``image_id``, ``image_store`` with ``image_index`` (or ``img_path``) and ``gt_label``: the indices
-    of the positive classes, or the index of the only one. A label that is not mentioned counts as negative (PROTOCOL
-    §2).
+    of the positive classes, or the index of the only one. A label that is not mentioned counts as negative
+    (docs/protocol.md#classification).
 
     Args:
         data_root: The prepared folder.

@@ -18,7 +18,7 @@ class SafeYamlHandler(YamlHandler):
     """Reads plain yaml. MMEngine's own takes tags such as ``!!python/object/apply:os.system``."""
 
     def load_from_fileobj(self, file: Any, **kwargs) -> Any:
-        """Read.
+        """Read a file of plain yaml.
 
         Raises:
             UserError: If the file is no plain yaml.
@@ -40,7 +40,7 @@ class UnreadPickleHandler(PickleHandler):
     """Writes pickles and does not read them."""
 
     def load_from_fileobj(self, file: Any, **kwargs) -> Any:
-        """Refuse.
+        """Refuse to read a pickle, unless the user trusts it.
 
         Raises:
             UserError: Unless ``--trust-checkpoint`` was given.

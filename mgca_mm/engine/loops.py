@@ -31,7 +31,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         super().__init__(runner, dataloader, max_epochs, val_interval=val_interval, **kwargs)
 
     def run(self) -> nn.Module:
-        """Train."""
+        """Train for the epochs that are left."""
         self.runner.call_hook("before_train")
         if self._epoch > 0 and self._iter == self._epoch * len(self.dataloader):
             self._validate()
@@ -80,7 +80,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         super().__init__(runner, dataloader, max_iters, val_interval=val_interval, **kwargs)
 
     def run(self) -> nn.Module:
-        """Train."""
+        """Train for the iterations that are left."""
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")  # to the hooks, all of it is one epoch
         if not self.fast_forward_on_resume:

@@ -43,7 +43,7 @@ class CompletePretrainedInit(PretrainedInit):
     """
 
     def __call__(self, module: nn.Module) -> None:
-        """Load into ``module``."""
+        """Load the checkpoint into a module, which it must fill."""
         content = self._read()
         prefix = next(p for p in _PREFIXES if _begins(content, p)) if self.prefix is None else self.prefix
         print_log(f"load {prefix or 'model'} from {self.checkpoint}", logger="current")

@@ -14,7 +14,7 @@ _LOCK = ".training.lock"
 
 
 def require_writable(work_dir: str) -> None:
-    """Make the folder.
+    """Make the work dir, if it is not there, and check that it can be written to.
 
     Raises:
         UserError: It cannot be made or written to.

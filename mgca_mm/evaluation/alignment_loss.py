@@ -23,6 +23,6 @@ class AlignmentLoss(BaseMetric):
             self.results.append({name: float(value) for name, value in sample["losses"].items()})
 
     def compute_metrics(self, results: list[dict[str, float]]) -> dict[str, float]:
-        """Average."""
+        """Average the losses over the pairs."""
         means = {name: sum(result[name] for result in results) / len(results) for name in results[0]}
         return {"loss": sum(means.values()), **means}

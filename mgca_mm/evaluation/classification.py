@@ -1,4 +1,4 @@
-"""Metrics of linear classification (PROTOCOL §2) on the data samples of mmpretrain's heads."""
+"""Metrics of linear classification (docs/protocol.md#classification) on the data samples of mmpretrain's heads."""
 
 import logging
 from collections.abc import Sequence
@@ -174,7 +174,7 @@ class Top1Accuracy(BaseMetric):
             self.results.append(bool(is_right))
 
     def compute_metrics(self, results: list[bool]) -> dict[str, float]:
-        """Average."""
+        """Compute the accuracy and its interval."""
         is_right = np.array(results)
         metrics = {"top1": float(is_right.mean()) * 100}
         if self.num_bootstrap:
@@ -186,7 +186,7 @@ class Top1Accuracy(BaseMetric):
 
 @METRICS.register_module()
 class ClassificationLoss(BaseMetric):
-    """Mean cross-entropy of the predicted probabilities in nats, ``loss``: what early stopping watches (PROTOCOL §2).
+    """Mean cross-entropy of the predicted probabilities in nats, ``loss``: what early stopping watches.
 
     Multi-label: binary cross-entropy of the sigmoid scores, the mean over images and classes. Otherwise the negative
     logarithm of the softmax score of the image's class, the mean over images. A score that rounding has made 0 or 1
@@ -220,7 +220,7 @@ class ClassificationLoss(BaseMetric):
             self.results.append(float(loss))
 
     def compute_metrics(self, results: list[float]) -> dict[str, float]:
-        """Average."""
+        """Average the losses over the images."""
         return {"loss": float(np.mean(results))}
 
 

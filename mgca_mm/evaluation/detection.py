@@ -1,4 +1,4 @@
-"""Average precision of detectors (PROTOCOL §3) on the data samples of mmdet."""
+"""Average precision of detectors (docs/protocol.md#detection) on the data samples of mmdet."""
 
 import logging
 from collections.abc import Sequence

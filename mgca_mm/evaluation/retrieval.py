@@ -33,7 +33,7 @@ class ImageReportRetrieval(BaseMetric):
         self.results += [(sample["study_id"], *pair) for sample, pair in zip(data_samples, embeddings, strict=True)]
 
     def compute_metrics(self, results: list[tuple[str, Tensor, Tensor]]) -> dict[str, float]:
-        """Rank and count."""
+        """Rank all reports for each image and all images for each report."""
         studies: dict[str, int] = {}
         study_of_image = torch.tensor([studies.setdefault(study, len(studies)) for study, _, _ in results])
         images = torch.stack([image for _, image, _ in results])  # (N, D)
@@ -78,7 +78,7 @@ class ClassRetrieval(BaseMetric):
             self.results.append((int(sample["gt_label"]), dict(zip(keys, tensors, strict=True))))
 
     def compute_metrics(self, results: list[tuple[int, dict[str, Tensor]]]) -> dict[str, float]:
-        """Rank and count."""
+        """Rank the images and reports for each query."""
         labels = torch.tensor([label for label, _ in results])
         columns = {key: torch.stack([tensors[key] for _, tensors in results]) for key in results[0][1]}
         images = columns["image_embedding"]

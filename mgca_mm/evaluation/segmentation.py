@@ -1,4 +1,4 @@
-"""Per-image Dice (PROTOCOL §4) on the data samples of mmseg."""
+"""Per-image Dice (docs/protocol.md#segmentation) on the data samples of mmseg."""
 
 import logging
 from collections.abc import Sequence
@@ -85,7 +85,7 @@ class PerImageDice(BaseMetric):
         return predicted.float()
 
     def compute_metrics(self, results: list[tuple[float, bool]]) -> dict[str, float]:
-        """Average."""
+        """Average Dice over all images and over those with foreground."""
         dice, has_foreground = (np.array(column) for column in zip(*results, strict=True))
         if has_foreground.any():
             positive = float(dice[has_foreground].mean()) * 100

@@ -27,7 +27,7 @@ class CrossModalAttention(BaseModule):
         self.output = nn.Linear(embed_dims, embed_dims, bias=False)
 
     def forward(self, tokens: Tensor, context: Tensor, context_mask: Tensor | None = None) -> Tensor:
-        """Attend.
+        """Compute what each token sees in the other modality.
 
         Args:
             tokens: (B, T, D) that ask.

@@ -22,7 +22,7 @@ class TokenBatchNorm(_NormBase):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x``.
+        """Normalize each channel by the statistics of the batch, or by the running ones in evaluation.
 
         Args:
             x: (..., C).

@@ -11,8 +11,8 @@ from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, ImageReportSample, TextFeatures
 
 from .pretrainer import ImageReportPretrainer
-from .prompted import PromptedModel
 from .prompts import NORMAL
+from .sentence_embedder import SentenceEmbedder
 
 _SIDE = 56  # of the maps, in cells
 _BLUR = 5.0  # standard deviation, in cells
@@ -60,11 +60,11 @@ def phrase_maps(model: ImageReportPretrainer, images: Tensor, directions: Tensor
 
 
 @MODELS.register_module()
-class PhraseGrounder(PromptedModel):
+class PhraseGrounder(SentenceEmbedder):
     """A pretrained model that finds phrases; its parameters are those of the pretraining.
 
     ``mode='predict'`` fills ``heat_map`` (S,), see :func:`phrase_maps`, which ``PhraseGrounding`` reads. Arguments as
-    of :class:`mgca_mm.models.prompted.PromptedModel`.
+    of :class:`mgca_mm.models.sentence_embedder.SentenceEmbedder`.
     """
 
     def forward(

@@ -30,7 +30,7 @@ class WeldonPooling(BaseModule):
         self.num_regions = num_regions
 
     def forward(self, regions: Tensor) -> Tensor:
-        """Pool.
+        """Pool the regions of each image.
 
         Args:
             regions: (B, S, C).

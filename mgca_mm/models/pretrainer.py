@@ -101,7 +101,7 @@ class ImageReportPretrainer(BaseModel):
     def forward(
         self, inputs: dict[str, Tensor], data_samples: list[ImageReportSample] | None = None, mode: str = "tensor"
     ) -> tuple[ImageFeatures, TextFeatures] | dict[str, Tensor] | list[ImageReportSample]:
-        """Run the model.
+        """Encode a batch, and align it or predict as ``mode`` says.
 
         Args:
             inputs: ``image`` (B, 3, H, W) normalised; ``input_ids``, ``attention_mask``, ``is_continuation`` (B, T);

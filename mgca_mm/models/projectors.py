@@ -11,7 +11,7 @@ from .batch_norm import TokenBatchNorm
 
 @MODELS.register_module()
 class Projector(BaseModule):
-    """Linear - BN - ReLU - Linear - BN (no affine), for global features and for tokens (PROTOCOL §1.2, g_v and g_t).
+    """Linear - BN - ReLU - Linear - BN (no affine), for features and tokens: g_v and g_t (docs/protocol.md#model).
 
     Without the batch norms it is the projection of ConVIRT.
 

@@ -8,8 +8,8 @@ from torch import Tensor
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, ImageReportSample, TextFeatures
 
-from .prompted import PromptedModel
 from .prompts import make_prompts
+from .sentence_embedder import SentenceEmbedder
 
 
 def presence(images: Tensor, present: Tensor, absent: Tensor, temperature: float) -> Tensor:
@@ -28,7 +28,7 @@ def presence(images: Tensor, present: Tensor, absent: Tensor, temperature: float
 
 
 @MODELS.register_module()
-class ZeroShotClassifier(PromptedModel):
+class ZeroShotClassifier(SentenceEmbedder):
     """A pretrained model that scores findings by sentences; its parameters are those of the pretraining.
 
     ``mode='predict'`` fills ``pred_score`` (C,), see :func:`presence`, which ``AUROC``, ``Top1Accuracy`` and
@@ -37,7 +37,7 @@ class ZeroShotClassifier(PromptedModel):
     Args:
         findings: As in :func:`mgca_mm.models.prompts.make_prompts`, in the order of the data set's classes.
         zero_shot_temperature: Of the softmax over the sentences for and against a finding.
-        **kwargs: As in :class:`mgca_mm.models.prompted.PromptedModel`.
+        **kwargs: As in :class:`mgca_mm.models.sentence_embedder.SentenceEmbedder`.
     """
 
     def __init__(

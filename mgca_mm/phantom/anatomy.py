@@ -60,7 +60,7 @@ class Anatomy:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> Anatomy:
-        """Draw a patient."""
+        """Draw the anatomy of a random patient."""
         age = int(rng.integers(19, 92))
         old = age > 60
         return cls(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .geometry import Frame, Scene, blur
+from .geometry import BodyFrame, Scene, blur
 
 _HEADROOM = 0.33  # by which soft tissue is denser than middle grey
 _DEPTH = 2.2  # optical depth of the reference thickness of soft tissue at chest X-ray energies
@@ -72,7 +72,7 @@ class Exposure:
 
 
 def expose(scene: Scene, exposure: Exposure, rng: np.random.Generator) -> np.ndarray:
-    """Take the image.
+    """Take the radiograph of a scene.
 
     The rays' attenuation is A = sum of thicknesses, the detected intensity I = exp(-A) + s G(exp(-A)) with scatter
     fraction s and a wide blur G, plus quantum noise of variance proportional to I. The displayed grey is a sigmoid film
@@ -119,7 +119,7 @@ def _collimate(pixels: np.ndarray, exposure: Exposure) -> None:
     pixels[:, width - round(right * width) :] = 0
 
 
-def _mark(pixels: np.ndarray, frame: Frame, exposure: Exposure) -> None:
+def _mark(pixels: np.ndarray, frame: BodyFrame, exposure: Exposure) -> None:
     size = min(frame.height, frame.width) / 256
     origin = (
         round(exposure.marker_at[0] * frame.width),

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 
 from .anatomy import APEX, SIDES, Anatomy, chest_wall, diaphragm, sign_of
-from .geometry import Frame, Scene, as_map, blur, closed_spline, disc, fill, moved, rounded, stroke
+from .geometry import BodyFrame, Scene, as_map, blur, closed_spline, disc, fill, moved, rounded, stroke
 
 _MIRROR = np.array([-1.0, 1.0])
 
 
-def frontal_scene(anatomy: Anatomy, heart_ratio: float, frame: Frame, arms_down: bool) -> Scene:
+def frontal_scene(anatomy: Anatomy, heart_ratio: float, frame: BodyFrame, arms_down: bool) -> Scene:
     """Draw the normal frontal chest.
 
     Args:
@@ -135,7 +135,7 @@ def _airways(anatomy: Anatomy) -> list[np.ndarray]:
     return [moved(part, shift) for part in (trachea, right, left)]
 
 
-def _stomach(anatomy: Anatomy, frame: Frame, lung: np.ndarray) -> np.ndarray:
+def _stomach(anatomy: Anatomy, frame: BodyFrame, lung: np.ndarray) -> np.ndarray:
     """Gas under the left hemidiaphragm."""
     dome, _ = diaphragm(anatomy, "left")
     size = 0.19 if anatomy.gastric_gas else 0.07
@@ -145,7 +145,7 @@ def _stomach(anatomy: Anatomy, frame: Frame, lung: np.ndarray) -> np.ndarray:
     return (0.36 if anatomy.gastric_gas else 0.16) * blur(frame, bubble, 0.03) * (1 - lung)
 
 
-def _breasts(anatomy: Anatomy, frame: Frame) -> np.ndarray | float:
+def _breasts(anatomy: Anatomy, frame: BodyFrame) -> np.ndarray | float:
     if anatomy.sex != "F":
         return 0.0
     size = 0.30 + 0.5 * anatomy.fat
@@ -153,7 +153,9 @@ def _breasts(anatomy: Anatomy, frame: Frame) -> np.ndarray | float:
     return (0.07 + 0.2 * anatomy.fat) * rounded(frame, fill(frame, *shapes), 0.25, reduce=4)
 
 
-def _vessels(anatomy: Anatomy, frame: Frame, hila: dict[str, tuple[float, float]], visible: np.ndarray) -> np.ndarray:
+def _vessels(
+    anatomy: Anatomy, frame: BodyFrame, hila: dict[str, tuple[float, float]], visible: np.ndarray
+) -> np.ndarray:
     """Pulmonary vessels: three generations of branches that thin out from the hila."""
     rng = np.random.default_rng(anatomy.texture)
     canvas = frame.canvas()
@@ -191,7 +193,7 @@ def _branches(rng: np.random.Generator, root: tuple[float, float], sign: int) ->
     return generations
 
 
-def _bones(anatomy: Anatomy, frame: Frame, clear: np.ndarray, arms_down: bool) -> np.ndarray:
+def _bones(anatomy: Anatomy, frame: BodyFrame, clear: np.ndarray, arms_down: bool) -> np.ndarray:
     """Ribs, clavicles, spine and scapulae."""
     posterior, anterior = frame.canvas(), frame.canvas()
     back, front = _ribs(anatomy)
@@ -244,7 +246,7 @@ def _ribs(anatomy: Anatomy) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return mirrored[0], mirrored[1]
 
 
-def _spine(anatomy: Anatomy, frame: Frame) -> np.ndarray:
+def _spine(anatomy: Anatomy, frame: BodyFrame) -> np.ndarray:
     """Vertebral bodies with discs between them and the rims of the pedicles, along a possibly scoliotic curve."""
     edges = np.linspace(-1.45, 1.45, 20)
     middle = 0.5 * (edges[1:] + edges[:-1])
@@ -257,7 +259,7 @@ def _spine(anatomy: Anatomy, frame: Frame) -> np.ndarray:
     return as_map(canvas)
 
 
-def _arch_rim(anatomy: Anatomy, frame: Frame) -> np.ndarray:
+def _arch_rim(anatomy: Anatomy, frame: BodyFrame) -> np.ndarray:
     """The calcified wall of the aortic knob."""
     radius = 0.145 if anatomy.tortuous_aorta else 0.098
     t = np.linspace(-1.9, 0.7, 14)

@@ -19,7 +19,7 @@ _SHIFT = 4  # fractional bits of the vertices handed to OpenCV
 
 
 @dataclass(frozen=True)
-class Frame:
+class BodyFrame:
     """The similarity transform from body coordinates to the pixels of one image.
 
     Attributes:
@@ -78,7 +78,7 @@ class Scene:
             diaphragm, anterior to posterior) to body coordinates; a view uses two of the three.
     """
 
-    frame: Frame
+    frame: BodyFrame
     view: str
     body: np.ndarray
     air: np.ndarray
@@ -131,7 +131,7 @@ def moved(points: np.ndarray, dx: float, dy: float = 0.0) -> np.ndarray:
     return points + np.array([dx, dy])
 
 
-def fill(frame: Frame, *contours: np.ndarray) -> np.ndarray:
+def fill(frame: BodyFrame, *contours: np.ndarray) -> np.ndarray:
     """Draw filled contours; float32 (H, W) in [0, 1]."""
     canvas = frame.canvas()
     for contour in contours:  # one by one: in a single call overlapping contours would cancel (even-odd rule)
@@ -140,7 +140,11 @@ def fill(frame: Frame, *contours: np.ndarray) -> np.ndarray:
 
 
 def stroke(
-    frame: Frame, lines: list[np.ndarray] | np.ndarray, width: float, canvas: np.ndarray | None = None, level: float = 1
+    frame: BodyFrame,
+    lines: list[np.ndarray] | np.ndarray,
+    width: float,
+    canvas: np.ndarray | None = None,
+    level: float = 1,
 ) -> np.ndarray:
     """Draw open polylines of one width on a uint8 canvas (later strokes overwrite earlier ones).
 
@@ -169,7 +173,7 @@ def as_map(canvas: np.ndarray) -> np.ndarray:
     return canvas.astype(np.float32) * np.float32(1 / 255)
 
 
-def rounded(frame: Frame, silhouette: np.ndarray, radius: float, reduce: int = 2) -> np.ndarray:
+def rounded(frame: BodyFrame, silhouette: np.ndarray, radius: float, reduce: int = 2) -> np.ndarray:
     """Thickness of a body with the given silhouette whose edges are rounded like a circle's.
 
     With d the distance to the edge in units of ``radius``, the relative chord is sqrt(d (2 - d)), 1 for d > 1.
@@ -193,7 +197,7 @@ def rounded(frame: Frame, silhouette: np.ndarray, radius: float, reduce: int = 2
     return chord * silhouette
 
 
-def blur(frame: Frame, image: np.ndarray, sigma: float) -> np.ndarray:
+def blur(frame: BodyFrame, image: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian blur by ``sigma`` body units; wide blurs are computed on a reduced image."""
     pixels = sigma * frame.scale
     reduce = 4 if pixels > 8 else 2 if pixels > 3 else 1
@@ -204,7 +208,7 @@ def blur(frame: Frame, image: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.GaussianBlur(image, (0, 0), max(pixels, 0.3))
 
 
-def smooth_noise(frame: Frame, rng: np.random.Generator, grain: float) -> np.ndarray:
+def smooth_noise(frame: BodyFrame, rng: np.random.Generator, grain: float) -> np.ndarray:
     """Unit-variance random field float32 (H, W) with grains of about ``grain`` body units."""
     cell = max(grain * frame.scale, 1.0)
     shape = (int(frame.height / cell) + 4, int(frame.width / cell) + 4)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from .anatomy import APEX, SIDES, Anatomy, diaphragm
-from .geometry import Frame, Scene, as_map, blur, closed_spline, disc, fill, moved, rounded, stroke
+from .geometry import BodyFrame, Scene, as_map, blur, closed_spline, disc, fill, moved, rounded, stroke
 
 _FRONT_Y = (-0.95, -0.70, -0.30, 0.20, 0.60, 1.00)
 _FRONT_X = (-0.08, -0.34, -0.55, -0.62, -0.60, -0.56)
@@ -14,7 +14,7 @@ _BACK_Y = (-0.95, -0.60, -0.20, 0.30, 0.70, 1.00)
 _BACK_X = (0.30, 0.50, 0.64, 0.68, 0.64, 0.58)
 
 
-def lateral_scene(anatomy: Anatomy, heart_ratio: float, frame: Frame) -> Scene:
+def lateral_scene(anatomy: Anatomy, heart_ratio: float, frame: BodyFrame) -> Scene:
     """Draw the normal lateral chest; both lungs project onto one another.
 
     Args:
@@ -101,14 +101,16 @@ def _heart_outline(anatomy: Anatomy, ratio: float) -> np.ndarray:
     return closed_spline([*points, (0.02, -0.22)])
 
 
-def _stomach(anatomy: Anatomy, frame: Frame, lung: np.ndarray) -> np.ndarray:
+def _stomach(anatomy: Anatomy, frame: BodyFrame, lung: np.ndarray) -> np.ndarray:
     dome, _ = diaphragm(anatomy, "left")
     size = 0.19 if anatomy.gastric_gas else 0.07
     bubble = fill(frame, disc((-0.12, dome + 0.12 + size), (1.35 * size, size)))
     return (0.36 if anatomy.gastric_gas else 0.15) * blur(frame, bubble, 0.02) * (1 - lung)
 
 
-def _vessels(anatomy: Anatomy, frame: Frame, hilum: tuple[float, float], lungs: dict[str, np.ndarray]) -> np.ndarray:
+def _vessels(
+    anatomy: Anatomy, frame: BodyFrame, hilum: tuple[float, float], lungs: dict[str, np.ndarray]
+) -> np.ndarray:
     """Vessels of both lungs, fanning out from the superimposed hila."""
     rng = np.random.default_rng(anatomy.texture)
     angle = np.linspace(0, 2 * np.pi, 22, endpoint=False) + rng.normal(0, 0.12, 22)
@@ -123,7 +125,7 @@ def _vessels(anatomy: Anatomy, frame: Frame, hilum: tuple[float, float], lungs: 
     return (vessels + (0.32 if anatomy.prominent_hila else 0.16) * root) * np.maximum(lungs["left"], lungs["right"])
 
 
-def _bones(anatomy: Anatomy, frame: Frame, clear: np.ndarray) -> np.ndarray:
+def _bones(anatomy: Anatomy, frame: BodyFrame, clear: np.ndarray) -> np.ndarray:
     """Vertebral column, oblique ribs and the sternum."""
     edges = np.linspace(-1.5, 1.5, 16)
     middle = 0.5 * (edges[1:] + edges[:-1])

@@ -10,7 +10,7 @@ from .anatomy import CARDIOTHORACIC_RATIO
 from .detector import Exposure, expose
 from .findings import paint
 from .frontal import frontal_scene
-from .geometry import Frame
+from .geometry import BodyFrame
 from .lateral import lateral_scene
 from .study import PhantomStudy
 
@@ -56,7 +56,7 @@ def render(study: PhantomStudy, view: str = "PA", size: int | tuple[int, int] = 
     rng = np.random.default_rng([study.seed, study.patient_index, _IMAGE, study.study_index, VIEWS.index(view), take])
     exposure = Exposure.sample(rng, view)
     scale = exposure.zoom * min(width / 2.25, height / 2.12)
-    frame = Frame(height, width, scale, exposure.angle, exposure.shift)
+    frame = BodyFrame(height, width, scale, exposure.angle, exposure.shift)
 
     ratio = heart_ratio(study)
     if view == "LATERAL":

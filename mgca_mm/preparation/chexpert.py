@@ -31,7 +31,7 @@ def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
 
 
 def collect(raw: RawFolder, options: Options) -> Collection:
-    """Keep the frontal images; the expert-labelled ones of ``valid.csv`` are the test (PROTOCOL §2).
+    """Keep the frontal images; the expert-labeled ones of ``valid.csv`` are the test (docs/protocol.md#classification).
 
     5,000 frontal training images, a tenth of a smaller set, are drawn for validation, all images of a patient together.
 
@@ -105,7 +105,7 @@ def _split_released(samples: list[Sample], row_numbers: list[int]) -> tuple[list
     """Draw images by position among the frontal rows, and take out of training what has these numbers as rows.
 
     The two numberings differ from the first lateral on, so nearly all drawn images stay in training as well. This is
-    how 4,903 of 5,000 can come about (PROTOCOL §2); the draw itself is not published.
+    how the 4,903 of 5,000 in docs/protocol.md#classification can come about; the draw itself is not published.
     """
     size = min(_NUM_VALIDATION, len(row_numbers) // 10)
     drawn = set(np.random.RandomState(0).choice(len(row_numbers), size, replace=False).tolist())

@@ -28,7 +28,9 @@ def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
 
 
 def collect(raw: RawFolder, options: Options) -> Collection:
-    """Keep the original test list and hold out a tenth of the training patients for validation (PROTOCOL §2).
+    """Keep the original test list and hold out a tenth of the training patients for validation.
+
+    See docs/protocol.md#classification.
 
     A patient is known by source and number, for the numbers are unique within a source only. Training images of a
     patient of the test list, should there be any, are dropped.

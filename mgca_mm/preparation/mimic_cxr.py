@@ -132,7 +132,7 @@ def _patient_folder(subject: str) -> str:
 
 
 def _read_splits(path: Path, names: dict[str, str]) -> dict[str, str]:
-    """Split by image.
+    """Read the split of each image.
 
     Raises:
         UserError: A split has an unknown name, or an image stands twice in the file.

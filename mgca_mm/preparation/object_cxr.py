@@ -27,7 +27,9 @@ def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
 
 
 def collect(raw: RawFolder, options: Options) -> Collection:
-    """Read the objects; the development images are the test, a fifth of the others the validation (PROTOCOL §3).
+    """Read the objects; the development images are the test, a fifth of the others the validation.
+
+    See docs/protocol.md#detection.
 
     Args:
         raw: Folder with ``train.csv``, ``dev.csv``, ``train/`` and ``dev/``.

@@ -28,7 +28,9 @@ def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
 
 
 def collect(raw: RawFolder, options: Options) -> Collection:
-    """Read the boxes and divide the patients: 70/15/15 for the label, 60/20/20 for boxes and masks (PROTOCOL §2-4).
+    """Read the boxes and divide the patients: 70/15/15 for the label, 60/20/20 for boxes and masks.
+
+    See docs/protocol.md#classification and #detection.
 
     Args:
         raw: Folder with the table and ``stage_2_train_images/``.

@@ -33,7 +33,7 @@ def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
 
 
 def collect(raw: RawFolder, options: Options) -> Collection:
-    """Read the masks and divide the images 70/15/15 (PROTOCOL §4); patients are not published.
+    """Read the masks and divide the images 70/15/15 (docs/protocol.md#segmentation); patients are not published.
 
     For segmentation, training has all positive images and as many negative ones drawn at random.
 

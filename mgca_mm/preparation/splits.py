@@ -1,4 +1,4 @@
-"""Division of a data set into train, val and test (PROTOCOL §2-4): scikit-learn, seed 0, in the order of the rows."""
+"""Division into train, val and test (docs/protocol.md#classification): scikit-learn, seed 0, in the table's order."""
 
 import math
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Radiographs in DICOM files, to the eight grey bits a reader would see (PROTOCOL §4).
+"""Radiographs in DICOM files, to the eight grey bits a reader would see (docs/protocol.md#segmentation).
 
 pydicom is imported where it is needed: reading JPEG and PNG images should not wait for it.
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 from mgca_mm.engine.config import RANDOM
 from mgca_mm.files import write_output
 
-from .settings import SETTINGS, TABLES, Setting
+from .settings import SETTINGS, SUBSET_SEED, TABLES, Setting
 
 ROOT = Path(__file__).parents[2]
 RESULT = "cell.json"
@@ -36,32 +36,58 @@ class Profile:
 
 @dataclass(frozen=True)
 class Cell:
-    """One run: a setting, an encoder, how it was initialised, the share of the labels, and the seed."""
+    """One run: a setting, an encoder, how it was initialised, the share of the labels, and two seeds.
+
+    Attributes:
+        setting: Data set and task.
+        encoder: ``vit`` or ``resnet50``; ``resnet18`` on the phantom.
+        init: Initialisation, a row of a table.
+        percent: Share of the training images.
+        seed: Seed of the training.
+        subset_seed: Seed of the subset of the training images.
+    """
 
     setting: Setting
     encoder: str
     init: str
     percent: int
     seed: int
+    subset_seed: int = SUBSET_SEED
 
     @property
     def name(self) -> str:
         """Unique name, that of its folder."""
-        return f"{self.setting.key}/{self.encoder}_{self.init}_{self.percent}pct_seed{self.seed}"
+        subset = "" if self.subset_seed == SUBSET_SEED else f"_subset{self.subset_seed}"
+        return f"{self.setting.key}/{self.encoder}_{self.init}_{self.percent}pct{subset}_seed{self.seed}"
 
 
 def cells_of(
-    tables: Iterable[str], inits: Sequence[str], percents: Sequence[int], seeds: Sequence[int], profile: Profile
+    tables: Iterable[str],
+    inits: Sequence[str],
+    percents: Sequence[int],
+    seeds: Sequence[int],
+    profile: Profile,
+    own_subsets: bool = False,
 ) -> list[Cell]:
-    """Cells of some tables, each once, the cheap ones first so that a figure fills early."""
+    """Cells of some tables, each once, the cheap ones first so that a figure fills early.
+
+    Args:
+        tables: Names of the tables.
+        inits: Initialisations, of which each table takes those that are its rows.
+        percents: Shares of the training images.
+        seeds: Seeds of the trainings.
+        profile: What to run on.
+        own_subsets: Each seed has a subset of its own, instead of all of them that of :data:`SUBSET_SEED`.
+    """
     cells: dict[Cell, None] = {}
     for percent in sorted(percents):
         for seed in seeds:
+            subset_seed = seed if own_subsets and percent < 100 else SUBSET_SEED
             for table in tables:
-                for key in TABLES[table].settings:
-                    for encoder in profile.encoders or TABLES[table].encoders:
+                for key, encoders in TABLES[table].encoders.items():
+                    for encoder in profile.encoders or encoders:
                         for init in TABLES[table].rows(inits):
-                            cells[Cell(SETTINGS[key], encoder, init, percent, seed)] = None
+                            cells[Cell(SETTINGS[key], encoder, init, percent, seed, subset_seed)] = None
     return list(cells)
 
 
@@ -72,7 +98,7 @@ def command_of(cell: Cell, folder: Path, checkpoint: str, profile: Profile) -> l
         "data_root": str(profile.data / cell.setting.data),
         "image_init": checkpoint,
         "randomness.seed": str(cell.seed),
-        **cell.setting.subset_option(cell.percent, cell.seed),
+        **cell.setting.subset_option(cell.percent, cell.subset_seed),
         **_task_options(cell, folder, profile),
     }
     words = [sys.executable, str(ROOT / "tools" / "train.py"), str(ROOT / config), "--test"]
@@ -129,7 +155,7 @@ def _task_options(cell: Cell, folder: Path, profile: Profile) -> Mapping[str, st
     """Changes that depend on the task and the share of the images."""
     if cell.setting.task == "classification" and profile.cache_features:
         return {"custom_hooks.0.folder": str(folder / "features")}
-    if cell.setting.task == "detection" and cell.percent == 1:  # PROTOCOL §3
+    if cell.setting.task == "detection" and cell.percent == 1:  # docs/protocol.md#detection
         return {
             "optim_wrapper.optimizer.lr": "2e-4",
             "train_dataloader.batch_size": "8",

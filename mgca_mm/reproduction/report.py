@@ -7,14 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
+from mgca_mm.bounds import read_json
+from mgca_mm.errors import UserError
 from mgca_mm.files import write_output
 from mgca_mm.visualization.curves import plot_label_fractions
 
 from .grid import Cell, Profile
-from .paper import paper_number
+from .paper import paper_number, paper_text
 from .settings import SETTINGS, TABLES
 
 Results = Mapping[Cell, dict]
+# Of report.json: 1 numbered the tables otherwise, and had a subset of its own for each seed.
+SCHEMA = 2
 
 
 def summarise(results: Results) -> dict[tuple[str, str, str, int], dict]:
@@ -61,9 +65,8 @@ def write_report(
     percents = sorted({key[3] for key in summary})
     parts = [f"# Reproduction\n\n{heading}\n"]
     for name in tables:
-        table = TABLES[name]
-        encoders = [e for e in profile.encoders or table.encoders if any(key[1] == e for key in summary)]
-        parts.append(_markdown(name, encoders, table.rows(inits), percents, summary))
+        columns = {setting: profile.encoders or encoders for setting, encoders in TABLES[name].encoders.items()}
+        parts.append(_markdown(name, columns, TABLES[name].rows(inits), percents, summary))
     text = "\n".join(parts)
     folder.mkdir(parents=True, exist_ok=True)
     write_output(folder / "report.md", text)
@@ -71,7 +74,8 @@ def write_report(
     rows = [
         dict(zip(names, key, strict=True)) | {"title": SETTINGS[key[0]].title} | cells for key, cells in summary.items()
     ]
-    write_output(folder / "report.json", json.dumps({"heading": heading, "cells": rows}, indent=2) + "\n")
+    content = {"schema": SCHEMA, "heading": heading, "tables": list(tables), "cells": rows}
+    write_output(folder / "report.json", json.dumps(content, indent=2) + "\n")
     with io.StringIO(newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]) if rows else ["setting"], lineterminator="\n")
         writer.writeheader()
@@ -82,19 +86,43 @@ def write_report(
     return text
 
 
-def _markdown(name: str, encoders: list[str], inits: list[str], percents: list[int], summary: Mapping) -> str:
-    """One table: a row an encoder and initialisation, a column a setting and share of the labels."""
-    columns = [(setting, percent) for setting in TABLES[name].settings for percent in percents]
+def read_cells(path: Path) -> list[dict]:
+    """Read ``cells`` of a ``report.json``.
+
+    Raises:
+        UserError: It is none, or one of another version.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("cells"), list):
+        raise UserError(f"{path} is not a report.json of tools/reproduce.py")
+    if content.get("schema") != SCHEMA:
+        raise UserError(
+            f"{path} is a report.json of another version, which numbers the tables otherwise\n"
+            "Run tools/reproduce.py again with --resume: it writes the report from the cells that are there."
+        )
+    return content["cells"]
+
+
+def _markdown(
+    name: str, encoders_of: Mapping[str, Sequence[str]], inits: list[str], percents: list[int], summary: Mapping
+) -> str:
+    """One table: a row an encoder and initialization, a column a setting and share of the labels."""
+    columns = [(setting, percent) for setting in encoders_of for percent in percents]
     head = "| | " + " | ".join(f"{SETTINGS[setting].title} {percent} %" for setting, percent in columns) + " |"
     lines = [f"## {name.capitalize()}: {TABLES[name].title}\n", head, "|---" * (len(columns) + 1) + "|"]
-    for encoder in encoders:
-        for init in inits:
-            cells = [summary.get((setting, encoder, init, percent)) for setting, percent in columns]
-            lines.append(f"| {init}, {encoder} | " + " | ".join(map(_format, cells)) + " |")
+    run = {key[1] for key in summary}
+    for encoder in dict.fromkeys(encoder for encoders in encoders_of.values() for encoder in encoders):
+        for init in inits if encoder in run else ():
+            cells = []
+            for setting, percent in columns:
+                key = (setting, encoder, init, percent)
+                in_table = encoder in encoders_of[setting]
+                cells.append(_format(summary.get(key), paper_text(name, *key)) if in_table else "–")
+            lines.append(f"| {init}, {encoder} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _format(cell: dict | None) -> str:
+def _format(cell: dict | None, paper: str | None) -> str:
     """A score with its spread; the paper's number in brackets."""
     if cell is None:
         return "not run"
@@ -102,5 +130,4 @@ def _format(cell: dict | None) -> str:
         return "failed"
     spread = f" ± {cell['sd']:.1f}" if cell["sd"] is not None else ""
     failed = f", {cell['failed']} failed" if cell["failed"] else ""
-    paper = f" [{cell['paper']}]" if cell["paper"] is not None else ""
-    return f"{cell['mean']:.1f}{spread}{failed}{paper}"
+    return f"{cell['mean']:.1f}{spread}{failed}" + (f" [{paper}]" if paper else "")

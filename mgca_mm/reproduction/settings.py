@@ -1,7 +1,12 @@
-"""The seven downstream settings, and which of them each table of the paper has."""
+"""The seven downstream settings, and the tables of the paper, numbered as there (docs/protocol.md#tables)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from mgca_mm.errors import UserError
+
+# The subset of the training images that all runs of a cell share.
+SUBSET_SEED = 42
 
 
 @dataclass(frozen=True)
@@ -60,14 +65,12 @@ class Table:
 
     Attributes:
         title: Heading.
-        settings: Keys of its columns.
-        encoders: Encoders it has, ``vit`` and ``resnet50``.
+        encoders: Its columns: key of a setting → encoders it has there, ``vit`` and ``resnet50``.
         inits: Initialisations that are its rows; empty for all but the ablation's own.
     """
 
     title: str
-    settings: tuple[str, ...]
-    encoders: tuple[str, ...]
+    encoders: Mapping[str, tuple[str, ...]]
     inits: tuple[str, ...] = ()
 
     def rows(self, inits: Iterable[str]) -> list[str]:
@@ -75,18 +78,36 @@ class Table:
         return [init for init in inits if (init in self.inits if self.inits else init not in ABLATIONS)]
 
 
-_LINEAR = ("classification_chexpert", "classification_rsna")
+_LINEAR = ("classification_chexpert", "classification_rsna", "classification_covidx")
+_RESNET50, _VIT = ("resnet50",), ("vit",)
 TABLES = {
-    "table1": Table("Linear classification", _LINEAR, ("resnet50", "vit")),
-    "table2": Table(
-        "Linear classification and detection",
-        ("classification_covidx", "detection_rsna", "detection_object_cxr"),
-        ("resnet50",),
-    ),
-    "table3": Table("Segmentation", ("segmentation_siim", "segmentation_rsna"), ("resnet50",)),
+    "table1": Table("Linear classification", dict.fromkeys(_LINEAR, _RESNET50 + _VIT)),
+    "table2": Table("Detection", dict.fromkeys(("detection_rsna", "detection_object_cxr"), _RESNET50)),
+    "table3": Table("Segmentation", dict.fromkeys(("segmentation_siim", "segmentation_rsna"), _RESNET50)),
     "table4": Table(
-        "Ablation of the alignments", (*_LINEAR, "segmentation_siim"), ("resnet50", "vit"), (*ABLATIONS, "mgca")
+        "Ablation of the alignments",
+        {**dict.fromkeys(_LINEAR[:2], _VIT), "segmentation_siim": _RESNET50},
+        (*ABLATIONS, "mgca"),
     ),
-    "table5": Table("Spread over three runs", (*_LINEAR, "classification_covidx"), ("vit",)),
-    "table6": Table("Natural images and reports", _LINEAR, ("vit",), ("blip", "mgca")),
+    "table5": Table("BLIP, pretrained on natural images", dict.fromkeys(_LINEAR[:2], _VIT), ("blip", "mgca")),
+    "table6": Table("Error bars over three runs", dict.fromkeys(_LINEAR, _VIT), ("mgca",)),
 }
+# Said to whoever asks for one of them, for both names were in use before.
+RENUMBERED = ("table5", "table6")
+RENUMBERING = (
+    "Tables are numbered as in the paper: table5 is BLIP against MGCA, table6 the error bars. Earlier versions had "
+    "these two the other way round, and COVIDx in table2."
+)
+
+
+def require_rows(tables: Iterable[str], inits: Iterable[str]) -> None:
+    """Check that each initialisation is a row of a table that is asked for.
+
+    Raises:
+        UserError: One is a row of none.
+    """
+    tables = list(tables)
+    for init in inits:
+        if not any(TABLES[table].rows([init]) for table in tables):
+            others = [table for table in TABLES if TABLES[table].rows([init])]
+            raise UserError(f"--inits {init}: no row of {', '.join(tables)}; it is one of {', '.join(others)}")

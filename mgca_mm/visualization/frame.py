@@ -13,7 +13,7 @@ Place = TypeVar("Place", float, np.ndarray)
 
 @dataclass(frozen=True)
 class Frame:
-    """How radiographs come to a model: long side to a square, its centre cut out (PROTOCOL §1.1).
+    """How radiographs come to a model: long side to a square, its center cut out (docs/protocol.md#data).
 
     Attributes:
         square: Side of the padded square, in pixels.

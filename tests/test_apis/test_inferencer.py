@@ -16,9 +16,9 @@ from mgca_mm.apis.inputs import list_images
 from mgca_mm.apis.prepared import load_pairs
 from mgca_mm.engine.config import load_config
 from mgca_mm.errors import UserError
-from mgca_mm.phantom.layouts import LAYOUTS, Options
+from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
 from mgca_mm.registry import DATASETS
-from tests.conftest import ROOT, SHARED
+from tests.conftest import ROOT, SHARED, needs_shared
 
 from .conftest import CONFIG, save_weights
 
@@ -109,7 +109,7 @@ def test_one_report_and_none(inferencer):
 
 def test_folders_of_archives(tmp_path):
     """DICOM files have names without an ending, or ids with dots; an index and hidden files lie beside them."""
-    LAYOUTS["rsna_pneumonia"](tmp_path / "raw", Options(patients=1, seed=0), progress=False)
+    LAYOUTS["rsna_pneumonia"](tmp_path / "raw", PhantomOptions(patients=1, seed=0), progress=False)
     dicom = next((tmp_path / "raw").rglob("*.dcm")).read_bytes()
     folder = tmp_path / "archive"
     folder.mkdir()
@@ -302,7 +302,7 @@ def test_config_by_name_and_beside(weights, options, tmp_path):
         config_beside(tmp_path / "epoch_1.pth")
 
 
-@pytest.mark.skipif(not (SHARED / "real_cxr").is_dir(), reason="../shared/real_cxr is absent")
+@needs_shared("real_cxr")
 def test_real_radiographs_of_all_formats(inferencer):
     files = {file.suffix.lower(): file for file in sorted((SHARED / "real_cxr").rglob("*")) if file.is_file()}
     files = [file for suffix, file in files.items() if suffix in (".jpg", ".jpeg", ".png", ".dcm")]
@@ -313,7 +313,7 @@ def test_real_radiographs_of_all_formats(inferencer):
 
 
 def test_dicom(inferencer, tmp_path):
-    LAYOUTS["rsna_pneumonia"](tmp_path / "raw", Options(patients=2, seed=0), progress=False)
+    LAYOUTS["rsna_pneumonia"](tmp_path / "raw", PhantomOptions(patients=2, seed=0), progress=False)
     files = sorted((tmp_path / "raw").rglob("*.dcm"))
     assert inferencer.embed_images(tmp_path / "raw").shape == (len(files), 128)
     assert inferencer.ground(files[0], "consolidation").shape == (1024, 1024)

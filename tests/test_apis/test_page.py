@@ -12,7 +12,7 @@ from mgca_mm.apis import EmbeddingIndex
 from mgca_mm.apis.inputs import NamedImage
 from mgca_mm.apis.prepared import Pair, load_pairs
 from mgca_mm.errors import UserError
-from mgca_mm.phantom.layouts import LAYOUTS, Options
+from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
 
 gr = pytest.importorskip("gradio")
 from mgca_mm.apis.page import FINDINGS, Explorer, build_page  # noqa: E402
@@ -47,7 +47,7 @@ def test_show_and_look(explorer, radiograph):
 
 
 def test_dicom(explorer, tmp_path):
-    LAYOUTS["rsna_pneumonia"](tmp_path / "raw", Options(patients=1, seed=0), progress=False)
+    LAYOUTS["rsna_pneumonia"](tmp_path / "raw", PhantomOptions(patients=1, seed=0), progress=False)
     image = explorer.show(str(next((tmp_path / "raw").rglob("*.dcm"))), "consolidation")[0]
     assert image.shape == (640, 640)
 

@@ -1,4 +1,4 @@
-"""The released column of PROTOCOL.md against what the authors' code computes (../shared/released_reference)."""
+"""The released variant against the values that the authors' code computes (released_reference/README.md)."""
 
 import json
 import math
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,12 +19,17 @@ from mgca_mm.checkpoints import convert_released_mgca
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
-from tests.conftest import ROOT, SHARED
+from tests.conftest import ROOT
 
-REFERENCE = SHARED / "released_reference"
+REFERENCE = Path(__file__).parent / "released_reference"
 ENCODERS = {"vit_base": "released_vit", "resnet_50": "released_resnet50"}
+# Tokens are stored by their products with these (128, 8).
+DIRECTIONS = torch.from_numpy(np.random.RandomState(128).standard_normal((128, 8)) / np.sqrt(128))
 
-pytestmark = pytest.mark.skipif(not REFERENCE.is_dir(), reason="../shared/released_reference is absent")
+
+def read_shapes(encoder):
+    """Names and shapes of the parameters of a released checkpoint."""
+    return json.loads((REFERENCE / f"{encoder}_parameters.json").read_text())
 
 
 def released_weights(shapes):
@@ -54,7 +60,7 @@ def released(request, tmp_path_factory):
     """Reference values, our model with the converted weights, inputs, and our name → their name."""
     init_default_scope("mgca_mm")
     reference = dict(np.load(REFERENCE / f"{request.param}.npz"))
-    shapes = json.loads((REFERENCE / f"{request.param}_state_dict_keys.json").read_text())
+    shapes = read_shapes(request.param)
     folder = tmp_path_factory.mktemp("released")
     torch.save({"state_dict": released_weights(shapes), "epoch": 3}, folder / "released.ckpt")
     done = run_tool(folder / "released.ckpt", folder / "ours.pth")
@@ -73,8 +79,8 @@ def released(request, tmp_path_factory):
     images = np.random.RandomState(2022).standard_normal((6, 3, 224, 224)).astype(np.float32)
     inputs = dict(
         image=torch.from_numpy(images),
-        input_ids=torch.from_numpy(reference["ids"]),
-        attention_mask=torch.from_numpy(reference["attention_mask"]),
+        input_ids=torch.from_numpy(reference["ids"].astype(np.int64)),
+        attention_mask=torch.from_numpy(reference["attention_mask"]).long(),
         is_continuation=torch.from_numpy(reference["is_continuation"]),
     )
     return reference, model, inputs, dict(re.findall(r"^  (\S+) → (\S+)$", done.stdout, flags=re.MULTILINE))
@@ -91,10 +97,10 @@ def test_embeddings(released, mode):
     ours = {
         "image_feature": raw_image.global_feature,
         "image_embedding": image.global_feature,
-        "patch_embedding": image.tokens,
+        "patch_embedding": image.tokens.double() @ DIRECTIONS,
         "report_feature": raw_text.global_feature,
         "report_embedding": text.global_feature,
-        "word_embedding": text.tokens,
+        "word_embedding": text.tokens.double() @ DIRECTIONS,
         "word_attention": text.token_weight,
     }
     if "train/cls_attention" in reference and mode == "train":
@@ -111,7 +117,7 @@ def test_reports_in_float64(released):
     with torch.no_grad():
         text = model.embed_reports(inputs)
     model.float()
-    for name, value in (("report", text.global_feature), ("word", text.tokens)):
+    for name, value in (("report", text.global_feature), ("word", text.tokens @ DIRECTIONS)):
         assert np.abs(value.numpy() - reference[f"train/{name}_embedding"]).max() < 1e-5, name
     assert np.abs(text.token_weight.numpy() - reference["train/word_attention"]).max() < 1e-7
 
@@ -137,7 +143,7 @@ def test_losses_and_gradients(released, name):
 
 @pytest.mark.parametrize("buffer", ["arange", "zeros", "absent"])
 def test_every_piece_takes_row_0_whatever_buffer_is_stored(buffer):
-    weights = released_weights(json.loads((REFERENCE / "vit_base_state_dict_keys.json").read_text()))
+    weights = released_weights(read_shapes("vit_base"))
     position_ids = weights.pop("text_encoder_q.model.embeddings.position_ids")
     if buffer != "absent":
         weights["text_encoder_q.model.embeddings.position_ids"] = getattr(torch, buffer)(512, dtype=torch.long).view_as(
@@ -167,7 +173,7 @@ def test_damaged_file(tmp_path):
 )
 def test_truncated_checkpoints(encoder, lost):
     """A single tensor that is not there is found, whichever it is."""
-    shapes = json.loads((REFERENCE / f"{encoder}_state_dict_keys.json").read_text())
+    shapes = read_shapes(encoder)
     weights = {name: torch.zeros(shape) for name, shape in shapes.items() if not re.fullmatch(lost, name)}
     assert len(weights) == len(shapes) - 1
     with pytest.raises(UserError, match="incomplete"):

@@ -14,8 +14,7 @@ import torch
 from mgca_mm.engine.launch import configure_run
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.runner import PrivateRunner
-from mgca_mm.phantom.layouts import LAYOUTS
-from mgca_mm.phantom.layouts import Options as PhantomOptions
+from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
 from mgca_mm.preparation import Options, prepare
 from tests.conftest import ROOT
 

@@ -21,7 +21,7 @@ VIT = dict(
 
 
 def slow_loss(logits, target, weight, gamma, smooth):
-    """PROTOCOL §4: 10 · focal(γ = 2) - log(batch Dice, smooth 1), pixel by pixel."""
+    """docs/protocol.md#segmentation: 10 · focal(γ = 2) - log(batch Dice, smooth 1), pixel by pixel."""
     focal = overlap = predicted = true = count = 0.0
     for z, y in zip(logits.flatten().tolist(), target.flatten().tolist(), strict=True):
         if y == 255:

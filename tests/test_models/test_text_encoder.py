@@ -9,7 +9,7 @@ from mgca_mm.errors import UserError
 from mgca_mm.models import ReleasedWordMerging, TextEncoder, WordMerging
 from mgca_mm.models.data_preprocessor import ImageReportDataPreprocessor
 from mgca_mm.reports.tokenizer import load_tokenizer
-from tests.conftest import SHARED
+from tests.conftest import SHARED, needs_shared
 from tests.test_faults import poisons
 from tests.test_fuzz.common import bounded, in_time
 
@@ -164,7 +164,7 @@ def test_a_folder_that_needs_code_of_its_own(tmp_path, config, tokenizer_config)
     assert all(tensor.equal(model.state_dict()[name]) for name, tensor in loaded.items())
 
 
-@pytest.mark.skipif(not (SHARED / "failing_inputs").is_dir(), reason="../shared/failing_inputs is absent")
+@needs_shared("failing_inputs")
 def test_the_folder_of_cxr_bert_from_the_field():
     folder = str(SHARED / "failing_inputs/17-cxr-bert-folder/cxrbert")
     for load in (load_tokenizer, lambda name: TextEncoder(pretrained=name)):

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from mgca_mm.phantom import render, sample_patient
-from mgca_mm.phantom.layouts import LAYOUTS, Options
+from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
 
 # In this phantom every kind of finding, class, hedge and oddity the tests look for occurs.
 SEED, PATIENTS = 16, 12
-OPTIONS = Options(PATIENTS, seed=SEED, size=96)
+OPTIONS = PhantomOptions(PATIENTS, seed=SEED, size=96)
 
 
 @pytest.fixture(scope="session")

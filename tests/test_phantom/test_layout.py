@@ -9,7 +9,7 @@ import pytest
 
 from mgca_mm.errors import UserError
 from mgca_mm.phantom import CHEXPERT_LABELS, sample_patient
-from mgca_mm.phantom.layouts import Options, write_mimic_cxr
+from mgca_mm.phantom.layouts import PhantomOptions, write_mimic_cxr
 from mgca_mm.phantom.layouts.layout import assign_splits
 from tests.test_phantom.conftest import read_table, read_truth, tree_hash
 
@@ -27,17 +27,17 @@ def load_tool():
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory):
     out = tmp_path_factory.mktemp("phantom") / "raw"
-    write_mimic_cxr(out, Options(PATIENTS, seed=2), workers=1, progress=False)
+    write_mimic_cxr(out, PhantomOptions(PATIENTS, seed=2), workers=1, progress=False)
     return out
 
 
 def test_bytes_do_not_depend_on_the_workers(phantom, tmp_path):
-    write_mimic_cxr(tmp_path / "two", Options(PATIENTS, seed=2), workers=2, progress=False)
+    write_mimic_cxr(tmp_path / "two", PhantomOptions(PATIENTS, seed=2), workers=2, progress=False)
     assert tree_hash(tmp_path / "two") == tree_hash(phantom)
 
 
 def test_bytes_depend_on_the_seed(phantom, tmp_path):
-    write_mimic_cxr(tmp_path / "other", Options(PATIENTS, seed=3), progress=False)
+    write_mimic_cxr(tmp_path / "other", PhantomOptions(PATIENTS, seed=3), progress=False)
     assert tree_hash(tmp_path / "other") != tree_hash(phantom)
 
 
@@ -97,7 +97,7 @@ def test_a_patient_is_in_one_split(phantom):
 )
 def test_split_quotas(patients, split, counts):
     fractions = dict(zip(("train", "validate", "test"), split, strict=True))
-    names = assign_splits(Options(patients), fractions)
+    names = assign_splits(PhantomOptions(patients), fractions)
     assert tuple(names.count(name) for name in fractions) == counts
 
 
@@ -141,4 +141,4 @@ def test_foreign_directory_exits_2(phantom, tmp_path, capsys):
     assert tool.main(["--out", str(phantom), "--patients", str(PATIENTS), "--seed", "9"]) == 2
     assert "other options" in capsys.readouterr().err
     with pytest.raises(UserError, match="is a file"):
-        write_mimic_cxr(tmp_path / "mine.txt", Options(2))
+        write_mimic_cxr(tmp_path / "mine.txt", PhantomOptions(2))

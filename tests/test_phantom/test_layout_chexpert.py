@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mgca_mm.phantom import Report, Statement
-from mgca_mm.phantom.layouts import Options
+from mgca_mm.phantom.layouts import PhantomOptions
 from mgca_mm.phantom.layouts.chexpert import LAYOUT, drawn_labels, report_labels
 from mgca_mm.phantom.study import LABELS_OF, sample_patient
 from tests.test_phantom.conftest import drawn, read_table
@@ -113,4 +113,4 @@ def test_one_opacity_denied_leaves_the_others():
 
 
 def test_second_part_has_the_fraction_of_the_test():
-    assert LAYOUT.splits(Options(10, split=(0.5, 0.25, 0.25))) == {"train": 0.75, "valid": 0.25}
+    assert LAYOUT.splits(PhantomOptions(10, split=(0.5, 0.25, 0.25))) == {"train": 0.75, "valid": 0.25}

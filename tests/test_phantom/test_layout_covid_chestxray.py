@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mgca_mm.phantom.render import tight_box
-from tests.conftest import SHARED
+from tests.conftest import SHARED, needs_shared
 from tests.test_phantom.conftest import drawn, read_table, read_truth
 
 REAL = SHARED / "real_cxr" / "metadata.csv"
@@ -29,7 +29,7 @@ def xrays(rows):
     return [row for row in rows if row["modality"] == "X-ray"]
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason="the real data set is not here")
+@needs_shared("real_cxr/metadata.csv")
 def test_columns_are_those_of_the_real_table(rows):
     with open(REAL, newline="") as file:
         assert list(rows[0]) == next(csv.reader(file))

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from mgca_mm.phantom import sample_patient
-from mgca_mm.phantom.layouts import LAYOUTS, Options
+from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
 from tests.test_phantom.conftest import PATIENTS, SEED, read_table, read_truth
 
 LABELS = ["COMPARISON", "INDICATION", "FINDINGS", "IMPRESSION"]
@@ -61,7 +61,7 @@ def test_images_projections_and_truth_agree(folder):
 
 
 def test_neither_order_nor_caption_tells_the_view_and_some_have_no_images(tmp_path):
-    LAYOUTS["iu_xray"](tmp_path / "raw", Options(60, seed=SEED, size=64), progress=False)
+    LAYOUTS["iu_xray"](tmp_path / "raw", PhantomOptions(60, seed=SEED, size=64), progress=False)
     view_of = {row["image_id"]: row["view"] for row in read_truth(tmp_path / "raw")}
     found = reports(tmp_path / "raw").values()
     orders = [tuple(view_of[image] for image in image_ids(report)) for report in found]

@@ -17,8 +17,7 @@ from mmseg.utils import register_all_modules as register_mmseg
 from mgca_mm.datasets.classification import ChestXrayDataset
 from mgca_mm.datasets.image_report import ImageReportDataset
 from mgca_mm.phantom import CHEXPERT_LABELS
-from mgca_mm.phantom.layouts import LAYOUTS
-from mgca_mm.phantom.layouts import Options as PhantomOptions
+from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
 from mgca_mm.preparation import Options, check, prepare
 from mgca_mm.radiographs.reading import read_radiograph, resize_and_pad
 from tests.test_preparation.test_rle import slow_decode

@@ -6,7 +6,7 @@ import pytest
 
 from mgca_mm.errors import UserError
 from mgca_mm.preparation import Options, check, prepare
-from tests.conftest import SHARED
+from tests.conftest import SHARED, needs_shared
 
 REAL_RAW = SHARED / "real_cxr"
 NOTE = "Bilateral opacities are seen."
@@ -129,7 +129,7 @@ def test_a_note_of_another_encoding(tmp_path, covid):
     assert entries(tmp_path / "out")["0.jpg"]["report"] == ["temperature is 38 c today"]
 
 
-@pytest.mark.skipif(not REAL_RAW.exists(), reason=f"{REAL_RAW.name} (covid-chestxray images) is not here")
+@needs_shared("real_cxr")
 def test_real_images(tmp_path):
     prepare("covid_chestxray", REAL_RAW, tmp_path / "out", Options(image_size=64))
     assert list(counts(tmp_path / "out").values()) == [311, 311, 311, 279, 279, 275, 183, 183]

@@ -17,7 +17,7 @@ from mgca_mm.reports.cleaning import (
     report_sentences,
     report_texts,
 )
-from tests.conftest import SHARED
+from tests.conftest import SHARED, needs_shared
 
 REAL_REPORTS = SHARED / "real_reports" / "NLMCXR_reports.tgz"
 HOSTILE = [
@@ -154,7 +154,7 @@ def _open_i_sections():
                 yield {text.get("Label"): text.text or "" for text in root.iter("AbstractText")}
 
 
-@pytest.mark.skipif(not REAL_REPORTS.exists(), reason=f"{REAL_REPORTS.name} (Open-i reports) is not here")
+@needs_shared("real_reports/NLMCXR_reports.tgz")
 def test_real_reports():
     counts = dict.fromkeys(("reports", "text", "tokens"), 0)
     num_rewritten = 0

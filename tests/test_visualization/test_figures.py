@@ -86,7 +86,10 @@ def test_batch_phantom_and_reproduce(draw, options, tmp_path):  # noqa: F811
         for init, sd in (("random", None), ("mgca", 2.0))
         for percent in (1, 10)
     ]
-    (tmp_path / "report.json").write_text(json.dumps({"cells": cells}))
+    (tmp_path / "report.json").write_text(json.dumps({"cells": cells}))  # of the first version
+    status, errors = draw("reproduce", tmp_path / "report.json", "--out", tmp_path / "curves.svg")
+    assert status == 2 and "of another version" in errors and "--resume" in errors
+    (tmp_path / "report.json").write_text(json.dumps({"schema": 2, "cells": cells}))
     out = tmp_path / "curves.svg"
     assert draw("reproduce", tmp_path / "report.json", "--out", out)[0] == 0
     require_picture(out)

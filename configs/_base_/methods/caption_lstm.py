@@ -1,4 +1,4 @@
-# Caption-LSTM (PROTOCOL §6): the report is written, not encoded; attention LSTM decoder.
+# Caption-LSTM (docs/protocol.md#baselines): the report is written, not encoded; attention LSTM decoder.
 method = dict(
     text_encoder=None,
     projector=dict(_delete_=True, type='LinearProjector', out_channels=512),

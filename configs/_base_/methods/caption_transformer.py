@@ -1,4 +1,4 @@
-# Caption-Transformer (PROTOCOL §6): the report is written, not encoded; 3 layers, 8 heads, 40 memory slots.
+# Caption-Transformer (docs/protocol.md#baselines): the report is written, not encoded; 3 layers, 8 heads, 40 slots.
 method = dict(
     text_encoder=None,
     projector=dict(_delete_=True, type='LinearProjector', out_channels=512),

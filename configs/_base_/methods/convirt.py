@@ -1,4 +1,4 @@
-# ConVIRT (PROTOCOL §6): weighted InfoNCE, tau 0.1, lambda 0.75, d 512; reports are max-pooled.
+# ConVIRT (docs/protocol.md#baselines): weighted InfoNCE, tau 0.1, lambda 0.75, d 512; reports are max-pooled.
 method = dict(
     text_encoder=dict(pooling='max'),
     projector=dict(norm=False, hidden_channels=512, out_channels=512),

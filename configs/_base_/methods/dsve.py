@@ -1,4 +1,4 @@
-# DSVE (PROTOCOL §6): the hinge of VSE++ on images that are pooled by their strongest and weakest regions.
+# DSVE (docs/protocol.md#baselines): the hinge of VSE++ on images pooled by their strongest and weakest regions.
 method = dict(
     image_encoder=dict(pooling=dict(type='WeldonPooling', out_channels=2400, num_regions=15)),
     projector=dict(_delete_=True, type='LinearProjector', out_channels=2400),

@@ -1,4 +1,4 @@
-# VSE++ (PROTOCOL §6): hinge on the hardest negative, margin 0.2, between linear projections.
+# VSE++ (docs/protocol.md#baselines): hinge on the hardest negative, margin 0.2, between linear projections.
 method = dict(
     projector=dict(_delete_=True, type='LinearProjector', out_channels=1024),
     alignments=dict(

@@ -1,4 +1,4 @@
-# MGCA with ResNet-50: tokens of stage 3 (1024 x 19 x 19), global feature of stage 4, from 299 x 299 (PROTOCOL §1.2).
+# MGCA with ResNet-50 (docs/protocol.md#model): tokens of stage 3 (1024 x 19 x 19), global feature of stage 4, from 299 x 299.
 _base_ = './mgca_vit.py'
 image_init = 'torchvision://resnet50'
 model = dict(

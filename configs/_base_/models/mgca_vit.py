@@ -1,4 +1,4 @@
-# MGCA with ViT-B/16 and BioClinicalBERT (PROTOCOL §1.2, column "paper").
+# MGCA with ViT-B/16 and BioClinicalBERT (docs/protocol.md#model, column "paper").
 text_model = 'emilyalsentzer/Bio_ClinicalBERT'
 image_init = (
     'https://download.openmmlab.com/mmclassification/v0/deit/deit-base_pt-16xb64_in1k_20220216-db63c16c.pth')

@@ -96,7 +96,7 @@ def own_memory(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def require_finite(name: str, tensor: Tensor) -> None:
-    """Check a weight.
+    """Check that a weight is made of finite real numbers.
 
     Raises:
         UserError: If it is no real number, but for counters, or not finite.

@@ -32,7 +32,7 @@ class SampleSentence(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        """Draw a sentence."""
+        """Draw one sentence of the report."""
         report = results["report"]
         if not isinstance(report, str) and len(report) > 1:
             results["report"] = [random.choice(report)]
@@ -69,7 +69,7 @@ class TokenizeReport(BaseTransform):
         self._remembered: PieceTable | None = None
 
     def transform(self, results: dict) -> dict:
-        """Tokenise one report.
+        """Tokenize one report.
 
         Raises:
             UserError: If the tokenizer cannot be loaded or is not a fast one.
@@ -113,7 +113,7 @@ class TokenizeReport(BaseTransform):
         return len(self._remembered)
 
     def batch(self, reports: Sequence[str], data_root: str | None = None) -> dict[str, Tensor]:
-        """Tokenise several reports.
+        """Tokenize several reports and cut the padding that all of them share.
 
         Returns:
             The added keys, each (N, T').  T' is the longest of them, at most T: padding that all share costs time and

@@ -9,7 +9,9 @@ from mgca_mm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class RandomScaleRotate(BaseTransform):
-    """Scales and rotates an image and its mask around the centre (PROTOCOL §4); what comes in from outside is black.
+    """Scales and rotates an image and its mask around the center; what comes in from outside is black.
+
+    See docs/protocol.md#segmentation.
 
     Required and modified keys: ``img`` (H, W) or (H, W, 3) uint8, ``gt_seg_map`` (H, W).
 

@@ -34,12 +34,12 @@ class BrokenSamplesHook(Hook):
         self._datasets = [part for part in strict_parts(runner.train_dataloader.dataset) if part.on_error == "skip"]
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Exchange, now and then."""
+        """Tell the ranks of each other's broken samples every ``interval`` iterations."""
         if self.every_n_train_iters(runner, self.interval):
             self._exchange()
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Exchange."""
+        """Tell the ranks of each other's broken samples at the end of an epoch."""
         self._exchange()
 
     def _exchange(self) -> None:

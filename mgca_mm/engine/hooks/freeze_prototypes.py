@@ -9,7 +9,7 @@ from mgca_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class FreezePrototypesHook(Hook):
-    """Keeps the gradient from every :class:`PrototypeAlignment` during the first epochs (PROTOCOL §1.3).
+    """Keeps the gradient from every :class:`PrototypeAlignment` during the first epochs (docs/protocol.md#objectives).
 
     Args:
         num_epochs: How many passes over the data, counted from the first iteration of the run, resumed or not, and

@@ -17,11 +17,11 @@ class PlainCheckpointHook(Hook):
     priority = "LOWEST"  # After every hook that adds something to a checkpoint.
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Reduce."""
+        """Reduce a checkpoint to tensors and plain data."""
         to_plain(checkpoint)
         split_groups(checkpoint, runner)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Restore."""
+        """Restore what was reduced, for the run to resume from."""
         from_plain(checkpoint, runner.work_dir)
         merge_groups(checkpoint, runner)

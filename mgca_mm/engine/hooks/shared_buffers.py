@@ -19,7 +19,7 @@ class SharedBuffersHook(Hook):
     priority = "LOWEST"  # after an average of the weights has taken their place
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Broadcast the buffers."""
+        """Broadcast the buffers of the first rank."""
         for buffer in runner.model.buffers():
             broadcast(buffer)
 

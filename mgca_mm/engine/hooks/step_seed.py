@@ -19,5 +19,5 @@ class StepSeedHook(Hook):
     priority = "VERY_HIGH"
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
-        """Seed."""
+        """Seed all generators for the iteration that begins."""
         seed_all(runner.seed, runner.iter, get_rank())

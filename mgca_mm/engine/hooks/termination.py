@@ -38,7 +38,7 @@ class TerminationHook(Hook):
         self._group = None
 
     def before_train(self, runner: Runner) -> None:
-        """Listen."""
+        """Replace the handler of SIGTERM."""
         self._former = signal.signal(signal.SIGTERM, self._ask)
         if get_world_size() > 1 and dist.get_backend() != "gloo":
             self._group = dist.new_group(backend="gloo")
@@ -63,7 +63,7 @@ class TerminationHook(Hook):
         self._exit(runner, runner.iter)
 
     def after_train(self, runner: Runner) -> None:
-        """Listen no more."""
+        """Put the former handler of SIGTERM back."""
         signal.signal(signal.SIGTERM, self._former)
 
     def _ask(self, number: int, frame) -> None:

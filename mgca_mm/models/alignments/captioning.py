@@ -59,7 +59,7 @@ class CaptioningAlignment(Alignment):
             super().compile(**kwargs)
 
     def forward(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
-        """Compare with what is written.
+        """Compute the loss of a batch by teacher forcing.
 
         Args:
             image: Projected tokens (B, S, D), not normalised.

@@ -40,7 +40,7 @@ class InstanceAlignment(Alignment):
         self.chunk_size = chunk_size
 
     def forward(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
-        """Align; only the rows of the local samples are computed.
+        """Compute the loss of a batch; only the rows of the local samples are scored.
 
         Args:
             image: Projected and L2-normalised embeddings.

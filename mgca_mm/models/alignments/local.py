@@ -60,7 +60,7 @@ class LocalAlignment(Alignment):
         self.chunk_size = chunk_size
 
     def forward(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
-        """Align.
+        """Compute the loss of a batch.
 
         Args:
             image: Projected tokens (B, S, D), not normalised.

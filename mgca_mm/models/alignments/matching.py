@@ -49,7 +49,7 @@ class MatchingAlignment(Alignment):
         self.gather = gather
 
     def forward(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
-        """Classify.
+        """Compute the loss of a batch.
 
         Args:
             image: Projected and L2-normalised embeddings (B, D).

@@ -57,7 +57,7 @@ class PrototypeAlignment(Alignment):
         self.frozen = False
 
     def forward(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
-        """Align.
+        """Compute the loss of a batch.
 
         Args:
             image: Projected and L2-normalised embeddings (B, D).

@@ -61,7 +61,7 @@ class TokenAlignment(Alignment):
         self.reduction = reduction
 
     def forward(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
-        """Align within each pair.
+        """Compute the loss of a batch, within each pair.
 
         Args:
             image: Projected, L2-normalised tokens (B, S, D) with weights (B, S).

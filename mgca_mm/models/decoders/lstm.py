@@ -48,7 +48,7 @@ class LSTMDecoder(BaseModule):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, piece_ids: Tensor, regions: Tensor) -> Tensor:
-        """Decode.
+        """Compute the state after each piece.
 
         Args:
             piece_ids: (B, t) pieces so far.

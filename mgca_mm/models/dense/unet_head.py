@@ -11,11 +11,12 @@ from mgca_mm.registry import MODELS
 
 @MODELS.register_module()
 class UNetHead(BaseModule):
-    """Five up-blocks with skips, then one logit a pixel (PROTOCOL §4; Ronneberger et al., *U-Net*, 2015).
+    """Five up-blocks with skips, then one logit a pixel (Ronneberger et al., *U-Net*, 2015).
 
-    Each block doubles the resolution, appends the encoder's map of that resolution and convolves twice. mmseg's own
-    ``UNet`` is a backbone; this decodes the maps of any backbone. It offers what ``EncoderDecoder`` asks of a head
-    without being one of mmseg's, so that the package needs no mmseg to be imported.
+    Each block doubles the resolution, appends the encoder's map of that resolution and convolves twice; widths and
+    skips are those of docs/protocol.md#segmentation. mmseg's own ``UNet`` is a backbone; this decodes the maps of any
+    backbone. It offers what ``EncoderDecoder`` asks of a head without being one of mmseg's, so that the package needs
+    no mmseg to be imported.
 
     Args:
         in_channels: Channels of the encoder's maps, from stride 2 to stride 32.

@@ -30,7 +30,7 @@ _DAMAGED += (SafetensorError, zipfile.BadZipFile)
 
 @MODELS.register_module()
 class ImageEncoder(BaseModule):
-    """Radiograph → global feature, region tokens and their weights (PROTOCOL §1.2).
+    """Radiograph → global feature, region tokens and their weights (docs/protocol.md#model).
 
     The backbone is the library's own class, so its weights load elsewhere without conversion. What it returns decides:
 
@@ -101,7 +101,7 @@ class ImageEncoder(BaseModule):
             checkpoint_blocks(_timm_or_own(self.backbone), stages)
 
     def forward(self, images: Tensor) -> ImageFeatures:
-        """Encode.
+        """Encode a batch of images.
 
         Args:
             images: (B, 3, H, W) normalised.

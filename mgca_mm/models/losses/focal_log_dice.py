@@ -1,4 +1,4 @@
-"""Loss of binary masks: focal cross-entropy and the logarithm of the Dice coefficient (PROTOCOL §4)."""
+"""Loss of binary masks (docs/protocol.md#segmentation): focal cross-entropy and the logarithm of Dice."""
 
 import torch
 from torch import Tensor, nn

@@ -15,11 +15,11 @@ from mgca_mm.registry import MODELS
 class InfoNCELoss(nn.Module):
     """Symmetric InfoNCE over a batch (MGCA eq. 1-3).
 
-    Row i of ``logits_per_image`` holds image i against every report, its target is the column of its own report::
+    Row i of ``similarity_per_image`` holds image i against every report, its target is the column of its own report::
 
                  report 1   report 2   …            ┌ cross-entropy along rows: image → report
         image 1 [   ●          ·       …  ]  / τ ──▶│
-        image 2 [   ·          ●       …  ]         └ the same for logits_per_text: report → image
+        image 2 [   ·          ●       …  ]         └ the same for similarity_per_text: report → image
 
     The mean of the two directions may be weighted, ``λ · (image → report) + (1 - λ) · (report → image)`` (ConVIRT
     eq. 4), and τ may be learned (CLIP).

@@ -18,7 +18,7 @@ class TokenInfoNCELoss(nn.Module):
 
         loss = 1/B Σ_i Σ_j w_ij ½ [ (logsumexp_k s_jk - s_jj) + (logsumexp_k s_kj - s_jj) ]
 
-    With Σ_j w_ij = 1 the printed factor 1/T is dropped (PROTOCOL §1.3).
+    With Σ_j w_ij = 1 the printed factor 1/T is dropped (docs/protocol.md#misprints).
 
     Args:
         temperature: τ2 that divides the cosine similarities.

@@ -24,7 +24,7 @@ from .word_merging import WordMerging
 
 @MODELS.register_module()
 class TextEncoder(BaseModule):
-    """Report → global feature ([CLS]), words and their weights (PROTOCOL §1.2).
+    """Report → global feature ([CLS]), words and their weights (docs/protocol.md#model).
 
     Exactly one of ``pretrained`` and ``config`` is given. A BERT, RoBERTa or ELECTRA computes the real pieces of a
     batch only (:class:`PackedAttention`); of another model padding is computed, too, and the log says so.
@@ -118,7 +118,7 @@ class TextEncoder(BaseModule):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, is_continuation: Tensor, packing: Packing | None = None
     ) -> TextFeatures:
-        """Encode.
+        """Encode a batch of reports.
 
         Args:
             input_ids: (B, T) piece ids, [CLS] first.

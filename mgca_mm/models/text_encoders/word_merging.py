@@ -8,7 +8,7 @@ from mgca_mm.registry import MODELS
 
 @MODELS.register_module()
 class WordMerging(nn.Module):
-    """Sums the pieces of each word (PROTOCOL §1.2).
+    """Sums the pieces of each word (docs/protocol.md#model).
 
     Piece t belongs to the word that its latest non-continuation piece begins; [CLS] is left out and [SEP] counts as a
     word of its own, so T pieces make at most L = T - 1 words::

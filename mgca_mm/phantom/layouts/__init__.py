@@ -4,12 +4,12 @@ from collections.abc import Callable
 from functools import partial
 
 from . import chexpert, covid_chestxray, covidx, iu_xray, mimic_cxr, object_cxr, rsna_pneumonia, siim_pneumothorax
-from .layout import Options, write
+from .layout import PhantomOptions, write
 
 _MODULES = (mimic_cxr, chexpert, rsna_pneumonia, covidx, object_cxr, siim_pneumothorax, iu_xray, covid_chestxray)
 
-# Called as LAYOUTS[name](out, options, workers=1, progress=True); see common.write.
+# Called as LAYOUTS[name](out, options, workers=1, progress=True); see layout.write.
 LAYOUTS: dict[str, Callable[..., dict]] = {module.LAYOUT.name: partial(write, module.LAYOUT) for module in _MODULES}
 write_mimic_cxr = LAYOUTS["mimic_cxr"]
 
-__all__ = ["LAYOUTS", "Options", "write_mimic_cxr"]
+__all__ = ["LAYOUTS", "PhantomOptions", "write_mimic_cxr"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..anatomy import SIDES
 from ..study import LABELS_OF, PhantomStudy, sample_patient
-from .layout import Entry, Layout, Options, Rows, draw, train_and_test, truth_row, write_csv, write_image
+from .layout import Entry, Layout, PhantomOptions, Rows, draw, train_and_test, truth_row, write_csv, write_image
 
 _PREFIX = "CheXpert-v1.0-small"
 _LABELS = (
@@ -63,11 +63,11 @@ def _is_normal(labels: dict[str, float]) -> bool:
     return not any(value for label, value in labels.items() if label not in ("No Finding", "Support Devices"))
 
 
-def _splits(options: Options) -> dict[str, float]:
+def _splits(options: PhantomOptions) -> dict[str, float]:
     return train_and_test(options, "valid")
 
 
-def _write_patient(out: Path, options: Options, entry: Entry) -> Rows:
+def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     rows: Rows = {entry.split: [], "truth": []}
     for study in sample_patient(options.seed, entry.index):
         labels = report_labels(study) if entry.split == "train" else drawn_labels(study)

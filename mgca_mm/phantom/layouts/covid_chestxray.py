@@ -20,7 +20,7 @@ from ..anatomy import SIDES
 from ..render import PhantomImage, tight_box
 from ..study import PhantomStudy, sample_patient
 from .covidx import infection
-from .layout import FRONTAL, Entry, Layout, Options, Rows, draw, truth_row, write_csv, write_image, write_text
+from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, truth_row, write_csv, write_image, write_text
 
 _HEADER = (
     "patientid,offset,sex,age,finding,survival,intubated,intubation_present,went_icu,in_icu,needed_supplemental_O2,"
@@ -33,7 +33,7 @@ _VIEWS = {"PA": ("PA",), "AP": ("AP", "AP Supine"), "LATERAL": ("L",)}
 _CATEGORIES = {"right": 1, "left": 2}
 
 
-def _write_patient(out: Path, options: Options, entry: Entry) -> Rows:
+def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     """Write one patient; each oddity belongs to some patients, by index, so that few of them show them all."""
     index = entry.index
     rows: Rows = {"metadata": [], "boxes": [], "truth": []}

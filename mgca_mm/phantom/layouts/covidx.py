@@ -10,7 +10,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..study import PhantomStudy, sample_patient
-from .layout import FRONTAL, Entry, Layout, Options, Rows, draw, train_and_test, truth_row, write_image, write_text
+from .layout import (
+    FRONTAL,
+    Entry,
+    Layout,
+    PhantomOptions,
+    Rows,
+    draw,
+    train_and_test,
+    truth_row,
+    write_image,
+    write_text,
+)
 
 _SOURCES = {"cohen": ".jpg", "rsna": ".png", "ricord": ".jpeg"}  # and the kind of file each gives
 _LISTS = ("train", "test")
@@ -24,11 +35,11 @@ def infection(study: PhantomStudy) -> str:
     return "pneumonia" if kinds & {"consolidation", "pneumonia"} else "normal"
 
 
-def _splits(options: Options) -> dict[str, float]:
+def _splits(options: PhantomOptions) -> dict[str, float]:
     return train_and_test(options, "test")
 
 
-def _write_patient(out: Path, options: Options, entry: Entry) -> Rows:
+def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     rows: Rows = {entry.split: [], "truth": []}
     source = list(_SOURCES)[entry.index % len(_SOURCES)]
     patient_id = entry.index // len(_SOURCES) + 1

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from ..study import PhantomStudy, sample_patient
-from .layout import Entry, Layout, Options, Rows, draw, layout_rng, truth_row, write_csv, write_image, write_text
+from .layout import Entry, Layout, PhantomOptions, Rows, draw, layout_rng, truth_row, write_csv, write_image, write_text
 
 _HIDDEN_WORDS, _WITHOUT_IMAGES = 0.015, 0.025
 _CAPTIONS = ("Xray Chest PA and Lateral", "CHEST 2V FRONTAL/LATERAL ", "PA and lateral chest x-XXXX dated XXXX, XXXX. ")
@@ -79,7 +79,7 @@ _IMAGE = """
    </parentImage>"""
 
 
-def _write_patient(out: Path, options: Options, entry: Entry) -> Rows:
+def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     rows: Rows = {"projections": [], "truth": []}
     for study in sample_patient(options.seed, entry.index):
         rng = layout_rng(study)

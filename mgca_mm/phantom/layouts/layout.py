@@ -36,7 +36,7 @@ Rows = dict[str, list]  # by table
 
 
 @dataclass(frozen=True)
-class Options:
+class PhantomOptions:
     """What decides the bytes of a written phantom.
 
     Attributes:
@@ -78,7 +78,7 @@ class Entry:
     number: int
 
 
-def one_split(options: Options) -> dict[str, float]:
+def one_split(options: PhantomOptions) -> dict[str, float]:
     """The splits of a data set that is published undivided."""
     return {"train": 1.0}
 
@@ -96,13 +96,13 @@ class Layout:
     """
 
     name: str
-    write_patient: Callable[[Path, Options, Entry], Rows]
+    write_patient: Callable[[Path, PhantomOptions, Entry], Rows]
     write_tables: Callable[[Path, Rows], None]
-    splits: Callable[[Options], dict[str, float]] = one_split
+    splits: Callable[[PhantomOptions], dict[str, float]] = one_split
 
 
 def write(
-    layout: Layout, out: str | os.PathLike, options: Options, workers: int = 1, progress: bool = True
+    layout: Layout, out: str | os.PathLike, options: PhantomOptions, workers: int = 1, progress: bool = True
 ) -> dict[str, object]:
     """Write the phantom in a layout; the bytes do not depend on ``workers``.
 
@@ -148,7 +148,7 @@ def write(
     return {**summary, "written": True}
 
 
-def assign_splits(options: Options, fractions: Mapping[str, float]) -> list[str]:
+def assign_splits(options: PhantomOptions, fractions: Mapping[str, float]) -> list[str]:
     """The split of each patient: exact quotas, and no wanted split empty where there are patients enough.
 
     Args:
@@ -168,7 +168,7 @@ def assign_splits(options: Options, fractions: Mapping[str, float]) -> list[str]
     return [str(name) for name in np.random.default_rng([options.seed, 0, _SPLIT]).permutation(names)]
 
 
-def train_and_test(options: Options, test: str) -> dict[str, float]:
+def train_and_test(options: PhantomOptions, test: str) -> dict[str, float]:
     """The splits of a data set published in two parts, whose users take validation images from the first.
 
     Args:
@@ -178,7 +178,7 @@ def train_and_test(options: Options, test: str) -> dict[str, float]:
     return {"train": options.split[0] + options.split[1], test: options.split[2]}
 
 
-def _entries(fractions: Mapping[str, float], options: Options) -> list[Entry]:
+def _entries(fractions: Mapping[str, float], options: PhantomOptions) -> list[Entry]:
     splits = list(fractions)
     split_of = assign_splits(options, fractions)
     by_split = sorted(range(options.patients), key=lambda index: splits.index(split_of[index]))
@@ -187,7 +187,7 @@ def _entries(fractions: Mapping[str, float], options: Options) -> list[Entry]:
 
 
 def draw(
-    study: PhantomStudy, options: Options, views: Sequence[str] = VIEWS, size: int | None = None
+    study: PhantomStudy, options: PhantomOptions, views: Sequence[str] = VIEWS, size: int | None = None
 ) -> Iterator[tuple[int, str, PhantomImage]]:
     """Render a study's images one by one.
 
@@ -315,6 +315,6 @@ def _map(function: Callable, jobs: Iterator, workers: int) -> Iterator[Rows]:
         cv2.setNumThreads(threads)
 
 
-def _write_patient(job: tuple[Callable[[Path, Options, Entry], Rows], Path, Options, Entry]) -> Rows:
+def _write_patient(job: tuple[Callable[[Path, PhantomOptions, Entry], Rows], Path, PhantomOptions, Entry]) -> Rows:
     write_patient, out, options, entry = job
     return write_patient(out, options, entry)

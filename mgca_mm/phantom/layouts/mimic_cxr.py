@@ -12,7 +12,7 @@ from .layout import (
     FRONTAL,
     Entry,
     Layout,
-    Options,
+    PhantomOptions,
     Rows,
     draw,
     hex_id,
@@ -45,11 +45,11 @@ _PHRASES_HEADER = (
 _VIEW_CODE = {"PA": "postero-anterior", "AP": "antero-posterior", "LATERAL": "lateral"}
 
 
-def _splits(options: Options) -> dict[str, float]:
+def _splits(options: PhantomOptions) -> dict[str, float]:
     return dict(zip(("train", "validate", "test"), options.split, strict=True))
 
 
-def _write_patient(out: Path, options: Options, entry: Entry) -> Rows:
+def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     rows: Rows = {"metadata": [], "split": [], "chexpert": [], "truth": [], "phrases": []}
     for study in sample_patient(options.seed, entry.index):
         subject = f"p{study.subject_id}"

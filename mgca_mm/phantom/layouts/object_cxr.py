@@ -13,7 +13,7 @@ import numpy as np
 
 from ..findings import Finding
 from ..study import sample_patient
-from .layout import FRONTAL, Entry, Layout, Options, Rows, draw, truth_row, write_csv, write_image
+from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, truth_row, write_csv, write_image
 
 _RECTANGLE, _ELLIPSE, _POLYGON = 0, 1, 2
 _ROUND = ("coin", "button")
@@ -46,11 +46,11 @@ def annotate(finding: Finding, mask: np.ndarray, box: tuple[int, int, int, int])
     return " ".join(map(str, (kind, *(value for corner in corners for value in corner))))
 
 
-def _splits(options: Options) -> dict[str, float]:
+def _splits(options: PhantomOptions) -> dict[str, float]:
     return {"train": 8 / 9, "dev": 1 / 9}
 
 
-def _write_patient(out: Path, options: Options, entry: Entry) -> Rows:
+def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     studies = sample_patient(options.seed, entry.index)
     study = next((study for study in studies if study.labels["Support Devices"]), studies[0])
     _, view, image = next(draw(study, options, FRONTAL))

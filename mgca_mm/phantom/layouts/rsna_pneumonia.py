@@ -10,13 +10,13 @@ from uuid import UUID
 
 from ..dicom import describe, make_uid, write_dicom
 from ..study import sample_patient
-from .layout import FRONTAL, Entry, Layout, Options, Rows, draw, hex_id, truth_row, write_csv
+from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, hex_id, truth_row, write_csv
 
 SIDE = 1024
 _OPACITIES = ("consolidation", "pneumonia")
 
 
-def _write_patient(out: Path, options: Options, entry: Entry) -> Rows:
+def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     study = sample_patient(options.seed, entry.index)[0]
     number, view, image = next(draw(study, options, FRONTAL, SIDE))
     patient_id = str(UUID(hex_id(study, number, 32), version=4))

@@ -15,12 +15,12 @@ import numpy as np
 from ..dicom import KINDS, describe, make_uid, write_dicom
 from ..render import PhantomImage
 from ..study import PhantomStudy, sample_patient
-from .layout import FRONTAL, Entry, Layout, Options, Rows, draw, truth_row, write_csv
+from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, truth_row, write_csv
 
 SIDE = 1024
 
 
-def _write_patient(out: Path, options: Options, entry: Entry) -> Rows:
+def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     rows: Rows = {"rle": [], "truth": []}
     for study in sample_patient(options.seed, entry.index):
         for number, view, image in draw(study, options, FRONTAL, SIDE):

@@ -1,4 +1,4 @@
-"""A pretrained model that compares images with sentences of ours."""
+"""A pretrained model that embeds sentences given to it, to compare images with them."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ def mean_embedding(embeddings: Tensor) -> Tensor:
     return F.normalize(embeddings.mean(dim=0), dim=0)
 
 
-class PromptedModel(ImageReportPretrainer):
+class SentenceEmbedder(ImageReportPretrainer):
     """Embeds sentences that come from no data set, each set of them once.
 
     Args:
@@ -46,7 +46,7 @@ class PromptedModel(ImageReportPretrainer):
             self._embedded[sentences] = mean_embedding(self.embed_reports(inputs).global_feature)
         return self._embedded[sentences]
 
-    def train(self, mode: bool = True) -> "PromptedModel":
+    def train(self, mode: bool = True) -> "SentenceEmbedder":
         """Forget the embeddings of the sentences, for the weights may change."""
         self._embedded.clear()
         return super().train(mode)
