@@ -1,13 +1,12 @@
-#!/usr/bin/env python
-"""Run the paper's downstream tables: ``python tools/reproduce.py table1 --data data --inits random mgca=CHECKPOINT``.
+"""Run the paper's downstream tables.
 
+Example: ``mgca-mm reproduce table1 --data data --inits random mgca=vit:CHECKPOINT``.
 ``--data phantom`` makes small data sets and encoders of its own. ``--resume`` goes on where a call stopped.
 """
 
 import argparse
 import os
 import shlex
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -132,7 +131,3 @@ def main() -> int:
         )
         print(write_report(out, tables, results, list(inits), profile, heading))
         return int(any(result["score"] is None for result in results.values()))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
