@@ -51,7 +51,7 @@ def configure_run(
     auto_scale_lr: bool = False,
     splits: Sequence[str] = ("train", "val", "test"),
 ) -> Config:
-    """Config of a run from the options of ``tools/train.py`` and ``tools/test.py``.
+    """Config of a run from the options of ``mgca-mm train`` and ``mgca-mm test``.
 
     Args:
         config: Config file.
