@@ -1,9 +1,9 @@
-"""Packaging: version ranges, extras, and configs and tools inside the package (``mgca_mm/.mim``) for MIM."""
+"""Configs and tools inside the package (``mgca_mm/.mim``) for MIM; all else stands in pyproject.toml."""
 
 import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
@@ -28,24 +28,4 @@ class BuildWithMim(build_py):
                 shutil.copy(source, mim / name)
 
 
-def requirements(name: str) -> list[str]:
-    lines = (ROOT / "requirements" / f"{name}.txt").read_text().splitlines()
-    return [line for line in lines if line and not line.startswith(("#", "-"))]
-
-
-version: dict[str, str] = {}
-exec((ROOT / "mgca_mm" / "version.py").read_text(), version)
-
-setup(
-    name="mgca_mm",
-    version=version["__version__"],
-    description="Multi-granularity cross-modal alignment of radiographs and reports (MGCA), a plugin for MMEngine",
-    long_description=(ROOT / "README.md").read_text(),
-    long_description_content_type="text/markdown",
-    license="Apache-2.0",
-    python_requires=">=3.10,<3.13",
-    packages=find_packages(include=["mgca_mm", "mgca_mm.*"]),
-    install_requires=requirements("runtime"),
-    extras_require={name: requirements(name) for name in ("dense", "app", "dev")},
-    cmdclass={"build_py": BuildWithMim},
-)
+setup(cmdclass={"build_py": BuildWithMim})

@@ -11,7 +11,7 @@ class UserError(Exception):
     """Something the user can fix: a missing file, a bad row, an impossible option.
 
     The message says what is wrong and where (file, row), and how to fix it, in at most three lines. The command
-    lines in ``tools/`` print it without a traceback and exit with code 2.
+    lines print it without a traceback and exit with code 2.
     """
 
 

@@ -49,4 +49,4 @@ def test_a_failed_run_is_told(tmp_path):
     ]
     done = subprocess.run([*command, "--methods", "clip", "--seeds", "42"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
-    assert "train.py" in done.stderr and "Traceback" not in done.stderr
+    assert "train quickstart/pretrain_clip_resnet18 failed: " in done.stderr and "Traceback" not in done.stderr

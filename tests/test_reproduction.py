@@ -1,7 +1,6 @@
 """The grid of the paper's tables: its cells, their repetition, the report. The runs themselves are small scripts."""
 
 import csv
-import importlib.util
 import sys
 import threading
 import time
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mgca_mm.cli import reproduce
+from mgca_mm.engine.config import find_config
 from mgca_mm.errors import UserError
 from mgca_mm.reproduction import grid, jobs
 from mgca_mm.reproduction.grid import Cell, Profile, cells_of, command_of, run_cell
@@ -21,19 +22,12 @@ from tests.conftest import ROOT
 PROFILE = Profile(Path("data"))
 
 
-def load_tool():
-    spec = importlib.util.spec_from_file_location("reproduce", ROOT / "tools" / "reproduce.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_every_setting_has_its_configs():
     for setting in SETTINGS.values():
         for encoder in ("vit", "resnet50"):
             config = PROFILE.config.format(task=setting.task, name=setting.name, encoder=encoder)
-            assert (ROOT / config).is_file(), config
-        assert (ROOT / f"configs/quickstart/{setting.key}.py").is_file()
+            assert find_config(config).is_file()
+        assert find_config(f"quickstart/{setting.key}").is_file()
 
 
 def test_cells_are_run_once_though_tables_share_them():
@@ -83,7 +77,7 @@ def test_the_ablation_has_rows_of_its_own():
 )
 def test_command(key, percent, expected, tmp_path):
     words = command_of(Cell(SETTINGS[key], "resnet50", "mgca", percent, 44, 43), tmp_path, "encoder.pth", PROFILE)
-    assert words[1].endswith("tools/train.py") and "--test" in words and "randomness.seed=44" in words
+    assert words[1:4] == ["-m", "mgca_mm.cli", "train"] and "--test" in words and "randomness.seed=44" in words
     assert "image_init=encoder.pth" in words
     assert (expected in words) if expected else not any("subsets/" in word for word in words)
     small = "optim_wrapper.optimizer.lr=2e-4"  # docs/protocol.md#detection
@@ -182,7 +176,7 @@ def test_every_method_is_a_row():
     """Those of configs/ pretrain on the phantom, and stand in the tables beside those the paper has numbers of."""
     methods = {path.parent.name for path in (ROOT / "configs").glob("*/pretrain_vit.py")}
     assert methods | set(ABLATIONS) == set(PRETRAINING)
-    assert all((ROOT / config).is_file() for config in PRETRAINING.values())
+    assert all(find_config(config).is_file() for config in PRETRAINING.values())
     rows = {cell.init for cell in cells_of(["table1", "table2", "table3"], list(PRETRAINING), [1], [42], PROFILE)}
     assert rows == methods
 
@@ -215,17 +209,17 @@ def test_numbers_of_the_paper():
 )
 def test_malformed_inits(words, phantom, message):
     with pytest.raises(UserError, match=message):
-        load_tool().read_inits(words, phantom)
+        reproduce.read_inits(words, phantom)
 
 
 def test_inits(tmp_path):
     file = tmp_path / "vit.pth"
     file.write_bytes(b"")
-    inits = load_tool().read_inits(["random", f"mgca=vit:{file},resnet50:torchvision://resnet50"], False)
+    inits = reproduce.read_inits(["random", f"mgca=vit:{file},resnet50:torchvision://resnet50"], False)
     assert inits == {"random": {}, "mgca": {"vit": str(file), "resnet50": "torchvision://resnet50"}}
     best = tmp_path / "best_loss_epoch_4.pth"  # of a run whose folder is named
     best.write_bytes(b"")
-    assert load_tool().read_inits([f"mgca=vit:{tmp_path}"], False) == {"mgca": {"vit": str(best)}}
+    assert reproduce.read_inits([f"mgca=vit:{tmp_path}"], False) == {"mgca": {"vit": str(best)}}
 
 
 def test_encoders_of_the_phantom_are_the_best_in_validation(tmp_path):
@@ -238,7 +232,7 @@ def test_encoders_of_the_phantom_are_the_best_in_validation(tmp_path):
 
 def run_tool(monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["reproduce.py", *map(str, words)])
-    return load_tool().main()
+    return reproduce.main()
 
 
 def test_dry_run_prints_commands_and_writes_nothing(monkeypatch, tmp_path, capsys):
@@ -246,7 +240,9 @@ def test_dry_run_prints_commands_and_writes_nothing(monkeypatch, tmp_path, capsy
         run_tool(monkeypatch, "table3", "--data", tmp_path, "--seeds", 1, "--dry-run", "--out", tmp_path / "out") == 0
     )
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 * 3 and all("tools/train.py" in line and "image_init=random" in line for line in lines)
+    assert len(lines) == 2 * 3 and all(
+        " -m mgca_mm.cli train downstream/segmentation/" in line and "image_init=random" in line for line in lines
+    )
     assert not (tmp_path / "out").exists()
 
 

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 python=${PYTHON:-python3}
 stamp=.venv/.installed
-wanted=$("$python" --version; cat requirements/*.txt setup.py | sha256sum | cut -d' ' -f1)
+wanted=$("$python" --version; cat requirements/*.txt setup.py pyproject.toml | sha256sum | cut -d' ' -f1)
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
     exit 0
 fi

@@ -16,17 +16,13 @@ from mmengine.registry import DefaultScope
 from torch import Tensor
 from tqdm import tqdm
 
-from mgca_mm.engine.config import load_config
-from mgca_mm.engine.config_errors import errors_named_by_key
-from mgca_mm.engine.pretrained import load_whole_model
-from mgca_mm.engine.validation import validate
 from mgca_mm.errors import UserError
 from mgca_mm.models import PrototypeAlignment
 from mgca_mm.models.grounding import phrase_maps
 from mgca_mm.models.prompts import NORMAL, make_prompts
 from mgca_mm.models.sentence_embedder import mean_embedding
 from mgca_mm.models.zero_shot import presence
-from mgca_mm.registry import MODELS, TRANSFORMS
+from mgca_mm.registry import TRANSFORMS
 from mgca_mm.reports.cleaning import clean_phrase, drop_section_names, report_sentences
 from mgca_mm.structures import ImageFeatures, TextFeatures
 from mgca_mm.visualization.attention import Grounding
@@ -34,6 +30,7 @@ from mgca_mm.visualization.frame import Frame
 
 from .index import EmbeddingIndex, Kind, Match
 from .inputs import ImageInput, NamedImage, list_images
+from .models import get_model
 
 _LOADING = "LoadRadiograph"
 _TOKENIZING = "TokenizeReport"
@@ -46,7 +43,7 @@ class RadiographInferencer:
     in the preparation (impression and findings, sentences of lower-case words).
 
     Args:
-        config: Config file of the pretraining, or its name as ``mgca/pretrain_vit``.
+        config: Name of the pretraining's config, as ``mgca/pretrain_vit``, or its file.
         weights: Checkpoint of it, or the run's folder, of which the best one is taken.
         device: Such as ``'cuda'``. None: a GPU where there is one.
         cfg_options: Changes of the config, dotted key → value; ``data_root`` is where the tokenizer of the prepared
@@ -70,18 +67,14 @@ class RadiographInferencer:
         batch_size: int = 32,
         show_progress: bool = True,
     ):
-        cfg = load_config(str(config), cfg_options)
-        validate(cfg)
         if batch_size < 1:
             raise UserError(f"batch_size must be at least 1, got {batch_size}")
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.batch_size = batch_size
         self.show_progress = show_progress
-        with errors_named_by_key(cfg), DefaultScope.overwrite_default_scope("mgca_mm"):
-            self.model = MODELS.build(cfg.model)
-            load_whole_model(self.model, str(weights))
-            self._build_pipelines(cfg)
-        self.model.to(self.device).eval()
+        self.model = get_model(config, weights, device, cfg_options)
+        self.device = next(self.model.parameters()).device
+        with DefaultScope.overwrite_default_scope("mgca_mm"):
+            self._build_pipelines(self.model.cfg)
 
     def _build_pipelines(self, cfg: Config) -> None:
         """The test pipeline in two halves, that of the image and that of the report."""
@@ -239,7 +232,7 @@ class RadiographInferencer:
             UserError: The image cannot be read, the report has no words, or the model has no tokens.
         """
         pixels, text = self.read(image), clean_report(report)
-        self._require_reports()
+        self.model.require_embeddings()
         if not self.model.uses_tokens:
             raise UserError(
                 f"The model's alignments ({', '.join(self.model.alignments)}) use no regions: there is no attention "
@@ -278,12 +271,12 @@ class RadiographInferencer:
 
     @torch.no_grad()
     def _encode_images(self, images: Sequence[NamedImage]) -> ImageFeatures:
-        self._require_reports()
+        self.model.require_embeddings()
         return self.model.embed_images(self._pack(images))
 
     @torch.no_grad()
     def _encode_texts(self, texts: Sequence[str]) -> TextFeatures:
-        self._require_reports()
+        self.model.require_embeddings()
         inputs = self._tokenize.batch(texts, self._data_root)
         return self.model.embed_reports({key: value.to(self.device) for key, value in inputs.items()})
 
@@ -298,12 +291,6 @@ class RadiographInferencer:
             sample = self._image_pipeline(dict(img=pixels, img_shape=pixels.shape, ori_shape=pixels.shape))
             packed.append(sample["inputs"])
         return self.model.data_preprocessor(dict(inputs=default_collate(packed)), training=False)["inputs"]
-
-    def _require_reports(self) -> None:
-        if not self.model.encodes_reports:
-            raise UserError(
-                f"The model's alignments ({', '.join(self.model.alignments)}) write reports and embed none."
-            )
 
     def _batches(self, items: Sequence, title: str) -> Iterator[Sequence]:
         starts = range(0, len(items), self.batch_size)

@@ -23,7 +23,6 @@ from mgca_mm.errors import UserError
 from .reading import read_checkpoint
 from .selection import select_checkpoint
 
-TRUST_HELP = "unpickle checkpoints that hold more than tensors and plain data; they can run any code as you"
 _trusted = False
 
 

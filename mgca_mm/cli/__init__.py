@@ -1,0 +1,42 @@
+"""The command line ``mgca-mm``: a file a command, of which only the chosen one is imported."""
+
+import argparse
+import importlib
+import sys
+
+from mgca_mm import __version__
+
+COMMANDS = {
+    "train": "train a model from a config: pretraining or a downstream task",
+    "test": "evaluate a checkpoint on the test split of a config",
+    "prepare": "prepare a raw data set for training, or check a prepared one",
+    "probe": "compare a pretrained image encoder with its random initialisation, and test retrieval",
+    "compare": "pretrain every method on the phantom and compare them in one table",
+    "reproduce": "run the paper's downstream tables",
+    "visualize": "draw what was learnt",
+    "app": "serve a page to explore a checkpoint",
+    "convert": "convert checkpoints of other projects, ours for other libraries, or publish weights",
+    "verify": "say whether checkpoints are whole and can be read without trust",
+    "benchmark": "measure speed and memory",
+    "phantom": "write procedural radiographs with reports in the layout of a public data set",
+}
+
+
+def main() -> int | None:
+    """Run the command that is named first; the rest of the command line is its own.
+
+    Returns:
+        Exit code of the command; None for 0.
+    """
+    parser = argparse.ArgumentParser(
+        "mgca-mm",
+        usage="%(prog)s [-h] [--version] COMMAND …",
+        description="Align radiographs and reports, and use what was learnt.",
+        epilog="commands:\n" + "\n".join(f"  {name:<11}{purpose}" for name, purpose in COMMANDS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"mgca_mm {__version__}")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="says more with --help")
+    command = parser.parse_args(sys.argv[1:2]).command
+    sys.argv = [f"mgca-mm {command}", *sys.argv[2:]]  # whose first word is the program of usage texts
+    return importlib.import_module(f"{__name__}.{command}").main()

@@ -1,5 +1,4 @@
-#!/usr/bin/env python
-"""A page to explore a checkpoint: ``python tools/app.py --checkpoint FILE --data FOLDER``; open the address it prints.
+"""A page to explore a checkpoint; open the address it prints.
 
 Needs the extra ``app`` (gradio). The page is served to this machine only, to all its accounts; ``--login`` asks them
 for a password.
@@ -13,14 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Read when these libraries are imported, which our own imports below do.
-os.environ["HF_HUB_OFFLINE"] = "1"
-
-from mmengine.config import DictAction
-
-from mgca_mm.cli.arguments import positive_int
-from mgca_mm.engine import install
-from mgca_mm.engine.privacy import keep_files_private
+from mgca_mm.cli.arguments import add_cfg_options, positive_int
 from mgca_mm.errors import UserError, exit_on_user_error
 
 
@@ -36,12 +28,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--index", type=Path, help="folder that keeps the pairs' embeddings for the next time")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--login", action="store_true", help="ask for a password, which is printed at the start")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config")
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported, which our own imports below do
+    from mgca_mm.engine import install
+    from mgca_mm.engine.privacy import keep_files_private
+
     install()
     keep_files_private()
     for number in (signal.SIGTERM, signal.SIGHUP):  # which would end the process and leave the uploads behind
@@ -92,7 +88,3 @@ def main() -> None:
         else:
             print("All accounts of this machine can open it; on a shared one, start it with --login.", flush=True)
         page.block_thread()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,9 @@
-"""Types of command-line options."""
+"""Options that several command lines have."""
 
 import argparse
+import os
+
+from mmengine.config import DictAction
 
 
 def positive_int(text: str) -> int:
@@ -12,3 +15,27 @@ def positive_int(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got '{text}'")
     return int(text)
+
+
+def add_cfg_options(parser: argparse.ArgumentParser, help: str = "change the config") -> None:
+    """Add ``--cfg-options KEY=VALUE …``: dotted key → value."""
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help=help)
+
+
+def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust-checkpoint``."""
+    text = "unpickle checkpoints that hold more than tensors and plain data; they can run any code as you"
+    parser.add_argument("--trust-checkpoint", action="store_true", help=text)
+
+
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """Add ``--launcher``, for a process of many."""
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
+
+
+def parse_launched(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Read the command line of one of many processes, whose number a launcher may give as an option."""
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    return args

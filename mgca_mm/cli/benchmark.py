@@ -1,5 +1,4 @@
-#!/usr/bin/env python
-"""Measure speed and memory: ``python tools/benchmark.py {data,pretrain,memory,scale,store,communication} …``.
+"""Measure speed and memory.
 
 Figures are of this machine at this moment; compare ratios taken in one run.
 """
@@ -8,14 +7,12 @@ import argparse
 import json
 import logging
 import platform
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
-from mmengine.config import DictAction
-
+from mgca_mm.cli.arguments import add_cfg_options
 from mgca_mm.errors import exit_on_user_error
 from mgca_mm.files import write_output
 
@@ -34,13 +31,7 @@ def main() -> int:
     data.set_defaults(run=run_data)
     configured = argparse.ArgumentParser(add_help=False, parents=[common])
     configured.add_argument("config", help="pretraining config; it needs neither its data nor its weights")
-    configured.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="change the config, such as model.image_encoder.activation_checkpointing=True",
-    )
+    add_cfg_options(configured, "change the config, such as model.image_encoder.activation_checkpointing=True")
     step = argparse.ArgumentParser(add_help=False, parents=[configured])
     step.add_argument("--precision", choices=("fp32", "bf16"), default="bf16")
     step.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
@@ -226,7 +217,3 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.INFO)  # MMEngine lists every parameter's decay.
     with exit_on_user_error():
         yield
-
-
-if __name__ == "__main__":
-    sys.exit(main())

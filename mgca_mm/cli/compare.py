@@ -1,21 +1,18 @@
-#!/usr/bin/env python
 """Pretrain every method on the phantom and put linear probe, retrieval, time and memory of a step into one table.
 
-``python tools/compare_methods.py --data work_dirs/quickstart/data``. What is done is not done again.
+Example: ``mgca-mm compare --data work_dirs/quickstart/data``. What is done is not done again.
 """
 
 import argparse
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean, stdev
 
 from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.files import write_output
-from mgca_mm.reproduction.grid import ROOT
-from mgca_mm.reproduction.jobs import run_side_by_side
+from mgca_mm.reproduction.jobs import command_line, run_side_by_side
 from mgca_mm.reproduction.phantom import PRETRAINING
 
 PERCENTS = ("1", "10", "100")
@@ -31,12 +28,11 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(tool: str, *words: object, environment: Mapping[str, str] | None = None) -> None:
-    """Run one of the tools; what it says goes to its log files."""
-    command = [sys.executable, str(ROOT / "tools" / tool), *map(str, words)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+def run(command: str, *words: object, environment: Mapping[str, str] | None = None) -> None:
+    """Run one of our commands; what it says goes to its log files."""
+    done = subprocess.run(command_line(command, *words), capture_output=True, text=True, env=environment)
     if done.returncode:
-        raise UserError(f"{tool} {words[0]} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+        raise UserError(f"{command} {words[0]} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
 
 
 def probe(method: str, seed: int, data: Path, out: Path, environment: Mapping[str, str]) -> dict:
@@ -48,9 +44,9 @@ def probe(method: str, seed: int, data: Path, out: Path, environment: Mapping[st
         if not (folder / "epoch_6.pth").is_file():
             options = (f"data_root={data}", f"randomness.seed={seed}")
             words = ("--work-dir", folder, "--resume", "--cfg-options", *options)
-            run("train.py", config, *words, environment=environment)
+            run("train", config, *words, environment=environment)
         words = ("--out", result.parent, "--seed", seed, "--cfg-options", f"data_root={data}")
-        run("linear_probe.py", config, folder, *words, environment=environment)
+        run("probe", config, folder, *words, environment=environment)
     return json.loads(result.read_text())
 
 
@@ -58,7 +54,7 @@ def step(method: str, out: Path) -> dict:
     """Time and peak memory of a training step."""
     result = out / f"{method}_step.json"
     if not result.is_file():
-        run("benchmark.py", "pretrain", PRETRAINING[method], "--batch-size", 64, "--out", result)
+        run("benchmark", "pretrain", PRETRAINING[method], "--batch-size", 64, "--out", result)
     return json.loads(result.read_text())["ours"]
 
 
@@ -104,7 +100,3 @@ def main() -> None:
             print(lines[-1], flush=True)
         write_output(out / "methods.md", "\n".join(lines) + "\n")
         print(f"\n{(out / 'methods.md').read_text()}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Convert checkpoints of other projects, ours for other libraries, or publish weights of one's own."""
 
 import argparse
@@ -10,7 +9,8 @@ from mgca_mm.checkpoints.conversion.gloria import convert_gloria
 from mgca_mm.checkpoints.conversion.released_mgca import convert_released_mgca
 from mgca_mm.checkpoints.conversion.renaming import write_torch
 from mgca_mm.checkpoints.publish import publish
-from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
+from mgca_mm.checkpoints.schemes import trust_checkpoints
+from mgca_mm.cli.arguments import add_trust_checkpoint
 from mgca_mm.engine import install
 from mgca_mm.engine.pretrained import read_state_dict
 from mgca_mm.errors import UserError, exit_on_user_error
@@ -63,7 +63,7 @@ def parse_args() -> argparse.Namespace:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("source", help="checkpoint to convert, or the folder of a run: its best")
     common.add_argument("target", help="file to write, or folder (extract-backbone for huggingface)")
-    common.add_argument("--trust-checkpoint", action="store_true", help=TRUST_HELP)
+    add_trust_checkpoint(common)
     for name, (_, purpose) in CONVERTERS.items():
         commands.add_parser(name, parents=[common], help=purpose, description=purpose).set_defaults(run=convert)
     purpose = "the image encoder of our checkpoint as a plain file, loaded there and compared"
@@ -90,7 +90,3 @@ def main() -> None:
         if not Path(args.target).absolute().parent.is_dir():
             raise UserError(f"The folder of '{args.target}' does not exist; make it first.")
         args.run(args)
-
-
-if __name__ == "__main__":
-    main()

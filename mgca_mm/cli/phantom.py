@@ -1,6 +1,6 @@
 """Write the phantom: procedural chest radiographs with reports in the layout of a public data set.
 
-Example: ``python tools/make_phantom.py --layout mimic_cxr --out data/raw/phantom --patients 1000 --workers 2``.
+Example: ``mgca-mm phantom --layout mimic_cxr --out data/raw/phantom --patients 1000 --workers 2``.
 """
 
 import argparse
@@ -56,7 +56,3 @@ def main(argv: list[str] | None = None) -> int:
     counts = f"{summary['patients']} patients, {summary['studies']} studies, {summary['images']} images"
     print(f"{args.out}: {counts} {'written' if summary['written'] else 'are there already, nothing to do'}.")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Prepare a raw data set for training: ``python tools/prepare_data.py mimic_cxr --raw DIR --out data/mimic_cxr``.
+"""Prepare a raw data set for training: ``mgca-mm prepare mimic_cxr --raw DIR --out data/mimic_cxr``.
 
 Exit codes: 0 done, 1 the check found faults, 2 the user has to mend something, 130 interrupted.
 """
@@ -73,7 +73,3 @@ def main() -> int:
         print("interrupted; run the same command again", file=sys.stderr)
         return 130
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Compare a pretrained image encoder with its random initialisation by a linear probe, and test retrieval."""
 
 import argparse
@@ -6,13 +5,14 @@ import json
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
-from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
+from mgca_mm.checkpoints.schemes import trust_checkpoints
 from mgca_mm.checkpoints.selection import select_checkpoint
+from mgca_mm.cli.arguments import add_cfg_options, add_trust_checkpoint
 from mgca_mm.engine import install
 from mgca_mm.engine.config import load_config, require_data
 from mgca_mm.engine.config_errors import errors_named_by_key
@@ -34,8 +34,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("checkpoint", help="checkpoint of the pretraining, or its folder: the best")
     parser.add_argument("--out", required=True, help="folder of the table (md, json) and the pictures")
     parser.add_argument("--seed", type=int, default=42, help="seed of the random initialisation and the subset lists")
-    parser.add_argument("--trust-checkpoint", action="store_true", help=TRUST_HELP)
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config")
+    add_trust_checkpoint(parser)
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
@@ -137,7 +137,3 @@ def report(results: dict, retrieval: dict[str, float], checkpoint: str, out: Pat
     write_output(out / "probe.json", json.dumps(numbers, indent=2) + "\n")
     pictures = [plot_probe(results, out / "probe.png"), *plot_training(Path(checkpoint).parent, out / "training.png")]
     print("\nWritten:", *(str(path) for path in (out / "probe.md", out / "probe.json", *pictures)), sep="\n  ")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
-#!/usr/bin/env python
-"""Run the paper's downstream tables: ``python tools/reproduce.py table1 --data data --inits random mgca=CHECKPOINT``.
+"""Run the paper's downstream tables.
 
+Example: ``mgca-mm reproduce table1 --data data --inits random mgca=vit:CHECKPOINT``.
 ``--data phantom`` makes small data sets and encoders of its own. ``--resume`` goes on where a call stopped.
 """
 
@@ -149,7 +149,3 @@ def main() -> int:
         heading += f" Mean ± sd over {spread}."
         print(write_report(out, tables, results, list(inits), profile, heading))
         return int(any(result["score"] is None for result in results.values()))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,15 +1,13 @@
-#!/usr/bin/env python
 """Evaluate a checkpoint on the test split of a config."""
 
 import argparse
 import json
-import os
 from pathlib import Path
 
-from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
-from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
+from mgca_mm.checkpoints.schemes import trust_checkpoints
+from mgca_mm.cli.arguments import add_cfg_options, add_launcher, add_trust_checkpoint, parse_launched
 from mgca_mm.engine.launch import close_ranks, configure_run
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.privacy import keep_files_private
@@ -24,13 +22,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("checkpoint", help="checkpoint file, or the folder of a run: its best")
     parser.add_argument("--work-dir", help="folder of logs (default: work_dirs/<config's name>)")
     parser.add_argument("--out", help="write the metrics to this json file")
-    parser.add_argument("--trust-checkpoint", action="store_true", help=TRUST_HELP)
-    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config")
-    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    return args
+    add_trust_checkpoint(parser)
+    add_launcher(parser)
+    add_cfg_options(parser)
+    return parse_launched(parser)
 
 
 def main() -> None:
@@ -48,7 +43,3 @@ def main() -> None:
         if args.out and is_main_process():
             write_output(args.out, json.dumps(metrics, indent=2) + "\n")
         close_ranks()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,15 +1,13 @@
-#!/usr/bin/env python
 """Train a model from a config: pretraining or a downstream task."""
 
 import argparse
 import json
-import os
 from pathlib import Path
 
-from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
-from mgca_mm.checkpoints.schemes import TRUST_HELP, trust_checkpoints
+from mgca_mm.checkpoints.schemes import trust_checkpoints
+from mgca_mm.cli.arguments import add_cfg_options, add_launcher, add_trust_checkpoint, parse_launched
 from mgca_mm.engine.launch import close_ranks, configure_run
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.privacy import keep_files_private
@@ -43,19 +41,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--test", action="store_true", help="test the best checkpoint in the end; metrics go to WORK_DIR/test.json"
     )
-    parser.add_argument("--trust-checkpoint", action="store_true", help=TRUST_HELP)
-    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="change the config, such as data_root=DIR max_epochs=10",
-    )
-    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    return args
+    add_trust_checkpoint(parser)
+    add_launcher(parser)
+    add_cfg_options(parser, "change the config, such as data_root=DIR max_epochs=10")
+    return parse_launched(parser)
 
 
 def main() -> None:
@@ -99,7 +88,3 @@ def test_best_checkpoint(runner: PrivateRunner) -> None:
     metrics = {name: float(value) for name, value in runner.test().items()}
     if is_main_process():
         write_output(Path(runner.work_dir, "test.json"), json.dumps(metrics, indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,6 @@
-#!/usr/bin/env python
-"""Say whether checkpoints are whole and can be read without trust: ``verify_checkpoint.py FILE_OR_FOLDER …``."""
+"""Say whether checkpoints are whole and can be read without trust."""
 
 import argparse
-import sys
 from pathlib import Path
 
 
@@ -43,7 +41,3 @@ def main() -> int:
             faults += 1
             print(f"{path}: {first_line(error)}")
     return int(faults > 0 or not files)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

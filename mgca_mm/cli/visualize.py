@@ -1,13 +1,9 @@
-#!/usr/bin/env python
-"""Draw what was learnt: ``python tools/visualize.py {attention,embeddings,prototypes,batch,phantom,reproduce} …``."""
+"""Draw what was learnt: attention, embeddings, prototypes, a batch, the phantom, or the scores of a grid."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from mgca_mm.cli.arguments import positive_int
+from mgca_mm.cli.arguments import add_cfg_options, positive_int
 from mgca_mm.engine import install
 from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.errors import UserError, exit_on_user_error
@@ -21,9 +17,7 @@ def parse_args() -> argparse.Namespace:
     common.add_argument("--out", type=Path, required=True, help="file to write: .png, .svg or .pdf")
     configured = argparse.ArgumentParser(add_help=False, parents=[common])
     configured.add_argument("config", help="config of the pretraining, a file or a name such as mgca/pretrain_vit")
-    configured.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config"
-    )
+    add_cfg_options(configured)
     trained = argparse.ArgumentParser(add_help=False, parents=[configured])
     trained.add_argument("checkpoint", help="checkpoint of the pretraining, or its folder: the best")
     data = argparse.ArgumentParser(add_help=False)
@@ -185,7 +179,3 @@ def _read_report(text: str) -> str:
         return Path(text).read_text(encoding="utf-8", errors="replace") if Path(text).is_file() else text
     except OSError:  # too long for a name
         return text
-
-
-if __name__ == "__main__":
-    sys.exit(main())

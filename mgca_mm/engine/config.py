@@ -23,16 +23,23 @@ from .validation import require_known_options
 VARIABLES = ("data_root", "text_model", "image_init", "phrases")
 RANDOM = "random"
 
+_PACKAGE = Path(mgca_mm.__file__).parent
+CONFIGS = _PACKAGE / ".mim" / "configs"  # where MMEngine looks for "mgca_mm::…", too
+if not CONFIGS.is_dir():  # a clone that is not installed
+    CONFIGS = _PACKAGE.parent / "configs"
+
 
 def find_config(name: str) -> Path:
-    """A config file, or the one of this name, such as ``mgca/pretrain_vit``, that is installed with the package.
+    """A file if there is one of this name, else a config of this package.
+
+    Args:
+        name: File, or name as ``mgca/pretrain_vit`` or, in MMEngine's spelling, ``mgca_mm::mgca/pretrain_vit.py``.
 
     Raises:
         UserError: There is none.
     """
-    path = Path(name)
-    installed = Path(mgca_mm.__file__).parent / ".mim" / "configs" / f"{name}.py"
-    for found in (path, installed):
+    short = name.removeprefix("mgca_mm::").removesuffix(".py")
+    for found in (Path(name), CONFIGS / f"{short}.py"):
         if found.is_file():
             return found
     raise UserError(
@@ -49,7 +56,7 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
     There are the default hooks of every run, for options to change them.
 
     Args:
-        filename: Config file, or the name of one that is installed.
+        filename: Config file, or the name of a config as :func:`find_config` takes it.
         options: Dotted key → value.
 
     Returns:

@@ -41,7 +41,7 @@ def configure_run(
     auto_scale_lr: bool = False,
     splits: Sequence[str] = ("train", "val", "test"),
 ) -> Config:
-    """Install what a run needs, and make its config from the options of ``tools/train.py`` and ``tools/test.py``.
+    """Install what a run needs, and make its config from the options of ``mgca-mm train`` and ``mgca-mm test``.
 
     Args:
         config: Config file.

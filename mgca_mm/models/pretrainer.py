@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel, ModuleDict
@@ -123,6 +124,37 @@ class ImageReportPretrainer(BaseModel):
         names = [sample.get("image_id") for sample in data_samples]
         losses = self._align(*(_of_all_ranks(features, names) for features in (image, text)))
         return self._fill_samples(data_samples, image, text, losses)
+
+    @torch.no_grad()
+    def encode_images(self, images: np.ndarray | Tensor) -> Tensor:
+        """Encode images outside a runner.
+
+        Args:
+            images: (N, H, W) grey levels, uint8, as the config's test pipeline leaves them: square, the centre cut out,
+                224 x 224 in those of the paper.
+
+        Returns:
+            Unit embeddings (N, D).
+
+        Raises:
+            ValueError: The images are of another kind.
+            UserError: The model embeds nothing.
+        """
+        images = torch.as_tensor(images)
+        if images.dtype != torch.uint8 or images.dim() != 3:
+            raise ValueError(f"images must be uint8 of the shape (N, H, W), got {images.dtype} {tuple(images.shape)}")
+        self.require_embeddings()
+        inputs = self.data_preprocessor(dict(inputs=dict(image=images[:, None])))["inputs"]
+        return self.embed_images(inputs).global_feature
+
+    def require_embeddings(self) -> None:
+        """Check that images and reports are embedded in a space that both have.
+
+        Raises:
+            UserError: Reports are only generated.
+        """
+        if not self.encodes_reports:
+            raise UserError(f"The model's alignments ({', '.join(self.alignments)}) write reports and embed none.")
 
     @_eager_in_evaluation
     def embed_images(self, inputs: dict[str, Tensor]) -> ImageFeatures:

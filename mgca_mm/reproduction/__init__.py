@@ -1,1 +1,1 @@
-"""The paper's downstream tables as a grid of runs; ``tools/reproduce.py`` is its command line."""
+"""The paper's downstream tables as a grid of runs; ``mgca-mm reproduce`` is its command line."""

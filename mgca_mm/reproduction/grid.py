@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,9 @@ from pathlib import Path
 from mgca_mm.engine.config import RANDOM
 from mgca_mm.files import write_output
 
+from .jobs import command_line
 from .settings import SETTINGS, SUBSET_SEED, TABLES, Setting
 
-ROOT = Path(__file__).parents[2]
 RESULT = "cell.json"
 
 
@@ -23,13 +22,13 @@ class Profile:
 
     Attributes:
         data: Folder of the prepared data sets.
-        config: Config of a setting, with ``{task}``, ``{name}`` and ``{encoder}``.
+        config: Name of a setting's config, with ``{task}``, ``{name}`` and ``{encoder}``.
         encoders: Encoders to run; None for those of each table.
         cache_features: Encode the images of a classification once, without augmentation.
     """
 
     data: Path
-    config: str = "configs/downstream/{task}/{name}_{encoder}.py"
+    config: str = "downstream/{task}/{name}_{encoder}"
     encoders: tuple[str, ...] | None = None
     cache_features: bool = False
 
@@ -101,9 +100,8 @@ def command_of(cell: Cell, folder: Path, checkpoint: str, profile: Profile) -> l
         **cell.setting.subset_option(cell.percent, cell.subset_seed),
         **_task_options(cell, folder, profile),
     }
-    words = [sys.executable, str(ROOT / "tools" / "train.py"), str(ROOT / config), "--test"]
-    words += ["--work-dir", str(folder / cell.name), "--cfg-options"]
-    return words + [f"{name}={value}" for name, value in options.items()]
+    changes = [f"{name}={value}" for name, value in options.items()]
+    return command_line("train", config, "--test", "--work-dir", folder / cell.name, "--cfg-options", *changes)
 
 
 def run_cell(
@@ -133,9 +131,7 @@ def run_cell(
     (work_dir / "test.json").unlink(missing_ok=True)
     start = time.monotonic()
     with open(work_dir / "output.txt", "w", encoding="utf-8") as output:
-        process = subprocess.run(
-            command, stdout=output, stderr=subprocess.STDOUT, check=False, cwd=ROOT, env=environment
-        )
+        process = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False, env=environment)
     metrics = json.loads((work_dir / "test.json").read_text()) if process.returncode == 0 else {}
     result = {
         "score": metrics.get(cell.setting.metric),

@@ -2,6 +2,7 @@
 
 import os
 import queue
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
@@ -10,6 +11,11 @@ import torch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def command_line(command: str, *arguments: object) -> list[str]:
+    """One of our commands for a process of its own, from a clone and from an installed package alike."""
+    return [sys.executable, "-m", "mgca_mm.cli", command, *map(str, arguments)]
 
 
 def run_side_by_side(

@@ -1,13 +1,13 @@
 """The grid's data sets and encoders where nothing real is at hand: made from the phantom."""
 
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from mgca_mm.checkpoints.selection import select_checkpoint
 
-from .grid import ROOT, Profile
+from .grid import Profile
+from .jobs import command_line
 
 IMAGE_SIZE = 128
 # Patients a layout. RSNA's and SIIM's images are drawn at 1024 x 1024, a third of a second each.
@@ -21,23 +21,23 @@ _PATIENTS = {
 }
 # Different patients for pretraining and for the tasks.
 _SEEDS = {name: seed for seed, name in enumerate(_PATIENTS, start=1)}
-# Initialisation → config that makes it.
+# Initialisation → name of the config that makes it.
 _METHODS = (
     *("convirt", "gloria", "vsepp", "dsve", "contrastive_binary"),
     *("caption_lstm", "caption_transformer", "clip", "siglip"),
 )
 PRETRAINING = {
-    "mgca": "configs/quickstart/pretrain_resnet18.py",
-    **{name: f"configs/quickstart/pretrain_{name}_resnet18.py" for name in _METHODS},
-    "ita": "configs/quickstart/ablation_ita_resnet18.py",
-    "ita_cta": "configs/quickstart/ablation_ita_cta_resnet18.py",
-    "ita_cpa": "configs/quickstart/ablation_ita_cpa_resnet18.py",
+    "mgca": "quickstart/pretrain_resnet18",
+    **{name: f"quickstart/pretrain_{name}_resnet18" for name in _METHODS},
+    "ita": "quickstart/ablation_ita_resnet18",
+    "ita_cta": "quickstart/ablation_ita_cta_resnet18",
+    "ita_cpa": "quickstart/ablation_ita_cpa_resnet18",
 }
 
 
 def profile_of(folder: Path) -> Profile:
     """The quickstart's configs on the phantom's data."""
-    return Profile(folder / "data", "configs/quickstart/{task}_{name}.py", ("resnet18",), cache_features=True)
+    return Profile(folder / "data", "quickstart/{task}_{name}", ("resnet18",), cache_features=True)
 
 
 def make_data(folder: Path, names: set[str], workers: int) -> None:
@@ -48,19 +48,9 @@ def make_data(folder: Path, names: set[str], workers: int) -> None:
     """
     for name in sorted(names):
         raw, out = folder / "raw" / name, folder / "data" / name
-        make = [
-            "make_phantom.py",
-            "--layout",
-            name,
-            "--out",
-            raw,
-            "--patients",
-            _PATIENTS[name],
-            "--seed",
-            _SEEDS[name],
-        ]
-        _run(*make, "--workers", workers)
-        _run("prepare_data.py", name, "--raw", raw, "--out", out, "--image-size", IMAGE_SIZE, "--vocab-size", 2000)
+        size = ("--patients", _PATIENTS[name], "--seed", _SEEDS[name])
+        _run("phantom", "--layout", name, "--out", raw, *size, "--workers", workers)
+        _run("prepare", name, "--raw", raw, "--out", out, "--image-size", IMAGE_SIZE, "--vocab-size", 2000)
 
 
 def pretrain(folder: Path, init: str, environment: Mapping[str, str] | None = None) -> str:
@@ -82,13 +72,12 @@ def pretrain(folder: Path, init: str, environment: Mapping[str, str] | None = No
     if not (work_dir / "epoch_6.pth").is_file():
         options = ["--resume"] if pointer.is_file() else []
         data = f"data_root={folder / 'data' / 'mimic_cxr'}"
-        arguments = (ROOT / PRETRAINING[init], "--work-dir", work_dir, *options, "--cfg-options", data)
-        _run("train.py", *arguments, environment=environment)
+        arguments = (PRETRAINING[init], "--work-dir", work_dir, *options, "--cfg-options", data)
+        _run("train", *arguments, environment=environment)
     return select_checkpoint(work_dir)
 
 
-def _run(tool: str, *arguments: object, environment: Mapping[str, str] | None = None) -> None:
-    """Run one of the tools; the noise of MMEngine's start is left to its log file."""
-    command = [sys.executable, str(ROOT / "tools" / tool), *map(str, arguments)]
-    quiet = subprocess.DEVNULL if tool == "train.py" else None
-    subprocess.run(command, check=True, stdout=quiet, cwd=ROOT, env=environment)
+def _run(command: str, *arguments: object, environment: Mapping[str, str] | None = None) -> None:
+    """Run one of our commands; the noise of MMEngine's start is left to its log file."""
+    quiet = subprocess.DEVNULL if command == "train" else None
+    subprocess.run(command_line(command, *arguments), check=True, stdout=quiet, env=environment)

@@ -188,7 +188,9 @@ def log_in(client, server, password):
 def test_no_hub_is_asked():
     """The libraries have read the setting, which they do when they are imported."""
     check = (
-        "import runpy; runpy.run_path('tools/app.py'); import huggingface_hub as h; print(h.constants.HF_HUB_OFFLINE)"
+        "import contextlib, sys; from mgca_mm.cli.app import main; sys.argv = ['app', '--checkpoint', 'absent.pth']\n"
+        "with contextlib.suppress(SystemExit): main()\n"
+        "h = sys.modules['huggingface_hub']; print(h.constants.HF_HUB_OFFLINE)"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
     done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, env=environment, capture_output=True, text=True)

@@ -1,6 +1,5 @@
 """Checkpoints of GLoRIA and BLIP, generated in their formats, against models that are built without this package."""
 
-import importlib.util
 import re
 import sys
 
@@ -13,6 +12,7 @@ from transformers import BertConfig, BertModel, BlipVisionConfig, BlipVisionMode
 
 from mgca_mm.checkpoints.conversion.blip import convert_blip
 from mgca_mm.checkpoints.conversion.gloria import convert_gloria
+from mgca_mm.cli.convert import main
 from mgca_mm.engine import install
 from mgca_mm.engine.pretrained import load_whole_model, read_state_dict
 from mgca_mm.errors import UserError
@@ -195,12 +195,9 @@ def test_truncated_and_wrong_blip():
 
 def run_tool(monkeypatch, *words):
     """The command line in this process, for speed; its exit status."""
-    spec = importlib.util.spec_from_file_location("convert_checkpoint", ROOT / "tools" / "convert_checkpoint.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
     monkeypatch.setattr(sys, "argv", ["convert_checkpoint.py", *map(str, words)])
     try:
-        tool.main()
+        main()
     except SystemExit as error:
         return error.code
     return 0

@@ -1,6 +1,6 @@
 import pytest
 
-from mgca_mm.engine.config import load_config, require_data
+from mgca_mm.engine.config import find_config, load_config, require_data
 from mgca_mm.engine.launch import configure_run
 from mgca_mm.errors import UserError
 from tests.conftest import ROOT
@@ -44,6 +44,16 @@ def test_every_run_has_our_default_hooks(tmp_path):
 def test_other_options_are_merged():
     cfg = load_config(VIT, {"train_dataloader.batch_size": 36, "model.alignments.ita.loss_weight": 0.5})
     assert cfg.train_dataloader.batch_size == 36 and cfg.model.alignments.ita.loss_weight == 0.5
+
+
+@pytest.mark.parametrize("name", ["mgca/pretrain_vit", "mgca/pretrain_vit.py", "mgca_mm::mgca/pretrain_vit.py"])
+def test_configs_by_name_from_anywhere(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_config(name).samefile(VIT)
+    file = tmp_path / name  # which comes first
+    file.parent.mkdir()
+    file.write_text("a = 1\n")
+    assert load_config(name).a == 1 if name.endswith(".py") else find_config(name).samefile(file)
 
 
 def test_config_errors_name_the_right_file(tmp_path):

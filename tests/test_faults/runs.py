@@ -284,8 +284,8 @@ def _serve():
 
 
 def _run(request, rank, port):
+    from mgca_mm.cli.train import test_best_checkpoint
     from mgca_mm.engine.launch import close_ranks, prepare_ranks
-    from tools.train import test_best_checkpoint
 
     code = 1
     try:

@@ -366,7 +366,7 @@ def test_verify_checkpoint(finished, tmp_path):
 def test_verify_checkpoint_beside_a_training(tmp_path, monkeypatch, capsys):
     """A checkpoint that is removed between listing and reading is no fault."""
     from mgca_mm.checkpoints import reading
-    from tools.verify_checkpoint import main
+    from mgca_mm.cli.verify import main
 
     for number in (1, 2):
         torch.save({"state_dict": {"weight": torch.ones(2)}}, tmp_path / f"epoch_{number}.pth")

@@ -1,27 +1,18 @@
 """The files of the MIMIC-CXR layout and the command line that writes them."""
 
-import importlib.util
 import re
-from pathlib import Path
 
 import cv2
 import pytest
 
+from mgca_mm.cli.phantom import main
 from mgca_mm.errors import UserError
 from mgca_mm.phantom import CHEXPERT_LABELS, sample_patient
 from mgca_mm.phantom.layouts import PhantomOptions, write_mimic_cxr
 from mgca_mm.phantom.layouts.layout import assign_splits
 from tests.test_phantom.conftest import read_table, read_truth, tree_hash
 
-ROOT = Path(__file__).parents[2]
 PATIENTS = 30
-
-
-def load_tool():
-    spec = importlib.util.spec_from_file_location("make_phantom", ROOT / "tools" / "make_phantom.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -103,15 +94,14 @@ def test_split_quotas(patients, split, counts):
 
 def test_finished_phantom_is_left_alone(phantom, capsys):
     before = tree_hash(phantom)
-    assert load_tool().main(["--out", str(phantom), "--patients", str(PATIENTS), "--seed", "2"]) == 0
+    assert main(["--out", str(phantom), "--patients", str(PATIENTS), "--seed", "2"]) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert tree_hash(phantom) == before
 
 
 def test_tool_writes(tmp_path, capsys):
-    tool = load_tool()
     args = ["--layout", "mimic_cxr", "--out", str(tmp_path / "raw"), "--patients", "3", "--size", "96"]
-    assert tool.main([*args, "--split", "0", "0", "1"]) == 0
+    assert main([*args, "--split", "0", "0", "1"]) == 0
     assert "written" in capsys.readouterr().out
     assert {row["split"] for row in read_table(tmp_path / "raw" / "mimic-cxr-2.0.0-split.csv.gz")} == {"test"}
 
@@ -127,18 +117,17 @@ def test_tool_writes(tmp_path, capsys):
     ],
 )
 def test_impossible_options_exit_2(tmp_path, capsys, args, words):
-    assert load_tool().main(["--out", str(tmp_path / "raw"), *args]) == 2
+    assert main(["--out", str(tmp_path / "raw"), *args]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "raw").exists()
 
 
 def test_foreign_directory_exits_2(phantom, tmp_path, capsys):
     (tmp_path / "mine.txt").write_text("keep me")
-    tool = load_tool()
-    assert tool.main(["--out", str(tmp_path), "--patients", "2"]) == 2
+    assert main(["--out", str(tmp_path), "--patients", "2"]) == 2
     assert "not empty" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-    assert tool.main(["--out", str(phantom), "--patients", str(PATIENTS), "--seed", "9"]) == 2
+    assert main(["--out", str(phantom), "--patients", str(PATIENTS), "--seed", "9"]) == 2
     assert "other options" in capsys.readouterr().err
     with pytest.raises(UserError, match="is a file"):
         write_mimic_cxr(tmp_path / "mine.txt", PhantomOptions(2))

@@ -1,7 +1,6 @@
 """Each figure by its command, from an untrained model: whole pictures in the formats that are asked for."""
 
 import json
-import runpy
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from mgca_mm.apis.prepared import _only_finding
+from mgca_mm.cli.visualize import main
 from mgca_mm.errors import UserError
 from mgca_mm.visualization import curves
 from mgca_mm.visualization.attention import Grounding, attention_figure, blend, weightiest
@@ -30,7 +30,7 @@ def draw(monkeypatch, capsys):
     def call(figure, *words):
         monkeypatch.setattr(sys, "argv", ["visualize.py", figure, *map(str, words)])
         try:
-            status = runpy.run_path(str(ROOT / "tools/visualize.py"))["main"]()
+            status = main()
         except SystemExit as error:
             status = error.code
         return status, capsys.readouterr().err

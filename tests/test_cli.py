@@ -1,0 +1,84 @@
+"""``mgca-mm``: every command by its name, none of the others imported, and the tools in front of them."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from mgca_mm.cli import COMMANDS, main
+from tests.conftest import ROOT
+
+TOOLS = sorted((ROOT / "tools").glob("*.py"))
+
+
+def run(monkeypatch, *words):
+    """Exit code of the command line in this process."""
+    monkeypatch.setattr(sys, "argv", ["/somewhere/mgca-mm", *words])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    return exit_.value.code
+
+
+def test_every_command_is_listed_with_a_line(monkeypatch, capsys):
+    files = {path.stem for path in (ROOT / "mgca_mm/cli").glob("*.py")} - {"__init__", "__main__", "arguments"}
+    assert files == set(COMMANDS)
+    assert run(monkeypatch, "--help") == 0
+    listed = capsys.readouterr().out.partition("commands:\n")[2].splitlines()
+    assert [line.split(maxsplit=1) for line in listed] == [[name, purpose] for name, purpose in COMMANDS.items()]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_usage(command, monkeypatch, capsys):
+    assert run(monkeypatch, command, "--help") == 0
+    assert capsys.readouterr().out.startswith(f"usage: mgca-mm {command} [-h]")
+
+
+@pytest.mark.parametrize("words", [[], ["trian"], ["train", "--no-such-option"]])
+def test_what_is_no_command_line(words, monkeypatch, capsys):
+    assert run(monkeypatch, *words) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("usage: mgca-mm") and "Traceback" not in errors
+
+
+@pytest.mark.parametrize("path", TOOLS, ids=lambda path: path.stem)
+def test_tools_are_a_few_lines_over_the_commands(path):
+    tree = ast.parse(path.read_text())
+    (module,) = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert module.removeprefix("mgca_mm.cli.") in COMMANDS and len(path.read_text().splitlines()) < 10
+    returns = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text()).body
+    (returns,) = [ast.unparse(node.returns) for node in returns if getattr(node, "name", None) == "main"]
+    assert ("sys.exit(main())" in path.read_text()) == (returns == "int"), "the exit code would be lost"
+
+
+def test_every_command_has_a_tool():
+    assert (
+        len(TOOLS) == len(COMMANDS) == len({path.read_text().partition("mgca-mm ")[2].split("`")[0] for path in TOOLS})
+    )
+
+
+def test_only_the_chosen_command_is_imported():
+    """From the shell, and the exit code arrives there; the phantom is drawn without torch."""
+    program = (
+        "import runpy, sys\n"
+        "try: runpy.run_module('mgca_mm.cli', run_name='__main__', alter_sys=True)\n"
+        "finally: print(*(name for name in sys.modules if name == 'torch' or name.startswith('mgca_mm.cli.')))"
+    )
+    command = [sys.executable, "-c", program, "phantom", "--patients", "0", "--out", "nowhere"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("error: --patients"), done.stderr
+    assert done.stdout.split() == ["mgca_mm.cli.phantom"]
+
+
+def test_the_front_door_is_lazy():
+    program = (
+        "import sys, mgca_mm\n"
+        "assert 'torch' not in sys.modules and set(mgca_mm.__all__) <= set(dir(mgca_mm))\n"
+        "assert not hasattr(mgca_mm, 'get_modal')\n"
+        "from mgca_mm import *\n"
+        "import mgca_mm.apis\n"
+        "assert (get_model, list_models) == (mgca_mm.apis.get_model, mgca_mm.apis.list_models)\n"
+        "assert RadiographInferencer is mgca_mm.apis.RadiographInferencer and load_config('mgca/pretrain_vit').model"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,9 @@
+#!/usr/bin/env python
+"""``mgca-mm visualize`` from a clone."""
+
+import sys
+
+from mgca_mm.cli.visualize import main
+
+if __name__ == "__main__":
+    sys.exit(main())
