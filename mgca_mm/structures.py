@@ -16,7 +16,7 @@ class ImageFeatures(NamedTuple):
         global_feature: (B, C) one vector an image. None where reports are not encoded, so that nothing is compared.
         tokens: (B, S, C) one vector a region; C may differ from that of ``global_feature``. None where no
             alignment asks for tokens.
-        token_weight: (B, S) importance of each region, detached and not yet normalised. None as above.
+        token_weight: (B, S) importance of each region, detached and not yet normalized. None as above.
     """
 
     global_feature: Tensor | None
@@ -30,7 +30,7 @@ class TextFeatures(NamedTuple):
     Attributes:
         global_feature: (B, C) one vector a report. None where reports are not encoded.
         tokens: (B, L, C) one vector a word. None where no alignment asks for tokens.
-        token_weight: (B, L) importance of each word, detached and not yet normalised. None as above.
+        token_weight: (B, L) importance of each word, detached and not yet normalized. None as above.
         token_mask: (B, L) True where a slot holds a real word. None as above.
         piece_ids: (B, T) word pieces of the report, [CLS] first and [SEP] last. None before projection.
         piece_mask: (B, T) True where a slot holds a real piece. None before projection.

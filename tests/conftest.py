@@ -106,7 +106,7 @@ def prepared(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def labelled(tmp_path_factory):
+def labeled(tmp_path_factory):
     """Prepared folder of a small phantom for a downstream config."""
     from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
     from mgca_mm.preparation import Options, prepare

@@ -23,7 +23,7 @@ PREFIX = "image_encoder.backbone."
 
 
 def save_checkpoint(path, backbone):
-    """A pretraining checkpoint with weights unlike any initialisation's; returns those of the backbone."""
+    """A pretraining checkpoint with weights unlike any initialization's; returns those of the backbone."""
     init_default_scope("mgca_mm")
     state_dict = ImageEncoder(backbone).state_dict()
     content = {f"image_encoder.{name}": torch.rand_like(tensor.float()) for name, tensor in state_dict.items()}

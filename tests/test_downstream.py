@@ -32,9 +32,9 @@ def name(path):
     return str(path.relative_to(ROOT / "configs"))
 
 
-def configure(path, labelled, tmp_path, **options):
+def configure(path, labeled, tmp_path, **options):
     """A config of the tree, cut down to one step on two images without workers."""
-    options = {"data_root": str(labelled(path)), "image_init": "random", **options}
+    options = {"data_root": str(labeled(path)), "image_init": "random", **options}
     cfg = load_config(str(path), options)
     cfg.work_dir = str(tmp_path)
     cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=1, val_interval=1)
@@ -60,7 +60,7 @@ def test_leaf_configs_are_short(path):
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory):
-    """Pretraining checkpoints of both encoders with weights and statistics unlike any initialisation."""
+    """Pretraining checkpoints of both encoders with weights and statistics unlike any initialization."""
     folder = tmp_path_factory.mktemp("checkpoints")
     backbones = {
         "resnet50": dict(type="mmpretrain.ResNet", depth=50, out_indices=(2, 3)),
@@ -95,11 +95,11 @@ def one_step_cases():
 
 
 @pytest.mark.parametrize("path", one_step_cases(), ids=name)
-def test_one_step(path, labelled, tmp_path, checkpoints):
+def test_one_step(path, labeled, tmp_path, checkpoints):
     """Trains, validates and tests; a frozen encoder is the checkpoint's in the end, bit for bit, statistics too."""
     encoder = "resnet18" if path in SMALL else next(e for e in ("vit", "resnet50") if f"_{e}" in path.stem)
     file = checkpoints / f"{encoder}.pth"
-    runner = Runner.from_cfg(configure(path, labelled, tmp_path, image_init=str(file)))
+    runner = Runner.from_cfg(configure(path, labeled, tmp_path, image_init=str(file)))
     runner.train()
     found = backbone_of(runner.model).state_dict()
     expected = encoder_weights(file)
@@ -169,20 +169,20 @@ def _path_of(stock):
 
 
 @pytest.mark.parametrize("encoder", ["resnet50", "vit"])
-def test_a_checkpoint_of_another_encoder_is_an_error(encoder, labelled, tmp_path, checkpoints):
+def test_a_checkpoint_of_another_encoder_is_an_error(encoder, labeled, tmp_path, checkpoints):
     other = {"resnet50": "vit", "vit": "resnet50"}[encoder]
     path = ROOT / f"configs/downstream/classification/rsna_{encoder}.py"
-    runner = Runner.from_cfg(configure(path, labelled, tmp_path, image_init=str(checkpoints / f"{other}.pth")))
+    runner = Runner.from_cfg(configure(path, labeled, tmp_path, image_init=str(checkpoints / f"{other}.pth")))
     with pytest.raises(UserError, match=r"only in part; \d+ missing|another architecture"):
         runner.train()
 
 
-def test_cached_features_give_the_result_of_the_loop(labelled, tmp_path):
+def test_cached_features_give_the_result_of_the_loop(labeled, tmp_path):
     """Bit for bit: the same order, the same start, and features encoded in other batches."""
     path = ROOT / "configs/quickstart/classification_covidx.py"
 
     def train(folder, cache):
-        cfg = configure(path, labelled, tmp_path / folder, **{"custom_hooks.0.folder": cache})
+        cfg = configure(path, labeled, tmp_path / folder, **{"custom_hooks.0.folder": cache})
         cfg.train_cfg.max_iters = 12
         runner = Runner.from_cfg(cfg)
         runner.train()
@@ -203,8 +203,8 @@ def test_cached_features_give_the_result_of_the_loop(labelled, tmp_path):
     assert cached_scores == pytest.approx(loop_scores, abs=1e-4)
 
 
-def test_a_cache_is_of_one_recipe(labelled, tmp_path, checkpoints):
-    """Another normalisation or size of the input are other features; the same weights in another file are not."""
+def test_a_cache_is_of_one_recipe(labeled, tmp_path, checkpoints):
+    """Another normalization or size of the input are other features; the same weights in another file are not."""
     path = ROOT / "configs/quickstart/classification_covidx.py"
     copied = tmp_path / "copied.pth"
     copied.write_bytes((checkpoints / "resnet18.pth").read_bytes())
@@ -212,16 +212,16 @@ def test_a_cache_is_of_one_recipe(labelled, tmp_path, checkpoints):
         ({}, {"model.data_preprocessor.std": [64.0] * 3}, {"model.resize_to": 128}, {"image_init": str(copied)})
     ):
         options = {"image_init": str(checkpoints / "resnet18.pth"), **change}
-        runner = Runner.from_cfg(configure(path, labelled, tmp_path / str(count), **options))
+        runner = Runner.from_cfg(configure(path, labeled, tmp_path / str(count), **options))
         runner.model.init_weights()
         CachedFeaturesHook(str(tmp_path / "features")).before_train(runner)
         # Training and validation images, encoded by all runs but the last.
         assert len(list((tmp_path / "features").iterdir())) == (2, 4, 6, 6)[count], change
 
 
-def test_features_of_a_trained_encoder_are_not_cached(labelled, tmp_path):
+def test_features_of_a_trained_encoder_are_not_cached(labeled, tmp_path):
     path = ROOT / "configs/downstream/classification/rsna_resnet50_finetune.py"
-    cfg = configure(path, labelled, tmp_path, **{"custom_hooks.0.folder": str(tmp_path / "features")})
+    cfg = configure(path, labeled, tmp_path, **{"custom_hooks.0.folder": str(tmp_path / "features")})
     with pytest.raises(UserError, match="frozen backbone only"):
         Runner.from_cfg(cfg).train()
 
@@ -250,11 +250,11 @@ def test_paper_numbers():
     assert yolo.anchor_generator.base_sizes[0][0] == pytest.approx((116 * 224 / 416, 90 * 224 / 416))
 
 
-def test_subset_lists_are_read(labelled, tmp_path):
+def test_subset_lists_are_read(labeled, tmp_path):
     path = ROOT / "configs/downstream/detection/rsna_resnet50.py"
-    folder = labelled(path)
+    folder = labeled(path)
     options = {"train_dataloader.dataset.ann_file": "detection/subsets/train_10pct_seed42.json"}
-    cfg = configure(path, labelled, tmp_path, **options)
+    cfg = configure(path, labeled, tmp_path, **options)
     dataset = Runner.from_cfg(cfg).build_dataloader(cfg.train_dataloader).dataset
     listed = (folder / "detection/subsets/train_10pct_seed42.txt").read_text().splitlines()
     rows = json.loads((folder / "train.json").read_text())["data_list"]

@@ -42,7 +42,7 @@ def data(tmp_path_factory):
 
 
 def pretrain(config, options, path):
-    """A checkpoint whose weights and statistics are unlike any initialisation's; returns its config."""
+    """A checkpoint whose weights and statistics are unlike any initialization's; returns its config."""
     cfg = load_config(str(ROOT / "configs" / config), options)
     init_default_scope("mgca_mm")
     state_dict = MODELS.build(cfg.model).state_dict()

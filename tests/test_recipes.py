@@ -98,7 +98,7 @@ def processes():
 
 
 @pytest.mark.parametrize("path", recipes())
-def test_two_epochs(path, processes, prepared, labelled, tmp_path):
+def test_two_epochs(path, processes, prepared, labeled, tmp_path):
     cfg = Config.fromfile(path)
     task = path.stem.split("_")[0] if path.parent.name == "quickstart" else path.parent.name
     by_epoch = "max_epochs" in cfg.train_cfg
@@ -108,7 +108,7 @@ def test_two_epochs(path, processes, prepared, labelled, tmp_path):
     options += ["visualizer.vis_backends.0.type=TensorboardVisBackend", "default_hooks.logger.interval=1"]
     options += ["image_init=random", *chain(*(reductions(cfg[part], task, f"{part}.") for part in PARTS))]
     if task in SCORES:
-        options += [f"data_root={labelled(path)}"]
+        options += [f"data_root={labeled(path)}"]
     else:
         options += [f"data_root={prepared}/data", f"text_model={prepared}/text_model"]
     work_dir, output = tmp_path / "run", tmp_path / "output.txt"

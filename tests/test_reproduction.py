@@ -15,7 +15,7 @@ from mgca_mm.reproduction import grid, jobs
 from mgca_mm.reproduction.grid import Cell, Profile, cells_of, command_of, run_cell
 from mgca_mm.reproduction.paper import paper_number, paper_text
 from mgca_mm.reproduction.phantom import PRETRAINING, pretrain
-from mgca_mm.reproduction.report import read_cells, summarise, write_report
+from mgca_mm.reproduction.report import read_cells, summarize, write_report
 from mgca_mm.reproduction.settings import ABLATIONS, SETTINGS, TABLES
 from tests.conftest import ROOT
 
@@ -140,7 +140,7 @@ def test_checkpoints_of_a_finished_cell_are_removed(scripted, tmp_path):
 def test_report(scripted, tmp_path):
     cells = [cell(init, percent, seed) for init in ("mgca", "broken") for percent in (1, 10) for seed in (42, 43, 44)]
     results = {each: run_cell(each, tmp_path / "runs", "random", PROFILE) for each in cells}
-    summary = summarise(results)
+    summary = summarize(results)
     key = ("classification_rsna", "vit", "mgca", 1)
     assert (summary[key]["mean"], summary[key]["sd"], summary[key]["seeds"]) == (61, 1, 3)
     assert summary[key]["paper"] == 89.1

@@ -1,4 +1,4 @@
-# CheXpert's expert-labelled images, five labels, scored by sentences; test it with a checkpoint of mgca/pretrain_vit.py.
+# CheXpert's expert-labeled images, five labels, scored by sentences; test it with a checkpoint of mgca/pretrain_vit.py.
 _base_ = '../mgca/pretrain_vit.py'
 data_root = 'data/chexpert'
 classes = ['Atelectasis', 'Cardiomegaly', 'Consolidation', 'Edema', 'Pleural Effusion']

@@ -1,4 +1,4 @@
-# The authors' released code, ResNet-50; unlike the ViT it normalises the contexts of both modalities.
+# The authors' released code, ResNet-50; unlike the ViT it normalizes the contexts of both modalities.
 _base_ = './released_vit.py'
 image_init = 'torchvision://resnet50'
 model = dict(

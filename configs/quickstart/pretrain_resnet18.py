@@ -13,7 +13,7 @@ model = dict(
         resize_to=None,
         input_size=112,
         channels_last=True,
-        # PyTorch's own initialisation instead of mmpretrain's (Kaiming, last norms at zero), which learns more slowly in
+        # PyTorch's own initialization instead of mmpretrain's (Kaiming, last norms at zero), which learns more slowly in
         # so short a run.
         backbone=dict(
             _delete_=True, type='mmpretrain.ResNet', depth=18, out_indices=(2, 3), zero_init_residual=False,

@@ -213,7 +213,7 @@ class RadiographInferencer:
 
         Returns:
             (H, W) float32 in the image's own pixels, higher where the phrase is looked for; NaN where the model does
-            not see the image, cut off by its centre crop.
+            not see the image, cut off by its center crop.
 
         Raises:
             UserError: The image cannot be read, or the phrase has no words.
@@ -226,7 +226,7 @@ class RadiographInferencer:
         return self.frame.to_image(grid.view(side, side).cpu().numpy(), *pixels.shape)
 
     def attend(self, image: ImageInput, report: str) -> Grounding:
-        """The learnt attention between each word of a report and each region of an image, both ways (paper, Figure 3).
+        """The learned attention between each word of a report and each region of an image, both ways (paper, Figure 3).
 
         Raises:
             UserError: The image cannot be read, the report has no words, or the model has no tokens.
@@ -266,7 +266,7 @@ class RadiographInferencer:
 
     @staticmethod
     def read(image: ImageInput) -> np.ndarray:
-        """Grey levels (H, W), uint8, of one image, for drawing."""
+        """Gray levels (H, W), uint8, of one image, for drawing."""
         return _single(image).read()
 
     @torch.no_grad()

@@ -19,14 +19,14 @@ class NamedImage(NamedTuple):
 
     Attributes:
         name: The file, or ``image 3`` for an array.
-        source: The file, or grey levels (H, W).
+        source: The file, or gray levels (H, W).
     """
 
     name: str
     source: Path | np.ndarray
 
     def read(self) -> np.ndarray:
-        """Grey levels (H, W), uint8.
+        """Gray levels (H, W), uint8.
 
         Raises:
             UserError: The file cannot be read; the message names it.
@@ -42,7 +42,7 @@ def list_images(inputs: ImageInput | Iterable[ImageInput]) -> list[NamedImage]:
 
     Args:
         inputs: A JPEG, PNG or DICOM file; a folder, of which every such file counts, DICOM of any name, also in folders
-            below, in the order of their names; grey levels (H, W) or colours (H, W, 3), uint8; an image that has a name
+            below, in the order of their names; gray levels (H, W) or colors (H, W, 3), uint8; an image that has a name
             already, as those of :func:`mgca_mm.apis.prepared.load_pairs`; or several of these.
 
     Raises:
@@ -62,7 +62,7 @@ def _images_of(entry: ImageInput, number: int) -> Iterator[NamedImage]:
         yield entry
         return
     if isinstance(entry, np.ndarray):
-        yield NamedImage(f"image {number}", _grey(entry, number))
+        yield NamedImage(f"image {number}", _gray(entry, number))
         return
     path = Path(entry)
     if not path.is_dir():
@@ -86,13 +86,13 @@ def _is_image(file: Path) -> bool:
         return is_dicom(content.read(132))
 
 
-def _grey(image: np.ndarray, number: int) -> np.ndarray:
+def _gray(image: np.ndarray, number: int) -> np.ndarray:
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.size == 0 or image.shape[2:] not in ((), (3,)):
         raise UserError(
             f"image {number}: an array must be uint8 of the shape (H, W) or (H, W, 3), got {image.dtype} {image.shape}"
         )
-    if image.ndim == 3:  # luma of ITU-R BT.601, as OpenCV reads a colour file
+    if image.ndim == 3:  # luma of ITU-R BT.601, as OpenCV reads a color file
         image = np.rint(image @ np.array((0.299, 0.587, 0.114))).astype(np.uint8)
     return image

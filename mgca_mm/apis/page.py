@@ -26,7 +26,7 @@ FINDINGS = (
     *("Pneumothorax", "Support Devices"),
 )
 _LONG_SIDE = 640  # of a radiograph on the page, in pixels
-_COLOUR = 12  # grey levels by which the channels of a photograph differ on average; scans have a tint of a few
+_COLOR = 12  # gray levels by which the channels of a photograph differ on average; scans have a tint of a few
 _NEAREST = 4
 _LONGEST = 100_000  # characters of a report; one of ten megabytes would keep the page busy for many seconds
 
@@ -35,7 +35,7 @@ class Shown(NamedTuple):
     """What the page shows, kept between two clicks.
 
     Attributes:
-        image: (H, W) grey levels, small enough for the page.
+        image: (H, W) gray levels, small enough for the page.
         grounding: Of the radiograph and the report; None for a model without regions.
     """
 
@@ -87,7 +87,7 @@ class Explorer:
         if len(report) > _LONGEST:
             raise UserError(f"The report is longer than {_LONGEST:,} characters: give its findings and impression.")
         pixels = self.inferencer.read(file)
-        require_grey(Path(file))
+        require_gray(Path(file))
         try:
             grounding = self.inferencer.attend(pixels, report)
             message = "Click a word to see where it looks, or a place in the image to see its words."
@@ -179,7 +179,7 @@ def build_page(explorer: Explorer) -> gr.Blocks:
     Args:
         explorer: What answers the clicks.
     """
-    # Uploads are removed after an hour; nothing is told to gradio's makers.
+    # Uploads are removed after an hour; nothing is sent to gradio's makers.
     with gr.Blocks(title="mgca_mm: explore a checkpoint", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.Markdown(BANNER, elem_id="banner")
         shown = gr.State()
@@ -228,14 +228,14 @@ def _take_uploads_only(component: gr.File) -> None:
     component.async_move_resource_to_block_cache = keep_upload
 
 
-def require_grey(file: Path) -> None:
-    """Refuse photographs in colour; DICOM files say themselves what they are.
+def require_gray(file: Path) -> None:
+    """Refuse photographs in color; DICOM files say themselves what they are.
 
     Args:
         file: One that the reader has taken.
 
     Raises:
-        UserError: The picture is in colour.
+        UserError: The picture is in color.
     """
     data = np.fromfile(file, np.uint8)
     if is_dicom(data[:132].tobytes()):
@@ -246,8 +246,8 @@ def require_grey(file: Path) -> None:
         picture = None
     if picture is not None:
         difference = np.abs(np.diff(picture.astype(int), axis=2)).mean()
-        if difference > _COLOUR:
-            raise UserError("This picture is in colour: it is no radiograph.")
+        if difference > _COLOR:
+            raise UserError("This picture is in color: it is no radiograph.")
 
 
 def _require_grounding(shown: Shown | None) -> Grounding:

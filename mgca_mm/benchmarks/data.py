@@ -44,7 +44,7 @@ def measure_rates(seconds: float) -> dict[str, float]:
 
     Returns:
         ``raw``: decoding and resizing a full-size JPEG; ``prepared``: a sample on the way that training takes (seeding,
-        data set, transforms, collation); ``untokenized``: the same where each visit tokenises the report; ``ratio``:
+        data set, transforms, collation); ``untokenized``: the same where each visit tokenizes the report; ``ratio``:
         prepared over raw.
     """
     cv2.setNumThreads(1)
@@ -76,7 +76,7 @@ def measure_rates(seconds: float) -> dict[str, float]:
 
 
 def measure_memory(num_rows: int, workers: int = 2) -> dict[str, float]:
-    """Memory of a data set object whose reports are tokenised, in megabytes, and what a worker of the loader adds.
+    """Memory of a data set object whose reports are tokenized, in megabytes, and what a worker of the loader adds.
 
     Args:
         num_rows: Image-report pairs; reports have the phantom's length, and no two are the same.
@@ -84,7 +84,7 @@ def measure_memory(num_rows: int, workers: int = 2) -> dict[str, float]:
 
     Returns:
         ``dataset``: what the process grows by; ``peak``: the same at its largest, while the annotation file is read;
-        ``worker``: private memory of a worker after reading all rows; ``tokenize_s``: seconds that the tokenising
+        ``worker``: private memory of a worker after reading all rows; ``tokenize_s``: seconds that the tokenizing
         takes, on all cores.
     """
     with tempfile.TemporaryDirectory() as folder:

@@ -11,10 +11,10 @@ import torch
 
 def elapsed(run: Callable[[], object], device: str) -> float:
     """Seconds of a call, the device's work included."""
-    _synchronise(device)
+    _synchronize(device)
     start = time.perf_counter()
     run()
-    _synchronise(device)
+    _synchronize(device)
     return time.perf_counter() - start
 
 
@@ -33,7 +33,7 @@ def top_kernels(run: Callable[[], object], device: str, rows: int = 20) -> str:
         activities.append(torch.profiler.ProfilerActivity.CUDA)
     with torch.profiler.profile(activities=activities) as profile:
         run()
-        _synchronise(device)
+        _synchronize(device)
     return profile.key_averages().table(sort_by=f"self_{device}_time_total", row_limit=rows)
 
 
@@ -67,7 +67,7 @@ def matrix_product_ceiling(dtype: torch.dtype, device: str, size: int | None = N
     return 2 * size**3 / min(elapsed(lambda: a @ b, device) for _ in range(8))
 
 
-def _synchronise(device: str) -> None:
+def _synchronize(device: str) -> None:
     if device == "cuda":
         torch.cuda.synchronize()
 

@@ -29,7 +29,7 @@ class OperatorCount(TorchDispatchMode):
 
     Attributes:
         operators: Operators that were run; on a GPU each launches about one kernel.
-        waits: Name of each operator whose result the host needs at once, on a GPU a host-device synchronisation:
+        waits: Name of each operator whose result the host needs at once, on a GPU a host-device synchronization:
             reading a number, and results whose shape depends on the data, such as indexing by a mask.
     """
 

@@ -88,7 +88,7 @@ def build_model(cfg: Config, compile: bool = False, naive: bool = False, dropout
 
 
 def make_batch(model: ImageReportPretrainer, image_size: int, batch_size: int, device: str) -> dict:
-    """A batch as the loader gives it: grey uint8 images, and reports of uneven length.
+    """A batch as the loader gives it: gray uint8 images, and reports of uneven length.
 
     Lengths are normal around 75 pieces with a deviation of 25, cut to what the model takes; a third of the pieces
     continue a word.
@@ -156,7 +156,7 @@ def measure(
     Returns:
         ``ours`` (and the name of the other) with ``ms``, ``images_per_s``, ``tflops``, ``peak_mb``, on a GPU with
         ``reserved_mb`` and ``host_ms``, too; ``gflop_per_image``, ``ceiling_tflops`` of a large matrix product in this
-        precision, ``share_of_ceiling``; of our step ``groups`` of parameters that its optimiser has, ``operators``
+        precision, ``share_of_ceiling``; of our step ``groups`` of parameters that its optimizer has, ``operators``
         (eager) and ``waits`` (eager, or on a GPU); ``ratio`` of ours to the other; with the naive one ``agreement`` of
         losses and gradients (both in fp32 without dropout).
     """
@@ -205,7 +205,7 @@ def measure(
 
 def _figures(step: Callable[[], object], flops: int, batch_size: int, repeats: int, device: str) -> dict[str, float]:
     """Peak memory and median speed of a step."""
-    step()  # compilation, the optimiser's state, the library's choice of kernels
+    step()  # compilation, the optimizer's state, the library's choice of kernels
     peak = peak_memory(step, device)
     seconds = statistics.median(elapsed(step, device) for _ in range(repeats))
     figures = dict(
@@ -250,7 +250,7 @@ def measure_memory(
     peaks = {}
     for batch_size in sorted(batch_sizes):
         step = step_of(cfg, batch_size, precision, device)
-        step()  # the optimiser makes its state
+        step()  # the optimizer makes its state
         peaks[batch_size] = peak_memory(step, device) / 1e6
         del step
         release_memory(device)

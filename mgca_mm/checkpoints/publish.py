@@ -26,7 +26,7 @@ Weights written by mgca_mm {version} for research only: not a medical device, no
 |---|---|
 {parts}
 
-Optimiser, training state, config and paths were left out.
+Optimizer, training state, config and paths were left out.
 
 ## Use
 
@@ -36,7 +36,7 @@ init_cfg=dict(type='Pretrained', checkpoint='{file}'{prefix})
 
 ## To be filled in by whoever publishes it
 
-- Data it was trained on, its licence or data use agreement, and whether that allows weights to be shared:
+- Data it was trained on, its license or data use agreement, and whether that allows weights to be shared:
 - Config, number of epochs, seed:
 - Scores, on which data, and what it must not be used for:
 """

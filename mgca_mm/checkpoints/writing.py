@@ -25,7 +25,7 @@ def write_checkpoint(path: str | os.PathLike, content: bytes | memoryview) -> No
     """Write a checkpoint and its digest.
 
     Where one of this name exists, the digest file names both until the new checkpoint has taken the old one's place:
-    whichever of the two stands there after a crash, it is known to be whole.
+    whichever of the two stands there after a crash, it is known to be complete.
 
     Args:
         path: Checkpoint file.

@@ -10,13 +10,13 @@ COMMANDS = {
     "train": "train a model from a config: pretraining or a downstream task",
     "test": "evaluate a checkpoint on the test split of a config",
     "prepare": "prepare a raw data set for training, or check a prepared one",
-    "probe": "compare a pretrained image encoder with its random initialisation, and test retrieval",
+    "probe": "compare a pretrained image encoder with its random initialization, and test retrieval",
     "compare": "pretrain every method on the phantom and compare them in one table",
     "reproduce": "run the paper's downstream tables",
-    "visualize": "draw what was learnt",
+    "visualize": "draw what was learned",
     "app": "serve a page to explore a checkpoint",
     "convert": "convert checkpoints of other projects, ours for other libraries, or publish weights",
-    "verify": "say whether checkpoints are whole and can be read without trust",
+    "verify": "say whether checkpoints are intact and can be read without trust",
     "benchmark": "measure speed and memory",
     "phantom": "write procedural radiographs with reports in the layout of a public data set",
 }
@@ -31,7 +31,7 @@ def main() -> int | None:
     parser = argparse.ArgumentParser(
         "mgca-mm",
         usage="%(prog)s [-h] [--version] COMMAND …",
-        description="Align radiographs and reports, and use what was learnt.",
+        description="Align radiographs and reports, and use what was learned.",
         epilog="commands:\n" + "\n".join(f"  {name:<11}{purpose}" for name, purpose in COMMANDS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -91,12 +91,12 @@ def run_data(args: argparse.Namespace) -> dict:
     rates = measure_rates(args.seconds)
     print(f"decode and resize a JPEG of {FULL_SIZE[1]} x {FULL_SIZE[0]}   {rates['raw']:8.1f} images/s per core")
     print(f"prepared: data set to batch            {rates['prepared']:8.1f} images/s per core")
-    print(f"the same, tokenised at each visit      {rates['untokenized']:8.1f} images/s per core")
+    print(f"the same, tokenized at each visit      {rates['untokenized']:8.1f} images/s per core")
     print(f"prepared / decoded                     {rates['ratio']:8.1f}")
     memory = measure_memory(args.rows)
     print(f"data set of {args.rows:,} pairs           {memory['dataset']:8.0f} MB (peak {memory['peak']:.0f} MB)")
     print(f"a loader's worker adds                 {memory['worker']:8.0f} MB")
-    print(f"tokenising its reports once            {memory['tokenize_s']:8.0f} s")
+    print(f"tokenizing its reports once            {memory['tokenize_s']:8.0f} s")
     return {"rates": rates, "memory_mb": memory}
 
 

@@ -52,7 +52,7 @@ def extract(args: argparse.Namespace) -> None:
 
 
 def publish_weights(args: argparse.Namespace) -> None:
-    """Weights of a training checkpoint, without optimiser, config text and paths → safetensors and a model card."""
+    """Weights of a training checkpoint, without optimizer, config text and paths → safetensors and a model card."""
     card = publish(read_state_dict(args.source), args.target)
     print(f"{args.target}\n{card}: fill in what the weights were trained on")
 

@@ -1,6 +1,6 @@
 """Prepare a raw data set for training: ``mgca-mm prepare mimic_cxr --raw DIR --out data/mimic_cxr``.
 
-Exit codes: 0 done, 1 the check found faults, 2 the user has to mend something, 130 interrupted.
+Exit codes: 0 done, 1 the check found faults, 2 the user has to fix something, 130 interrupted.
 """
 
 import argparse

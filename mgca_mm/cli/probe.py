@@ -1,4 +1,4 @@
-"""Compare a pretrained image encoder with its random initialisation by a linear probe, and test retrieval."""
+"""Compare a pretrained image encoder with its random initialization by a linear probe, and test retrieval."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.engine.validation import validate
 from mgca_mm.errors import UserError, exit_on_user_error
-from mgca_mm.evaluation.linear_probe import LabelledFeatures, ProbeResult, extract_features, linear_probe, select
+from mgca_mm.evaluation.linear_probe import LabeledFeatures, ProbeResult, extract_features, linear_probe, select
 from mgca_mm.files import write_output
 from mgca_mm.registry import DATASETS, METRICS, MODELS
 from mgca_mm.visualization.curves import plot_probe, plot_training
@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("config", help="config of the pretraining")
     parser.add_argument("checkpoint", help="checkpoint of the pretraining, or its folder: the best")
     parser.add_argument("--out", required=True, help="folder of the table (md, json) and the pictures")
-    parser.add_argument("--seed", type=int, default=42, help="seed of the random initialisation and the subset lists")
+    parser.add_argument("--seed", type=int, default=42, help="seed of the random initialization and the subset lists")
     add_trust_checkpoint(parser)
     add_cfg_options(parser)
     return parser.parse_args()
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def compare(cfg: Config, checkpoint: str, seed: int) -> tuple[dict[str, dict[int, ProbeResult]], dict[str, float]]:
-    """Probe both encoders; returns initialisation → percent of labels → result, and the retrieval metrics."""
+    """Probe both encoders; returns initialization → percent of labels → result, and the retrieval metrics."""
     train = DATASETS.build({**cfg.train_dataloader.dataset, "pipeline": cfg.test_dataloader.dataset.pipeline})
     test = DATASETS.build(cfg.test_dataloader.dataset)
     results = {}
@@ -76,7 +76,7 @@ def compare(cfg: Config, checkpoint: str, seed: int) -> tuple[dict[str, dict[int
     return results, retrieve(cfg, model)
 
 
-def subset(train: LabelledFeatures, data_root: str, percent: int, seed: int) -> LabelledFeatures:
+def subset(train: LabeledFeatures, data_root: str, percent: int, seed: int) -> LabeledFeatures:
     """Training features of a prepared subset list."""
     if percent == 100:
         return train

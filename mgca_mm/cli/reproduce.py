@@ -57,7 +57,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def read_inits(words: list[str], phantom: bool) -> dict[str, dict[str, str]]:
-    """Checkpoint by initialisation and encoder.
+    """Checkpoint by initialization and encoder.
 
     Raises:
         UserError: A word is malformed, names no file, or nothing that the phantom has.
@@ -89,7 +89,7 @@ def make_phantom_encoders(
     """Make the data sets and encoders that some cells need and that are not there yet.
 
     Returns:
-        Checkpoint by initialisation and encoder; ``?`` in a dry run, which makes nothing.
+        Checkpoint by initialization and encoder; ``?`` in a dry run, which makes nothing.
     """
     # Only what the cells need, for a pretraining takes minutes.
     names = [name for name in names if any(cell.init == name for cell in cells)]

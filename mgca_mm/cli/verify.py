@@ -1,4 +1,4 @@
-"""Say whether checkpoints are whole and can be read without trust."""
+"""Say whether checkpoints are intact and can be read without trust."""
 
 import argparse
 from pathlib import Path

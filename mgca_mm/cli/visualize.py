@@ -1,4 +1,4 @@
-"""Draw what was learnt: attention, embeddings, prototypes, a batch, the phantom, or the scores of a grid."""
+"""Draw what was learned: attention, embeddings, prototypes, a batch, the phantom, or the scores of a grid."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Labelled radiographs in the prepared format."""
+"""Labeled radiographs in the prepared format."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

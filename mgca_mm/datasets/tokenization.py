@@ -1,4 +1,4 @@
-"""Tokenisation of all reports before a training, instead of in each of its epochs."""
+"""Tokenization of all reports before a training, instead of in each of its epochs."""
 
 import itertools
 import time
@@ -13,13 +13,13 @@ _LEAVE_REPORTS = ("mgca_mm", "mmcv", "mmpretrain")  # packages whose transforms 
 
 
 def tokenize_once(dataset: Dataset) -> None:
-    """Let ``TokenizeReport`` look up the reports of a data set, tokenised here by all cores.
+    """Let ``TokenizeReport`` look up the reports of a data set, tokenized here by all cores.
 
     To be called before the workers of the loader start: forked, they share what is in memory. What the samples hold
     stays the same. Each run does it anew, so that nothing on the disk can be out of date.
 
     Args:
-        dataset: Data set of a loader; ours within MMEngine's wrappers are found, others tokenise at each visit. So do
+        dataset: Data set of a loader; ours within MMEngine's wrappers are found, others tokenize at each visit. So do
             ours with a transform before ``TokenizeReport`` that may change the report, and the log says so.
 
     Raises:
@@ -30,7 +30,7 @@ def tokenize_once(dataset: Dataset) -> None:
         for transform in part.pipeline.transforms:
             if type(transform).__module__.partition(".")[0] not in _LEAVE_REPORTS:
                 print_log(
-                    f"Reports are tokenised at each visit, for {type(transform).__name__} may change them", "current"
+                    f"Reports are tokenized at each visit, for {type(transform).__name__} may change them", "current"
                 )
                 break
             if isinstance(transform, SampleSentence):
@@ -38,5 +38,5 @@ def tokenize_once(dataset: Dataset) -> None:
             elif isinstance(transform, TokenizeReport):
                 start = time.perf_counter()
                 count = transform.remember(rows)
-                print_log(f"{count:,} texts are tokenised once, in {time.perf_counter() - start:.0f} s", "current")
+                print_log(f"{count:,} texts are tokenized once, in {time.perf_counter() - start:.0f} s", "current")
                 break

@@ -1,4 +1,4 @@
-"""How many samples of all ranks make a step of the optimiser, and the learning rate that goes with them."""
+"""How many samples of all ranks make a step of the optimizer, and the learning rate that goes with them."""
 
 import os
 

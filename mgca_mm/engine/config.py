@@ -52,7 +52,7 @@ def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
     """Read a config file and apply ``--cfg-options``.
 
     A file or an option that sets one of :data:`VARIABLES` changes it wherever a config below has used it;
-    ``max_epochs`` changes the schedule, too. ``image_init=random`` leaves the image encoder to its own initialisation.
+    ``max_epochs`` changes the schedule, too. ``image_init=random`` leaves the image encoder to its own initialization.
     There are the default hooks of every run, for options to change them.
 
     Args:
@@ -121,7 +121,7 @@ def require_data(cfg: Config, splits: Sequence[str] = ("train", "val", "test")) 
 
 
 def _require_boxes(data_root: Path, ann_file: str) -> None:
-    """Check a file of boxes in a prepared folder, which mmdet takes as it is; an absent one is told by mmdet."""
+    """Check a file of boxes in a prepared folder, which mmdet takes as it is; mmdet reports an absent one."""
     path = data_root / ann_file
     if (data_root / MANIFEST).exists() and path.is_file() and (fault := coco_fault(read_json(path))):
         raise UserError(
@@ -143,7 +143,7 @@ def _require_embeddings(cfg: Config, dataset: dict) -> None:
     saved = Path(text_encoder.get("pretrained") or "", "config.json")
     saved_rows = None
     if text_encoder.get("pretrained") and saved.is_file():
-        content = read_json(saved)  # what is wrong with it is told where the model is built
+        content = read_json(saved)  # building the model reports what is wrong with it
         saved_rows = content.get("vocab_size") if isinstance(content, dict) else None
     if not (rows or saved_rows) or not tokenizers:
         return
@@ -184,7 +184,7 @@ def _replace(node: Any, old: str, new: Any) -> None:
 
 
 def _start_at_random(node: Any) -> None:
-    """Remove the initialisation from a checkpoint named ``random``."""
+    """Remove the initialization from a checkpoint named ``random``."""
     for value in node.values() if isinstance(node, dict) else node:
         if isinstance(value, dict):
             if (value.get("init_cfg") or {}).get("checkpoint") == RANDOM:

@@ -33,9 +33,9 @@ def install() -> None:
 
     - Checkpoints, yaml and pickle files are read without running what they hold, see
       :mod:`mgca_mm.checkpoints.schemes` and :mod:`mgca_mm.engine.file_handlers`.
-    - Local files are written whole or not at all, see :class:`AtomicLocalBackend`.
+    - Local files are written completely or not at all, see :class:`AtomicLocalBackend`.
     - ``type='Pretrained'`` fills a module or fails; ``'CheckpointHook'``, ``'EarlyStoppingHook'``,
-      ``'LocalVisBackend'``, ``'LogProcessor'`` and ``'InfiniteSampler'`` are ours, each of which says what it mends.
+      ``'LocalVisBackend'``, ``'LogProcessor'`` and ``'InfiniteSampler'`` are ours, each of which says what it fixes.
 
     Our command lines call it, and :class:`PrivateRunner` does when it is made. A program of your own that trains with
     another runner calls it before it reads a config. What loaders' workers do needs none of it. Calling it again

@@ -88,7 +88,7 @@ def configure_run(
 
 
 def _require_visualizer(cfg: Config) -> None:
-    """Check that the package of each visualisation backend is there; MMEngine looks when the run has begun."""
+    """Check that the package of each visualization backend is there; MMEngine looks when the run has begun."""
     for backend in (cfg.get("visualizer") or {}).get("vis_backends") or []:
         name = backend.get("type", "").rpartition(".")[2]
         package = _PACKAGES.get(name)
@@ -132,7 +132,7 @@ def _name_slurm_rank() -> None:
 def close_ranks() -> None:
     """Wait for the other ranks and end the process, the last thing that a command does; nothing with one process.
 
-    Leaving the group first keeps a rank that exits early from aborting its neighbours. Then the process ends at once:
+    Leaving the group first keeps a rank that exits early from aborting its neighbors. Then the process ends at once:
     threads of gloo that outlive the interpreter abort it now and then, and a finished run would seem to have failed;
     over NCCL one was seen to linger for half a minute.
     """

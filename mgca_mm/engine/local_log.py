@@ -11,7 +11,7 @@ class EnduringLocalVisBackend(LocalVisBackend):
     """``LocalVisBackend`` for disks that can be full.
 
     :func:`mgca_mm.engine.install` puts it in the place of MMEngine's, which ends the training where a line of
-    ``scalars.json`` cannot be written. Here that is told once, the lines are lost, and training goes on.
+    ``scalars.json`` cannot be written. Here that is said once, the lines are lost, and training goes on.
 
     Args:
         *args: As in :class:`mmengine.visualization.LocalVisBackend`.

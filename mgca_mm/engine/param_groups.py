@@ -1,7 +1,7 @@
-"""The optimiser's parameter groups: one for each set of settings in a run, one for each parameter in its checkpoints.
+"""The optimizer's parameter groups: one for each set of settings in a run, one for each parameter in its checkpoints.
 
-MMEngine makes one a parameter under ``paramwise_cfg``, and an optimiser launches its kernels group by group. An
-optimiser's state is kept by the place of a parameter in the groups: in checkpoints it must not depend on settings.
+MMEngine makes one a parameter under ``paramwise_cfg``, and an optimizer launches its kernels group by group. An
+optimizer's state is kept by the place of a parameter in the groups: in checkpoints it must not depend on settings.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
 from mgca_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-# Of a scheduler's state: a number for each group, and after them one for the optimiser's ``base_param_settings``.
+# Of a scheduler's state: a number for each group, and after them one for the optimizer's ``base_param_settings``.
 _OF_EACH_GROUP = ("base_values", "_last_value", "min_values")
 
 
@@ -62,7 +62,7 @@ def split_groups(content: dict[str, Any], runner: Runner) -> None:
     So MMEngine's constructor has it, and it depends on no settings. A single group stays one, as there.
 
     Args:
-        content: As the run is about to save it, with its optimiser or without.
+        content: As the run is about to save it, with its optimizer or without.
         runner: The run.
     """
     numbers = _numbers(runner)
@@ -80,7 +80,7 @@ def merge_groups(content: dict[str, Any], runner: Runner) -> None:
 
     Args:
         content: Of a checkpoint, whatever it holds.
-        runner: With its model and, where it trains, its optimiser.
+        runner: With its model and, where it trains, its optimizer.
     """
     numbers, found = _numbers(runner), content.get("optimizer")
     if not any(numbers) or not isinstance(found, dict) or not isinstance(found.get("state"), dict):
@@ -105,9 +105,9 @@ def without_parameters(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(runner: Runner) -> list[list[int]]:
-    """Of the parameters of each group of a run: their numbers among all that its optimiser has, in the model's order.
+    """Of the parameters of each group of a run: their numbers among all that its optimizer has, in the model's order.
 
-    None without an optimiser, or with several.
+    None without an optimizer, or with several.
     """
     if not isinstance(runner.optim_wrapper, OptimWrapper):
         return []
@@ -134,7 +134,7 @@ def _regroup(
     content["optimizer"] = new = dict(found)
     new["state"] = {number_of.get(number, number): kept for number, kept in found["state"].items()}
     new["param_groups"] = [{**former[origin], "params": own} for origin, own in zip(origins, members, strict=True)]
-    # With several groups, MMEngine schedules the optimiser's own settings as one more, the last.
+    # With several groups, MMEngine schedules the optimizer's own settings as one more, the last.
     if len(origins) == 1:
         new.pop("base_param_settings", None)
     else:

@@ -1,7 +1,7 @@
 """Whether a checkpoint holds what a run would have written, seen before anything of it is taken.
 
 A checkpoint may be of another run, of another version, edited or made by somebody else. What it decides by is compared
-with the run's own model, optimiser and schedulers: the same names, kinds and shapes, and numbers that are numbers.
+with the run's own model, optimizer and schedulers: the same names, kinds and shapes, and numbers that are numbers.
 """
 
 import copy
@@ -43,7 +43,7 @@ def fault_of(content: Mapping[str, Any], runner: Runner) -> str | None:
 
     Args:
         content: Of the checkpoint.
-        runner: With its loop, model, optimiser and schedulers built from the config.
+        runner: With its loop, model, optimizer and schedulers built from the config.
 
     Returns:
         The rest of a sentence about the checkpoint; None if nothing speaks against it.
@@ -178,45 +178,45 @@ def _check_optimizer(content: Mapping[str, Any], runner: Runner) -> None:
     wrapper, found = runner.optim_wrapper, content["optimizer"]
     own = wrapper.state_dict()
     groups, own_groups = found.get("param_groups"), own["param_groups"]
-    others = f"has an optimiser with other parameter groups{_WEIGHTS_ALONE}"
+    others = f"has an optimizer with other parameter groups{_WEIGHTS_ALONE}"
     _require(isinstance(groups, list) and len(groups) == len(own_groups), others)
     for group, own_group in zip(groups, own_groups, strict=True):
         _require(isinstance(group, dict) and all(map(_is_text, group)) and "lr" in group, others)
         # By position, so that the numbers are those of this run.
         _require(group.get("params") == own_group["params"], others)
         for name in own_group.keys() & group.keys() - {"params"}:
-            _require_alike(group[name], own_group[name], f"its optimiser's {name}")
+            _require_alike(group[name], own_group[name], f"its optimizer's {name}")
     if "loss_scaler" in own and "loss_scaler" in found:
         _require_alike(found["loss_scaler"], own["loss_scaler"], "its loss scaler")
     rates, own_rates = found.get("base_param_settings"), own.get("base_param_settings")
     if own_rates is not None:
         _require(isinstance(rates, dict) and "lr" in rates, others)
         for name in own_rates.keys() & rates.keys():
-            _require_alike(rates[name], own_rates[name], f"its optimiser's {name}")
+            _require_alike(rates[name], own_rates[name], f"its optimizer's {name}")
     _check_moments(content, wrapper)
 
 
 def _check_moments(content: Mapping[str, Any], wrapper: OptimWrapper) -> None:
-    """What the optimiser keeps of each parameter."""
+    """What the optimizer keeps of each parameter."""
     optimizer, info = wrapper.optimizer, content["message_hub"]["runtime_info"]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     kept, expected = content["optimizer"].get("state"), _kept_of_a_parameter(optimizer)
-    _require(isinstance(kept, dict), "has no state of its optimiser")
+    _require(isinstance(kept, dict), "has no state of its optimizer")
     former = settings_in(info)
     counts = former.get("samples a step", 0) // former.get("samples an iteration", 1) or wrapper._accumulative_counts
     steps = content["meta"]["iter"] // counts - info.get("skipped_steps", 0)
     # A loss scaler skips the first steps without telling.
     is_adam = isinstance(optimizer, torch.optim.Adam)  # while SGD begins its momentum where there was none
     needs_state = is_adam and steps > 0 and "loss_scaler" not in content["optimizer"]
-    _require(bool(kept) or not needs_state, f"has an optimiser without its state{_WEIGHTS_ALONE}")
+    _require(bool(kept) or not needs_state, f"has an optimizer without its state{_WEIGHTS_ALONE}")
     for number, values in kept.items():
         known = _is_count(number) and number < len(parameters) and isinstance(values, dict)
-        _require(known, "has an optimiser's state of no parameter")
+        _require(known, "has an optimizer's state of no parameter")
         for name, example in expected.items():
             value, shape = values.get(name), parameters[number].shape if example.dim() else ()
             fits = isinstance(value, Tensor) and value.shape == shape and (value.dim() > 0 or bool(value.isfinite()))
             fits = fits or (value is None and not is_adam)
-            _require(fits, f"has no {name} in its optimiser's state that fits parameter {number}")
+            _require(fits, f"has no {name} in its optimizer's state that fits parameter {number}")
 
 
 def _kept_of_a_parameter(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

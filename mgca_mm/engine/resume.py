@@ -1,6 +1,6 @@
 """What a run that is resumed takes from its checkpoint and what from its config.
 
-Weights, the optimiser's moments, counters and what was decided so far are the checkpoint's. What the config says is the
+Weights, the optimizer's moments, counters and what was decided so far are the checkpoint's. What the config says is the
 config's: where it has changed, the run goes on as it says now, and each change is a line of the log. The seed alone
 stays the checkpoint's, since the order of the samples follows from it.
 """
@@ -63,10 +63,10 @@ def digest_of(dataset: Dataset) -> str:
 
 
 class Resumption:
-    """Schedule, optimiser's settings and place of a run as its config has them, before a checkpoint is read.
+    """Schedule, optimizer's settings and place of a run as its config has them, before a checkpoint is read.
 
     Args:
-        runner: With its loop, optimiser and schedulers built from the config.
+        runner: With its loop, optimizer and schedulers built from the config.
     """
 
     def __init__(self, runner: Runner):
@@ -164,7 +164,7 @@ class Resumption:
             group.update(own)
         length = None if isinstance(loop, IterBasedTrainLoop) else len(loop.dataloader)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the optimiser has not stepped between them
+            warnings.simplefilter("ignore")  # that the optimizer has not stepped between them
             for iteration in range(1, min(loop.iter, loop.max_iters) + 1):
                 ends_epoch = length and iteration % length == 0 and iteration // length <= loop.epoch
                 for scheduler in schedulers:

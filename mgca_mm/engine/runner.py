@@ -1,4 +1,4 @@
-"""MMEngine's runner, which writes down no paths and resumes from what is whole."""
+"""MMEngine's runner, which writes down no paths and resumes from what is intact."""
 
 import signal
 from pathlib import Path
@@ -42,7 +42,7 @@ _RESUMABLE = {
 
 @RUNNERS.register_module()
 class PrivateRunner(Runner):
-    """``Runner`` whose log, config dump and event files name no folder, and which resumes from whole checkpoints only.
+    """``Runner`` whose log, config dump and event files name no folder, and which resumes from intact checkpoints only.
 
     MMEngine writes the whole config into all of them and into each checkpoint. Here it is the one of
     :func:`mgca_mm.engine.privacy.without_paths`; what is built is built from the paths as they are. MMEngine resumes
@@ -93,7 +93,7 @@ class PrivateRunner(Runner):
         return super().build_log_processor(log_processor)
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """The loop, with samples whose augmentation depends on (seed, epoch, sample) alone, tokenised in advance.
+        """The loop, with samples whose augmentation depends on (seed, epoch, sample) alone, tokenized in advance.
 
         Of MMEngine's two loops it is the resumable one.
         """
@@ -146,9 +146,9 @@ class PrivateRunner(Runner):
         scale_learning_rate(self)
 
     def load_or_resume(self) -> None:
-        """Resume from the newest checkpoint of the run that is whole and of this model, or from the one named.
+        """Resume from the newest checkpoint of the run that is intact and of this model, or from the one named.
 
-        Without ``resume``, load the weights of ``load_from``, each part of the model as a whole or not at all.
+        Without ``resume``, load the weights of ``load_from``, each part of the model as a completely or not at all.
 
         Raises:
             UserError: If the one named cannot be used, or there are checkpoints, but none to resume from.
@@ -181,7 +181,7 @@ class PrivateRunner(Runner):
         self.resume(str(chosen))
 
     def resume(self, filename: str, *args, **kwargs) -> None:
-        """Resume from a checkpoint; what the config says of the schedule and the optimiser holds.
+        """Resume from a checkpoint; what the config says of the schedule and the optimizer holds.
 
         Raises:
             UserError: The config cannot be combined with the checkpoint.

@@ -41,7 +41,7 @@ _POSITIVE = ("lr", "max_norm", "clip_value", "prefetch_factor", "start_factor", 
 # Configs of layers, which MMCV and its descendants take apart in ways of their own; and functions looked up by name.
 _UNCHECKED = ("norm_cfg", "conv_cfg", "act_cfg", "upsample_cfg", "nms", "model_wrapper_cfg")
 # What a class of another library does with its arguments, only that library knows: below it, a name must be nearly that
-# of another one to count as misspelt. These keys begin anew; all libraries of the ecosystem build them alike.
+# of another one to count as misspelled. These keys begin anew; all libraries of the ecosystem build them alike.
 _ALWAYS_BUILT = {"dataset", "pipeline", "backbone", "neck", "head", "bbox_head", "decode_head", "data_preprocessor"}
 _KNOWN = ("mgca_mm.", "mmengine.", "torch.optim.", "torch.utils.data.", "torch.nn.utils.")
 _NEARLY = 0.85
@@ -52,7 +52,7 @@ def validate(cfg: Config | Mapping[str, Any]) -> None:
     """Check a config.
 
     Args:
-        cfg: Config of a run, whole.
+        cfg: The complete config of a run.
 
     Raises:
         UserError: At the first fault, with the key, what is wrong and the nearest valid name.

@@ -275,7 +275,7 @@ def _class_index(sample: dict, num_classes: int) -> int:
 
 def _indices(sample: dict, num_classes: int) -> np.ndarray:
     if "gt_label" not in sample:
-        raise UserError("A sample has no gt_label: the data set must be labelled and its pipeline pack the label.")
+        raise UserError("A sample has no gt_label: the data set must be labeled and its pipeline pack the label.")
     indices = torch.as_tensor(sample["gt_label"]).long().reshape(-1).cpu().numpy()
     if len(indices) and not 0 <= indices.min() <= indices.max() < num_classes:
         raise UserError(

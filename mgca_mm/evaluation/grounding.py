@@ -30,8 +30,8 @@ class PhraseGrounding(BaseMetric):
     The same of two maps that know nothing: ``centre_…`` is highest in the middle of the image and falls off; with
     ``chance_pointing`` a pixel is drawn blindly, which hits as often as the boxes are large. A flat map has cnr 0.
 
-    Pixels that the model does not see, cut off by the centre crop, count for nobody. A phrase whose boxes then hold no
-    pixel, or all of them, cannot be scored: it is left out of every key, and their number is told in the log. A map
+    Pixels that the model does not see, cut off by the center crop, count for nobody. A phrase whose boxes then hold no
+    pixel, or all of them, cannot be scored: it is left out of every key, and their number is logged. A map
     that is not finite counts as a miss: cnr 0, pointing 0, miou 0.
 
     Each sample needs ``heat_map`` (S,), the regions of the crop row by row, S a square; ``boxes`` (x, y, width,
@@ -39,7 +39,7 @@ class PhraseGrounding(BaseMetric):
 
     Args:
         square: Side of the padded square, in pixels.
-        crop: Side of the centre crop of it.
+        crop: Side of the center crop of it.
         num_bootstrap: Resamples of the 95 % intervals over phrases, ``…_low`` and ``…_high``; 0 for none.
         seed: Of the resamples.
         **kwargs: As in :class:`mmengine.evaluator.BaseMetric`.
@@ -66,7 +66,7 @@ class PhraseGrounding(BaseMetric):
                 self.results.append({})  # not None: MMEngine loses that where it collects from several ranks
                 continue
             row = {"chance_pointing": 100 * float(inside.mean())}
-            for name, grid in (("", regions.reshape(side, side)), ("centre_", _centre_prior(side))):
+            for name, grid in (("", regions.reshape(side, side)), ("centre_", _center_prior(side))):
                 found = score_map(self.frame.to_image(grid, height, width)[seen], inside)
                 row |= {f"{name}{key}": value for key, value in found.items()}
             self.results.append(row)
@@ -97,7 +97,7 @@ class PhraseGrounding(BaseMetric):
 
 
 def box_mask(boxes: Sequence[Sequence[float]], height: int, width: int) -> np.ndarray:
-    """(H, W) True where the centre of a pixel lies in one of the boxes (x, y, width, height)."""
+    """(H, W) True where the center of a pixel lies in one of the boxes (x, y, width, height)."""
     rows, columns = np.arange(height) + 0.5, np.arange(width) + 0.5
     mask = np.zeros((height, width), bool)
     for x, y, box_width, box_height in boxes:
@@ -132,7 +132,7 @@ def score_map(heat_map: np.ndarray, inside: np.ndarray) -> dict[str, float]:
     )
 
 
-def _centre_prior(side: int) -> np.ndarray:
+def _center_prior(side: int) -> np.ndarray:
     """(side, side) bell over the crop, a quarter of its side wide."""
     distance = (np.arange(side) + 0.5) / side - 0.5
     bell = np.exp(-0.5 * (distance / 0.25) ** 2)

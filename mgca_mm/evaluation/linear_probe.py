@@ -16,7 +16,7 @@ from tqdm import tqdm
 from mgca_mm.errors import UserError
 
 
-class LabelledFeatures(NamedTuple):
+class LabeledFeatures(NamedTuple):
     """Features of a data split.
 
     Attributes:
@@ -50,7 +50,7 @@ class ProbeResult(NamedTuple):
 @torch.no_grad()
 def extract_features(
     model: nn.Module, dataset: Dataset, batch_size: int = 64, num_workers: int = 1, title: str = "features"
-) -> LabelledFeatures:
+) -> LabeledFeatures:
     """Encode every image of a prepared split once, in evaluation mode.
 
     Args:
@@ -73,10 +73,10 @@ def extract_features(
         features.append(model.image_encoder(images["inputs"]["image"]).global_feature.float().cpu())
         for sample in batch["data_samples"]:
             if "labels" not in sample:
-                raise UserError("The data set carries no labels, and the linear probe needs them: give a labelled one.")
+                raise UserError("The data set carries no labels, and the linear probe needs them: give a labeled one.")
             image_ids.append(sample.image_id)
             labels.append(sample.labels)
-    return LabelledFeatures(image_ids, torch.cat(features).numpy(), _label_matrix(labels))
+    return LabeledFeatures(image_ids, torch.cat(features).numpy(), _label_matrix(labels))
 
 
 def _label_matrix(labels: list[list]) -> np.ndarray:
@@ -86,15 +86,15 @@ def _label_matrix(labels: list[list]) -> np.ndarray:
 
 
 def linear_probe(
-    train: LabelledFeatures, test: LabelledFeatures, classes: list[str], inverse_regularisation: float = 0.01
+    train: LabeledFeatures, test: LabeledFeatures, classes: list[str], inverse_regularization: float = 0.01
 ) -> ProbeResult:
-    """Fit one logistic regression a class on standardised features and score it by AUROC.
+    """Fit one logistic regression a class on standardized features and score it by AUROC.
 
     Args:
         train: Features to fit on.
         test: Features to score.
         classes: Names of the label columns.
-        inverse_regularisation: C of :class:`sklearn.linear_model.LogisticRegression`.
+        inverse_regularization: C of :class:`sklearn.linear_model.LogisticRegression`.
     """
     per_class, left_out = {}, []
     for column, name in enumerate(classes):
@@ -103,13 +103,13 @@ def linear_probe(
         if len(np.unique(fit_labels)) < 2 or len(np.unique(score_labels)) < 2:
             left_out.append(name)
             continue
-        probe = make_pipeline(StandardScaler(), LogisticRegression(C=inverse_regularisation, max_iter=1000))
+        probe = make_pipeline(StandardScaler(), LogisticRegression(C=inverse_regularization, max_iter=1000))
         probe.fit(train.features[fit], fit_labels)
         per_class[name] = roc_auc_score(score_labels, probe.decision_function(test.features[score])) * 100
     return ProbeResult(per_class, left_out)
 
 
-def select(features: LabelledFeatures, image_ids: set[str]) -> LabelledFeatures:
+def select(features: LabeledFeatures, image_ids: set[str]) -> LabeledFeatures:
     """Rows of the given images, such as those of a subset list."""
     rows = [row for row, image_id in enumerate(features.image_ids) if image_id in image_ids]
-    return LabelledFeatures([features.image_ids[row] for row in rows], features.features[rows], features.labels[rows])
+    return LabeledFeatures([features.image_ids[row] for row in rows], features.features[rows], features.labels[rows])

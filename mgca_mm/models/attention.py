@@ -15,7 +15,7 @@ class CrossModalAttention(BaseModule):
 
     Args:
         embed_dims: d.
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
     """
 
     def __init__(self, embed_dims: int = 128, init_cfg: dict | None = None):
@@ -53,7 +53,7 @@ class SimilarityAttention(BaseModule):
 
     Args:
         temperature: τ.
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
     """
 
     def __init__(self, temperature: float = 0.1, init_cfg: dict | None = None):
@@ -62,7 +62,7 @@ class SimilarityAttention(BaseModule):
         self.temperature = temperature
 
     def forward(self, tokens: Tensor, context: Tensor, context_mask: Tensor | None = None) -> Tensor:
-        """Attend; arguments and result as in :meth:`CrossModalAttention.forward`, inputs L2-normalised."""
+        """Attend; arguments and result as in :meth:`CrossModalAttention.forward`, inputs L2-normalized."""
         return _attend(tokens, context, context, context_mask, scale=1 / self.temperature)
 
     def weights(self, tokens: Tensor, context: Tensor, context_mask: Tensor | None = None) -> Tensor:

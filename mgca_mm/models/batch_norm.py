@@ -58,7 +58,7 @@ class TokenBatchNorm(_NormBase):
 
     @torch.no_grad()
     def _update_running_statistics(self, count: Tensor, mean: Tensor, var: Tensor) -> None:
-        # torch._assert_async raises without a host-device synchronisation.
+        # torch._assert_async raises without a host-device synchronization.
         torch._assert_async(count > 1, _TOO_FEW)
         self.num_batches_tracked.add_(1)
         unbiased = var * (count / (count - 1))

@@ -15,17 +15,17 @@ _REPORT = ("input_ids", "attention_mask", "is_continuation")
 
 @MODELS.register_module()
 class ImageReportDataPreprocessor(BaseDataPreprocessor):
-    """Moves a batch to the device, where the grey uint8 image becomes three equal normalised channels.
+    """Moves a batch to the device, where the gray uint8 image becomes three equal normalized channels.
 
     Args:
-        mean: Mean in grey levels, 0-255.
-        std: Standard deviation in grey levels.
-        crop_size: Side length of a crop made on the device: of a random place for each image in training, of the centre
+        mean: Mean in gray levels, 0-255.
+        std: Standard deviation in gray levels.
+        crop_size: Side length of a crop made on the device: of a random place for each image in training, of the center
             otherwise. None: images come cropped from the loader.
         length_bucket: Cut the padding that all reports of a batch share, to a multiple of this many pieces. The
             embeddings stay. Of use where the text encoder computes padding (:class:`mgca_mm.models.TextEncoder`) and
             batches are small; a small one saves most, a large one gives ``torch.compile`` fewer shapes. None: reports
-            stay as long as the tokeniser has padded them.
+            stay as long as the tokenizer has padded them.
         non_blocking: Copy without waiting (from pinned memory).
 
     Attributes:
@@ -87,7 +87,7 @@ class ImageReportDataPreprocessor(BaseDataPreprocessor):
 
 
 def crop(image: Tensor, size: int, random: bool) -> Tensor:
-    """Square crops of a batch, each at a place of its own or all at the centre.
+    """Square crops of a batch, each at a place of its own or all at the center.
 
     Args:
         image: (B, C, H, W).

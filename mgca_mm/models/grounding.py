@@ -34,7 +34,7 @@ def phrase_maps(model: ImageReportPretrainer, images: Tensor, directions: Tensor
 
     Args:
         model: In evaluation mode.
-        images: (B, 3, H, W) normalised.
+        images: (B, 3, H, W) normalized.
         directions: (B, D) unit embedding of the phrase less that of a normal chest, one for each image.
 
     Returns:

@@ -19,7 +19,7 @@ class WeldonPooling(BaseModule):
         in_channels: Channels of the regions.
         out_channels: Channels of the maps and of the result (DSVE: 2400).
         num_regions: k (DSVE: 15).
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
     """
 
     def __init__(self, in_channels: int, out_channels: int = 2400, num_regions: int = 15, init_cfg: dict | None = None):

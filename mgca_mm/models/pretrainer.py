@@ -42,12 +42,12 @@ class ImageReportPretrainer(BaseModel):
         projector: Config of a projector without ``in_channels``; built separately for the global features and the
             tokens of each modality.
         alignments: Name → config of an alignment. Their losses add up.
-        normalize_tokens: L2-normalise projected tokens; global embeddings always are.
+        normalize_tokens: L2-normalize projected tokens; global embeddings always are.
         project_padding: Let padding words take part in the projector's batch statistics (released code).
         compile: Arguments of :func:`torch.compile` for the encoders, projectors and alignments, such as
             ``dict(dynamic=False)``. They are compiled for training; validation runs as it stands. None: nothing is.
         data_preprocessor: Config of the data preprocessor.
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class ImageReportPretrainer(BaseModel):
         """Encode a batch, and align it or predict as ``mode`` says.
 
         Args:
-            inputs: ``image`` (B, 3, H, W) normalised; ``input_ids``, ``attention_mask``, ``is_continuation`` (B, T);
+            inputs: ``image`` (B, 3, H, W) normalized; ``input_ids``, ``attention_mask``, ``is_continuation`` (B, T);
                 ``num_pieces`` and ``num_words``, the real ones of the batch, where the preprocessor could count them.
             data_samples: Identities of the pairs; needed for ``mode='predict'`` only.
             mode: ``'tensor'``: projected embeddings of both modalities; ``'loss'``: dict of losses and of values to
@@ -130,7 +130,7 @@ class ImageReportPretrainer(BaseModel):
         """Encode images outside a runner.
 
         Args:
-            images: (N, H, W) grey levels, uint8, as the config's test pipeline leaves them: square, the centre cut out,
+            images: (N, H, W) gray levels, uint8, as the config's test pipeline leaves them: square, the center cut out,
                 224 x 224 in those of the paper.
 
         Returns:
@@ -168,7 +168,7 @@ class ImageReportPretrainer(BaseModel):
 
     @_eager_in_evaluation
     def embed_reports(self, inputs: dict[str, Tensor]) -> TextFeatures:
-        """Projected embeddings of the tokenised reports, beside the pieces they are made of."""
+        """Projected embeddings of the tokenized reports, beside the pieces they are made of."""
         pieces = dict(piece_ids=inputs["input_ids"], piece_mask=inputs["attention_mask"].bool())
         if not self.encodes_reports:
             return TextFeatures(None, **pieces)
@@ -217,7 +217,7 @@ class ImageReportPretrainer(BaseModel):
             attention = next((maps for maps in found if maps is not None), None)
         if attention is None:
             raise UserError(
-                f"No attention between words and regions is learnt by {', '.join(self.alignments)}.\n"
+                f"No attention between words and regions is learned by {', '.join(self.alignments)}.\n"
                 "Take a checkpoint of MGCA (with cta) or of GLoRIA."
             )
         return attention
@@ -259,7 +259,7 @@ def _build_projector(config: dict, in_channels: int) -> nn.Module:
 
 
 def _unit(x: Tensor) -> Tensor:
-    """L2-normalise the last axis, in fp32 at least: in bfloat16 the norm itself would be off by 0.4 %."""
+    """L2-normalize the last axis, in fp32 at least: in bfloat16 the norm itself would be off by 0.4 %."""
     return F.normalize(_at_least_fp32(x), dim=-1)
 
 

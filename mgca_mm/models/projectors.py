@@ -20,7 +20,7 @@ class Projector(BaseModule):
         hidden_channels: Width of the hidden layer.
         out_channels: D, the embedding dimension.
         norm: Have the two batch norms.
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Projector(BaseModule):
         self.norm2 = TokenBatchNorm(out_channels, affine=False) if norm else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Project; the result is not yet L2-normalised.
+        """Project; the result is not yet L2-normalized.
 
         Args:
             x: (B, C) global features, or tokens in any shape (..., C). All of them enter the batch statistics.
@@ -61,7 +61,7 @@ class LinearProjector(BaseModule):
     Args:
         in_channels: Channels of the encoder's features.
         out_channels: D, the embedding dimension.
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
     """
 
     def __init__(self, in_channels: int, out_channels: int, init_cfg: dict | None = None):

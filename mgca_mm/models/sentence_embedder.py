@@ -20,7 +20,7 @@ class SentenceEmbedder(ImageReportPretrainer):
     """Embeds sentences that come from no data set, each set of them once.
 
     Args:
-        tokenize: Config of the tokenisation, that of the pretraining's pipeline.
+        tokenize: Config of the tokenization, that of the pretraining's pipeline.
         data_root: Prepared folder whose tokenizer is used, where ``tokenize`` names none.
         **kwargs: As in :class:`ImageReportPretrainer`.
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 @torch.no_grad()
-def normalise_token_weight(weight: Tensor, mask: Tensor, quantiles: tuple[float, float] = (0.1, 0.9)) -> Tensor:
+def normalize_token_weight(weight: Tensor, mask: Tensor, quantiles: tuple[float, float] = (0.1, 0.9)) -> Tensor:
     """Clip each sample's weights to two of its own quantiles and divide them by their sum.
 
     All samples are treated at once: weights are sorted with padding last, and the quantiles are read from the sorted

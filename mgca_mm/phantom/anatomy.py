@@ -26,7 +26,7 @@ class Anatomy:
         breadth: Horizontal scale of the thorax, about 0.93 to 1.07.
         fat: Soft tissue around the thorax in body units, 0.06 to 0.30.
         heart_ratio: Cardiothoracic ratio without cardiomegaly, 0.39 to 0.495.
-        aeration: Air path through the lungs, 0.50 to 0.68; it changes their grey as edema does.
+        aeration: Air path through the lungs, 0.50 to 0.68; it changes their gray as edema does.
         rib_strength: Contrast of the ribs, about 1.
         rib_slope: Descent of the ribs, about 1.
         scoliosis: -1, 0 or 1: side of the thoracic curve's convexity.

@@ -1,4 +1,4 @@
-"""From thickness maps to grey values: Beer-Lambert attenuation, scatter, noise, film curve, collimation, markers."""
+"""From thickness maps to gray values: Beer-Lambert attenuation, scatter, noise, film curve, collimation, markers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from .geometry import BodyFrame, Scene, blur
 
-_HEADROOM = 0.33  # by which soft tissue is denser than middle grey
+_HEADROOM = 0.33  # by which soft tissue is denser than middle gray
 _DEPTH = 2.2  # optical depth of the reference thickness of soft tissue at chest X-ray energies
 
 
@@ -75,7 +75,7 @@ def expose(scene: Scene, exposure: Exposure, rng: np.random.Generator) -> np.nda
     """Take the radiograph of a scene.
 
     The rays' attenuation is A = sum of thicknesses, the detected intensity I = exp(-A) + s G(exp(-A)) with scatter
-    fraction s and a wide blur G, plus quantum noise of variance proportional to I. The displayed grey is a sigmoid film
+    fraction s and a wide blur G, plus quantum noise of variance proportional to I. The displayed gray is a sigmoid film
     curve of -log I, dense structures bright.
 
     Args:
@@ -103,8 +103,8 @@ def expose(scene: Scene, exposure: Exposure, rng: np.random.Generator) -> np.nda
     x = np.linspace(-exposure.tilt[0], exposure.tilt[0], w, dtype=np.float32)
     y = np.linspace(-exposure.tilt[1], exposure.tilt[1], h, dtype=np.float32)
     density += (x[None, :] + y[:, None]) - np.float32(tissue - _HEADROOM + exposure.level)
-    grey = 1 / (1 + cv2.exp(-exposure.contrast * density))
-    pixels = (255 * cv2.pow(grey, exposure.gamma)).astype(np.uint8)
+    gray = 1 / (1 + cv2.exp(-exposure.contrast * density))
+    pixels = (255 * cv2.pow(gray, exposure.gamma)).astype(np.uint8)
     _collimate(pixels, exposure)
     _mark(pixels, frame, exposure)
     return pixels

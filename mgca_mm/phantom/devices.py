@@ -111,8 +111,8 @@ def _ecg_leads(scene: Scene, side: str, position: tuple, rng: np.random.Generato
 
 
 def _coin(scene: Scene, side: str, position: tuple, rng: np.random.Generator) -> list[_Drawing]:
-    centre = scene.place(side, *position)
-    return [(fill(scene.frame, disc(centre, (0.085, 0.085))), 0.95)]
+    center = scene.place(side, *position)
+    return [(fill(scene.frame, disc(center, (0.085, 0.085))), 0.95)]
 
 
 def _button(scene: Scene, side: str, position: tuple, rng: np.random.Generator) -> list[_Drawing]:

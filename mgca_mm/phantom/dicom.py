@@ -1,4 +1,4 @@
-"""DICOM files in the forms radiographs come in: transfer syntaxes, bit depths, windows and inverted greys."""
+"""DICOM files in the forms radiographs come in: transfer syntaxes, bit depths, windows and inverted grays."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write_dicom(path: Path, pixels: np.ndarray, kind: str = "jpeg_baseline", **a
 
     Args:
         path: The file.
-        pixels: The greys to be displayed, uint8 (H, W), dense structures bright. GDCM's encoders, of ``jpeg_lossless``,
+        pixels: The grays to be displayed, uint8 (H, W), dense structures bright. GDCM's encoders, of ``jpeg_lossless``,
             ``jpeg_ls`` and ``jpeg_2000``, want sides of 64 pixels or more and an even number of pixels.
         kind: One of ``KINDS``.
         **attributes: DICOM attributes by keyword, ``SOPInstanceUID`` among them.
@@ -91,16 +91,16 @@ def _write_monochrome1(path: Path, pixels: np.ndarray, dataset: Dataset) -> None
 def _write_window_12bit(path: Path, pixels: np.ndarray, dataset: Dataset) -> None:
     """Twelve bits in sixteen, a modality rescale and a window.
 
-    A grey g is stored as 200 + 14 g, black and white far outside of the window, as in detectors' files: a reader that
+    A gray g is stored as 200 + 14 g, black and white far outside of the window, as in detectors' files: a reader that
     scales by the extremes instead of the window shows another image.
     """
     stored = 200 + 14 * pixels.astype(np.uint16)
     stored[pixels == 0], stored[pixels == 255] = 0, 4095
     dataset.set_pixel_data(stored, "MONOCHROME2", 12, generate_instance_uid=False)
     slope, intercept = 2, -1000
-    darkest, brightest = (slope * (200 + 14 * grey) + intercept for grey in (0, 255))
+    darkest, brightest = (slope * (200 + 14 * gray) + intercept for gray in (0, 255))
     dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = slope, intercept, "US"
-    # The window of the LINEAR function runs from centre - 0.5 - (width - 1) / 2 to centre - 0.5 + (width - 1) / 2.
+    # The window of the LINEAR function runs from center - 0.5 - (width - 1) / 2 to center - 0.5 + (width - 1) / 2.
     dataset.WindowCenter = (darkest + brightest) / 2 + 0.5
     dataset.WindowWidth = brightest - darkest + 1
     _save(path, dataset, ExplicitVRLittleEndian)

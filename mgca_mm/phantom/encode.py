@@ -7,7 +7,7 @@ _JPEG_QUALITY = 92
 
 
 def encode_image(pixels: np.ndarray, suffix: str) -> bytes:
-    """Encode grey pixels.
+    """Encode gray pixels.
 
     Args:
         pixels: uint8 (H, W).

@@ -109,28 +109,28 @@ def _pleural_effusion(scene: Scene, finding: Finding, rng: np.random.Generator) 
 
 def _consolidation(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.ndarray:
     """A dense, cloudy opacity with air bronchograms."""
-    centre = scene.place(finding.side, *finding.position)
+    center = scene.place(finding.side, *finding.position)
     radius = {1: 0.17, 2: 0.23, 3: 0.31}[finding.severity]
-    shape = disc(centre, (radius * rng.uniform(0.9, 1.25), radius), rng.uniform(-0.6, 0.6))
+    shape = disc(center, (radius * rng.uniform(0.9, 1.25), radius), rng.uniform(-0.6, 0.6))
     cloud = blur(scene.frame, fill(scene.frame, shape), 0.07)
     cloud = np.clip(1.7 * cloud + 0.22 * (smooth_noise(scene.frame, rng, 0.07) - 1) * cloud, 0, 1)
     cloud *= _lung(scene, finding)
     angles = rng.uniform(-0.5, 0.5) + np.array([-0.5, 0.0, 0.5])
-    rays = [np.linspace((-0.8, -0.8), (0.8, 0.8), 5) * radius * (np.cos(a), np.sin(a)) + centre for a in angles]
+    rays = [np.linspace((-0.8, -0.8), (0.8, 0.8), 5) * radius * (np.cos(a), np.sin(a)) + center for a in angles]
     bronchi = 0.3 * as_map(stroke(scene.frame, rays, 0.018))
     _flood(scene, {1: 0.55, 2: 0.70, 3: 0.85}[finding.severity] * cloud * (1 - bronchi))
     return cloud
 
 
 def _pneumonia(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.ndarray:
-    """Scattered, ill-defined patches around a centre, some of them confluent."""
+    """Scattered, ill-defined patches around a center, some of them confluent."""
     across, down, depth = finding.position
     count = {1: 5, 2: 8, 3: 13}[finding.severity]
     spread = {1: 0.11, 2: 0.16, 3: 0.22}[finding.severity]
-    centre = np.array(scene.place(finding.side, across, down, depth))
-    centres = centre + rng.normal(0, spread, (count, 2)) * (0.8, 1.0)
+    center = np.array(scene.place(finding.side, across, down, depth))
+    centers = center + rng.normal(0, spread, (count, 2)) * (0.8, 1.0)
     radii = rng.uniform(0.045, 0.10, count)
-    patches = fill(scene.frame, *(disc(tuple(c), (r * 1.2, r)) for c, r in zip(centres, radii, strict=True)))
+    patches = fill(scene.frame, *(disc(tuple(c), (r * 1.2, r)) for c, r in zip(centers, radii, strict=True)))
     grain = np.clip(1 + 0.28 * smooth_noise(scene.frame, rng, 0.04), 0.3, 1.5)
     weight = np.minimum(1.4 * blur(scene.frame, patches, 0.04) * grain, 1) * _lung(scene, finding)
     _flood(scene, {1: 0.50, 2: 0.60, 3: 0.70}[finding.severity] * weight)
@@ -216,9 +216,9 @@ def _pneumothorax(scene: Scene, finding: Finding, rng: np.random.Generator) -> n
 
 def _nodule(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.ndarray:
     """A round, well-defined opacity."""
-    centre = scene.place(finding.side, *finding.position)
+    center = scene.place(finding.side, *finding.position)
     radius = {1: 0.058, 2: 0.085, 3: 0.125}[finding.severity]
-    shape = fill(scene.frame, disc(centre, (radius * rng.uniform(0.92, 1.12), radius), rng.uniform(0, 3)))
+    shape = fill(scene.frame, disc(center, (radius * rng.uniform(0.92, 1.12), radius), rng.uniform(0, 3)))
     scene.parenchyma += {1: 0.30, 2: 0.32, 3: 0.35}[finding.severity] * rounded(scene.frame, shape, 0.8 * radius, 1)
     return shape
 

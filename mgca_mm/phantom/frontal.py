@@ -121,8 +121,8 @@ def _mediastinum(anatomy: Anatomy) -> list[np.ndarray]:
     knob_radius, bow = (0.155, 0.16) if anatomy.tortuous_aorta else (0.105, 0.02)
     knob = disc((0.11 + 0.03 * anatomy.tortuous_aorta, -0.42), (knob_radius, knob_radius * 1.05))
     y = np.linspace(-0.42, 0.9, 12)
-    centre = 0.10 + bow * np.sin(np.pi * (y + 0.42) / 1.32)
-    descending = np.concatenate([np.stack([centre - 0.09, y], axis=1), np.stack([centre + 0.09, y], axis=1)[::-1]])
+    center = 0.10 + bow * np.sin(np.pi * (y + 0.42) / 1.32)
+    descending = np.concatenate([np.stack([center - 0.09, y], axis=1), np.stack([center + 0.09, y], axis=1)[::-1]])
     return [moved(band, shift), moved(knob, shift), moved(descending, 0.5 * shift)]
 
 
@@ -225,7 +225,7 @@ def _bones(anatomy: Anatomy, frame: BodyFrame, clear: np.ndarray, arms_down: boo
 
 
 def _ribs(anatomy: Anatomy) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Centre lines of the posterior ribs, from the spine to the wall, and of the anterior ones, back from there."""
+    """Center lines of the posterior ribs, from the spine to the wall, and of the anterior ones, back from there."""
     t = np.linspace(0, 1, 9)
     rise = anatomy.rib_slope
     stretch = 1 + 0.06 * anatomy.lung_volume

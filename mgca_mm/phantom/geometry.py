@@ -27,7 +27,7 @@ class BodyFrame:
         width: Image width in pixels.
         scale: Pixels per body unit.
         angle: In-plane rotation in radians.
-        shift: Displacement (x, y) of the body's centre from the image's centre, in body units.
+        shift: Displacement (x, y) of the body's center from the image's center, in body units.
     """
 
     height: int
@@ -39,13 +39,13 @@ class BodyFrame:
     @cached_property
     def _affine(self) -> tuple[np.ndarray, np.ndarray]:
         cos, sin = np.cos(self.angle) * self.scale, np.sin(self.angle) * self.scale
-        centre = np.array([self.width / 2 + self.shift[0] * self.scale, self.height / 2 + self.shift[1] * self.scale])
-        return np.array([[cos, sin], [-sin, cos]]), centre
+        center = np.array([self.width / 2 + self.shift[0] * self.scale, self.height / 2 + self.shift[1] * self.scale])
+        return np.array([[cos, sin], [-sin, cos]]), center
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
         """Map body coordinates (..., 2) to pixel coordinates (..., 2)."""
-        rotation, centre = self._affine
-        return points @ rotation + centre
+        rotation, center = self._affine
+        return points @ rotation + center
 
     def vertices(self, points: np.ndarray) -> np.ndarray:
         """Map body coordinates to the fixed-point int32 vertices that OpenCV draws."""
@@ -118,12 +118,12 @@ def closed_spline(points: list[tuple[float, float]] | np.ndarray, samples: int =
     return _spline_basis(len(points), samples) @ points
 
 
-def disc(centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0) -> np.ndarray:
+def disc(center: tuple[float, float], radii: tuple[float, float], angle: float = 0.0) -> np.ndarray:
     """Contour (32, 2) of an ellipse in body coordinates."""
     t = np.linspace(0, 2 * np.pi, 32, endpoint=False)
     x, y = radii[0] * np.cos(t), radii[1] * np.sin(t)
     cos, sin = np.cos(angle), np.sin(angle)
-    return np.stack([centre[0] + cos * x - sin * y, centre[1] + sin * x + cos * y], axis=1)
+    return np.stack([center[0] + cos * x - sin * y, center[1] + sin * x + cos * y], axis=1)
 
 
 def moved(points: np.ndarray, dx: float, dy: float = 0.0) -> np.ndarray:

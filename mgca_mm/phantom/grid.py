@@ -14,8 +14,8 @@ from .findings import KINDS, Finding
 from .render import render
 from .study import PhantomStudy, sample_patient
 
-# Okabe and Ito's palette, told apart with any colour vision (BGR).
-_COLOURS = {
+# Okabe and Ito's palette, told apart with any color vision (BGR).
+_COLORS = {
     "cardiomegaly": (66, 228, 240),
     "pleural_effusion": (233, 180, 86),
     "consolidation": (0, 159, 230),
@@ -70,7 +70,7 @@ def _tile(study: PhantomStudy, view: str) -> np.ndarray:
     tile = cv2.cvtColor(image.pixels, cv2.COLOR_GRAY2BGR)
     for finding, mask in zip(study.findings, image.masks, strict=True):
         contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(tile, contours, -1, _COLOURS[finding.kind], 1)
+        cv2.drawContours(tile, contours, -1, _COLORS[finding.kind], 1)
     text = ", ".join(dict.fromkeys(_name(finding) for finding in study.findings)) or "no finding"
     caption = np.zeros((18, _TILE, 3), np.uint8)
     cv2.putText(caption, f"{view}: {text}", (3, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.32, (255, 255, 255), 1, cv2.LINE_AA)

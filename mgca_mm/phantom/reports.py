@@ -96,7 +96,7 @@ def write_report(
         )
     )
     body = _describe(findings, resolved, anatomy, rng)
-    summary = _summarise(findings, anatomy, rng)
+    summary = _summarize(findings, anatomy, rng)
     if form == "empty":
         return Report("", (), form)
     head = _head(anatomy, views, follow_up, rng)
@@ -151,7 +151,7 @@ def _describe(
     return statements
 
 
-def _summarise(findings: tuple[Finding, ...], anatomy: Anatomy, rng: np.random.Generator) -> list[Statement]:
+def _summarize(findings: tuple[Finding, ...], anatomy: Anatomy, rng: np.random.Generator) -> list[Statement]:
     """The IMPRESSION section: the findings again, most of them, in other words."""
     statements = [
         _positive(finding, rng, trend=rng.random() < 0.5)

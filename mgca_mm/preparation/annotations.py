@@ -56,7 +56,7 @@ def write_dense(folder: Path, dataset: str, collection: Collection, samples: Seq
 
 
 def write_rejected(path: Path, rejected: Iterable[Rejected], raw: Path) -> None:
-    """Write what was left out, one image a row, with paths relative to the raw folder; whole or not at all."""
+    """Write what was left out, one image a row, with paths relative to the raw folder; completely or not at all."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("image_id", "file", "kind", "reason"))

@@ -1,4 +1,4 @@
-"""Radiographs in DICOM files, to the eight grey bits a reader would see (docs/protocol.md#segmentation).
+"""Radiographs in DICOM files, to the eight gray bits a reader would see (docs/protocol.md#segmentation).
 
 pydicom is imported where it is needed: reading JPEG and PNG images should not wait for it.
 """

@@ -190,7 +190,7 @@ def _parse_header(line: str, any_name: bool = True) -> tuple[str, str] | None:
     line = line.strip()
     name, colon, rest = line.partition(":")
     if colon and len(name) <= _HEADER_LENGTH:
-        section = _SECTION_OF_NAME.get(_normalise_name(name))
+        section = _SECTION_OF_NAME.get(_normalize_name(name))
         if section is not None:
             return section, rest
         if any_name and _UPPER_CASE_NAME.fullmatch(name.rstrip()):
@@ -206,7 +206,7 @@ def _ascii_words(text: str) -> list[str]:
     return [word for word in words if word.strip("_")]
 
 
-def _normalise_name(name: str) -> str:
+def _normalize_name(name: str) -> str:
     """Upper-case, single spaces, and the word AND for its signs."""
     return " ".join(name.upper().replace("&", " AND ").replace("/", " AND ").split())
 

@@ -35,12 +35,12 @@ class Profile:
 
 @dataclass(frozen=True)
 class Cell:
-    """One run: a setting, an encoder, how it was initialised, the share of the labels, and two seeds.
+    """One run: a setting, an encoder, how it was initialized, the share of the labels, and two seeds.
 
     Attributes:
         setting: Data set and task.
         encoder: ``vit`` or ``resnet50``; ``resnet18`` on the phantom.
-        init: Initialisation, a row of a table.
+        init: Initialization, a row of a table.
         percent: Share of the training images.
         seed: Seed of the training.
         subset_seed: Seed of the subset of the training images.
@@ -72,7 +72,7 @@ def cells_of(
 
     Args:
         tables: Names of the tables.
-        inits: Initialisations, of which each table takes those that are its rows.
+        inits: Initializations, of which each table takes those that are its rows.
         percents: Shares of the training images.
         seeds: Seeds of the trainings.
         profile: What to run on.

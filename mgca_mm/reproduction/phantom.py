@@ -21,7 +21,7 @@ _PATIENTS = {
 }
 # Different patients for pretraining and for the tasks.
 _SEEDS = {name: seed for seed, name in enumerate(_PATIENTS, start=1)}
-# Initialisation → name of the config that makes it.
+# Initialization → name of the config that makes it.
 _METHODS = (
     *("convirt", "gloria", "vsepp", "dsve", "contrastive_binary"),
     *("caption_lstm", "caption_transformer", "clip", "siglip"),

@@ -21,8 +21,8 @@ Results = Mapping[Cell, dict]
 SCHEMA = 2
 
 
-def summarise(results: Results) -> dict[tuple[str, str, str, int], dict]:
-    """Mean and standard deviation over the seeds: (setting, encoder, initialisation, percent) → numbers.
+def summarize(results: Results) -> dict[tuple[str, str, str, int], dict]:
+    """Mean and standard deviation over the seeds: (setting, encoder, initialization, percent) → numbers.
 
     Returns:
         ``mean`` and ``sd`` in percent (None without a score, and an sd needs two), ``seeds`` that have a score,
@@ -54,14 +54,14 @@ def write_report(
         folder: Where to.
         tables: Names of the tables.
         results: What each cell gave; cells that have not run are missing.
-        inits: Initialisations, the order of the rows.
+        inits: Initializations, the order of the rows.
         profile: What the grid ran on.
         heading: What data and protocol the numbers are of.
 
     Returns:
         The text of ``report.md``.
     """
-    summary = summarise(results)
+    summary = summarize(results)
     percents = sorted({key[3] for key in summary})
     parts = [f"# Reproduction\n\n{heading}\n"]
     for name in tables:

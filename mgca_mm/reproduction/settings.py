@@ -66,7 +66,7 @@ class Table:
     Attributes:
         title: Heading.
         encoders: Its columns: key of a setting → encoders it has there, ``vit`` and ``resnet50``.
-        inits: Initialisations that are its rows; empty for all but the ablation's own.
+        inits: Initializations that are its rows; empty for all but the ablation's own.
     """
 
     title: str
@@ -74,7 +74,7 @@ class Table:
     inits: tuple[str, ...] = ()
 
     def rows(self, inits: Iterable[str]) -> list[str]:
-        """Which of some initialisations the table has."""
+        """Which of some initializations the table has."""
         return [init for init in inits if (init in self.inits if self.inits else init not in ABLATIONS)]
 
 
@@ -101,7 +101,7 @@ RENUMBERING = (
 
 
 def require_rows(tables: Iterable[str], inits: Iterable[str]) -> None:
-    """Check that each initialisation is a row of a table that is asked for.
+    """Check that each initialization is a row of a table that is asked for.
 
     Raises:
         UserError: One is a row of none.

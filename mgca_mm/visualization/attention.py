@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from mgca_mm.structures import CrossAttention, TextFeatures
 
 from .frame import Frame
-from .style import COLOURS, HEAT, save
+from .style import COLORS, HEAT, save
 
 _COLUMNS = 4
 _WORDS_A_REGION = 6
@@ -56,10 +56,10 @@ class Grounding(NamedTuple):
 
 
 def blend(image: np.ndarray, heat_map: np.ndarray) -> np.ndarray:
-    """A radiograph with a map over it: the higher, the more of the map's colour covers the image.
+    """A radiograph with a map over it: the higher, the more of the map's color covers the image.
 
     Args:
-        image: (H, W) grey levels, uint8.
+        image: (H, W) gray levels, uint8.
         heat_map: (H, W) of any scale, NaN where nothing is drawn.
 
     Returns:
@@ -67,9 +67,9 @@ def blend(image: np.ndarray, heat_map: np.ndarray) -> np.ndarray:
     """
     low, high = np.nanmin(heat_map), np.nanmax(heat_map)
     scaled = np.nan_to_num((heat_map - low) / (high - low) if high > low else np.zeros_like(heat_map))
-    colours = 255 * colormaps[HEAT](scaled)[..., :3]
+    colors = 255 * colormaps[HEAT](scaled)[..., :3]
     cover = 0.75 * scaled[..., None]
-    return np.rint((1 - cover) * image[..., None] + cover * colours).astype(np.uint8)
+    return np.rint((1 - cover) * image[..., None] + cover * colors).astype(np.uint8)
 
 
 def draw_attention(
@@ -85,7 +85,7 @@ def attention_figure(
     """Draw the maps of some words, and below each the words that its strongest region looks at.
 
     Args:
-        image: (H, W) grey levels.
+        image: (H, W) gray levels.
         grounding: Of the image and a report.
         frame: How the model sees the image.
         words: Positions in the report. None: the seven of the largest weight.
@@ -108,7 +108,7 @@ def attention_figure(
         # The strongest place of the radiograph: the largest weight of all may lie in its padding, or be cut off.
         y, x = np.unravel_index(np.nanargmax(heat_map), heat_map.shape)
         region_row, region_column = frame.to_grid(x, y, *image.shape, grounding.side)
-        axes.plot(x, y, "o", markersize=9, markerfacecolor="none", markeredgecolor=COLOURS[5], markeredgewidth=2)
+        axes.plot(x, y, "o", markersize=9, markerfacecolor="none", markeredgecolor=COLORS[5], markeredgewidth=2)
         axes.set_title(f"“{grounding.words[word]}”")
         _draw_words(
             figure.add_subplot(grid[2 * row + 1, column]), grounding, region_row * grounding.side + region_column
@@ -129,7 +129,7 @@ def _draw_words(axes: Axes, grounding: Grounding, region: int) -> None:
     """Bars of the words that a region attends to most."""
     weights = grounding.regions_to_words[region]
     order = np.argsort(-weights)[:_WORDS_A_REGION]
-    axes.barh(range(len(order)), weights[order], color=COLOURS[5])
+    axes.barh(range(len(order)), weights[order], color=COLORS[5])
     # Within the bars, so that all columns have the same width.
     for place, position in enumerate(order):
         axes.text(0.02 * weights.max(), place, grounding.words[position], va="center", fontsize=9)

@@ -14,7 +14,7 @@ def draw_batch(images: np.ndarray, captions: Sequence[str], path: str | Path, co
     """Draw images with the beginning of what is said of them.
 
     Args:
-        images: (N, H, W) grey levels.
+        images: (N, H, W) gray levels.
         captions: N texts.
         path: File to write.
         columns: Images in a row.

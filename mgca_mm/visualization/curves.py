@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from mgca_mm.bounds import size_of
 from mgca_mm.errors import UserError
 
-from .style import COLOURS, MARKERS, save
+from .style import COLORS, MARKERS, save
 
 
 def plot_probe(results: Mapping[str, Mapping[int, object]], path: Path) -> Path:
-    """Draw macro AUROC against the percentage of labels, a line an initialisation.
+    """Draw macro AUROC against the percentage of labels, a line an initialization.
 
     Args:
-        results: Initialisation → percent → :class:`mgca_mm.evaluation.linear_probe.ProbeResult`.
+        results: Initialization → percent → :class:`mgca_mm.evaluation.linear_probe.ProbeResult`.
         path: File to write.
 
     Returns:
@@ -25,13 +25,13 @@ def plot_probe(results: Mapping[str, Mapping[int, object]], path: Path) -> Path:
     """
     figure = Figure(figsize=(5, 3.6), layout="constrained")
     axes = figure.subplots()
-    for (name, probes), colour in zip(results.items(), COLOURS, strict=False):
+    for (name, probes), color in zip(results.items(), COLORS, strict=False):
         fractions = sorted(probes)
         scores = [probes[fraction].macro for fraction in fractions]
-        axes.plot(fractions, scores, "o-", color=colour, label=f"{name} encoder")
+        axes.plot(fractions, scores, "o-", color=color, label=f"{name} encoder")
         for fraction, score in zip(fractions, scores, strict=True):
             axes.annotate(
-                f"{score:.1f}", (fraction, score), textcoords="offset points", xytext=(0, 7), ha="center", color=colour
+                f"{score:.1f}", (fraction, score), textcoords="offset points", xytext=(0, 7), ha="center", color=color
             )
     axes.set(xscale="log", xlabel="labels used (%)", ylabel="macro AUROC", title="Linear probe of the frozen encoder")
     axes.set_xticks(fractions, [str(fraction) for fraction in fractions])
@@ -61,12 +61,12 @@ def plot_training(work_dir: Path, path: Path) -> list[Path]:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     losses = [name for name in ("loss_ita", "loss_cta", "loss_cpa") if training and name in training[-1]]
-    for name, colour in zip(losses, COLOURS, strict=False):
-        left.plot([row["step"] for row in training], [row[name] for row in training], color=colour, label=name)
+    for name, color in zip(losses, COLORS, strict=False):
+        left.plot([row["step"] for row in training], [row[name] for row in training], color=color, label=name)
     left.set(xlabel="iteration", ylabel="loss", title="Training losses")
-    for name, colour, label in (("i2t_R@5", COLOURS[0], "image → report"), ("t2i_R@5", COLOURS[1], "report → image")):
+    for name, color, label in (("i2t_R@5", COLORS[0], "image → report"), ("t2i_R@5", COLORS[1], "report → image")):
         right.plot(
-            [row["step"] for row in validation], [row[name] for row in validation], "o-", color=colour, label=label
+            [row["step"] for row in validation], [row[name] for row in validation], "o-", color=color, label=label
         )
     right.set(xlabel="epoch", ylabel="recall@5 (%)", title="Retrieval on the validation pairs", ylim=(0, None))
     for axes in (left, right):
@@ -84,7 +84,7 @@ def _rows(log: Path) -> Iterator[dict]:
 
 
 def plot_label_fractions(cells: Sequence[Mapping], path: Path, settings: Sequence[str] | None = None) -> Path:
-    """Draw score against the share of the labels, a panel a setting, a line an encoder and initialisation.
+    """Draw score against the share of the labels, a panel a setting, a line an encoder and initialization.
 
     Args:
         cells: ``cells`` of the grid's ``report.json``.
@@ -114,7 +114,7 @@ def plot_label_fractions(cells: Sequence[Mapping], path: Path, settings: Sequenc
                 if (cell["setting"], cell["init"], cell["encoder"]) == (setting, *line)
             )
             if points:
-                style = dict(color=COLOURS[number % len(COLOURS)], marker=MARKERS[number % len(MARKERS)])
+                style = dict(color=COLORS[number % len(COLORS)], marker=MARKERS[number % len(MARKERS)])
                 place.errorbar(*zip(*points, strict=True), capsize=3, label=", ".join(line), **style)
         ticks = sorted({cell["percent"] for cell in scored if cell["setting"] == setting})
         place.set_xscale("log")

@@ -11,7 +11,7 @@ from sklearn.manifold import TSNE
 
 from mgca_mm.errors import UserError
 
-from .style import COLOURS, MARKERS, save
+from .style import COLORS, MARKERS, save
 
 _OTHER = "#BBBBBB"
 
@@ -46,11 +46,11 @@ def draw_embeddings(
     prototypes: np.ndarray | None,
     path: str | Path,
 ) -> Path:
-    """Draw the points twice, coloured by finding and by nearest prototype.
+    """Draw the points twice, colored by finding and by nearest prototype.
 
     Args:
         points: (N, 2).
-        findings: The only finding of each image; None, of several or none, is grey.
+        findings: The only finding of each image; None, of several or none, is gray.
         prototypes: (N,) nearest prototype of each; None: the model has none, and one panel is drawn.
         path: File to write.
 
@@ -68,15 +68,15 @@ def draw_embeddings(
 
 
 def _scatter(axes: Axes, points: np.ndarray, names: Sequence[str | None], other: str, title: str) -> None:
-    """Points with a colour and a marker for each of the most frequent names."""
+    """Points with a color and a marker for each of the most frequent names."""
     counts = Counter(name for name in names if name is not None)
-    shown = [name for name, _ in counts.most_common(len(COLOURS))]
+    shown = [name for name, _ in counts.most_common(len(COLORS))]
     is_other = np.array([name not in shown for name in names])
     axes.scatter(*points[is_other].T, s=9, color=_OTHER, label=f"{other} ({is_other.sum()})", linewidths=0)
-    for name, colour, marker in zip(shown, COLOURS, MARKERS, strict=False):
+    for name, color, marker in zip(shown, COLORS, MARKERS, strict=False):
         chosen = np.array([candidate == name for candidate in names])
         axes.scatter(
-            *points[chosen].T, s=20, color=colour, marker=marker, label=f"{name} ({counts[name]})", linewidths=0
+            *points[chosen].T, s=20, color=color, marker=marker, label=f"{name} ({counts[name]})", linewidths=0
         )
     axes.set(title=title, xticks=[], yticks=[])
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=2, fontsize=8, frameon=False, markerscale=1.3)

@@ -17,7 +17,7 @@ class Frame:
 
     Attributes:
         square: Side of the padded square, in pixels.
-        crop: Side of the centre crop of it that the model sees.
+        crop: Side of the center crop of it that the model sees.
     """
 
     square: int
@@ -32,7 +32,7 @@ class Frame:
             width: Its columns.
 
         Returns:
-            (H, W) float32, bilinear between the centres of the regions; NaN where the crop has cut the image off.
+            (H, W) float32, bilinear between the centers of the regions; NaN where the crop has cut the image off.
         """
         y, x = self._in_crop(np.arange(height), np.arange(width), height, width)
         rows, columns = grid.shape
@@ -68,7 +68,7 @@ class Frame:
         return row, column
 
     def _in_crop(self, y: Place, x: Place, height: int, width: int) -> tuple[Place, Place]:
-        """Centres of the radiograph's pixels in rows y and columns x, in the pixels of the crop."""
+        """Centers of the radiograph's pixels in rows y and columns x, in the pixels of the crop."""
         place = Placement.of(height, width, self.square)
         start = round((self.square - self.crop) / 2)  # as the crop rounds
         y = (y + 0.5) * place.height / height + place.top - start

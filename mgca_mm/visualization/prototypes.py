@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from .style import save
 
 _IMAGES = 6
-_NEIGHBOURS = 20  # reports whose words are looked at
+_NEIGHBORS = 20  # reports whose words are looked at
 _WORDS = 6
 
 
@@ -58,7 +58,7 @@ def draw_prototypes(
     figure = Figure(figsize=(1.9 * columns, 2.4 * len(chosen)), layout="constrained")
     rows = figure.subfigures(len(chosen), 1, squeeze=False)[:, 0]
     for row, (prototype, size) in zip(rows, chosen, strict=True):
-        nearest_reports = np.argsort(-report_scores[:, prototype])[:_NEIGHBOURS]
+        nearest_reports = np.argsort(-report_scores[:, prototype])[:_NEIGHBORS]
         words = ", ".join(characteristic_words(reports, nearest_reports))
         row.suptitle(
             f"prototype {prototype}, the nearest of {size} images; words: {words}", x=0.01, ha="left", fontsize=9

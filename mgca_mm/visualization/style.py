@@ -14,15 +14,15 @@ from matplotlib.figure import Figure
 from mgca_mm.errors import UserError
 from mgca_mm.files import write_output
 
-# Okabe and Ito's palette, told apart with any colour vision.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
-# For those who see no colours, and for print.
+# Okabe and Ito's palette, told apart with any color vision.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+# For those who see no colors, and for print.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-HEAT = "inferno"  # bright on dark, equal steps look equal, also without colours
+HEAT = "inferno"  # bright on dark, equal steps look equal, also without colors
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as its ending says, whole or not at all.
+    """Write a figure as its ending says, completely or not at all.
 
     Raises:
         UserError: As :func:`require_place` and :func:`mgca_mm.files.write_output`.

@@ -24,7 +24,7 @@ class UniformityAlignment(Alignment):
         self.uniformity_weight = uniformity_weight
 
     def forward(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
-        """Compute the loss of a batch of L2-normalised embeddings (B, D)."""
+        """Compute the loss of a batch of L2-normalized embeddings (B, D)."""
         images, texts = image.global_feature, text.global_feature
         closeness = (images - texts).square().sum(dim=1).mean()
         # The logarithm of a mean is not the mean of the ranks' logarithms: every rank takes the whole batch.

@@ -75,7 +75,7 @@ static int on_device(const void *p) { return (char *)p >= begin && (char *)p < e
 
 E cudaMalloc(void **p, size_t n) {
     *p = top;
-    top += (n + 0x3fffff) & ~0x1fffffUL; /* 2 MB pages, one more between neighbours */
+    top += (n + 0x3fffff) & ~0x1fffffUL; /* 2 MB pages, one more between neighbors */
     used += n;
     return 0;
 }

@@ -47,7 +47,7 @@ def figures(config: Path, batch_size: int, compile: bool) -> dict[str, float]:
         RuntimeError: At any wait of the host for the device.
     """
     step = step_of(load_config(config), batch_size, "bf16", "cuda", compile)
-    for _ in range(2):  # compilation, the optimiser's state
+    for _ in range(2):  # compilation, the optimizer's state
         step()
     torch.cuda.reset_peak_memory_stats()
     torch.cuda.set_sync_debug_mode("error")

@@ -51,8 +51,8 @@ def test_every_kind_of_image_gives_the_same(inferencer, picture, tmp_path):
     cv2.imwrite(str(file), picture)
     (folder / "notes.txt").write_text("not an image")
     expected = inferencer.embed_images(picture)
-    colour = np.repeat(picture[..., None], 3, axis=2)
-    for given in (str(file), file, [picture], folder.parent, [file], colour, picture[..., None]):
+    color = np.repeat(picture[..., None], 3, axis=2)
+    for given in (str(file), file, [picture], folder.parent, [file], color, picture[..., None]):
         torch.testing.assert_close(inferencer.embed_images(given), expected)
     assert expected.shape == (1, 128)
     torch.testing.assert_close(expected.norm(dim=1), torch.ones(1))

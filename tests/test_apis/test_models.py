@@ -50,8 +50,8 @@ def test_encoded_images_are_those_of_the_inferencer(inferencer, weights):
     squares = np.random.default_rng(0).integers(0, 256, (3, 128, 128), dtype=np.uint8)
     expected = inferencer.embed_images(list_images(list(squares)))
     model = get_model(NAME, weights, device="cpu")
-    centres = squares[:, 8:120, 8:120]
-    for given in (centres, torch.from_numpy(centres)):
+    centers = squares[:, 8:120, 8:120]
+    for given in (centers, torch.from_numpy(centers)):
         found = model.encode_images(given)
         torch.testing.assert_close(found, expected)
         assert not found.requires_grad

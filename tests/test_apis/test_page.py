@@ -85,15 +85,15 @@ def test_an_index_folder_that_is_empty(inferencer, options, tmp_path):
 
 def test_mistakes_are_told(explorer, radiograph, tmp_path):
     (tmp_path / "notes.png").write_text("this is no picture")
-    colours = np.zeros((64, 64, 3), np.uint8)
-    colours[..., 2] = 200
-    cv2.imwrite(str(tmp_path / "holiday.jpg"), colours)
+    colors = np.zeros((64, 64, 3), np.uint8)
+    colors[..., 2] = 200
+    cv2.imwrite(str(tmp_path / "holiday.jpg"), colors)
     for file, report, words in (
         (None, "effusion", "Drop a radiograph"),
         (radiograph, "  ", "report is empty"),
         (radiograph, "?!", "no words"),
         (tmp_path / "notes.png", "effusion", "neither a JPEG"),
-        (tmp_path / "holiday.jpg", "effusion", "in colour"),
+        (tmp_path / "holiday.jpg", "effusion", "in color"),
     ):
         with pytest.raises(gr.Error, match=words) as error:
             explorer.show(file and str(file), report)

@@ -36,7 +36,7 @@ BACKBONES = {
 
 
 def random_backbone(config):
-    """A backbone whose every weight and statistic is unlike its initialisation."""
+    """A backbone whose every weight and statistic is unlike its initialization."""
     torch.manual_seed(0)
     backbone = MODELS.build(config)
     for name, tensor in backbone.state_dict().items():
@@ -94,7 +94,7 @@ def test_features_are_those_of_our_model(name, tmp_path):
 
 
 def test_downstream_checkpoints_and_init_cfg(tmp_path):
-    """The encoder of a fine-tuned model is found, and what is extracted initialises a backbone."""
+    """The encoder of a fine-tuned model is found, and what is extracted initializes a backbone."""
     backbone = random_backbone(SMALL_VIT)
     path = tmp_path / "encoder.pth"
     extract_backbone(checkpoint_of(backbone, "backbone."), path, "mmengine")

@@ -179,7 +179,7 @@ def test_blip_gives_the_features_of_its_tower(authors, tmp_path):
     backbone.eval()
     image = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
-        expected = tower(image).last_hidden_state[:, 0]  # pooler_output would be normalised twice
+        expected = tower(image).last_hidden_state[:, 0]  # pooler_output would be normalized twice
         assert expected.std() > 0.1
         torch.testing.assert_close(backbone(image)[-1], expected, rtol=1e-5, atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""Reports tokenised in advance give the samples that reports tokenised at each visit give."""
+"""Reports tokenized in advance give the samples that reports tokenized at each visit give."""
 
 import itertools
 import json
@@ -75,7 +75,7 @@ def test_pieces_are_those_of_transformers(tokenizer, length):
     assert len({tuple(live.transform(dict(report=report))["input_ids"]) for report in REPORTS}) > 3
 
 
-def test_other_reports_are_tokenised_at_the_visit(tokenizer):
+def test_other_reports_are_tokenized_at_the_visit(tokenizer):
     live, remembering = (TokenizeReport(str(tokenizer), 12) for _ in range(2))
     remembering.remember([dict(report=REPORTS[0])])
     for report in ("heart", REPORTS[0]):
@@ -153,7 +153,7 @@ class Shout(BaseTransform):
         return {**results, "report": f"{results['image_id']} clear"}
 
 
-def test_reports_that_a_transform_may_change_are_tokenised_at_each_visit(tmp_path):
+def test_reports_that_a_transform_may_change_are_tokenized_at_each_visit(tmp_path):
     train_tokenizer(["heart size is normal", "no pneumonia"], 40).save_pretrained(tmp_path / "tokenizer")
     rows = [dict(image_index=0, image_id="a", report=["normal"])]
     (tmp_path / "a.json").write_text(json.dumps(dict(metainfo={}, data_list=rows)))

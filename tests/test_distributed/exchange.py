@@ -40,7 +40,7 @@ def make_projector():
     return Projector(6, 8, 4).double()
 
 
-def normalise(module, share, dtype):
+def normalize(module, share, dtype):
     """Outputs and gradients of the inputs (own rows), gradients of the parameters (own part of a sum), buffers."""
     x, weight = (y.split(SHARES[share])[dist.get_rank()] for y in rows(share))
     x = x.to(dtype).requires_grad_()
@@ -57,7 +57,7 @@ def compiled(share):
     torch.compiler.reset()
     projector = make_projector()
     projector.compile(backend="aot_eager", fullgraph=True)
-    return normalise(projector, share, torch.float64)
+    return normalize(projector, share, torch.float64)
 
 
 def build_step(case):
@@ -77,7 +77,7 @@ def listen(case):
 
 def main():
     dist.init_process_group("gloo")
-    found = {(share, name): normalise(make_norm(d), share, d) for share in SHARES for name, d in DTYPES.items()}
+    found = {(share, name): normalize(make_norm(d), share, d) for share in SHARES for name, d in DTYPES.items()}
     found |= {(share, "compiled"): compiled(share) for share in SHARES}
     everywhere = [None] * RANKS
     dist.all_gather_object(everywhere, found)

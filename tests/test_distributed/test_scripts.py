@@ -53,7 +53,7 @@ def cases(grid, share):
 
 
 @pytest.fixture(scope="module")
-def labelled(tmp_path_factory):
+def labeled(tmp_path_factory):
     """RSNA Pneumonia, prepared: it has classes, boxes and masks."""
     root = tmp_path_factory.mktemp("rsna")
     LAYOUTS["rsna_pneumonia"](root / "raw", PhantomOptions(20, seed=16, size=96), progress=False)
@@ -62,7 +62,7 @@ def labelled(tmp_path_factory):
 
 
 @pytest.fixture
-def make_config(labelled, prepared, tmp_path):
+def make_config(labeled, prepared, tmp_path):
     """A small config of a kind that evaluates ``size`` samples."""
 
     def write(kind, ranks, size):
@@ -85,7 +85,7 @@ def make_config(labelled, prepared, tmp_path):
             lines.append("default_hooks = dict(checkpoint=dict(interval=1))")
         path = tmp_path / f"{kind}_{ranks}.py"
         path.write_text("\n".join(lines) + "\n")
-        options = {"data_root": str(prepared / "data" if pretrains else labelled)}
+        options = {"data_root": str(prepared / "data" if pretrains else labeled)}
         return path, options if pretrains else options | {"image_init": "random"}
 
     return write

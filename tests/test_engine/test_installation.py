@@ -101,7 +101,7 @@ def test_what_a_config_registers_stays(tmp_path, monkeypatch):
     assert {ending: file_handlers[ending] for ending in former} == {**former, "yaml": "ours"}
 
 
-def test_configs_that_name_our_runner_under_the_programs_of_others(labelled, tmp_path):
+def test_configs_that_name_our_runner_under_the_programs_of_others(labeled, tmp_path):
     """Ours, and one with MMEngine's hooks and the lines of docs/replace_backbone.md, which is resumed, too."""
     state_dict = ImageEncoder(dict(type="mmpretrain.ResNet", depth=18, out_indices=(2, 3)), input_size=32).state_dict()
     whole = {f"image_encoder.{name}": value for name, value in state_dict.items()}
@@ -111,7 +111,7 @@ def test_configs_that_name_our_runner_under_the_programs_of_others(labelled, tmp
     def write(name, weights, **changes):
         torch.save({"state_dict": weights}, tmp_path / f"{name}.pth")
         path, file = ROOT / "configs/quickstart/classification_covidx.py", tmp_path / f"{name}.py"
-        cfg = configure(path, labelled, tmp_path / "run", image_init=str(tmp_path / f"{name}.pth"))
+        cfg = configure(path, labeled, tmp_path / "run", image_init=str(tmp_path / f"{name}.pth"))
         cfg.update(changes)
         cfg.dump(file)
         files.append(str(file))

@@ -129,7 +129,7 @@ def test_resumed_by_another_constructor(former, now, first, unbroken, data, tmp_
 
 @pytest.mark.parametrize(("former", "now"), [(ONE_EACH, MERGED), (MERGED, ONE_EACH)])
 def test_a_single_group(former, now, data, tmp_path):
-    """Which has no settings of its own beside the optimiser's; several groups have."""
+    """Which has no settings of its own beside the optimizer's; several groups have."""
     paramwise_cfg, _ = PARAMWISE[2]
     start = train(tmp_path / "first", data, former, paramwise_cfg, epochs=1)
     resumed = train(tmp_path / "resumed", data, now, paramwise_cfg, resume=last_checkpoint(start))

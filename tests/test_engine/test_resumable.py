@@ -97,9 +97,9 @@ REFUSED = {
     "no moment": (changed("optimizer.state.0.exp_avg_sq", del_), "no exp_avg_sq"),
     "a step that is none": (changed("optimizer.state.0.step", torch.tensor(math.nan)), "no step"),
     "moments of no parameter": (changed("optimizer.state.9999", {}), "state of no parameter"),
-    "optimiser without state": (changed("optimizer.state", {}), "optimiser without its state"),
-    "betas of text": (changed("optimizer.param_groups.0.betas", "zz"), "optimiser's betas"),
-    "a rate that is none": (changed("optimizer.param_groups.0.lr", math.nan), "optimiser's lr"),
+    "optimizer without state": (changed("optimizer.state", {}), "optimizer without its state"),
+    "betas of text": (changed("optimizer.param_groups.0.betas", "zz"), "optimizer's betas"),
+    "a rate that is none": (changed("optimizer.param_groups.0.lr", math.nan), "optimizer's lr"),
     "no rate": (changed("optimizer.param_groups.0.lr", del_), "other parameter groups"),
     "group of numbers": (changed("optimizer.param_groups.0", 5), "other parameter groups"),
     "no schedule": (changed("param_schedulers", []), "no 'param_schedulers'"),
@@ -136,7 +136,7 @@ def nothing(content):
     [
         nothing,
         changed("param_schedulers.0.T_max", "zz"),  # the config's schedule holds, whatever the checkpoint's was
-        changed("optimizer.param_groups.0.weight_decay", 7),  # and so do its settings of the optimiser
+        changed("optimizer.param_groups.0.weight_decay", 7),  # and so do its settings of the optimizer
         changed("optimizer.param_groups.0.eps", del_),
         changed("message_hub.runtime_info.someone's", {"own": [1, "x"]}),
         changed("message_hub.runtime_info.best_score", torch.tensor(5.0)),
@@ -184,7 +184,7 @@ def test_momentum(trained, tmp_path):
     (tmp_path / "epoch_1.pth").unlink()
     (tmp_path / "epoch_2.pth.sha256").unlink()
     torch.save(content, tmp_path / "epoch_2.pth")
-    with pytest.raises(UserError, match="no momentum_buffer in its optimiser's state that fits parameter 0"):
+    with pytest.raises(UserError, match="no momentum_buffer in its optimizer's state that fits parameter 0"):
         run(3, sgd[1])
 
 

@@ -73,7 +73,7 @@ CHANGES = dict(vit={}, resnet=dict(image_encoder=RESNET), released=RELEASED, che
 
 
 def make_step(device="cpu", **changes):
-    """A model and its optimiser as the configs have them, and a batch as the loader gives it."""
+    """A model and its optimizer as the configs have them, and a batch as the loader gives it."""
     size = changes.get("image_encoder", SMALL_MODEL["image_encoder"])["input_size"]
     preprocessor = dict(type="mgca_mm.ImageReportDataPreprocessor", crop_size=size, length_bucket=4)
     model = MODELS.build({**copy.deepcopy(SMALL_MODEL), "data_preprocessor": preprocessor, **changes}).to(device)
@@ -87,7 +87,7 @@ def make_step(device="cpu", **changes):
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
 def test_a_step_on_the_cpu(changes):
     model, wrapper, batch = make_step(**changes)
-    model.train_step(batch, wrapper)  # the optimiser makes its state
+    model.train_step(batch, wrapper)  # the optimizer makes its state
     with OperatorCount() as count:
         model.train_step(batch, wrapper)
     # The longest report of the batch is looked up while the batch is still in the loader's memory.

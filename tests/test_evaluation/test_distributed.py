@@ -21,7 +21,7 @@ def metrics_and_samples():
     rng = np.random.default_rng(0)
     masks = torch.from_numpy(rng.random((IMAGES, 6, 6)) < 0.3).long()
     scores = torch.from_numpy(rng.random((IMAGES, 6, 6)))
-    labelled = multi_label(*draw(rng, IMAGES, 2))
+    labeled = multi_label(*draw(rng, IMAGES, 2))
     segmented = [
         dict(sample(*pair), img_path=f"{number}.png") for number, pair in enumerate(zip(masks, scores, strict=True))
     ]
@@ -31,8 +31,8 @@ def metrics_and_samples():
     ]
     phrases[2]["boxes"] = [(0, 0, 128, 128)]  # cannot be scored
     return [
-        (dict(type="AUROC", num_bootstrap=20), labelled),
-        (dict(type="ClassificationLoss", multi_label=True), labelled),
+        (dict(type="AUROC", num_bootstrap=20), labeled),
+        (dict(type="ClassificationLoss", multi_label=True), labeled),
         (dict(type="Top1Accuracy"), exclusive(rng.random((IMAGES, 3)), rng.integers(3, size=IMAGES))),
         (dict(type="DetectionMAP"), random_images(rng, images=IMAGES)),
         (dict(type="PerImageDice"), segmented),

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mgca_mm.evaluation import AlignmentLoss, ClassRetrieval, ImageReportRetrieval, rank_of_best_match
-from mgca_mm.evaluation.linear_probe import LabelledFeatures, linear_probe, select
+from mgca_mm.evaluation.linear_probe import LabeledFeatures, linear_probe, select
 
 
 def test_rank_of_best_match_equals_the_loop():
@@ -82,18 +82,18 @@ def test_alignment_loss_weighs_batches_by_their_size():
     assert metric.compute_metrics(metric.results) == {"loss": 4.0, "loss_ita": 2.0, "loss_cpa": 2.0}
 
 
-def labelled(count, seed):
+def labeled(count, seed):
     rng = np.random.default_rng(seed)
     features = rng.standard_normal((count, 5))
     visible = (features[:, 0] > 0).astype(float)
     noise = rng.integers(0, 2, count).astype(float)
     labels = np.stack([visible, noise, np.zeros(count)], axis=1)
     labels[:5, 0] = np.nan  # uncertain: neither fitted nor scored
-    return LabelledFeatures([f"i{i}" for i in range(count)], features, labels)
+    return LabeledFeatures([f"i{i}" for i in range(count)], features, labels)
 
 
 def test_linear_probe():
-    train, test = labelled(400, 0), labelled(400, 1)
+    train, test = labeled(400, 0), labeled(400, 1)
     result = linear_probe(train, test, ["visible", "noise", "constant"])
     assert result.per_class["visible"] > 97
     assert 40 < result.per_class["noise"] < 60
@@ -102,5 +102,5 @@ def test_linear_probe():
 
 
 def test_select():
-    chosen = select(labelled(10, 0), {"i3", "i7", "absent"})
+    chosen = select(labeled(10, 0), {"i3", "i7", "absent"})
     assert chosen.image_ids == ["i3", "i7"] and len(chosen.features) == len(chosen.labels) == 2

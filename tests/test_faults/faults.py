@@ -119,7 +119,7 @@ def unwrapped(runner):
 
 
 def digest(runner):
-    """Of parameters, buffers and the optimiser's state."""
+    """Of parameters, buffers and the optimizer's state."""
     found = hashlib.sha256()
     tensors = [*unwrapped(runner).state_dict().values()]
     for state in runner.optim_wrapper.optimizer.state.values():

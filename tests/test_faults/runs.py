@@ -183,7 +183,7 @@ def train(cfg):
 
 
 def final_state(work_dir, epochs=3):
-    """What must be equal: weights, optimiser, scheduler and best score in the last checkpoint."""
+    """What must be equal: weights, optimizer, scheduler and best score in the last checkpoint."""
     import torch
 
     checkpoint = torch.load(Path(work_dir, f"epoch_{epochs}.pth"), weights_only=True)

@@ -1,4 +1,4 @@
-"""Images as disks, networks and editors leave them: grey levels or an error of ours, in 2 s and bounded memory."""
+"""Images as disks, networks and editors leave them: gray levels or an error of ours, in 2 s and bounded memory."""
 
 import zlib
 

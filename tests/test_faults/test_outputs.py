@@ -1,4 +1,4 @@
-"""What commands write beside checkpoints: figures, scores, cached features; whole or not at all."""
+"""What commands write beside checkpoints: figures, scores, cached features; completely or not at all."""
 
 import contextlib
 import io

@@ -63,7 +63,7 @@ def test_another_number_of_ranks_on_resume(before, after, server, data, tmp_path
 
 @pytest.mark.parametrize("case", range(cases(2, 50)))
 def test_nan_in_one_rank(case, server, data, tmp_path):
-    """All ranks skip the step, and nothing in the model or the optimiser changes."""
+    """All ranks skip the step, and nothing in the model or the optimizer changes."""
     chance = random.Random(case)
     ranks = chance.choice([1, 2])
     step = chance.randrange(9)

@@ -1,4 +1,4 @@
-"""Spoilt PNG, JPEG and DICOM files: eight grey bits of two dimensions, or an error for the user.
+"""Spoilt PNG, JPEG and DICOM files: eight gray bits of two dimensions, or an error for the user.
 
 The decoders are libraries in C and C++. They run in a process of their own: one that crashes, hangs or takes all the
 memory fails the test, which says where the file is, and does not end it.
@@ -95,21 +95,21 @@ def read(tmp_path_factory):
     reader.close()
 
 
-def _grey(side=48):
+def _gray(side=48):
     noise = np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)
     return cv2.GaussianBlur(noise, (0, 0), 2)
 
 
 def _pillow(suffix, mode="L", **options):
     buffer = io.BytesIO()
-    Image.fromarray(_grey()).convert(mode).save(buffer, suffix, **options)
+    Image.fromarray(_gray()).convert(mode).save(buffer, suffix, **options)
     return buffer.getvalue()
 
 
 @functools.cache
 def png_files():
-    grey = _grey()
-    deep = cv2.imencode(".png", grey.astype(np.uint16) * 16)[1].tobytes()
+    gray = _gray()
+    deep = cv2.imencode(".png", gray.astype(np.uint16) * 16)[1].tobytes()
     notes = Image.Exif()
     notes[0x0112] = 6
     return [deep, *(_pillow("PNG", mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA")), _pillow("PNG", exif=notes)]
@@ -120,7 +120,7 @@ def jpeg_files():
     turned = Image.Exif()
     turned[0x0112] = 6
     plain = [_pillow("JPEG", mode, quality=60) for mode in ("L", "RGB", "CMYK")]
-    restarts = cv2.imencode(".jpg", _grey(), (cv2.IMWRITE_JPEG_RST_INTERVAL, 4))[1].tobytes()
+    restarts = cv2.imencode(".jpg", _gray(), (cv2.IMWRITE_JPEG_RST_INTERVAL, 4))[1].tobytes()
     return [*plain, restarts, _pillow("JPEG", "RGB", progressive=True), _pillow("JPEG", exif=turned)]
 
 
@@ -130,7 +130,7 @@ def dicom_files():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for kind in KINDS:
-            write_dicom(folder / kind, _grey(64), kind, SOPInstanceUID="1.2.3", PatientName=SECRET)
+            write_dicom(folder / kind, _gray(64), kind, SOPInstanceUID="1.2.3", PatientName=SECRET)
         item = pydicom.Dataset()
         item.add_new("LUTDescriptor", "US", [256, 0, 12])
         item.add_new("LUTData", "US", [16 * value for value in range(256)])

@@ -71,7 +71,7 @@ def similarity_attention(tokens, context, mask, temperature):
     return torch.stack(out)
 
 
-def normalise_weight(weight, mask, low=0.1, high=0.9):
+def normalize_weight(weight, mask, low=0.1, high=0.9):
     """Clip to own quantiles over the real tokens of one sample, sum to 1."""
     real = [w for w, m in zip(weight, mask, strict=True) if m]
     ordered = sorted(float(w) for w in real)
@@ -222,8 +222,8 @@ def multi_head_attention(module, states, context, causal):
 
 
 def layer_norm(norm, x):
-    centred = x - x.mean()
-    return centred / torch.sqrt((centred**2).mean() + norm.eps) * norm.weight + norm.bias
+    centered = x - x.mean()
+    return centered / torch.sqrt((centered**2).mean() + norm.eps) * norm.weight + norm.bias
 
 
 def memory_transformer_decoder(decoder, piece_ids, regions):

@@ -87,7 +87,7 @@ def test_matching_of_one_pair(pair):
     torch.testing.assert_close(alignment(image, text)["loss_matching"], F.softplus(-logit).squeeze())
 
 
-def unnormalised(pair, **kwargs):
+def unnormalized(pair, **kwargs):
     """Tokens of any length, as LocalAlignment gets them, that ask for a gradient."""
     image, text = pair(**kwargs)
     regions, words = (x.tokens * torch.linspace(1, 4, x.tokens.shape[1])[:, None] for x in (image, text))
@@ -96,7 +96,7 @@ def unnormalised(pair, **kwargs):
 
 @pytest.mark.parametrize("chunk_size", [None, 1, 3])
 def test_local_alignment(pair, chunk_size):
-    image, text = unnormalised(pair)
+    image, text = unnormalized(pair)
     loss = LocalAlignment(loss_weight=0.5, chunk_size=chunk_size)(image, text)["loss_local"]
     similarity = [
         [references.local_similarity(image.tokens[i], text.tokens[j], text.token_mask[j]) for j in range(4)]
@@ -113,7 +113,7 @@ def test_local_alignment_in_chunks_keeps_less(pair):
     """The same loss and gradients; what is kept for the backward pass no longer grows with all pairs of the batch."""
     results, kept = [], []
     for chunk_size in (None, 2):
-        image, text = unnormalised(pair, batch=8, regions=20, slots=16)
+        image, text = unnormalized(pair, batch=8, regions=20, slots=16)
         storages = {}
         with torch.autograd.graph.saved_tensors_hooks(
             lambda x, storages=storages: (storages.update({x.untyped_storage().data_ptr(): x.nbytes}), x)[1],
@@ -159,7 +159,7 @@ def test_token_alignment(pair, released):
                 parameters = [getattr(attention, name).weight for name in ("query", "key", "value", "output")]
                 out = references.attention(tokens[i], context[i], context_mask[i], *parameters)
             contexts.append(F.normalize(out, dim=-1) if normalize else out)
-            weights.append(references.normalise_weight(weight[i], mask[i]))
+            weights.append(references.normalize_weight(weight[i], mask[i]))
         losses.append(references.token_info_nce(tokens, contexts, weights, seen, temperature))
     expected = sum(losses) if released else sum(losses) / 2
     out = alignment(image, text)

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from mgca_mm.models import CrossModalAttention, SimilarityAttention
-from mgca_mm.models.token_weights import normalise_token_weight
+from mgca_mm.models.token_weights import normalize_token_weight
 
 from . import references
 
@@ -57,11 +57,11 @@ def test_token_weights_equal_the_loop():
     lengths = torch.randint(1, 30, (200,), generator=generator)
     mask = torch.arange(29) < lengths[:, None]
     weight = torch.rand(200, 29, generator=generator, dtype=torch.float64)
-    ours = normalise_token_weight(weight, mask)
+    ours = normalize_token_weight(weight, mask)
     for i in range(200):
-        torch.testing.assert_close(ours[i], references.normalise_weight(weight[i], mask[i]), rtol=1e-10, atol=1e-14)
+        torch.testing.assert_close(ours[i], references.normalize_weight(weight[i], mask[i]), rtol=1e-10, atol=1e-14)
 
 
 def test_token_weights_of_all_zero_attention_are_finite():
-    weight = normalise_token_weight(torch.zeros(2, 4), torch.ones(2, 4, dtype=torch.bool))
+    weight = normalize_token_weight(torch.zeros(2, 4), torch.ones(2, 4, dtype=torch.bool))
     assert weight.isfinite().all()

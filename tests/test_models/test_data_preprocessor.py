@@ -7,7 +7,7 @@ from mgca_mm.models import ImageReportDataPreprocessor
 from mgca_mm.models.data_preprocessor import crop
 
 
-def test_normalisation():
+def test_normalization():
     image = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
     out = ImageReportDataPreprocessor()({"inputs": {"image": image, "input_ids": torch.ones(1, 3)}})["inputs"]
     assert out["image"].shape == (1, 3, 16, 16) and out["image"].dtype == torch.float32
@@ -32,7 +32,7 @@ def test_random_crops_reach_every_place():
     assert sorted(corners.unique().tolist()) == [0, 1, 2, 4, 5, 6, 8, 9, 10]
 
 
-def test_centre_crops_are_those_of_the_pipeline():
+def test_center_crops_are_those_of_the_pipeline():
     from mgca_mm.registry import TRANSFORMS
 
     pixels = torch.randint(0, 256, (1, 1, 9, 12), dtype=torch.uint8)

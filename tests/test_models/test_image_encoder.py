@@ -119,18 +119,18 @@ def test_equal_channels_are_resized_once():
     encoder = ImageEncoder(dict(type="mmpretrain.ResNet", depth=18), resize_to=96, input_size=64).double()
     seen = []
     encoder.backbone.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
-    grey = torch.randn(2, 1, 64, 64, dtype=torch.float64, requires_grad=True)
+    gray = torch.randn(2, 1, 64, 64, dtype=torch.float64, requires_grad=True)
     with torch.profiler.profile(record_shapes=True) as profile:
-        encoder(grey.expand(-1, 3, -1, -1)).global_feature.sum().backward()
+        encoder(gray.expand(-1, 3, -1, -1)).global_feature.sum().backward()
     resized = [event.input_shapes[0] for event in profile.events() if event.name == "aten::upsample_bilinear2d"]
-    gradient, grey.grad = grey.grad, None
-    encoder(grey.repeat(1, 3, 1, 1)).global_feature.sum().backward()
+    gradient, gray.grad = gray.grad, None
+    encoder(gray.repeat(1, 3, 1, 1)).global_feature.sum().backward()
     assert resized == [[2, 1, 64, 64]]
     torch.testing.assert_close(seen[0], seen[1], rtol=0, atol=1e-12)
-    torch.testing.assert_close(gradient, grey.grad, rtol=1e-9, atol=1e-12)
-    colour = torch.randn(2, 3, 64, 64, dtype=torch.float64)
-    encoder(colour)
-    assert seen[2].equal(torch.nn.functional.interpolate(colour, (96, 96), mode="bilinear", align_corners=True))
+    torch.testing.assert_close(gradient, gray.grad, rtol=1e-9, atol=1e-12)
+    color = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    encoder(color)
+    assert seen[2].equal(torch.nn.functional.interpolate(color, (96, 96), mode="bilinear", align_corners=True))
 
 
 def test_cls_row_carries_no_gradient_and_no_full_map():

@@ -39,7 +39,7 @@ def test_batch_of_one_is_refused_clearly():
 
 
 def test_sync_bn_leaves_it_alone():
-    """It synchronises by itself; MMEngine's conversion would break it."""
+    """It synchronizes by itself; MMEngine's conversion would break it."""
     projector = Projector(6, 8, 4)
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(projector)
     assert type(converted.norm1) is TokenBatchNorm

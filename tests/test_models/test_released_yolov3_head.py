@@ -97,7 +97,7 @@ def test_loss_equals_a_loop(counts, num_classes):
         assert found == pytest.approx(expected, rel=1e-10)
 
 
-def test_a_centre_on_the_edge_of_the_image():
+def test_a_center_on_the_edge_of_the_image():
     head = make_head()
     maps = [torch.randn(1, 14, SIZE // s, SIZE // s, requires_grad=True) for s in STRIDES]
     box = torch.tensor([[SIZE - 4.0, SIZE - 4.0, SIZE + 4.0, SIZE + 4.0]])
@@ -108,7 +108,7 @@ def test_a_centre_on_the_edge_of_the_image():
 
 
 def test_the_loss_leads_to_the_boxes():
-    """What minimises it is what the head predicts as these boxes."""
+    """What minimizes it is what the head predicts as these boxes."""
     head = make_head(1)
     box = torch.tensor([[10.0, 12.0, 40.0, 50.0]])
     maps = [torch.zeros(1, 12, SIZE // s, SIZE // s, requires_grad=True) for s in STRIDES]

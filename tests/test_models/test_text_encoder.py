@@ -197,7 +197,7 @@ def change(file, **changes):
         ({"layer_norm_eps": "x"}, "does not take a report"),
         ({"layer_norm_eps": float("nan")}, "no finite features"),
         ({"model_type": "detr"}, "an encoder of text"),
-        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "quantised"),
+        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "quantized"),
     ],
 )
 def test_a_config_of_another_model(folder, changes, message):

@@ -60,16 +60,16 @@ def drawn(folder):
 
 
 def displayed(dataset):
-    """Greys that a DICOM file shows: rescale, linear window or else the full range, inversion (PS3.3, C.11)."""
+    """Grays that a DICOM file shows: rescale, linear window or else the full range, inversion (PS3.3, C.11)."""
     values = dataset.pixel_array.astype(np.float64)
     values = values * float(dataset.get("RescaleSlope", 1)) + float(dataset.get("RescaleIntercept", 0))
     if "WindowWidth" in dataset:
-        centre, width = float(dataset.WindowCenter), float(dataset.WindowWidth)
-        greys = np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
+        center, width = float(dataset.WindowCenter), float(dataset.WindowWidth)
+        grays = np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0, 1)
     else:
-        greys = values / (2**dataset.BitsStored - 1)
-    greys = 1 - greys if dataset.PhotometricInterpretation == "MONOCHROME1" else greys
-    return np.rint(255 * greys).astype(np.uint8)
+        grays = values / (2**dataset.BitsStored - 1)
+    grays = 1 - grays if dataset.PhotometricInterpretation == "MONOCHROME1" else grays
+    return np.rint(255 * grays).astype(np.uint8)
 
 
 def boxes_of(row, *kinds):

@@ -40,7 +40,7 @@ def with_findings(study, *findings):
     return replace(study, findings=findings)
 
 
-def centre_x(mask):
+def center_x(mask):
     return np.flatnonzero(mask.any(axis=0)).mean()
 
 
@@ -95,7 +95,7 @@ def test_visible_after_downscaling(normal, kind, side):
         cv2.resize(i.pixels.astype(np.float32), (112, 112), interpolation=cv2.INTER_AREA) for i in (image, without)
     ]
     mask = cv2.resize(image.masks[0].astype(np.float32), (112, 112), interpolation=cv2.INTER_AREA) > 0.5
-    # Opacities are brighter, by several grey levels, where the mask says so.
+    # Opacities are brighter, by several gray levels, where the mask says so.
     assert (small[0] - small[1])[mask].mean() > 8
 
 
@@ -115,8 +115,8 @@ def test_laterality(normal, kind, view):
     """The patient's right is on the image's left."""
     study = with_findings(normal, example(kind, side="right"), example(kind, side="left"))
     image = render(study, view, (256, 300))
-    right, left = (centre_x(mask) for mask in image.masks)
-    spine = centre_x(
+    right, left = (center_x(mask) for mask in image.masks)
+    spine = center_x(
         render(with_findings(normal, example("foreign_object", device="sternal_wires")), view, (256, 300)).masks[0]
     )
     assert right < spine - 15 and left > spine + 15
@@ -191,7 +191,7 @@ def test_lungs_are_those_of_the_chest_whatever_is_in_them(normal):
     lungs, others = render(study, "PA").lungs, render(normal, "PA").lungs
     assert list(lungs) == ["right", "left"]
     assert all(np.array_equal(lungs[side], others[side]) for side in lungs)
-    assert centre_x(lungs["right"]) < 128 < centre_x(lungs["left"])  # the patient's right is on the image's left
+    assert center_x(lungs["right"]) < 128 < center_x(lungs["left"])  # the patient's right is on the image's left
     assert not (lungs["right"] & lungs["left"]).any()
     assert all(0.08 < lung.mean() < 0.30 for lung in lungs.values())
     pixels = render(normal, "PA").pixels

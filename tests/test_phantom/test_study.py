@@ -170,8 +170,8 @@ def test_forms_of_reports(studies):
             assert text == ""
         elif study.report.form == "paragraph":
             assert "IMPRESSION" not in text and "FINDINGS" not in text
-    misspelt = share(studies, lambda s: s.report.form == "full" and "FINDINGS:" not in s.report.text)
-    assert 0.005 < misspelt < 0.08
+    misspelled = share(studies, lambda s: s.report.form == "full" and "FINDINGS:" not in s.report.text)
+    assert 0.005 < misspelled < 0.08
 
 
 def test_reports_are_diverse(studies):

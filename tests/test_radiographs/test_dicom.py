@@ -145,7 +145,7 @@ def test_voi_lut(tmp_path, depth):
     np.testing.assert_array_equal(shown, stretched(values, 0, 2**depth - 1))
 
 
-def test_colours_become_luma(tmp_path):
+def test_colors_become_luma(tmp_path):
     pixels = rng().integers(0, 256, (20, 31, 3), np.uint8)
     np.testing.assert_array_equal(show(make(pixels), tmp_path), cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
 
@@ -184,7 +184,7 @@ def test_twelve_bit_lossy_jpeg(name):
     assert shown.mean() == pytest.approx(14.36999 * 255 / 264, abs=0.05)
 
 
-def test_colour_spaces_agree():
+def test_color_spaces_agree():
     """The same picture, stored as RGB and as YBR in several samplings, gives nearly the same luma."""
     expected = read_radiograph(get_testdata_file("SC_rgb_rle.dcm")).astype(int)
     for name in ("SC_rgb_dcmtk_+eb+cr.dcm", "SC_rgb_dcmtk_+eb+cy+np.dcm", "SC_ybr_full_422_uncompressed.dcm"):

@@ -13,32 +13,32 @@ from tests.test_fuzz.common import bounded
 
 
 @pytest.fixture
-def grey():
+def gray():
     return cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (60, 40), np.uint8), (0, 0), 2)
 
 
-def test_png_is_exact(tmp_path, grey):
-    cv2.imwrite(str(tmp_path / "a.png"), grey)
-    np.testing.assert_array_equal(read_radiograph(tmp_path / "a.png"), grey)
+def test_png_is_exact(tmp_path, gray):
+    cv2.imwrite(str(tmp_path / "a.png"), gray)
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "a.png"), gray)
 
 
-def test_jpeg_is_what_opencv_reads_as_grey(tmp_path, grey):
+def test_jpeg_is_what_opencv_reads_as_gray(tmp_path, gray):
     path = str(tmp_path / "a b (1) é.jpg")
-    cv2.imwrite(path, np.dstack([grey, grey[::-1], 255 - grey]))
+    cv2.imwrite(path, np.dstack([gray, gray[::-1], 255 - gray]))
     image = read_radiograph(path)
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image, cv2.imread(path, cv2.IMREAD_GRAYSCALE))
 
 
-def test_the_content_counts_not_the_suffix(tmp_path, grey):
-    (tmp_path / "a.jpg").write_bytes(cv2.imencode(".png", grey)[1].tobytes())
-    np.testing.assert_array_equal(read_radiograph(tmp_path / "a.jpg"), grey)
+def test_the_content_counts_not_the_suffix(tmp_path, gray):
+    (tmp_path / "a.jpg").write_bytes(cv2.imencode(".png", gray)[1].tobytes())
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "a.jpg"), gray)
 
 
 @pytest.mark.parametrize("alpha", [0, 128, 255])
-def test_alpha_is_ignored(tmp_path, grey, alpha):
-    cv2.imwrite(str(tmp_path / "a.png"), np.dstack([grey, grey, grey, np.full_like(grey, alpha)]))
-    np.testing.assert_allclose(read_radiograph(tmp_path / "a.png").astype(int), grey, atol=1)
+def test_alpha_is_ignored(tmp_path, gray, alpha):
+    cv2.imwrite(str(tmp_path / "a.png"), np.dstack([gray, gray, gray, np.full_like(gray, alpha)]))
+    np.testing.assert_allclose(read_radiograph(tmp_path / "a.png").astype(int), gray, atol=1)
 
 
 @pytest.mark.parametrize("depth", [8, 10, 12, 14, 16])
@@ -122,11 +122,11 @@ def test_a_folder_and_a_missing_file_are_named(tmp_path):
         read_radiograph(tmp_path / "absent.jpg")
 
 
-def test_random_damage_never_crashes(tmp_path, grey):
+def test_random_damage_never_crashes(tmp_path, gray):
     rng = np.random.default_rng(1)
     outcomes = set()
     for suffix in (".jpg", ".png"):
-        data = cv2.imencode(suffix, grey)[1].tobytes()
+        data = cv2.imencode(suffix, gray)[1].tobytes()
         for _ in range(60):
             damaged = bytearray(data[: rng.integers(1, len(data) + 1)] if rng.random() < 0.5 else data)
             for position in rng.integers(0, len(damaged), 3):

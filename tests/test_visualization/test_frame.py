@@ -11,7 +11,7 @@ from mgca_mm.visualization.frame import Frame
 @pytest.mark.parametrize("shape", [(256, 256), (200, 160), (90, 333), (1000, 700), (31, 64)])
 @pytest.mark.parametrize(("square", "crop", "side"), [(256, 224, 14), (128, 112, 7), (128, 112, 56)])
 def test_map_comes_back_to_its_place(shape, square, crop, side):
-    """A blob goes through resizing, padding, cropping and pooling; its map must have its centre at the blob's."""
+    """A blob goes through resizing, padding, cropping and pooling; its map must have its center at the blob's."""
     height, width = shape
     y, x = 0.55 * height, 0.4 * width
     rows, columns = np.mgrid[:height, :width] + 0.5
@@ -55,7 +55,7 @@ def test_regions_of_pixels():
 
 @pytest.mark.parametrize("shape", [(1000, 1000), (1000, 700), (37, 91), (24, 24)])
 def test_each_seen_pixel_has_a_region(shape):
-    """Also where the centre of a pixel lies on the border of the crop, as row 937 of 1,000."""
+    """Also where the center of a pixel lies on the border of the crop, as row 937 of 1,000."""
     frame = Frame(256, 224)
     seen = frame.seen(*shape)
     rows, columns = (np.unique(np.linspace(0, side - 1, 401).round().astype(int)) for side in shape)

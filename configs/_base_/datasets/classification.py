@@ -1,4 +1,4 @@
-# Labelled radiographs at 224 x 224 from a prepared folder; a leaf names data_root and classes.
+# Labeled radiographs at 224 x 224 from a prepared folder; a leaf names data_root and classes.
 # A share of the training images: train_dataloader.dataset.subset=subsets/train_1pct_seed42.txt
 data_root = 'data/?'
 train_pipeline = [

@@ -75,7 +75,7 @@ def _expected(config: dict) -> dict[str, Tensor]:
 
 
 def require_backbone(state_dict: dict[str, Tensor], kind: str) -> None:
-    """Check that a state dict is a whole ResNet or vision transformer.
+    """Check that a state dict is a complete ResNet or vision transformer.
 
     Raises:
         UserError: If it is not.
@@ -99,7 +99,7 @@ def bert_shapes(state_dict: dict[str, Tensor]) -> dict[str, torch.Size]:
         state_dict: Its weights by transformers' names, without a prefix.
 
     Raises:
-        UserError: If not even its size can be told.
+        UserError: If not even its size can be found.
     """
     from transformers import BertConfig, BertModel
 

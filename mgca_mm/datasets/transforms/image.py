@@ -9,7 +9,7 @@ from mgca_mm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class ResizeAndPad(BaseTransform):
-    """Long side to ``size`` by area interpolation, zero padding to a centred square (docs/protocol.md#data).
+    """Long side to ``size`` by area interpolation, zero padding to a centered square (docs/protocol.md#data).
 
     The prepared image store has been through it already; this is for images read from files.
 

@@ -14,13 +14,13 @@ from mgca_mm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadRadiograph(BaseTransform):
-    """Loads a grey radiograph from a row of the prepared image store or from an image file.
+    """Loads a gray radiograph from a row of the prepared image store or from an image file.
 
     Required keys: ``image_store`` and ``image_index``, or ``img_path``.
     Added keys: ``img`` (H, W) uint8, or (H, W, 3) with equal channels; ``img_shape``, ``ori_shape``.
 
     Args:
-        channels: 1, or 3 for transforms and models that know colour images only.
+        channels: 1, or 3 for transforms and models that know color images only.
     """
 
     def __init__(self, channels: Literal[1, 3] = 1):

@@ -1,4 +1,4 @@
-"""Tokenisation of reports."""
+"""Tokenization of reports."""
 
 import itertools
 import random
@@ -19,7 +19,7 @@ from .piece_table import PieceTable
 if TYPE_CHECKING:
     from tokenizers import Encoding
 
-# More than any piece has: what follows is cut off in any case, and tokenising 10 MB takes seconds.
+# More than any piece has: what follows is cut off in any case, and tokenizing 10 MB takes seconds.
 _CHARACTERS_PER_PIECE = 1000
 _CHARACTERS_AT_A_TIME = 1 << 20  # of texts whose encodings, some hundred times as large, are in memory together
 
@@ -89,7 +89,7 @@ class TokenizeReport(BaseTransform):
         return results
 
     def remember(self, rows: Iterable[dict]) -> int:
-        """Tokenise reports in advance; what :meth:`transform` returns, for these and for others, stays the same.
+        """Tokenize reports in advance; what :meth:`transform` returns, for these and for others, stays the same.
 
         Args:
             rows: As for :meth:`transform`, all of one ``data_root``. A later call replaces those of an earlier one.
@@ -140,7 +140,7 @@ class TokenizeReport(BaseTransform):
         return [text[slice(*encoding.word_to_chars(word))] for word in order] + ["[SEP]"]
 
     def decode(self, input_ids: Tensor) -> list[str]:
-        """The texts of (N, T) pieces that this has tokenised, without those that mark beginning, end and padding."""
+        """The texts of (N, T) pieces that this has tokenized, without those that mark beginning, end and padding."""
         tokenizer = self._loaded
         marks = {tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id}
         return [tokenizer.decode([piece for piece in pieces if piece not in marks]) for pieces in input_ids.tolist()]

@@ -35,9 +35,9 @@ class RandomScaleRotate(BaseTransform):
         if np.random.random() >= self.prob:
             return results
         height, width = results["img"].shape[:2]
-        centre = ((width - 1) / 2, (height - 1) / 2)
+        center = ((width - 1) / 2, (height - 1) / 2)
         degrees = np.random.uniform(-self.degrees, self.degrees)
-        matrix = cv2.getRotationMatrix2D(centre, degrees, 1 + np.random.uniform(-self.scale, self.scale))
+        matrix = cv2.getRotationMatrix2D(center, degrees, 1 + np.random.uniform(-self.scale, self.scale))
         results["img"] = cv2.warpAffine(results["img"], matrix, (width, height), flags=cv2.INTER_LINEAR)
         results["gt_seg_map"] = cv2.warpAffine(results["gt_seg_map"], matrix, (width, height), flags=cv2.INTER_NEAREST)
         return results

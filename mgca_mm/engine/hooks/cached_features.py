@@ -30,7 +30,7 @@ class CachedFeaturesHook(Hook):
 
     For mmpretrain's classifiers with a frozen backbone. Training and validation images go through the validation's
     pipeline: where training has no augmentation the result is that of the loop, where it has, the augmentation is left
-    out. The model and its checkpoints are whole as ever, so that a test needs no cache.
+    out. The model and its checkpoints are intact as ever, so that a test needs no cache.
 
     Args:
         folder: Where the features are kept, to be read by the next run with the same encoder and images. None: the
@@ -60,7 +60,7 @@ class CachedFeaturesHook(Hook):
             dataset = loader.dataset
             features = self._load_or_encode(model, dataset, pipeline, digest, loader)
             dataset.pipeline = Compose([_TakeFeature(features)])
-        # From here on the classifier's inputs are its features: neither normalised nor encoded again.
+        # From here on the classifier's inputs are its features: neither normalized nor encoded again.
         model.data_preprocessor._enable_normalize = False
         model.extract_feat = _pass_on
 

@@ -21,11 +21,11 @@ from .checkpoint import SafeCheckpointHook
 
 @dataclass
 class _Step:
-    """A step of the optimiser, of one iteration or of several that accumulate gradients."""
+    """A step of the optimizer, of one iteration or of several that accumulate gradients."""
 
     epoch: int
     iteration: int  # the first
-    schedulers: list[dict]  # their states and the optimiser's settings before the step
+    schedulers: list[dict]  # their states and the optimizer's settings before the step
     settings: list[dict]
     samples: list[str] = field(default_factory=list)
     skipped: Tensor | None = None  # on the host, written when the event has happened
@@ -39,12 +39,12 @@ class _Step:
 class NonFiniteGuardHook(Hook):
     """Skips a step, on all ranks, in which a loss or gradient of any rank is NaN or infinite.
 
-    Parameters, optimiser and running statistics stay bit for bit what they were. After ``max_in_a_row`` such steps the
+    Parameters, optimizer and running statistics stay bit for bit what they were. After ``max_in_a_row`` such steps the
     run ends with a checkpoint of the state before the first of them: ``--resume`` with it takes the same step with the
     same samples again, since order and randomness follow from the seed. Iterations that accumulate gradients are one
     step. With a float16 loss scaler, which skips such steps by itself, the hook does nothing.
 
-    A fused optimiser on a GPU skips by itself (the flag stays on the device, and the host learns of it a step later,
+    A fused optimizer on a GPU skips by itself (the flag stays on the device, and the host learns of it a step later,
     without waiting); any other one needs the host to look at the flag at each step.
 
     Args:
@@ -74,7 +74,7 @@ class NonFiniteGuardHook(Hook):
         self._flag: Tensor | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Watch the model's losses and the optimiser's steps."""
+        """Watch the model's losses and the optimizer's steps."""
         if getattr(runner.optim_wrapper, "loss_scaler", None) is not None:
             return  # float16 with a scaler, which skips such steps as a matter of course
         self.skipped = runner.message_hub.get_info("skipped_steps", 0)
@@ -137,7 +137,7 @@ class NonFiniteGuardHook(Hook):
                 tensor.copy_(torch.where(flag.bool(), kept, tensor))
         elif flag.item():
             for parameter in parameters:
-                parameter.grad = None  # which every optimiser passes over
+                parameter.grad = None  # which every optimizer passes over
             if self._kept:
                 torch._foreach_copy_(self._watched, self._kept)
 

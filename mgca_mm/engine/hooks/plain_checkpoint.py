@@ -11,7 +11,7 @@ from mgca_mm.registry import HOOKS
 class PlainCheckpointHook(Hook):
     """Reduces what is saved to tensors and plain data, without config text and paths, and restores it on resume.
 
-    The optimiser is saved with one group a parameter, whatever groups the run has.
+    The optimizer is saved with one group a parameter, whatever groups the run has.
     """
 
     priority = "LOWEST"  # After every hook that adds something to a checkpoint.

@@ -11,7 +11,7 @@ from mgca_mm.registry import HOOKS
 class SharedBuffersHook(Hook):
     """Gives all ranks the first one's buffers before they evaluate.
 
-    Running statistics of a batch norm that is not synchronised differ between the ranks. A checkpoint has the first
+    Running statistics of a batch norm that is not synchronized differ between the ranks. A checkpoint has the first
     rank's, so that is the model to evaluate, also where a run was resumed. Training does not read them. The mean of the
     ranks, which MMEngine's ``SyncBuffersHook`` takes, would be another after a resume, where all begin with the same.
     """

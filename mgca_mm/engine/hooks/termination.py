@@ -26,7 +26,7 @@ class TerminationHook(Hook):
 
     Schedulers send it before they take a machine away. The ranks agree after each iteration, over the CPU, whether one
     of them has got it, so that all stop after the same one. Ranks that died are left to torchrun. A second SIGTERM ends
-    the process at once: the iteration or the saving may never end. Checkpoints are whole at any moment.
+    the process at once: the iteration or the saving may never end. Checkpoints are intact at any moment.
     """
 
     priority = "LOWEST"  # The iteration is complete for every other hook.

@@ -30,7 +30,7 @@ class WaitingGradientsHook(Hook):
             checkpoint[WAITING] = dict(gradients=gradients, place=_place(runner))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep them until the model and the optimiser are resumed."""
+        """Keep them until the model and the optimizer are resumed."""
         self._loaded = checkpoint.get(WAITING, {})
 
     def before_train(self, runner: Runner) -> None:

@@ -15,7 +15,7 @@ class Alignment(BaseModule):
     the class what it has to compute:
 
     Args:
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
         loss_weight: Weight of the term, by which ``forward`` multiplies.
 
     Attributes:
@@ -41,7 +41,7 @@ class Alignment(BaseModule):
             text: Embeddings of their reports (B, …), in the same order.
 
         Returns:
-            Scalars by name. Those with "loss" in their name are added up and minimised, the others logged; the
+            Scalars by name. Those with "loss" in their name are added up and minimized, the others logged; the
             convention for several ranks stands in :mod:`mgca_mm.distributed`.
         """
         raise NotImplementedError
@@ -51,5 +51,5 @@ class Alignment(BaseModule):
         return {}
 
     def attend(self, image: ImageFeatures, text: TextFeatures) -> CrossAttention | None:
-        """Attention between words and regions, for heat maps; None where the alignment has learnt none."""
+        """Attention between words and regions, for heat maps; None where the alignment has learned none."""
         return None

@@ -30,7 +30,7 @@ class CaptioningAlignment(Alignment):
         max_length: Longest report to write, in pieces.
         num_beams: Beams of the search; 1 is greedy.
         loss_weight: Weight of the loss.
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
     """
 
     uses_tokens = True
@@ -62,7 +62,7 @@ class CaptioningAlignment(Alignment):
         """Compute the loss of a batch by teacher forcing.
 
         Args:
-            image: Projected tokens (B, S, D), not normalised.
+            image: Projected tokens (B, S, D), not normalized.
             text: Pieces and their mask (B, T).
 
         Returns:

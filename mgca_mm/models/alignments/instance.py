@@ -22,7 +22,7 @@ class InstanceAlignment(Alignment):
         gather: Take negatives from all ranks (paper: the batch is the global one) or from this rank only (released).
         chunk_size: Score so many of the local rows at a time, and again in the backward pass, so that memory is that of
             ``chunk_size`` × B_global similarities instead of B_local × B_global. None: all at once.
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class InstanceAlignment(Alignment):
         """Compute the loss of a batch; only the rows of the local samples are scored.
 
         Args:
-            image: Projected and L2-normalised embeddings.
-            text: Projected and L2-normalised embeddings.
+            image: Projected and L2-normalized embeddings.
+            text: Projected and L2-normalized embeddings.
 
         Returns:
             ``loss_ita`` and the in-batch retrieval accuracies ``acc_i2t``, ``acc_t2i`` in percent.

@@ -17,7 +17,7 @@ from .base import Alignment
 class LocalAlignment(Alignment):
     """Contrasts each image with each report word by word (Huang et al., *GLoRIA*, ICCV 2021, §3.2.2).
 
-    For image i with regions v_s and report j with real words t_l, neither of them normalised::
+    For image i with regions v_s and report j with real words t_l, neither of them normalized::
 
         a_ls   = softmax_l(v_s · t_l)                 each region among the words
         α_ls   = softmax_s(τ1 · a_ls)                 each word looks at the regions
@@ -36,7 +36,7 @@ class LocalAlignment(Alignment):
         loss_weight: Weight of the loss.
         gather: Take negatives from all ranks or from this rank only.
         chunk_size: Reports at a time. None: all, and nothing is computed twice.
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
     """
 
     uses_tokens = True
@@ -63,8 +63,8 @@ class LocalAlignment(Alignment):
         """Compute the loss of a batch.
 
         Args:
-            image: Projected tokens (B, S, D), not normalised.
-            text: Projected tokens (B, L, D), not normalised, with their mask (B, L).
+            image: Projected tokens (B, S, D), not normalized.
+            text: Projected tokens (B, L, D), not normalized, with their mask (B, L).
 
         Returns:
             ``loss_local``.

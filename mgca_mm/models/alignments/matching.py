@@ -30,7 +30,7 @@ class MatchingAlignment(Alignment):
         hidden_channels: Width of the classifier's hidden layer.
         loss_weight: Weight of the loss.
         gather: Take the other report from all ranks or from this rank only.
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class MatchingAlignment(Alignment):
         """Compute the loss of a batch.
 
         Args:
-            image: Projected and L2-normalised embeddings (B, D).
-            text: Projected and L2-normalised embeddings (B, D).
+            image: Projected and L2-normalized embeddings (B, D).
+            text: Projected and L2-normalized embeddings (B, D).
 
         Returns:
             ``loss_matching`` and the accuracy ``acc_matching`` in percent. A batch of one has no other report: its pair

@@ -26,7 +26,7 @@ class PrototypeAlignment(Alignment):
         loss: Config of the swapped-prediction loss.
         loss_weight: λ3 of eq. 10.
         gather: Balance the codes over the batch of all ranks (paper) or of this rank only.
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
 
     Attributes:
         frozen: No gradient reaches the prototypes while True; ``FreezePrototypesHook`` sets it in the first epoch.
@@ -48,7 +48,7 @@ class PrototypeAlignment(Alignment):
             raise ValueError(f"num_prototypes must be at least 2, got {num_prototypes}")
         require_positive(embed_dims=embed_dims, epsilon=epsilon, num_iterations=num_iterations)
         self.prototypes = nn.Parameter(torch.empty(num_prototypes, embed_dims))
-        # The initialisation of a linear layer, as the prototypes are one without bias.
+        # The initialization of a linear layer, as the prototypes are one without bias.
         nn.init.kaiming_uniform_(self.prototypes, a=math.sqrt(5))
         self.epsilon = epsilon
         self.num_iterations = num_iterations
@@ -60,8 +60,8 @@ class PrototypeAlignment(Alignment):
         """Compute the loss of a batch.
 
         Args:
-            image: Projected and L2-normalised embeddings (B, D).
-            text: Projected and L2-normalised embeddings (B, D).
+            image: Projected and L2-normalized embeddings (B, D).
+            text: Projected and L2-normalized embeddings (B, D).
 
         Returns:
             ``loss_cpa`` and ``prototype_usage``: the entropy of the batch's mean code over log K, 1 where all

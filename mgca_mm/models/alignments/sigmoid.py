@@ -29,7 +29,7 @@ class SigmoidAlignment(Alignment):
         bias: Initial b; so low that the many negatives weigh little in the beginning.
         loss_weight: Weight of the loss.
         gather: Take negatives from all ranks or from this rank only.
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class SigmoidAlignment(Alignment):
         """Align the local images with the reports of all ranks.
 
         Args:
-            image: Projected and L2-normalised embeddings (B, D).
-            text: Projected and L2-normalised embeddings (B, D).
+            image: Projected and L2-normalized embeddings (B, D).
+            text: Projected and L2-normalized embeddings (B, D).
 
         Returns:
             ``loss_sigmoid``, and the mean probability of the pairs ``p_matched`` and of the others ``p_unmatched``.

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mgca_mm.models.token_weights import normalise_token_weight
+from mgca_mm.models.token_weights import normalize_token_weight
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import CrossAttention, ImageFeatures, TextFeatures
 
@@ -26,11 +26,11 @@ class TokenAlignment(Alignment):
         loss_weight: λ2 of eq. 10.
         mask_padding: Leave padding words out of the InfoNCE denominators. The released code keeps them in, and takes
             for its quantiles the words of non-zero weight instead of the real ones.
-        normalize_contexts: Directions whose contexts are L2-normalised before the similarity, of ``'image'`` (the
-            contexts of visual tokens) and ``'text'`` (the released ViT normalises those of words only).
+        normalize_contexts: Directions whose contexts are L2-normalized before the similarity, of ``'image'`` (the
+            contexts of visual tokens) and ``'text'`` (the released ViT normalizes those of words only).
         clip_quantiles: Quantiles to which the weights of a sample are clipped.
         reduction: ``'mean'`` or ``'sum'`` of the two directions.
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
     """
 
     uses_tokens = True
@@ -64,8 +64,8 @@ class TokenAlignment(Alignment):
         """Compute the loss of a batch, within each pair.
 
         Args:
-            image: Projected, L2-normalised tokens (B, S, D) with weights (B, S).
-            text: Projected, L2-normalised tokens (B, L, D) with weights and mask (B, L).
+            image: Projected, L2-normalized tokens (B, S, D) with weights (B, S).
+            text: Projected, L2-normalized tokens (B, L, D) with weights and mask (B, L).
 
         Returns:
             ``loss_cta`` and its two parts before reduction, ``lia`` and ``lta``.
@@ -79,8 +79,8 @@ class TokenAlignment(Alignment):
 
         all_regions = torch.ones_like(image.token_weight, dtype=torch.bool)
         weighted_words = text.token_mask if self.mask_padding else text.token_weight > 0
-        image_weight = normalise_token_weight(image.token_weight, all_regions, self.clip_quantiles)
-        text_weight = normalise_token_weight(text.token_weight, weighted_words, self.clip_quantiles)
+        image_weight = normalize_token_weight(image.token_weight, all_regions, self.clip_quantiles)
+        text_weight = normalize_token_weight(text.token_weight, weighted_words, self.clip_quantiles)
 
         lia = self.loss(image.tokens, image_contexts, image_weight)
         lta = self.loss(text.tokens, text_contexts, text_weight, text.token_mask if self.mask_padding else None)

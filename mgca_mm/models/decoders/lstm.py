@@ -24,7 +24,7 @@ class LSTMDecoder(BaseModule):
         embed_dims: C, of the pieces and states.
         region_dims: D, of the regions.
         dropout: Rate on embeddings and states.
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
     """
 
     is_recurrent = True

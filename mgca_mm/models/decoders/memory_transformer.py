@@ -14,7 +14,7 @@ class MemoryTransformerDecoder(BaseModule):
     """A transformer over the pieces; regions and M learned slots answer (after Cornia et al., CVPR 2020, eq. 3-4).
 
     Each layer: causal self-attention, attention on the regions with learned keys and values beside those of the
-    regions, ``K = [W_k V ; M_k], V = [W_v V ; M_v]``, and a feed-forward layer, each added to its input and normalised.
+    regions, ``K = [W_k V ; M_k], V = [W_v V ; M_v]``, and a feed-forward layer, each added to its input and normalized.
     The slots can hold what reports say whatever the image shows. (There they stand in an encoder of regions.)
 
     Args:
@@ -27,7 +27,7 @@ class MemoryTransformerDecoder(BaseModule):
         num_memory_slots: M.
         feedforward_dims: Width of the feed-forward layers.
         dropout: Rate on embeddings and what each part adds.
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
     """
 
     is_recurrent = False
@@ -99,7 +99,7 @@ class _Attention(nn.Module):
         self.heads = heads
         self.query, self.output = nn.Linear(dims, dims), nn.Linear(dims, dims)
         self.key_value = nn.Linear(context_dims, 2 * dims)
-        # The scale of the projected keys and values of normalised input.
+        # The scale of the projected keys and values of normalized input.
         self.memory = nn.Parameter(torch.randn(slots, 2 * dims) * context_dims**-0.5) if slots else None
 
     def forward(self, states: Tensor, context: Tensor, is_causal: bool = False) -> Tensor:

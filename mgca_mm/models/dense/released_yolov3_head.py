@@ -19,12 +19,12 @@ _IGNORED_IOU = 0.5
 class ReleasedYOLOV3Head(YOLOV3Head):
     """mmdet's YOLOv3 head, trained with the loss of the widespread PyTorch port that the authors' detector builds on.
 
-    At every level the anchor with the most similar shape in the cell of a box's centre is responsible for it, so that
+    At every level the anchor with the most similar shape in the cell of a box's center is responsible for it, so that
     each box is learned three times; the other anchors of that cell with a shape IoU above 0.5 are left out. With N the
     number of anchors in all cells of a batch at a level, P the responsible ones and E those neither responsible nor
     left out::
 
-        xy    2.5 / N · Σ_P BCE(σ(t_xy), offset of the centre in its cell)
+        xy    2.5 / N · Σ_P BCE(σ(t_xy), offset of the center in its cell)
         wh    2.5 / N · Σ_P (t_wh − log(size / anchor size))²
         conf  1 / N · (Σ_P BCE(σ(t_o), 1) + 0.5 · Σ_E BCE(σ(t_o), 0))
         cls   mean over P and the classes of BCE(σ(t_c), one-hot class), 0 without a box
@@ -65,8 +65,8 @@ class ReleasedYOLOV3Head(YOLOV3Head):
         pred = pred.unflatten(1, (len(anchors), self.num_attrib)).permute(0, 1, 3, 4, 2)  # (B, A, H, W, 5 + classes)
         boxes, anchors = boxes.to(pred.dtype), pred.new_tensor(anchors)
         size = boxes[:, 2:] - boxes[:, :2]  # (n, 2)
-        centre = (boxes[:, :2] + boxes[:, 2:]) / 2 / stride  # (n, 2)
-        cell = centre.floor().clamp(min=0).minimum(centre.new_tensor([width - 1, height - 1]))
+        center = (boxes[:, :2] + boxes[:, 2:]) / 2 / stride  # (n, 2)
+        cell = center.floor().clamp(min=0).minimum(center.new_tensor([width - 1, height - 1]))
         column, row = cell.long().unbind(1)
 
         overlap = torch.minimum(size[:, None], anchors).prod(-1)  # (n, A)
@@ -81,7 +81,7 @@ class ReleasedYOLOV3Head(YOLOV3Head):
 
         target = torch.zeros_like(pred)
         one_hot = F.one_hot(labels, self.num_classes).to(pred.dtype)
-        encoded = torch.cat([centre - cell, (size / anchors[best]).log(), torch.ones_like(size[:, :1]), one_hot], dim=1)
+        encoded = torch.cat([center - cell, (size / anchors[best]).log(), torch.ones_like(size[:, :1]), one_hot], dim=1)
         target[image, best, row, column] = encoded
         found, wanted = pred[positive], target[positive]  # (P, 5 + classes)
 

@@ -15,7 +15,7 @@ class ResizingClassifier(ImageClassifier):
     the names of its weights stay those of mmpretrain.
 
     Args:
-        resize_to: Side length that normalised images are brought to bilinearly (align_corners) before the backbone:
+        resize_to: Side length that normalized images are brought to bilinearly (align_corners) before the backbone:
             the encoder's in pretraining. None: they stay as they are.
         **kwargs: As for ``mmpretrain.ImageClassifier``.
     """
@@ -25,7 +25,7 @@ class ResizingClassifier(ImageClassifier):
         self.resize_to = resize_to
 
     def extract_feat(self, inputs: Tensor, stage: str = "neck") -> tuple[Tensor, ...]:
-        """Compute features of normalised images (B, 3, H, W), up to a stage, as in mmpretrain."""
+        """Compute features of normalized images (B, 3, H, W), up to a stage, as in mmpretrain."""
         if self.resize_to is not None:
             inputs = F.interpolate(inputs, size=(self.resize_to,) * 2, mode="bilinear", align_corners=True)
         return super().extract_feat(inputs, stage)

@@ -70,7 +70,7 @@ def _level(in_channels: int, doublings: int, out_channels: int) -> nn.Sequential
     for kernel in (1, 3):
         layers += [
             nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False),
-            # One group normalises a pixel's channels with those around it: like the paper's layer norm it needs no
+            # One group normalizes a pixel's channels with those around it: like the paper's layer norm it needs no
             # batch, which detection has few images of.
             nn.GroupNorm(1, out_channels),
         ]

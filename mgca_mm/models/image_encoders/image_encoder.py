@@ -53,7 +53,7 @@ class ImageEncoder(BaseModule):
             them: less memory for one more forward pass. Names of stages, such as ``['layer1']`` of a ResNet: of these
             stages' blocks alone.
         input_size: Side length (H, W alike) of the images; only used once, to find the numbers of channels.
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
 
     Attributes:
         global_channels: C of the global feature.
@@ -104,7 +104,7 @@ class ImageEncoder(BaseModule):
         """Encode a batch of images.
 
         Args:
-            images: (B, 3, H, W) normalised.
+            images: (B, 3, H, W) normalized.
 
         Returns:
             Features with ``global_feature`` (B, C), ``tokens`` (B, S, C') and ``token_weight`` (B, S), detached.

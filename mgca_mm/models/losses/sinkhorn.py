@@ -13,7 +13,7 @@ def sinkhorn_codes(
 ) -> Tensor:
     """Balanced codes of a batch (SwAV, arXiv 2006.09882, algorithm 1; MGCA §3.4).
 
-    The alternating normalisation of ``Q = exp(scores / ε)`` is carried out on ``log Q`` in fp32 (fp64 for fp64 input):
+    The alternating normalization of ``Q = exp(scores / ε)`` is carried out on ``log Q`` in fp32 (fp64 for fp64 input):
     exp(1 / 0.05) = 4.9e8 overflows half precision::
 
               K prototypes
@@ -22,13 +22,13 @@ def sinkhorn_codes(
             └             ┘      rows                 → 1     end
 
     Factors of the whole matrix (1/K, 1/B, and SwAV's division by the total at the start) cancel in the next
-    normalisation, so that they are left out. Over several ranks only the columns need the others: their sums, K numbers
+    normalization, so that they are left out. Over several ranks only the columns need the others: their sums, K numbers
     a matrix and iteration, are exchanged, for all matrices in one message.
 
     Args:
         scores: (…, B, K) cosine similarity of each sample to each prototype; each matrix is balanced by itself.
         epsilon: Smoothness of the assignment.
-        num_iterations: Alternations of the two normalisations.
+        num_iterations: Alternations of the two normalizations.
         across_ranks: The matrix goes on in the other ranks, which may have other B.
 
     Returns:

@@ -33,7 +33,7 @@ class TokenInfoNCELoss(nn.Module):
         """Compute the loss of one direction (LIA for visual tokens, LTA for words).
 
         Args:
-            tokens: (B, T, D) L2-normalised token embeddings.
+            tokens: (B, T, D) L2-normalized token embeddings.
             contexts: (B, T, D) cross-modal context of each token.
             weight: (B, T) weights that sum to 1 over the real tokens of a sample and are 0 elsewhere.
             mask: (B, T) True = real token. Padding is left out of both denominators. None: all are real.

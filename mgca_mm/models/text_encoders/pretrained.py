@@ -120,7 +120,7 @@ def _read_config(name: str) -> tuple[dict[str, Any], str]:
             "Take an encoder of text: BERT, RoBERTa or another that transformers has for masked words."
         )
     if content.get("quantization_config"):
-        raise UserError(f"Text encoder '{name}' is quantised.\nTake the model that it was made of.")
+        raise UserError(f"Text encoder '{name}' is quantized.\nTake the model that it was made of.")
     return {key: value for key, value in content.items() if key not in _LEFT_OUT}, kind
 
 

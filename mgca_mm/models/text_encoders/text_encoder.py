@@ -31,7 +31,7 @@ class TextEncoder(BaseModule):
 
     Args:
         pretrained: Folder of a model saved by transformers, or a hub name (downloaded by transformers).
-        config: Arguments of a randomly initialised model, ``model_type`` among them, such as
+        config: Arguments of a randomly initialized model, ``model_type`` among them, such as
             ``dict(model_type='bert', vocab_size=2000, hidden_size=192)``.
         num_hidden_layers: Keep the first layers only (released code: 6). None: all.
         max_length: T, pieces of a report with [CLS] and [SEP]; longer input is refused, the tokenizer truncates.
@@ -47,7 +47,7 @@ class TextEncoder(BaseModule):
             its BERT expects ``position_ids``.
         use_token_types: Add the embedding of the token type, which is the same for all pieces. False: it is zero and
             stays so (the BERT of the released code has none).
-        init_cfg: MMEngine initialisation.
+        init_cfg: MMEngine initialization.
 
     Attributes:
         global_channels: C of the global feature.
@@ -199,7 +199,7 @@ class TextEncoder(BaseModule):
         return 0 if padding is None else padding + 1
 
     def init_weights(self) -> None:
-        """Nothing to do: transformers has initialised or loaded the model, and doing it again would undo that."""
+        """Nothing to do: transformers has initialized or loaded the model, and doing it again would undo that."""
 
 
 def _build(pretrained: str | None, config: dict | None, overrides: dict, **kwargs) -> nn.Module:
