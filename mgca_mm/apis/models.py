@@ -51,7 +51,7 @@ def get_model(
     Raises:
         UserError: The config or the checkpoint is missing, faulty, or they do not belong together.
     """
-    cfg = load_config(str(config), cfg_options)
+    cfg = load_config(config, cfg_options)
     validate(cfg)
     with errors_named_by_key(cfg), DefaultScope.overwrite_default_scope("mgca_mm"):
         model = MODELS.build(cfg.model)

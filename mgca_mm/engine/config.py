@@ -29,7 +29,7 @@ if not CONFIGS.is_dir():  # a clone that is not installed
     CONFIGS = _PACKAGE.parent / "configs"
 
 
-def find_config(name: str) -> Path:
+def find_config(name: str | Path) -> Path:
     """A file if there is one of this name, else a config of this package.
 
     Args:
@@ -38,7 +38,7 @@ def find_config(name: str) -> Path:
     Raises:
         UserError: There is none.
     """
-    short = name.removeprefix("mgca_mm::").removesuffix(".py")
+    short = str(name).removeprefix("mgca_mm::").removesuffix(".py")
     for found in (Path(name), CONFIGS / f"{short}.py"):
         if found.is_file():
             return found
@@ -48,7 +48,7 @@ def find_config(name: str) -> Path:
     )
 
 
-def load_config(filename: str, options: dict[str, Any] | None = None) -> Config:
+def load_config(filename: str | Path, options: dict[str, Any] | None = None) -> Config:
     """Read a config file and apply ``--cfg-options``.
 
     A file or an option that sets one of :data:`VARIABLES` changes it wherever a config below has used it;
