@@ -7,7 +7,15 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, save_best='loss', rule='less'),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    # Our runner adds the rest to every config, also to one of another library.
+    step_seed=dict(type='mgca_mm.StepSeedHook'),
+    shared_buffers=dict(type='mgca_mm.SharedBuffersHook'),
+    waiting_gradients=dict(type='mgca_mm.WaitingGradientsHook'),
+    non_finite=dict(type='mgca_mm.NonFiniteGuardHook'),
+    broken_samples=dict(type='mgca_mm.BrokenSamplesHook'),
+    plain_checkpoint=dict(type='mgca_mm.PlainCheckpointHook'),
+    termination=dict(type='mgca_mm.TerminationHook'))
 env_cfg = dict(
     cudnn_benchmark=True,
     float32_matmul_precision='high',  # TF32 for what is fp32 on a GPU; 'highest' for true fp32

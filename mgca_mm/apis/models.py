@@ -8,8 +8,9 @@ import torch
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from mgca_mm.engine.config import CONFIGS, load_config
+from mgca_mm.engine.config import load_config
 from mgca_mm.engine.config_errors import errors_named_by_key
+from mgca_mm.engine.config_files import CONFIGS
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.validation import validate
 from mgca_mm.registry import MODELS

@@ -7,13 +7,12 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-import mgca_mm
 from mgca_mm.bounds import read_json
 from mgca_mm.errors import UserError, first_line
 from mgca_mm.prepared import MANIFEST, coco_fault, require_prepared
 from mgca_mm.reports.tokenizer import load_tokenizer
 
-from .config_files import assignments, base_files
+from .config_files import CONFIGS, assignments, base_files
 from .default_hooks import with_our_hooks
 from .file_handlers import safe_reading
 from .schedule import follow_max_epochs
@@ -22,11 +21,6 @@ from .validation import require_known_options
 # Variables on top of our configs. Python substitutes them when a config file is read, too early for what is set on top.
 VARIABLES = ("data_root", "text_model", "image_init", "phrases")
 RANDOM = "random"
-
-_PACKAGE = Path(mgca_mm.__file__).parent
-CONFIGS = _PACKAGE / ".mim" / "configs"  # where MMEngine looks for "mgca_mm::…", too
-if not CONFIGS.is_dir():  # a clone that is not installed
-    CONFIGS = _PACKAGE.parent / "configs"
 
 
 def find_config(name: str | Path) -> Path:

@@ -5,6 +5,13 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+import mgca_mm
+
+_PACKAGE = Path(mgca_mm.__file__).parent
+CONFIGS = _PACKAGE / ".mim" / "configs"  # where MMEngine looks for "mgca_mm::…", too
+if not CONFIGS.is_dir():  # a clone that is not installed
+    CONFIGS = _PACKAGE.parent / "configs"
+
 
 def base_files(path: Path) -> list[Path]:
     """Files that a config names as its ``_base_``, those of installed packages (``mgca_mm::…``) among them."""

@@ -17,13 +17,13 @@ class AtomicLocalBackend(LocalBackend):
     """
 
     def put(self, obj: bytes | memoryview, filepath: str) -> None:
-        """Write bytes to a file, as a completely or not at all."""
+        """Write bytes to a file, as a whole or not at all."""
         self._make_folder(filepath)
         write = write_checkpoint if str(filepath).endswith(CHECKPOINTS) else write_atomically
         write(filepath, obj)
 
     def put_text(self, obj: str, filepath: str, encoding: str = "utf-8") -> None:
-        """Write text to a file, as a completely or not at all."""
+        """Write text to a file, as a whole or not at all."""
         self._make_folder(filepath)
         write_atomically(filepath, obj.encode(encoding))
 

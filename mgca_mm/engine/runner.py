@@ -24,7 +24,7 @@ from mgca_mm.registry import RUNNERS
 
 from .batch import scale_learning_rate, tell_batch
 from .config_errors import errors_named_by_key
-from .default_hooks import OUR_HOOKS, with_our_hooks
+from .default_hooks import our_hooks, with_our_hooks
 from .hooks.waiting_gradients import average_waiting_gradients
 from .installation import install
 from .param_groups import merge_groups
@@ -84,7 +84,7 @@ class PrivateRunner(Runner):
     def register_default_hooks(self, hooks: dict[str, Hook | dict | None] | None = None) -> None:
         """Register MMEngine's default hooks and ours, as changed by ``hooks``; None takes one away."""
         hooks = with_our_hooks(hooks)
-        super().register_default_hooks({k: v for k, v in hooks.items() if v is not None or k not in OUR_HOOKS})
+        super().register_default_hooks({k: v for k, v in hooks.items() if v is not None or k not in our_hooks()})
 
     def build_log_processor(self, log_processor: LogProcessor | dict) -> LogProcessor:
         """The log processor; ours also where the config names none, for which MMEngine would not look it up."""
@@ -148,7 +148,7 @@ class PrivateRunner(Runner):
     def load_or_resume(self) -> None:
         """Resume from the newest checkpoint of the run that is intact and of this model, or from the one named.
 
-        Without ``resume``, load the weights of ``load_from``, each part of the model as a completely or not at all.
+        Without ``resume``, load the weights of ``load_from``, each part of the model as a whole or not at all.
 
         Raises:
             UserError: If the one named cannot be used, or there are checkpoints, but none to resume from.
