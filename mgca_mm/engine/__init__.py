@@ -17,7 +17,7 @@ from .hooks import (
     WaitingGradientsHook,
 )
 from .installation import install
-from .local_log import EnduringLocalVisBackend
+from .local_vis_backend import EnduringLocalVisBackend
 from .log_processor import PlainLogProcessor
 from .loops import ResumableIterTrainLoop, ResumableTrainLoop
 from .param_groups import MergedGroupsOptimWrapperConstructor

@@ -13,7 +13,7 @@ from mgca_mm.datasets.samplers import ReproducibleInfiniteSampler
 from .file_backend import AtomicLocalBackend
 from .file_handlers import HANDLERS
 from .hooks import ResumableEarlyStoppingHook, SafeCheckpointHook
-from .local_log import EnduringLocalVisBackend
+from .local_vis_backend import EnduringLocalVisBackend
 from .log_processor import PlainLogProcessor
 from .pretrained import CompletePretrainedInit
 
