@@ -62,16 +62,14 @@ def load_prepared(ann_file: str, required: Sequence[str] = ()) -> tuple[dict, li
         if fault is None and "raw_path" in entry:
             fault = "lacks an image: it was prepared with --annotations-only"
         if fault:
-            raise UserError(
-                f"'{ann_file}', entry {number} {fault}.\nPrepare the data set again with tools/prepare_data.py."
-            )
+            raise UserError(f"'{ann_file}', entry {number} {fault}.\nPrepare the data set again with mgca-mm prepare.")
         entry["data_root"] = str(root)
         if "img_path" in entry:
             entry["img_path"] = str(root / entry["img_path"])
         else:
             entry["image_store"] = str(root / STORE)
     if len({entry["image_id"] for entry in entries}) < len(entries):
-        raise UserError(f"'{ann_file}' names an image twice.\nPrepare the data set again with tools/prepare_data.py.")
+        raise UserError(f"'{ann_file}' names an image twice.\nPrepare the data set again with mgca-mm prepare.")
     return metainfo, entries
 
 
@@ -87,7 +85,7 @@ def require_prepared(ann_file: str | Path) -> None:
         name = folder.name if folder.name in DATA_SETS else "NAME"
         raise UserError(
             f"Annotation file '{ann_file}' does not exist.\n"
-            f"Make it: python tools/prepare_data.py {name} --raw DIR --out {folder}\n"
+            f"Make it: mgca-mm prepare {name} --raw DIR --out {folder}\n"
             "or point to prepared data: --cfg-options data_root=DIR"
         )
 
@@ -104,7 +102,7 @@ def read_annotations(ann_file: str | os.PathLike) -> tuple[dict, list]:
     else:
         fault = metainfo_fault(content.get("metainfo"))
     if fault:
-        raise UserError(f"'{ann_file}' is not an annotation file: {fault}.\nMake it with tools/prepare_data.py.")
+        raise UserError(f"'{ann_file}' is not an annotation file: {fault}.\nMake it with mgca-mm prepare.")
     return content["metainfo"], content["data_list"]
 
 
@@ -221,7 +219,7 @@ def open_store(path: str | os.PathLike) -> np.ndarray:
     if magic != _MAGIC or header is None or start + count * side**2 != num_bytes:
         raise UserError(
             f"Image store '{path}' is damaged: it is no NumPy array of uint8 (N, S, S), or cut off.\n"
-            "Prepare the data set again with tools/prepare_data.py."
+            "Prepare the data set again with mgca-mm prepare."
         )
     return np.memmap(path, np.uint8, "r", start, (count, side, side))
 
@@ -235,7 +233,7 @@ def row_of(store: np.ndarray, index: int, path: str | os.PathLike) -> np.ndarray
     if not 0 <= index < len(store):
         raise UserError(
             f"Image store '{path}' has {len(store)} images, and its annotation file asks for number {index}.\n"
-            "Prepare the data set again with tools/prepare_data.py."
+            "Prepare the data set again with mgca-mm prepare."
         )
     return store[index]
 

@@ -50,7 +50,7 @@ def test_without_data():
     done = run(
         sys.executable, "tools/train.py", "configs/mgca/pretrain_vit.py", "--cfg-options", "data_root=nowhere/mimic_cxr"
     )
-    assert_user_error(done, "nowhere/mimic_cxr/train.json", "tools/prepare_data.py mimic_cxr")
+    assert_user_error(done, "nowhere/mimic_cxr/train.json", "mgca-mm prepare mimic_cxr")
 
 
 def test_without_hub(prepared, tmp_path):

@@ -54,7 +54,7 @@ def get_model(
     """
     cfg = load_config(config, cfg_options)
     validate(cfg)
-    with errors_named_by_key(cfg), DefaultScope.overwrite_default_scope("mgca_mm"):
+    with errors_named_by_key(cfg), DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         model = MODELS.build(cfg.model)
     if checkpoint is not None:
         load_whole_model(model, str(checkpoint))

@@ -1,1 +1,1 @@
-"""Measurements of speed and memory; ``tools/benchmark.py`` is their command line."""
+"""Measurements of speed and memory; ``mgca-mm benchmark`` is their command line."""

@@ -1,7 +1,7 @@
 """Reading a checkpoint file without running anything that it contains.
 
 Every entry point reads by this module: ``--resume``, ``load_from``, ``init_cfg=dict(type='Pretrained', …)`` in configs
-of any library (through :mod:`mgca_mm.checkpoints.schemes`), ``tools/test.py``, the probe and the converters.
+of any library (through :mod:`mgca_mm.checkpoints.schemes`), ``mgca-mm test``, the probe and the converters.
 """
 
 import contextlib
@@ -120,7 +120,7 @@ def require_plain(path: str | os.PathLike) -> None:
             raise UntrustedCheckpointError(
                 f"Checkpoint '{path}' is refused: it holds {error} besides tensors and plain data, and reading that "
                 "could run code.\nIf you made it, add --trust-checkpoint or convert it once:\n"
-                "tools/convert_checkpoint.py publish IN OUT.safetensors --trust-checkpoint"
+                "mgca-mm convert publish IN OUT.safetensors --trust-checkpoint"
             ) from error
         except TooLargeError as error:
             raise CheckpointError(

@@ -61,7 +61,7 @@ def main() -> int:
         "--ranks", type=int, nargs="+", default=[1, 2, 4], help="of the gathering alignments, on the CPU"
     )
     scale.set_defaults(run=run_scale)
-    store = benchmarks.add_parser("store", help="made-up data and a text model for a timed run of tools/train.py")
+    store = benchmarks.add_parser("store", help="made-up data and a text model for a timed run of mgca-mm train")
     store.add_argument("folder", type=Path, help="becomes data_root; text_model in it that of the config")
     store.add_argument("--rows", type=int, default=8192, help="pairs of each split (default: 8192, 0.5 GB)")
     store.add_argument("--layers", type=int, default=12, help="of the text model (default: 12)")

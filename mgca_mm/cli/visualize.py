@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
     batch.add_argument("--count", type=positive_int, default=8, help="how many pairs (default: 8)")
     figures.add_parser("phantom", parents=[common], help="the phantom's findings")
     reproduce = figures.add_parser("reproduce", parents=[common], help="score against the share of the labels")
-    reproduce.add_argument("report", type=Path, help="report.json, as tools/reproduce.py writes it")
+    reproduce.add_argument("report", type=Path, help="report.json, as mgca-mm reproduce writes it")
     return parser.parse_args()
 
 
@@ -150,12 +150,12 @@ def draw_reproduce(args: argparse.Namespace) -> Path:
     from mgca_mm.visualization.curves import plot_label_fractions
 
     if not args.report.exists():
-        raise UserError(f"{args.report} does not exist: python tools/reproduce.py TABLE --out FOLDER makes it.")
+        raise UserError(f"{args.report} does not exist: mgca-mm reproduce TABLE --out FOLDER makes it.")
     cells = read_cells(args.report)
     try:
         return plot_label_fractions(cells, args.out)
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{args.report} is not a report.json of this version's tools/reproduce.py") from error
+        raise UserError(f"{args.report} is not a report.json of this version's mgca-mm reproduce") from error
 
 
 def _inferencer(args: argparse.Namespace):

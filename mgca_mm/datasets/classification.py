@@ -13,7 +13,7 @@ from mgca_mm.registry import DATASETS
 
 @DATASETS.register_module()
 class ChestXrayDataset(StrictDataset):
-    """Radiographs with labels, for mmpretrain's classifiers, from a folder that ``tools/prepare_data.py`` has written.
+    """Radiographs with labels, for mmpretrain's classifiers, from a folder that ``mgca-mm prepare`` has written.
 
     Each sample has ``image_id``, ``image_store`` with ``image_index`` (or ``img_path``) and ``gt_label``: the indices
     of the positive classes, or the index of the only one. A label that is not mentioned counts as negative

@@ -10,7 +10,7 @@ from mgca_mm.registry import DATASETS
 
 @DATASETS.register_module()
 class ImageReportDataset(StrictDataset):
-    """Radiographs with their reports, from a folder that ``tools/prepare_data.py`` has written.
+    """Radiographs with their reports, from a folder that ``mgca-mm prepare`` has written.
 
     Each sample has ``image_id``, ``patient_id``, ``study_id``, ``report`` (list of sentences), ``data_root``, and
     either ``image_store`` with ``image_index`` (a row of ``images.npy``) or ``img_path`` (an image file).

@@ -26,7 +26,7 @@ def keep_subset(rows: Sequence[dict], path: Path) -> list[dict]:
     except OSError as error:
         raise UserError(
             f"Subset list '{path}' cannot be read ({error.strerror}).\n"
-            "tools/prepare_data.py writes those of 1 and 10 % with the seeds 42, 43 and 44."
+            "mgca-mm prepare writes those of 1 and 10 % with the seeds 42, 43 and 44."
         ) from error
     kept = [row for row in rows if row["image_id"] in wanted]
     if len(kept) < len(wanted):

@@ -1,7 +1,7 @@
 """Reading a config with the command line's changes."""
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from mgca_mm.errors import UserError, first_line
 from mgca_mm.prepared import MANIFEST, coco_fault, require_prepared
 from mgca_mm.reports.tokenizer import load_tokenizer
 
-from .config_files import CONFIGS, assignments, base_files
+from .config_files import CONFIGS, assignments, base_files, own_values
 from .default_hooks import with_our_hooks
 from .file_handlers import safe_reading
 from .schedule import follow_max_epochs
@@ -38,7 +38,7 @@ def find_config(name: str | Path) -> Path:
             return found
     raise UserError(
         f"Config '{name}' does not exist; give a file, or a name such as mgca/pretrain_vit.\n"
-        "The configs stand in configs/."
+        f"The configs of this package are in {CONFIGS}."
     )
 
 
@@ -63,8 +63,8 @@ def load_config(filename: str | Path, options: dict[str, Any] | None = None) -> 
     try:
         with safe_reading():
             cfg = Config.fromfile(path)
-            for name, value in _variables_below(path):
-                _replace(cfg._cfg_dict, value, cfg[name])
+            for name, value, above in _variables_below(path):
+                _replace(cfg._cfg_dict, value, cfg[name], above)
     except UserError:
         raise
     except Exception as error:  # a config is Python, and can fail in any way that Python can
@@ -119,7 +119,7 @@ def _require_boxes(data_root: Path, ann_file: str) -> None:
     path = data_root / ann_file
     if (data_root / MANIFEST).exists() and path.is_file() and (fault := coco_fault(read_json(path))):
         raise UserError(
-            f"'{path}' is not in COCO's format: it {fault}.\nPrepare the data set again with tools/prepare_data.py."
+            f"'{path}' is not in COCO's format: it {fault}.\nPrepare the data set again with mgca-mm prepare."
         )
 
 
@@ -155,25 +155,28 @@ def _require_embeddings(cfg: Config, dataset: dict) -> None:
             )
 
 
-def _variables_below(path: Path) -> Iterator[tuple[str, Any]]:
-    """Each variable that a file below a config sets, with its value there."""
+def _variables_below(path: Path, above: tuple[dict, ...] = ()) -> Iterator[tuple[str, Any, tuple[dict, ...]]]:
+    """Each variable that a file below a config sets, with its value there, and what the files above that one set."""
+    above = (*above, own_values(path))
     for base in base_files(path):
         for name, code in assignments(base).items():
             if name in VARIABLES:
                 try:
-                    yield name, ast.literal_eval(code)
+                    yield name, ast.literal_eval(code), above
                 except ValueError:  # an expression
-                    yield name, Config.fromfile(base)[name]
-        yield from _variables_below(base)
+                    yield name, Config.fromfile(base)[name], above
+        yield from _variables_below(base, above)
 
 
-def _replace(node: Any, old: str, new: Any) -> None:
-    """Replace a string wherever it is a whole value of a nested config."""
+def _replace(node: Any, old: str, new: Any, above: Sequence = ()) -> None:
+    """Replace a string wherever it is a whole value of a nested config, but for what ``above`` sets itself."""
     items = node.items() if isinstance(node, ConfigDict | dict) else enumerate(node)
     for key, value in list(items):
+        own = [part[key] for part in above if isinstance(part, Mapping) and key in part]
         if isinstance(value, dict | list):
-            _replace(value, old, new)
-        elif value == old and isinstance(value, str):
+            if not any(isinstance(part, list) for part in own):
+                _replace(value, old, new, own)
+        elif value == old and isinstance(value, str) and not own:
             node[key] = new
 
 

@@ -9,12 +9,13 @@ from mmengine.registry import build_from_cfg, build_scheduler_from_cfg
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 
+from mgca_mm import errors
 from mgca_mm.errors import UserError
 
 from .batch import scale_learning_rate
 from .signatures import parameters_of
 
-_REFUSALS = (ArithmeticError, AssertionError, LookupError, TypeError, UserError, ValueError)
+_REFUSALS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, UserError, ValueError)
 # What builds something from a part of a config: the code, and its argument that holds the part.
 _BUILDERS = {
     build_from_cfg.__code__: "cfg",
@@ -61,7 +62,8 @@ def errors_named_by_key(cfg: Mapping[str, Any]) -> Iterator[None]:
         reason = str(error)
         if not isinstance(error, UserError):
             kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            where = f"{frames[-1].f_globals['__name__']}, line {lines[-1]}"
+            places = [(frame.f_globals["__name__"], line) for frame, line in zip(frames, lines, strict=True)]
+            where = "{}, line {}".format(*[place for place in places if place[0] != errors.__name__][-1])
             reason = f"{kind}{' '.join(reason.split()):.300}\n({where})"
         raise UserError(f"Config key '{keys[-1]}': {reason}") from error
 

@@ -1,7 +1,9 @@
 """What stands in the files that a config is made of."""
 
 import ast
+import runpy
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -24,3 +26,11 @@ def assignments(path: Path) -> dict[str, str]:
         return {}
     nodes = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.Assign)]
     return {target.id: ast.unparse(node.value) for node in nodes for target in node.targets if hasattr(target, "id")}
+
+
+def own_values(path: Path) -> dict[str, Any]:
+    """What a Python config sets itself, without its ``_base_``; nothing where it uses values of that one."""
+    try:
+        return runpy.run_path(str(path)) if path.suffix == ".py" else {}
+    except Exception:  # which MMEngine's ``{{_base_.x}}`` raises as Python
+        return {}

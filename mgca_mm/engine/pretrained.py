@@ -196,7 +196,7 @@ def load_whole_model(model: nn.Module, checkpoint: str) -> None:
     except Exception as error:  # modules of other libraries fit weights in ways of their own
         raise UserError(
             f"Checkpoint '{checkpoint}' does not fit the model of this config: {_reason(error)}\n"
-            "Give the config that it was trained with; convert released checkpoints by tools/convert_checkpoint.py."
+            "Give the config that it was trained with; convert released checkpoints by mgca-mm convert."
         ) from error
 
 

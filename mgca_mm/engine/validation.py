@@ -38,6 +38,7 @@ _TAKEN_OUT = {
 _OF_LOADERS = {"dataset", "sampler", "batch_sampler", "collate_fn", "worker_init_fn", "num_batch_per_epoch"}
 # Numbers that torch and MMEngine take although nothing can be trained with 0 or less of them.
 _POSITIVE = ("lr", "max_norm", "clip_value", "prefetch_factor", "start_factor", "T_max", "base_batch_size")
+_NOT_NEGATIVE = ("gamma", "begin")
 # Configs of layers, which MMCV and its descendants take apart in ways of their own; and functions looked up by name.
 _UNCHECKED = ("norm_cfg", "conv_cfg", "act_cfg", "upsample_cfg", "nms", "model_wrapper_cfg")
 # What a class of another library does with its arguments, only that library knows: below it, a name must be nearly that
@@ -184,6 +185,8 @@ def _check_arguments(node: Mapping, prefix: str, constructor: Any, taken_out: se
         elif key in hints and not _fits(value, hints[key], constructor):
             got = f"got {type(value).__name__} {value!r:.60}"
             raise UserError(f"Config key '{path}' must be {describe(hints[key])}, {got}.")
+        elif key in _NOT_NEGATIVE and isinstance(value, int | float) and not value >= 0:
+            raise UserError(f"Config key '{path}' must not be negative, got {value!r}.")
         elif key in _POSITIVE and isinstance(value, int | float) and not value > 0:
             raise UserError(f"Config key '{path}' must be above 0, got {value!r}.")
         elif key == "priority" and key in taken_out:
@@ -200,11 +203,12 @@ def _is_known(constructor: Any) -> bool:
 
 
 def _fits(value: Any, hint: Any, constructor: Any) -> bool:
-    """Whether a value is what is asked for; MMEngine takes 2.0 for 2 and None for a default."""
-    is_lenient = getattr(constructor, "__module__", "").startswith("mmengine.")
-    return suits(value, hint) or (
-        is_lenient and (value is None or (isinstance(value, float) and value.is_integer() and suits(int(value), hint)))
-    )
+    """Whether a value is what is asked for."""
+    if not getattr(constructor, "__module__", "").startswith("mmengine."):
+        return suits(value, hint)
+    # MMEngine takes 2.0 for 2, None for a default, and more than a text where its hint asks for one.
+    number = int(value) if isinstance(value, float) and value.is_integer() else value
+    return hint is str or value is None or suits(value, hint) or suits(number, hint)
 
 
 def _is_typed(node: Any) -> bool:
@@ -224,7 +228,7 @@ def _registered(name: Any, path: str, node: Mapping, strict: bool) -> Any:
 
 
 def _find(name: Any, scope: str | None) -> Any:
-    """What a type stands for, in whichever registry: no two of them use one name for different things."""
+    """What a type stands for, in the first registry that has it: hardly a name is in two of them."""
     scope = scope or DefaultScope.get_current_instance().scope_name
     for registry in _REGISTRIES:
         try:

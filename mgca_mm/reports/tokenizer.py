@@ -145,7 +145,7 @@ def _typed_errors(name: str) -> Iterator[None]:
             raise UserError(f"Tokenizer '{name}' {OWN_CODE}") from error
         raise UserError(
             f"Tokenizer '{name}' cannot be loaded ({type(error).__name__})\n"
-            "Give a local folder that holds tokenizer.json or vocab.txt, or let tools/prepare_data.py train one."
+            "Give a local folder that holds tokenizer.json or vocab.txt, or let mgca-mm prepare train one."
         ) from error
 
 

@@ -125,7 +125,7 @@ def run_cell(
     result_file = work_dir / RESULT
     if result_file.is_file():
         result = json.loads(result_file.read_text(encoding="utf-8"))
-        if result["score"] is not None and (result["command"], result["started_from"]) == (command[1:], started_from):
+        if result["score"] is not None and (result["command"], result["started_from"]) == (command[2:], started_from):
             return result
     work_dir.mkdir(parents=True, exist_ok=True)
     (work_dir / "test.json").unlink(missing_ok=True)
@@ -137,7 +137,7 @@ def run_cell(
         "score": metrics.get(cell.setting.metric),
         "metrics": metrics,
         "seconds": round(time.monotonic() - start, 1),
-        "command": command[1:],
+        "command": command[2:],
         "started_from": started_from,
     }
     write_output(result_file, json.dumps(result, indent=2) + "\n")

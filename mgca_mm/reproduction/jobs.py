@@ -5,9 +5,12 @@ import queue
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 from typing import TypeVar
 
 import torch
+
+import mgca_mm
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -15,7 +18,9 @@ Result = TypeVar("Result")
 
 def command_line(command: str, *arguments: object) -> list[str]:
     """One of our commands for a process of its own, from a clone and from an installed package alike."""
-    return [sys.executable, "-m", "mgca_mm.cli", command, *map(str, arguments)]
+    # By its file: -m would let modules in the user's folder take the place of the libraries' own.
+    program = Path(mgca_mm.__file__).parent / "cli" / "__main__.py"
+    return [sys.executable, str(program), command, *map(str, arguments)]
 
 
 def run_side_by_side(

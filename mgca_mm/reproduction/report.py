@@ -94,11 +94,11 @@ def read_cells(path: Path) -> list[dict]:
     """
     content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("cells"), list):
-        raise UserError(f"{path} is not a report.json of tools/reproduce.py")
+        raise UserError(f"{path} is not a report.json of mgca-mm reproduce")
     if content.get("schema") != SCHEMA:
         raise UserError(
             f"{path} is a report.json of another version, which numbers the tables otherwise\n"
-            "Run tools/reproduce.py again with --resume: it writes the report from the cells that are there."
+            "Run mgca-mm reproduce again with --resume: it repeats the cells that have changed."
         )
     return content["cells"]
 

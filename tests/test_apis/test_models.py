@@ -37,6 +37,11 @@ def test_weights_of_a_checkpoint(weights):
     )
 
 
+def test_a_model_of_another_library():
+    model = get_model("downstream/classification/rsna_resnet50", cfg_options={"image_init": "random"}, device="cpu")
+    assert model.head.fc.out_features == 1
+
+
 def test_a_checkpoint_of_another_model_is_refused(weights, tmp_path):
     with pytest.raises(UserError, match="does not fit the model"):
         get_model("quickstart/ablation_ita_resnet18", weights)

@@ -32,6 +32,19 @@ def test_variables_set_on_top_of_a_base_hold_there_too(tmp_path):
     assert load_config(str(top), dict(data_root="last")).val_dataloader.dataset.data_root == "last"
 
 
+def test_what_a_file_sets_itself_stays_though_its_base_has_the_same(tmp_path):
+    """Such as the test set of the base beside a training set of one's own."""
+    middle, top = tmp_path / "middle.py", tmp_path / "top.py"
+    keep = "dict(dataset=dict(data_root='data/mimic_cxr'))"
+    middle.write_text(f"_base_ = '{VIT}'\ndata_root = 'mine'\ntest_dataloader = {keep}\n")
+    top.write_text(f"_base_ = './middle.py'\ndata_root = 'last'\nval_dataloader = {keep}\n")
+    for path, expected in ((middle, ["mine", "mine", "data/mimic_cxr"]), (top, ["last", *["data/mimic_cxr"] * 2])):
+        cfg = load_config(path)
+        assert [cfg[f"{split}_dataloader"].dataset.data_root for split in ("train", "val", "test")] == expected
+    middle.write_text(f"_base_ = '{VIT}'\ndata_root = 'mine'\nfound = '{{{{_base_.data_root}}}}'\n")
+    assert load_config(middle).train_dataloader.dataset.data_root == "mine"
+
+
 def test_every_run_has_our_default_hooks(tmp_path):
     (tmp_path / "c.py").write_text("default_hooks = dict(broken_samples=dict(interval=9))")
     options = {"default_hooks.step_seed": None, "default_hooks.non_finite.max_in_a_row": 5}

@@ -97,7 +97,7 @@ def test_batch_phantom_and_reproduce(draw, options, tmp_path):  # noqa: F811
     status, errors = draw("reproduce", tmp_path / "report.json", "--out", out)
     assert status == 2 and "is not a report.json" in errors
     status, errors = draw("reproduce", tmp_path / "none.json", "--out", out)
-    assert status == 2 and "tools/reproduce.py" in errors and "does not exist" in errors
+    assert status == 2 and "mgca-mm reproduce" in errors and "does not exist" in errors
     with pytest.raises(UserError, match="no cell"):
         plot_label_fractions([], tmp_path / "x.png")
 

@@ -83,7 +83,7 @@ def extract_backbone(state_dict: dict[str, Tensor], target: str | Path, format: 
     if weights is None:
         raise UserError(
             "The checkpoint holds no image encoder.\n"
-            f"Expected names that begin with {' or '.join(_PREFIXES)}, as tools/train.py writes them."
+            f"Expected names that begin with {' or '.join(_PREFIXES)}, as mgca-mm train writes them."
         )
     weights = own_memory(weights)
     config = backbone_config(weights)

@@ -68,5 +68,5 @@ def _read(results: dict) -> np.ndarray:
         name = pseudonym(results.get("image_id", path), results.get("data_root"))
         raise UserError(
             f"{name}: {reason}\nFind it with mgca_mm.datasets.identity.find_identifiers, or check the whole folder: "
-            "tools/prepare_data.py NAME --out FOLDER --check"
+            "mgca-mm prepare NAME --out FOLDER --check"
         ) from None  # the first error has the path
