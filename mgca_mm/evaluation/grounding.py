@@ -8,8 +8,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mgca_mm.errors import require_not_negative
+from mgca_mm.radiographs.frame import Frame
 from mgca_mm.registry import METRICS
-from mgca_mm.visualization.frame import Frame
 
 from .bootstrap import bootstrap_interval
 

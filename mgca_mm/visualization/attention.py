@@ -10,9 +10,9 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mgca_mm.radiographs.frame import Frame
 from mgca_mm.structures import CrossAttention, TextFeatures
 
-from .frame import Frame
 from .style import COLORS, HEAT, save
 
 _COLUMNS = 4

@@ -9,6 +9,7 @@ import csv
 import json
 import logging
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -237,10 +238,12 @@ class Server:
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
-    def wait(self):
-        """Exit code of each rank, negative for a signal."""
+    def wait(self, limit=None):
+        """Exit code of each rank, negative for a signal; a TimeoutError where they have not ended in ``limit`` s."""
         self.process.stdin.write("wait\n")
         self.process.stdin.flush()
+        if not select.select([self.process.stdout], [], [], limit)[0]:
+            raise TimeoutError(f"still running after {limit} s")
         return json.loads(self.process.stdout.readline())
 
     def run(self, *args, **options):

@@ -88,10 +88,10 @@ def test_a_batch_of_nothing_else(model, prepared, text):
 def test_ten_megabytes(model, prepared):
     tokenize = TokenizeReport(max_length=16)
     tokenize.transform({"report": "lungs", "data_root": str(prepared / "data")})
-    start = time.perf_counter()
+    start = time.process_time()
     text = "the lungs are clear. " * 500_000
     first = tokenize.transform({"report": text, "data_root": str(prepared / "data")})
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     short = tokenize.transform({"report": text[:2000], "data_root": str(prepared / "data")})
     assert first["input_ids"].tolist() == short["input_ids"].tolist()
 

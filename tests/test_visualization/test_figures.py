@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from mgca_mm.apis.prepared import _only_finding
 from mgca_mm.cli.visualize import main
 from mgca_mm.errors import UserError
+from mgca_mm.radiographs.frame import Frame
 from mgca_mm.visualization import curves
 from mgca_mm.visualization.attention import Grounding, attention_figure, blend, weightiest
 from mgca_mm.visualization.curves import plot_label_fractions
 from mgca_mm.visualization.embeddings import to_plane
-from mgca_mm.visualization.frame import Frame
 from mgca_mm.visualization.prototypes import characteristic_words
 from mgca_mm.visualization.style import save
 from tests.conftest import ROOT

@@ -214,8 +214,9 @@ def _require_known(config: dict) -> None:
     name = config.get("model_type")
     if name not in CONFIG_MAPPING:
         raise ValueError(f"config.model_type: there is no model '{name}'{or_nearest(str(name), CONFIG_MAPPING)}")
-    known = AutoConfig.for_model(name).to_dict()
-    for key in config.keys() - known.keys():
+    default = AutoConfig.for_model(name)
+    known = {*default.to_dict(), *vars(default), *default.attribute_map}
+    for key in config.keys() - known:
         raise ValueError(f"config.{key}: {name} has no such argument{or_nearest(key, known)}")
 
 

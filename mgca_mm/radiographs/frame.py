@@ -6,7 +6,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from mgca_mm.radiographs.reading import Placement
+from .reading import Placement
 
 Place = TypeVar("Place", float, np.ndarray)
 

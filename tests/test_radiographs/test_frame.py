@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from mgca_mm.radiographs.frame import Frame
 from mgca_mm.radiographs.reading import resize_and_pad
-from mgca_mm.visualization.frame import Frame
 
 
 @pytest.mark.parametrize("shape", [(256, 256), (200, 160), (90, 333), (1000, 700), (31, 64)])
