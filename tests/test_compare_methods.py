@@ -1,12 +1,10 @@
 """The table of methods, from results that are there already; nothing is trained."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.command_line import call
 
 
 def write_results(out, method, seeds, scores, recall):
@@ -26,9 +24,8 @@ def write_results(out, method, seeds, scores, recall):
 def test_table(tmp_path, jobs):
     write_results(tmp_path, "mgca", (42, 43), (80.0, 84.0), 30.0)
     write_results(tmp_path, "caption_lstm", (42, 43), (70.0, 70.0), None)
-    command = [sys.executable, str(ROOT / "tools/compare_methods.py"), "--data", str(tmp_path), "--out", str(tmp_path)]
-    command += ["--methods", "mgca", "caption_lstm", "--seeds", "42", "43", "--jobs", jobs]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    words = ("--methods", "mgca", "caption_lstm", "--seeds", 42, 43, "--jobs", jobs)
+    done = call("compare", "--data", tmp_path, "--out", tmp_path, *words)
     assert done.returncode == 0, done.stderr
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]] for line in (tmp_path / "methods.md").read_text().split("\n")
@@ -39,14 +36,6 @@ def test_table(tmp_path, jobs):
 
 
 def test_a_failed_run_is_told(tmp_path):
-    command = [
-        sys.executable,
-        str(ROOT / "tools/compare_methods.py"),
-        "--data",
-        str(tmp_path),
-        "--out",
-        str(tmp_path / "o"),
-    ]
-    done = subprocess.run([*command, "--methods", "clip", "--seeds", "42"], capture_output=True, text=True, cwd=ROOT)
+    done = call("compare", "--data", tmp_path, "--out", tmp_path / "o", "--methods", "clip", "--seeds", 42)
     assert done.returncode == 2
     assert "train quickstart/pretrain_clip_resnet18 failed: " in done.stderr and "Traceback" not in done.stderr

@@ -31,7 +31,15 @@ def test_leaf_configs_are_short(path):
     assert len(lines) < limit, "a leaf config overrides and does not repeat"
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=name)
+def one_step_cases():
+    """All of them; of full size only one of each kind unless by ``-m slow``."""
+    kinds = ("mgca/pretrain_vit", "mgca/released_resnet50", "gloria/pretrain_resnet50", "caption_lstm/pretrain_vit")
+    for path in CONFIGS:
+        small = path.parent.name == "quickstart" or name(path).removesuffix(".py") in kinds
+        yield pytest.param(path, marks=[] if small else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize("path", one_step_cases(), ids=name)
 def test_one_step(path, prepared, tmp_path):
     options = dict(data_root=str(prepared / "data"), text_model=str(prepared / "text_model"))
     cfg = load_config(str(path), options)

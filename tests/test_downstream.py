@@ -88,10 +88,10 @@ def encoder_weights(path):
 
 
 def one_step_cases():
-    """All configs, of which one fine-tuned ViT stands for seven; the rest is left to ``-m slow``."""
+    """All of them; of full size only one of each task and encoder, and one fine-tuned, unless by ``-m slow``."""
+    of_full_size = ("covidx_vit", "chexpert_resnet50_finetune", "object_cxr_resnet50", "rsna_vit", "siim_resnet50")
     for path in (*CONFIGS, *SMALL):
-        slow = path.stem.endswith("_vit_finetune") and path.stem != "chexpert_vit_finetune"
-        yield pytest.param(path, marks=[pytest.mark.slow] if slow else [])
+        yield pytest.param(path, marks=[] if path in SMALL or path.stem in of_full_size else [pytest.mark.slow])
 
 
 @pytest.mark.parametrize("path", one_step_cases(), ids=name)

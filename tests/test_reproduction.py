@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mgca_mm.cli import reproduce
+from mgca_mm.cli.reproduce import read_inits
 from mgca_mm.engine.config import find_config
 from mgca_mm.errors import UserError
 from mgca_mm.reproduction import grid, jobs
@@ -17,6 +17,7 @@ from mgca_mm.reproduction.paper import paper_number, paper_text
 from mgca_mm.reproduction.phantom import PRETRAINING, pretrain
 from mgca_mm.reproduction.report import read_cells, summarize, write_report
 from mgca_mm.reproduction.settings import ABLATIONS, SETTINGS, TABLES
+from tests.command_line import call
 from tests.conftest import ROOT
 
 PROFILE = Profile(Path("data"))
@@ -214,17 +215,17 @@ def test_numbers_of_the_paper():
 )
 def test_malformed_inits(words, phantom, message):
     with pytest.raises(UserError, match=message):
-        reproduce.read_inits(words, phantom)
+        read_inits(words, phantom)
 
 
 def test_inits(tmp_path):
     file = tmp_path / "vit.pth"
     file.write_bytes(b"")
-    inits = reproduce.read_inits(["random", f"mgca=vit:{file},resnet50:torchvision://resnet50"], False)
+    inits = read_inits(["random", f"mgca=vit:{file},resnet50:torchvision://resnet50"], False)
     assert inits == {"random": {}, "mgca": {"vit": str(file), "resnet50": "torchvision://resnet50"}}
     best = tmp_path / "best_loss_epoch_4.pth"  # of a run whose folder is named
     best.write_bytes(b"")
-    assert reproduce.read_inits([f"mgca=vit:{tmp_path}"], False) == {"mgca": {"vit": str(best)}}
+    assert read_inits([f"mgca=vit:{tmp_path}"], False) == {"mgca": {"vit": str(best)}}
 
 
 def test_encoders_of_the_phantom_are_the_best_in_validation(tmp_path):
@@ -235,41 +236,37 @@ def test_encoders_of_the_phantom_are_the_best_in_validation(tmp_path):
     assert pretrain(tmp_path, "mgca") == str(run / "best_loss_epoch_4.pth")
 
 
-def run_tool(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["reproduce.py", *map(str, words)])
-    return reproduce.main()
-
-
-def test_dry_run_prints_commands_and_writes_nothing(monkeypatch, tmp_path, capsys):
+def test_dry_run_prints_commands_and_writes_nothing(tmp_path):
+    words = ("--data", tmp_path, "--seeds", 1, "--dry-run", "--out", tmp_path / "out")
+    done = call("reproduce", "table3", *words)
+    lines = done.stdout.splitlines()
     assert (
-        run_tool(monkeypatch, "table3", "--data", tmp_path, "--seeds", 1, "--dry-run", "--out", tmp_path / "out") == 0
-    )
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 * 3 and all(
-        "/cli/__main__.py train downstream/segmentation/" in line and "image_init=random" in line for line in lines
+        done.returncode == 0
+        and len(lines) == 2 * 3
+        and all(
+            "/cli/__main__.py train downstream/segmentation/" in line and "image_init=random" in line for line in lines
+        )
     )
     assert not (tmp_path / "out").exists()
 
 
-def test_the_command_says_that_two_tables_have_changed_places(monkeypatch, tmp_path, capsys):
+def test_the_command_says_that_two_tables_have_changed_places(tmp_path):
     options = ("--data", tmp_path, "--out", tmp_path / "out", "--dry-run", "--seeds", 1)
     (tmp_path / "mgca.pth").write_bytes(b"")
-    assert run_tool(monkeypatch, "table6", *options, "--inits", f"mgca=vit:{tmp_path / 'mgca.pth'}") == 0
-    found = capsys.readouterr()
-    assert "table5 is BLIP" in found.err and len(found.out.splitlines()) == 3 * 3
-    assert run_tool(monkeypatch, "table1", *options) == 0
-    assert "BLIP" not in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        run_tool(monkeypatch, "table6", *options, "--inits", f"blip=vit:{tmp_path / 'mgca.pth'}")
-    assert "blip: no row of table6; it is one of table1, table2, table3, table5" in capsys.readouterr().err
+    done = call("reproduce", "table6", *options, "--inits", f"mgca=vit:{tmp_path / 'mgca.pth'}")
+    assert done.returncode == 0 and "table5 is BLIP" in done.stderr and len(done.stdout.splitlines()) == 3 * 3
+    done = call("reproduce", "table1", *options)
+    assert done.returncode == 0 and "BLIP" not in done.stderr
+    done = call("reproduce", "table6", *options, "--inits", f"blip=vit:{tmp_path / 'mgca.pth'}")
+    assert done.returncode == 2
+    assert "blip: no row of table6; it is one of table1, table2, table3, table5" in done.stderr
 
 
-def test_results_are_not_overwritten_without_resume(monkeypatch, tmp_path, capsys):
+def test_results_are_not_overwritten_without_resume(tmp_path):
     (tmp_path / "out" / "runs" / "a").mkdir(parents=True)
     (tmp_path / "out" / "runs" / "a" / "cell.json").write_text("{}")
-    with pytest.raises(SystemExit):
-        run_tool(monkeypatch, "table3", "--data", tmp_path, "--out", tmp_path / "out")
-    assert "--resume" in capsys.readouterr().err
+    done = call("reproduce", "table3", "--data", tmp_path, "--out", tmp_path / "out")
+    assert done.returncode == 2 and "--resume" in done.stderr
 
 
 def test_runs_side_by_side_share_the_machine(monkeypatch):

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Set the environment up if need be and run the tests: run_tests.sh [pytest's options]
+# Set the environment up if need be and run the tests, as many at a time as there are cores: run_tests.sh [pytest's options]
+# Those that take minutes: run_tests.sh -m slow
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash tools/setup_env.sh
@@ -7,4 +8,5 @@ if [ $# -eq 0 ]; then
     .venv/bin/ruff check .
     .venv/bin/ruff format --check .
 fi
-exec .venv/bin/python -m pytest "$@"
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+exec .venv/bin/python -m pytest -n auto --maxprocesses 8 --dist worksteal "$@"

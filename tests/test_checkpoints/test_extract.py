@@ -1,8 +1,5 @@
 """The image encoder for other libraries: it is loaded there, and gives the same features."""
 
-import subprocess
-import sys
-
 import pytest
 import timm
 import torch
@@ -16,6 +13,7 @@ from mgca_mm.checkpoints.conversion.extract import FORMATS, extract_backbone
 from mgca_mm.engine import install
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
+from tests.command_line import call
 from tests.conftest import ROOT
 
 install()
@@ -177,13 +175,8 @@ def test_command_line(tmp_path):
     }
     torch.save(content, tmp_path / "epoch_1.pth")
     (tmp_path / "broken.pth").write_bytes((tmp_path / "epoch_1.pth").read_bytes()[:1000])
-    command = [sys.executable, "tools/convert_checkpoint.py", "extract-backbone"]
-
-    def run(*words):
-        return subprocess.run([*command, *map(str, words)], cwd=ROOT, capture_output=True, text=True)
-
-    done = run(tmp_path / "epoch_1.pth", tmp_path / "timm.pth", "--format", "timm")
+    done = call("convert", "extract-backbone", tmp_path / "epoch_1.pth", tmp_path / "timm.pth", "--format", "timm")
     assert done.returncode == 0, done.stderr
     assert "differ by" in done.stdout and (tmp_path / "timm.pth").is_file()
-    done = run(tmp_path / "broken.pth", tmp_path / "x.pth")
+    done = call("convert", "extract-backbone", tmp_path / "broken.pth", tmp_path / "x.pth")
     assert done.returncode == 2 and "Traceback" not in done.stderr and not (tmp_path / "x.pth").exists()

@@ -1,7 +1,6 @@
 """Checkpoints of GLoRIA and BLIP, generated in their formats, against models that are built without this package."""
 
 import re
-import sys
 
 import pytest
 import torch
@@ -12,11 +11,11 @@ from transformers import BertConfig, BertModel, BlipVisionConfig, BlipVisionMode
 
 from mgca_mm.checkpoints.conversion.blip import convert_blip
 from mgca_mm.checkpoints.conversion.gloria import convert_gloria
-from mgca_mm.cli.convert import main
 from mgca_mm.engine import install
 from mgca_mm.engine.pretrained import load_whole_model, read_state_dict
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
+from tests.command_line import call
 from tests.conftest import ROOT, small_batch
 
 install()
@@ -193,27 +192,16 @@ def test_truncated_and_wrong_blip():
         convert_blip({"text_decoder.bert.x": torch.zeros(1)})
 
 
-def run_tool(monkeypatch, *words):
-    """The command line in this process, for speed; its exit status."""
-    monkeypatch.setattr(sys, "argv", ["convert_checkpoint.py", *map(str, words)])
-    try:
-        main()
-    except SystemExit as error:
-        return error.code
-    return 0
-
-
-def test_command_line(gloria, tmp_path, monkeypatch, capsys):
+def test_command_line(gloria, tmp_path):
     theirs, ours = tmp_path / "chexpert_resnet50.ckpt", tmp_path / "ours.pth"
     torch.save({"state_dict": gloria[1]}, theirs)
-    assert run_tool(monkeypatch, "from-gloria", theirs, ours) == 0
-    out = capsys.readouterr().out
+    done = call("convert", "from-gloria", theirs, ours)
+    assert done.returncode == 0
     for line in ("img_encoder.model.conv1.weight → image_encoder.backbone.conv1.weight", "left out: ", "missing: "):
-        assert line in out
+        assert line in done.stdout
     backbone = tmp_path / "resnet50.safetensors"
-    assert run_tool(monkeypatch, "extract-backbone", ours, backbone, "--format", "safetensors") == 0
+    assert call("convert", "extract-backbone", ours, backbone, "--format", "safetensors").returncode == 0
     assert backbone.is_file()
-    capsys.readouterr()
     for words in (
         ("from-gloria", tmp_path / "absent.ckpt", tmp_path / "x.pth"),
         ("from-blip", theirs, tmp_path / "x.pth"),
@@ -221,6 +209,6 @@ def test_command_line(gloria, tmp_path, monkeypatch, capsys):
         ("from-gloria", ours, ours),
         ("from-gloria", theirs, tmp_path / "absent" / "x.pth"),
     ):
-        assert run_tool(monkeypatch, *words) == 2, words
-        assert 1 <= len(capsys.readouterr().err.strip().splitlines()) <= 3
+        done = call("convert", *words)
+        assert done.returncode == 2 and 1 <= len(done.stderr.strip().splitlines()) <= 3, words
         assert not (tmp_path / "x.pth").exists()

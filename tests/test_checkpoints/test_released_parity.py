@@ -4,8 +4,6 @@ import json
 import math
 import re
 import shutil
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from mgca_mm.checkpoints import convert_released_mgca
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
+from tests.command_line import call
 from tests.conftest import ROOT
 
 REFERENCE = Path(__file__).parent / "released_reference"
@@ -50,11 +49,6 @@ def released_weights(shapes):
     return state_dict
 
 
-def run_tool(source, target):
-    command = [sys.executable, "tools/convert_checkpoint.py", "from-released-mgca", str(source), str(target)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-
 @pytest.fixture(scope="module", params=ENCODERS)
 def released(request, tmp_path_factory):
     """Reference values, our model with the converted weights, inputs, and our name → their name."""
@@ -63,7 +57,7 @@ def released(request, tmp_path_factory):
     shapes = read_shapes(request.param)
     folder = tmp_path_factory.mktemp("released")
     torch.save({"state_dict": released_weights(shapes), "epoch": 3}, folder / "released.ckpt")
-    done = run_tool(folder / "released.ckpt", folder / "ours.pth")
+    done = call("convert", "from-released-mgca", folder / "released.ckpt", folder / "ours.pth")
     assert done.returncode == 0, done.stderr
     cfg = Config.fromfile(ROOT / "configs" / "mgca" / f"{ENCODERS[request.param]}.py").model
     cfg.image_encoder.backbone.init_cfg = None
@@ -158,7 +152,7 @@ def test_damaged_file(tmp_path):
     torch.save({"state_dict": {"img_encoder_q.model.conv1.weight": torch.zeros(64, 3, 7, 7)}}, tmp_path / "whole.ckpt")
     (tmp_path / "broken.ckpt").write_bytes((tmp_path / "whole.ckpt").read_bytes()[:1000])
     for name in ("whole.ckpt", "broken.ckpt", "absent.ckpt"):
-        done = run_tool(tmp_path / name, tmp_path / "x.pth")
+        done = call("convert", "from-released-mgca", tmp_path / name, tmp_path / "x.pth")
         assert done.returncode == 2 and "Traceback" not in done.stderr and not (tmp_path / "x.pth").exists()
 
 

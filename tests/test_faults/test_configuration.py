@@ -2,8 +2,6 @@
 
 import copy
 import random
-import runpy
-import sys
 
 import pytest
 import torch
@@ -15,6 +13,7 @@ from mgca_mm.engine.launch import configure_run
 from mgca_mm.engine.runner import PrivateRunner
 from mgca_mm.engine.validation import validate
 from mgca_mm.errors import UserError
+from tests.command_line import call
 from tests.conftest import ROOT
 
 from .config_faults import OUT_OF_RANGE, put, spoil
@@ -274,12 +273,8 @@ def test_a_config_that_is_no_python(tmp_path):
         load_config(str(tmp_path / "c.py"))
 
 
-def test_the_command_line(monkeypatch, capsys, prepared, tmp_path):
+def test_the_command_line(prepared, tmp_path):
     options = [f"data_root={prepared / 'data'}", "model.alignments.cpa.num_prototypes=1"]
-    command = ["train.py", QUICKSTART, "--work-dir", str(tmp_path), "--cfg-options", *options]
-    monkeypatch.setattr(sys, "argv", command)
-    with pytest.raises(SystemExit) as exit_:
-        runpy.run_path(str(ROOT / "tools/train.py"), run_name="__main__")
-    message = capsys.readouterr().err
-    assert exit_.value.code == 2
-    assert "Config key 'model.alignments.cpa': num_prototypes must be at least 2, got 1" in message
+    done = call("train", QUICKSTART, "--work-dir", tmp_path, "--cfg-options", *options)
+    assert done.returncode == 2
+    assert "Config key 'model.alignments.cpa': num_prototypes must be at least 2, got 1" in done.stderr

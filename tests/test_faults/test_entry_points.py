@@ -16,6 +16,7 @@ from mgca_mm.checkpoints.schemes import is_trusted
 from mgca_mm.engine import install
 from mgca_mm.engine.launch import configure_run
 from mgca_mm.errors import UserError
+from tests.command_line import call
 from tests.conftest import ROOT
 
 from . import poisons
@@ -209,15 +210,13 @@ def test_a_pickled_annotation_file(tmp_path):
     assert not mark.exists() and not is_trusted()
 
 
-def test_published_weights(runner, files, tmp_path, monkeypatch):
+def test_published_weights(runner, files, tmp_path):
     """A training checkpoint → safetensors and a card, which the one line of a transfer takes."""
     runner.train_loop  # noqa: B018  built by the runner at its first use
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
     runner.save_checkpoint(str(tmp_path), "epoch_1.pth")
-    arguments = ["convert", "publish", str(tmp_path / "epoch_1.pth"), str(tmp_path / "weights.safetensors")]
-    monkeypatch.setattr(sys, "argv", arguments)
-    runpy.run_path(str(ROOT / "tools/convert_checkpoint.py"), run_name="__main__")
+    assert call("convert", "publish", tmp_path / "epoch_1.pth", tmp_path / "weights.safetensors").returncode == 0
     published = (tmp_path / "weights.safetensors").read_bytes()
     assert b"optimizer" not in published and str(tmp_path).encode() not in published
     card = (tmp_path / "weights.md").read_text()

@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +19,7 @@ from mgca_mm.engine import AtomicLocalBackend, SafeCheckpointHook
 from mgca_mm.engine.pretrained import load_whole_model
 from mgca_mm.engine.runner import PrivateRunner
 from mgca_mm.errors import UserError
-from tests.conftest import ROOT
+from tests.command_line import call
 
 from . import runs
 from .conftest import cases
@@ -354,19 +353,17 @@ def test_disk_full_for_good(case, server, finished, tmp_path):
 def test_verify_checkpoint(finished, tmp_path):
     for path in finished[0].glob("epoch_*"):
         shutil.copy2(path, tmp_path)
-    command = [sys.executable, "tools/verify_checkpoint.py", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = call("verify", tmp_path)
     assert done.returncode == 0 and done.stdout.count("sound by the digest") == 2, done.stdout + done.stderr
     with open(tmp_path / "epoch_3.pth", "r+b") as file:
         file.truncate(1000)
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = call("verify", tmp_path)
     assert done.returncode == 1 and done.stdout.count("is damaged") == 1 and "Traceback" not in done.stderr
 
 
-def test_verify_checkpoint_beside_a_training(tmp_path, monkeypatch, capsys):
+def test_verify_checkpoint_beside_a_training(tmp_path, monkeypatch):
     """A checkpoint that is removed between listing and reading is no fault."""
     from mgca_mm.checkpoints import reading
-    from mgca_mm.cli.verify import main
 
     for number in (1, 2):
         torch.save({"state_dict": {"weight": torch.ones(2)}}, tmp_path / f"epoch_{number}.pth")
@@ -378,11 +375,9 @@ def test_verify_checkpoint_beside_a_training(tmp_path, monkeypatch, capsys):
         return read(path)
 
     monkeypatch.setattr(reading, "read_checkpoint", remove_then_read)
-    monkeypatch.setattr(sys, "argv", ["verify_checkpoint.py", str(tmp_path)])
-    assert main() == 0
-    assert "epoch_1.pth: removed meanwhile" in capsys.readouterr().out
-    monkeypatch.setattr(sys, "argv", ["verify_checkpoint.py", str(tmp_path / "epoch_1.pth")])
-    assert main() == 1
+    done = call("verify", tmp_path)
+    assert done.returncode == 0 and "epoch_1.pth: removed meanwhile" in done.stdout
+    assert call("verify", tmp_path / "epoch_1.pth").returncode == 1
 
 
 def test_digests_without_a_checkpoint_are_cleared(tmp_path):

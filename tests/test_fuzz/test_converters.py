@@ -1,10 +1,6 @@
 """State dicts with any fault in their structure, through all commands of the converter."""
 
-import contextlib
-import io
-import runpy
 import shutil
-import sys
 
 import pytest
 import torch
@@ -22,7 +18,7 @@ from mgca_mm.checkpoints.publish import publish
 from mgca_mm.errors import UserError
 from mgca_mm.files import replacing_output
 from mgca_mm.registry import MODELS
-from tests.conftest import ROOT
+from tests.command_line import call
 from tests.test_checkpoints.test_extract import SMALL_VIT
 from tests.test_fuzz.common import at, bounded, cases, few, in_time, places
 
@@ -205,17 +201,8 @@ def test_the_command_line(whole, tmp_path_factory, data, command, format):
     spoil_weights(data, state_dict)
     torch.save({"state_dict": state_dict}, folder / "in.pth")
     target = folder / "out.safetensors"
-    arguments = ["convert_checkpoint.py", command, str(folder / "in.pth"), str(target)]
-    arguments += ["--format", format] if command == "extract-backbone" else []
-    errors, code, before = io.StringIO(), 0, sys.argv
-    with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
-        sys.argv = arguments
-        try:
-            runpy.run_path(str(ROOT / "tools" / arguments[0]), run_name="__main__")
-        except SystemExit as exit_:
-            code = exit_.code
-        finally:
-            sys.argv = before
-    assert code in (0, 2) and target.exists() == (code == 0)
-    assert "Traceback" not in errors.getvalue()
-    assert code == 0 or len(errors.getvalue().rpartition("error: ")[2].strip().splitlines()) <= 3
+    more = ["--format", format] if command == "extract-backbone" else []
+    done = call("convert", command, folder / "in.pth", target, *more)
+    assert done.returncode in (0, 2) and target.exists() == (done.returncode == 0)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0 or len(done.stderr.rpartition("error: ")[2].strip().splitlines()) <= 3

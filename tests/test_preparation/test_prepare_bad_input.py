@@ -2,7 +2,6 @@
 
 import gzip
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from mgca_mm.errors import UserError
 from mgca_mm.preparation import Options, prepare
+from tests.command_line import call
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools" / "prepare_data.py"
@@ -197,29 +197,22 @@ def test_impossible_options(option):
         Options(**option)
 
 
-def run_tool(monkeypatch, *arguments):
-    """Exit code of the command line, run in this process."""
-    monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, arguments)])
-    with pytest.raises(SystemExit) as caught:
-        runpy.run_path(str(TOOL), run_name="__main__")
-    return caught.value.code
-
-
-def test_tool(mimic, tmp_path, monkeypatch, capsys):
+def test_command_line(mimic, tmp_path):
     raw, out = mimic.write(), tmp_path / "out"
-    arguments = ("mimic_cxr", "--raw", raw, "--out", out, "--workers", 1, "--image-size", 16)
-    assert run_tool(monkeypatch, *arguments) == 0
-    assert run_tool(monkeypatch, *arguments) == 0
-    assert "nothing to do" in capsys.readouterr().out
-    assert run_tool(monkeypatch, "mimic_cxr", "--out", out, "--check") == 0
-    assert capsys.readouterr().out == f"{out}: sound\n"
+    command = ("prepare", "mimic_cxr", "--out", out)
+    arguments = ("--raw", raw, "--workers", 1, "--image-size", 16)
+    assert call(*command, *arguments).returncode == 0
+    done = call(*command, *arguments)
+    assert done.returncode == 0 and "nothing to do" in done.stdout
+    done = call(*command, "--check")
+    assert done.returncode == 0 and done.stdout == f"{out}: sound\n"
     (out / "val.json").unlink()
-    assert run_tool(monkeypatch, "mimic_cxr", "--out", out, "--check") == 1
-    assert "val.json: missing" in capsys.readouterr().out
-    assert run_tool(monkeypatch, "mimic_cxr", "--out", out) == 2
-    assert "--raw is required" in capsys.readouterr().err
-    assert run_tool(monkeypatch, "mimic_cxr", "--raw", raw, "--out", out, "--workers", 0) == 2
-    assert capsys.readouterr().err.startswith("error: --workers")
+    done = call(*command, "--check")
+    assert done.returncode == 1 and "val.json: missing" in done.stdout
+    done = call(*command)
+    assert done.returncode == 2 and "--raw is required" in done.stderr
+    done = call(*command, "--raw", raw, "--workers", 0)
+    assert done.returncode == 2 and done.stderr.startswith("error: --workers")
 
 
 def test_tool_prints_errors_without_traceback_or_report_text(mimic, tmp_path):

@@ -1,7 +1,6 @@
 """Each figure by its command, from an untrained model: whole pictures in the formats that are asked for."""
 
 import json
-import sys
 from pathlib import Path
 
 import cv2
@@ -10,7 +9,6 @@ import pytest
 from matplotlib.figure import Figure
 
 from mgca_mm.apis.prepared import _only_finding
-from mgca_mm.cli.visualize import main
 from mgca_mm.errors import UserError
 from mgca_mm.radiographs.frame import Frame
 from mgca_mm.visualization import curves
@@ -19,23 +17,15 @@ from mgca_mm.visualization.curves import plot_label_fractions
 from mgca_mm.visualization.embeddings import to_plane
 from mgca_mm.visualization.prototypes import characteristic_words
 from mgca_mm.visualization.style import save
+from tests.command_line import call
 from tests.conftest import ROOT
 from tests.test_apis.conftest import CONFIG, options, weights  # noqa: F401  fixtures
 
 
-@pytest.fixture
-def draw(monkeypatch, capsys):
-    """Calls the command in this process; its exit status and what it wrote to stderr."""
-
-    def call(figure, *words):
-        monkeypatch.setattr(sys, "argv", ["visualize.py", figure, *map(str, words)])
-        try:
-            status = main()
-        except SystemExit as error:
-            status = error.code
-        return status, capsys.readouterr().err
-
-    return call
+def draw(figure, *words):
+    """Exit code of the command and what it wrote to stderr."""
+    done = call("visualize", figure, *words)
+    return done.returncode, done.stderr
 
 
 def require_picture(path):
@@ -57,7 +47,7 @@ def require_picture(path):
         ("prototypes", ["--count", "2"]),
     ],
 )
-def test_of_a_checkpoint(draw, figure, more, weights, options, tmp_path, prepared):  # noqa: F811
+def test_of_a_checkpoint(figure, more, weights, options, tmp_path, prepared):  # noqa: F811
     if "--report" in more:
         more = [*more, "--image", next((prepared / "raw").rglob("*.jpg"))]
     out = tmp_path / "below" / "figure.png"
@@ -68,7 +58,7 @@ def test_of_a_checkpoint(draw, figure, more, weights, options, tmp_path, prepare
     assert out.stat().st_mode & 0o077 == 0  # a radiograph and words of its report
 
 
-def test_batch_phantom_and_reproduce(draw, options, tmp_path):  # noqa: F811
+def test_batch_phantom_and_reproduce(options, tmp_path):  # noqa: F811
     out = tmp_path / "batch.png"
     status, errors = draw(
         "batch", CONFIG, "--out", out, "--count", 5, "--cfg-options", f"data_root={options['data_root']}"
@@ -110,7 +100,7 @@ def test_batch_phantom_and_reproduce(draw, options, tmp_path):  # noqa: F811
         (["--words", "zebra"], "zebra"),
     ],
 )
-def test_mistakes(draw, words, message, weights, options, tmp_path):  # noqa: F811
+def test_mistakes(words, message, weights, options, tmp_path):  # noqa: F811
     data = ["--cfg-options", f"data_root={options['data_root']}"]
     status, errors = draw("attention", CONFIG, weights, "--out", tmp_path / "x.png", *words, *data)
     assert status == 2
@@ -132,12 +122,12 @@ def test_every_line_is_in_the_legend(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("words", [["--count", "0"], ["--count", "-1"], ["--count", "x"]], ids=str)
-def test_counts(draw, words, tmp_path):
+def test_counts(words, tmp_path):
     status, errors = draw("batch", CONFIG, "--out", tmp_path / "x.png", *words)
     assert status == 2 and "must be a whole number of at least 1" in errors
 
 
-def test_a_place_that_cannot_be_is_told_first(draw, tmp_path):
+def test_a_place_that_cannot_be_is_told_first(tmp_path):
     (tmp_path / "file").write_text("")
     status, errors = draw("phantom", "--out", tmp_path / "file" / "x.png")
     assert status == 2 and "its folder cannot be made" in errors
@@ -207,7 +197,7 @@ def test_characteristic_words():
 
 
 @pytest.mark.parametrize("method", ["", "_convirt"])
-def test_batch_shows_what_is_fed(method, draw, options, tmp_path, monkeypatch):  # noqa: F811
+def test_batch_shows_what_is_fed(method, options, tmp_path, monkeypatch):  # noqa: F811
     """The crop, also one that is made on the device, and the sentence that was drawn."""
     shown = {}
     monkeypatch.setattr(
