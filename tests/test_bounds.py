@@ -8,7 +8,7 @@ import pytest
 from mgca_mm.bounds import parts_of, read_json
 from mgca_mm.errors import UserError
 from tests.test_faults import poisons
-from tests.test_fuzz.common import bounded
+from tests.test_fuzz.cases import bounded
 
 MB = 2**20
 

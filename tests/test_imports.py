@@ -17,6 +17,21 @@ FILES = {
     for path in sorted((ROOT / "mgca_mm").rglob("*.py"))
     if ".mim" not in path.parts
 }
+_BASIC = {"errors", "bounds", "files", "tables", "model_folders", "version"}
+_CORE = _BASIC | {"compat", "registry", "structures", "distributed"}
+_ONE_FILE = _BASIC | {"radiographs", "reports", "prepared"}
+# What is imported by docs/architecture.md, room by room.
+MAY_IMPORT = {
+    **dict.fromkeys(_CORE | {"radiographs", "reports", "prepared", "phantom"}, _BASIC),
+    "preparation": _ONE_FILE,
+    "datasets": _CORE | _ONE_FILE,
+    "models": _CORE | _ONE_FILE | {"checkpoints"},
+    "checkpoints": _CORE,
+    "evaluation": _CORE | {"radiographs", "reports"},
+    "visualization": _CORE | {"radiographs"},
+    "engine": _CORE | _ONE_FILE | {"datasets", "models", "checkpoints", "visualization"},
+    "apis": _CORE | _ONE_FILE | {"datasets", "models", "checkpoints", "engine", "evaluation", "visualization"},
+}
 # A change of everything that is looked at → the name of what it changes.
 CHANGES = {
     "os.environ['SOME_NAME'] = '1'": "os.environ SOME_NAME",
@@ -131,6 +146,18 @@ def test_what_is_loaded_along(names, absent):
     loaded = run(f"import json, sys, {', '.join(names)}\nprint(json.dumps(sorted(sys.modules)))")
     assert set(names) <= set(loaded)
     assert set(absent).isdisjoint(loaded)
+
+
+def test_rooms_import_what_the_architecture_says():
+    """The table of docs/architecture.md; rooms that it does not limit are those of commands."""
+    rooms = {name.split(".")[1] for name in FILES if "." in name}
+    assert rooms - MAY_IMPORT.keys() == {"cli", "reproduction", "benchmarks"}
+    for room, allowed in MAY_IMPORT.items():
+        for name in modules(room):
+            for module, taken in imports(name):
+                targets = [f"{module}.{each}" for each in taken] if module == "mgca_mm" else [module]
+                found = {target.split(".")[1] for target in targets if target.startswith("mgca_mm.")} & rooms
+                assert found <= {room, *allowed}, name
 
 
 def test_rooms_import_what_they_may():

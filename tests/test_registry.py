@@ -1,3 +1,5 @@
+"""Names by which configs of other libraries find what is ours."""
+
 import importlib
 import subprocess
 import sys

@@ -1,5 +1,5 @@
 # 200 pairs of MIMIC-CXR for each of five labels, all others negative or not mentioned (No Finding aside): precision@k
-# between images and reports. The test split may have fewer; the log tells. test_dataloader.dataset.ann_file=train.json has
+# between images and reports. The test split may have fewer; the log says how many. test_dataloader.dataset.ann_file=train.json has
 # enough, but only a model that was not trained on it is judged fairly.
 _base_ = '../mgca/pretrain_vit.py'
 classes = ['Atelectasis', 'Cardiomegaly', 'Consolidation', 'Edema', 'Pleural Effusion']

@@ -11,9 +11,9 @@ _NAMES = ("127.0.0.1", "localhost", "[::1]")
 class SamePageOnly:
     """Refuse what other web sites make a browser ask of a server on this machine.
 
-    A site whose name leads to 127.0.0.1 ("DNS rebinding") is told by the host, a script or a form of another page, also
-    of another port, by the origin; pictures, frames and scripts that a page includes have no origin, but browsers say
-    where they come from in ``Sec-Fetch-Site``. A link from elsewhere may be followed.
+    A site whose name leads to 127.0.0.1 ("DNS rebinding") is recognized by the host, a script or a form of another
+    page, also of another port, by the origin; pictures, frames and scripts that a page includes have no origin, but
+    browsers say where they come from in ``Sec-Fetch-Site``. A link from elsewhere may be followed.
 
     Args:
         app: What serves the page; it must not be reached in another way.

@@ -11,7 +11,7 @@ from torch import nn
 from mgca_mm.engine.config import load_config
 from mgca_mm.engine.config_errors import errors_named_by_key
 from mgca_mm.engine.config_files import CONFIGS
-from mgca_mm.engine.pretrained import load_whole_model
+from mgca_mm.engine.pretrained import load_complete_model
 from mgca_mm.engine.validation import validate
 from mgca_mm.registry import MODELS
 
@@ -38,7 +38,7 @@ def get_model(
 
     Args:
         config: Name, as :func:`list_models` has it, or config file.
-        checkpoint: Weights that fill the whole of it: a file, or a run's folder, of which the best one is taken. None:
+        checkpoint: Weights that fill the whole model: a file, or a run's folder, of which the best one is taken. None:
             as the config builds it, untrained.
         device: Such as ``'cuda'``. None: a GPU where there is one.
         cfg_options: Changes of the config, dotted key → value, such as ``{'text_model': FOLDER}`` for the text model
@@ -57,6 +57,6 @@ def get_model(
     with errors_named_by_key(cfg), DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         model = MODELS.build(cfg.model)
     if checkpoint is not None:
-        load_whole_model(model, str(checkpoint))
+        load_complete_model(model, str(checkpoint))
     model.cfg = cfg  # as in init_detector of mmdet and init_model of mmseg
     return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()

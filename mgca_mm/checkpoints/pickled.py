@@ -82,7 +82,7 @@ def follow(pickled: BinaryIO, allowed: int, records: Mapping[str, int] | None, s
     Args:
         pickled: At its beginning; afterwards at its end.
         allowed: Bytes that may be made of it.
-        records: Key of a storage → bytes that the file has for it; None where the file does not tell (torch's old
+        records: Key of a storage → bytes that the file has for it; None where the file does not say (torch's old
             format).
         stored: Bytes of all storages together, at most.
 

@@ -18,7 +18,7 @@ import torch
 from mmengine.logging import print_log
 
 from mgca_mm.bounds import allowed_bytes, parts_of
-from mgca_mm.checkpoints.writing import digests, is_whole
+from mgca_mm.checkpoints.writing import digests, is_intact
 from mgca_mm.errors import UserError, first_line
 
 from .pickled import TooLargeError, UnsafeError, follow
@@ -41,7 +41,7 @@ def read_checkpoint(
     """Read a checkpoint file: torch's (``.pth``, ``.ckpt``, old or new format) or ``.safetensors``.
 
     Only tensors and plain data are read, and there is no fallback; torch does not look at the checksums in its own
-    archives, :func:`is_whole` does. Memory is bounded by the size of the file. The
+    archives, :func:`is_intact` does. Memory is bounded by the size of the file. The
     config text that MMEngine puts into checkpoints, and executes when it resumes, is dropped; of the paths of earlier
     checkpoints, which it deletes when it finds a better one, only the file names are kept.
 
@@ -82,7 +82,7 @@ def read_checkpoint(
 
 
 def _require_whole(path: str) -> None:
-    if not is_whole(path):
+    if not is_intact(path):
         raise CheckpointError(
             f"Checkpoint '{path}' is damaged: its checksum is another than when it was written. Take another one."
         )

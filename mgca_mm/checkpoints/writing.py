@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written such that a whole one is always there, and the newest found.
+"""Checkpoints of a run: written so that a complete one always exists and the newest is found.
 
 A checkpoint has its SHA-256 beside it, in the format of ``sha256sum``: ``epoch_5.pth`` and ``epoch_5.pth.sha256``.
 """
@@ -58,11 +58,11 @@ def digest_file(path: str | os.PathLike) -> Path:
     return Path(f"{os.fspath(path)}.sha256")
 
 
-def is_whole(path: str | os.PathLike) -> bool:
+def is_intact(path: str | os.PathLike) -> bool:
     """Whether a checkpoint is the one that was written.
 
     By the digest beside it; where none stands, by the checksums of torch's archive. A file of another kind without a
-    digest passes: only reading it will tell.
+    digest passes: only reading it would show a fault.
 
     Args:
         path: Checkpoint file.

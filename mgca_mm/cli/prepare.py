@@ -49,7 +49,7 @@ def main() -> int:
         faults = check(args.dataset, args.out)
         for fault in faults:
             print(fault)
-        print(f"{args.out}: {f'{len(faults)} faults' if faults else 'sound'}")
+        print(f"{args.out}: {f'{len(faults)} faults' if faults else 'no faults'}")
         return int(bool(faults))
     if args.raw is None:
         parser.error("--raw is required")

@@ -16,7 +16,7 @@ from mgca_mm.cli.arguments import add_cfg_options, add_trust_checkpoint
 from mgca_mm.engine import install
 from mgca_mm.engine.config import load_config, require_data
 from mgca_mm.engine.config_errors import errors_named_by_key
-from mgca_mm.engine.pretrained import load_whole_model
+from mgca_mm.engine.pretrained import load_complete_model
 from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.engine.validation import validate
 from mgca_mm.errors import UserError, exit_on_user_error
@@ -65,7 +65,7 @@ def compare(cfg: Config, checkpoint: str, seed: int) -> tuple[dict[str, dict[int
         set_random_seed(seed)
         model = MODELS.build(cfg.model)
         if name == "pretrained":
-            load_whole_model(model, checkpoint)
+            load_complete_model(model, checkpoint)
         features = [extract_features(model, split, title=f"{name} encoder") for split in (train, test)]
         results[name] = {
             percent: linear_probe(
@@ -82,7 +82,7 @@ def subset(train: LabeledFeatures, data_root: str, percent: int, seed: int) -> L
         return train
     path = Path(data_root) / "subsets" / f"train_{percent}pct_seed{seed}.txt"
     if not path.is_file():
-        raise UserError(f"Subset list '{path}' does not exist; prepare_data.py writes lists for seeds 42, 43 and 44.")
+        raise UserError(f"Subset list '{path}' does not exist; mgca-mm prepare writes lists for seeds 42, 43 and 44.")
     return select(train, set(path.read_text().split("\n")))
 
 

@@ -9,7 +9,7 @@ from mmengine.dist import is_main_process
 from mgca_mm.checkpoints.schemes import trust_checkpoints
 from mgca_mm.cli.arguments import add_cfg_options, add_launcher, add_trust_checkpoint, parse_launched
 from mgca_mm.engine.launch import close_ranks, configure_run
-from mgca_mm.engine.pretrained import load_whole_model
+from mgca_mm.engine.pretrained import load_complete_model
 from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.engine.runner import PrivateRunner
 from mgca_mm.errors import UserError, exit_on_user_error
@@ -38,7 +38,7 @@ def main() -> None:
         if args.out and not Path(args.out).absolute().parent.is_dir():
             raise UserError(f"The folder of --out '{args.out}' does not exist.")
         runner = PrivateRunner.from_cfg(cfg)
-        load_whole_model(runner.model, args.checkpoint)
+        load_complete_model(runner.model, args.checkpoint)
         metrics = runner.test()
         if args.out and is_main_process():
             write_output(args.out, json.dumps(metrics, indent=2) + "\n")

@@ -9,7 +9,7 @@ from mmengine.dist import is_main_process
 from mgca_mm.checkpoints.schemes import trust_checkpoints
 from mgca_mm.cli.arguments import add_cfg_options, add_launcher, add_trust_checkpoint, parse_launched
 from mgca_mm.engine.launch import close_ranks, configure_run
-from mgca_mm.engine.pretrained import load_whole_model
+from mgca_mm.engine.pretrained import load_complete_model
 from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.engine.runner import PrivateRunner
 from mgca_mm.errors import UserError, exit_on_user_error
@@ -84,7 +84,7 @@ def test_best_checkpoint(runner: PrivateRunner) -> None:
     info = runner.message_hub.runtime_info
     checkpoint = next((path for name, path in info.items() if name.startswith("best_ckpt")), info.get("last_ckpt"))
     runner.logger.info(f"{Path(checkpoint).name} is tested")
-    load_whole_model(runner.model, checkpoint)
+    load_complete_model(runner.model, checkpoint)
     metrics = {name: float(value) for name, value in runner.test().items()}
     if is_main_process():
         write_output(Path(runner.work_dir, "test.json"), json.dumps(metrics, indent=2) + "\n")

@@ -33,7 +33,7 @@ def main() -> int:
             if tensors == 0:
                 raise UserError("holds no weights")
             kind = "the digest beside it" if digests(path) else "its own checksums; no digest stands beside it"
-            print(f"{path}: sound by {kind}; {tensors} tensors")
+            print(f"{path}: intact by {kind}; {tensors} tensors")
         except UserError as error:
             if path.parent in args.paths and not path.exists():
                 print(f"{path}: removed meanwhile")  # by the training whose folder it is

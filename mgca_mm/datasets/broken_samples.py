@@ -73,7 +73,7 @@ class StrictDataset(BaseDataset):
         # By the shared tensor alone: workers of this rank may have found more since, and all ranks must stop at once.
         self._require_few(int(everywhere.sum()))
         for index in found:
-            self._tell(index, "by another rank")
+            self._log_skipped(index, "by another rank")
 
     def _serialize_data(self) -> tuple[np.ndarray, np.ndarray]:
         """Pack the entries, also where there are none, which MMEngine cannot.
@@ -95,7 +95,7 @@ class StrictDataset(BaseDataset):
             return
         self._broken[index] = True
         self._require_few(int(self._broken.sum()), f" The last, {self._name(index)}: {error}")
-        self._tell(index, str(error))
+        self._log_skipped(index, str(error))
 
     def _require_few(self, count: int, last: str = "") -> None:
         """End the training if too many samples are broken.
@@ -107,10 +107,10 @@ class StrictDataset(BaseDataset):
         if count > allowed:
             raise UserError(
                 f"{count} of {len(self)} samples are broken, and on_error='skip' takes {allowed}.{last}\n"
-                "Mend or leave out those that the log names, and go on with --resume."
+                "Repair or remove those that the log names, and continue with --resume."
             )
 
-    def _tell(self, index: int, reason: str) -> None:
+    def _log_skipped(self, index: int, reason: str) -> None:
         text = f"{self._name(index)} is skipped ({int(self._broken.sum())} of {len(self)} so far): {reason}"
         print_log(text, "current", logging.WARNING)
 

@@ -80,7 +80,7 @@ def keep_single_class(
         found = [column for column in counted if row["labels"][column]]
         if len(found) == 1 and found[0] in columns and row["labels"][found[0]] == 1:
             by_class[columns.index(found[0])].append(number)
-    _tell(classes, by_class, per_class, ann_file)
+    _log_counts(classes, by_class, per_class, ann_file)
     rng = np.random.default_rng(seed)
     kept = {}
     for label, numbers in by_class.items():
@@ -102,7 +102,7 @@ def label_columns(classes: Sequence[str], metainfo: dict, ann_file: str) -> list
     return [known.index(name) for name in classes]
 
 
-def _tell(classes: Sequence[str], by_class: dict[int, list[int]], per_class: int, ann_file: str) -> None:
+def _log_counts(classes: Sequence[str], by_class: dict[int, list[int]], per_class: int, ann_file: str) -> None:
     """Log how many images each class has, and warn of classes with too few.
 
     Raises:

@@ -20,7 +20,7 @@ def samples_a_step(runner: Runner) -> int:
     return samples_an_iteration(runner) * _accumulated(runner)
 
 
-def tell_batch(runner: Runner) -> None:
+def log_batch(runner: Runner) -> None:
     """Write a line of the log about the samples of a step, a warning where they are not the recipe's.
 
     The recipe's number is ``auto_scale_lr.base_batch_size``, for which its learning rate was chosen.

@@ -1,4 +1,4 @@
-"""What a constructor says of its arguments is told to the user with the key of the config that they stand under."""
+"""Errors of constructors, reported with the key of the config that their arguments stand under."""
 
 import traceback
 from collections.abc import Iterator, Mapping
@@ -69,7 +69,7 @@ def errors_named_by_key(cfg: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _key_of(part: Any, sections: Mapping[str, Any]) -> str | None:
-    """Dotted name of what a part was in the config, where it may have less entries; None if it was nothing there."""
+    """Dotted name of what a part was in the config, where it may have fewer entries; None if it was nothing there."""
     found = [(len(node), key) for key, node in _dicts(sections, "") if isinstance(part, Mapping) and _has(part, node)]
     return max(found, key=lambda item: item[0])[1] if found else None
 

@@ -132,7 +132,7 @@ def _shape(value: Any) -> tuple | None:
     return tuple(value.shape), value.is_floating_point(), value.is_complex()
 
 
-def require_whole_parts(model: nn.Module, checkpoint: str) -> None:
+def require_complete_parts(model: nn.Module, checkpoint: str) -> None:
     """Check that a checkpoint fills each part of a model (an encoder, a head) exactly or not at all.
 
     MMEngine loads what fits by name and shape and leaves the rest random, so that a checkpoint of another architecture
@@ -179,7 +179,7 @@ def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield name, module
 
 
-def load_whole_model(model: nn.Module, checkpoint: str) -> None:
+def load_complete_model(model: nn.Module, checkpoint: str) -> None:
     """Load a checkpoint that fits a model exactly.
 
     Args:

@@ -25,7 +25,7 @@ from .loops import VALIDATED
 from .pretrained import different_tensors
 
 # Of the message hub, which travels in checkpoints.
-SETTINGS = "run_settings"
+SETTINGS_KEY = "run_settings"
 # Of checkpoints that have no settings.
 FORMER_NAMES = {"batches an epoch": "batches_per_epoch", "samples an iteration": "global_batch_size"}
 # Of a scheduler: its place in the schedule. All else is what the schedule is.
@@ -64,7 +64,7 @@ def fault_of(content: Mapping[str, Any], runner: Runner) -> str | None:
 
 def settings_in(info: Mapping[str, Any]) -> dict[str, Any]:
     """What the run of a checkpoint depended on, given its ``runtime_info``; little of old ones, which have few."""
-    return info.get(SETTINGS) or {new: info[old] for new, old in FORMER_NAMES.items() if old in info}
+    return info.get(SETTINGS_KEY) or {new: info[old] for new, old in FORMER_NAMES.items() if old in info}
 
 
 def is_kept(scheduler: Any, schedule: Mapping[str, Any]) -> bool:
@@ -132,7 +132,7 @@ _INFO: dict[str, Callable[[Any], bool]] = {
         and _is_single(value.get("best_score"))  # infinite before the first validation
         and isinstance(value.get("stopped"), bool)
     ),
-    SETTINGS: lambda value: isinstance(value, dict) and all(map(_is_text, value)) and _are_counts(value),
+    SETTINGS_KEY: lambda value: isinstance(value, dict) and all(map(_is_text, value)) and _are_counts(value),
     **dict.fromkeys(FORMER_NAMES.values(), lambda value: _is_count(value) and value > 0),
 }
 

@@ -86,7 +86,7 @@ class Resumption:
         """
         info = self.runner.message_hub.runtime_info
         former = settings_in(info)
-        self._tell(former)
+        self._log_changes(former)
         moved = self._place(former)
         schedulers = self._schedulers()
         scheduled = {"lr", *(scheduler.param_name for scheduler in schedulers)}
@@ -108,7 +108,7 @@ class Resumption:
     def _schedulers(self) -> list:
         return self.runner.param_schedulers or []
 
-    def _tell(self, former: Mapping[str, Any]) -> None:
+    def _log_changes(self, former: Mapping[str, Any]) -> None:
         """A line of the log for each setting that is not the checkpoint's."""
         if "ranks" not in former:
             return

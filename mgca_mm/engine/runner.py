@@ -22,15 +22,15 @@ from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
 from mgca_mm.registry import RUNNERS
 
-from .batch import scale_learning_rate, tell_batch
+from .batch import log_batch, scale_learning_rate
 from .config_errors import errors_named_by_key
 from .default_hooks import our_hooks, with_our_hooks
 from .hooks.waiting_gradients import average_waiting_gradients
 from .installation import install
 from .param_groups import merge_groups
-from .pretrained import require_whole_parts
+from .pretrained import require_complete_parts
 from .privacy import PathFilter, without_paths
-from .resumable import SETTINGS, fault_of
+from .resumable import SETTINGS_KEY, fault_of
 from .resume import Resumption, settings_of
 from .work_dir import hold_work_dir
 
@@ -59,10 +59,10 @@ class PrivateRunner(Runner):
 
     def __init__(self, *args, cfg: Config | dict | None = None, **kwargs):
         install()
-        self._whole_cfg = cfg if isinstance(cfg, Config) else Config(cfg or {})
-        shown, paths = without_paths(self._whole_cfg)
+        self._full_cfg = cfg if isinstance(cfg, Config) else Config(cfg or {})
+        shown, paths = without_paths(self._full_cfg)
         self._path_filter = PathFilter(paths)
-        with errors_named_by_key(self._whole_cfg):
+        with errors_named_by_key(self._full_cfg):
             super().__init__(*args, cfg=shown, **kwargs)
 
     def setup_env(self, env_cfg: dict) -> None:
@@ -103,7 +103,7 @@ class PrivateRunner(Runner):
             kind = loop.get("type", "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop")
             rest = {key: value for key, value in loop.items() if key not in ("type", "by_epoch")}
             loop = dict(type=_RESUMABLE.get(kind, kind), **rest)
-        with errors_named_by_key(self._whole_cfg):
+        with errors_named_by_key(self._full_cfg):
             loop = super().build_train_loop(loop)
         if isinstance(loop, IterBasedTrainLoop):
             for hook in self.hooks:
@@ -122,27 +122,27 @@ class PrivateRunner(Runner):
         """
         former = signal.getsignal(signal.SIGTERM)
         try:
-            with hold_work_dir(self.work_dir), errors_named_by_key(self._whole_cfg):
+            with hold_work_dir(self.work_dir), errors_named_by_key(self._full_cfg):
                 super().dump_config()
                 return super().train()
         finally:
             signal.signal(signal.SIGTERM, former)
 
     def test(self) -> dict:
-        """Test; returns the metrics.
+        """Test the model and return the metrics.
 
         Raises:
             UserError: Something cannot be built as the config says.
         """
-        with errors_named_by_key(self._whole_cfg):
+        with errors_named_by_key(self._full_cfg):
             return super().test()
 
     def dump_config(self) -> None:
-        """Nothing: the config beside checkpoints is the one they were trained with, so :meth:`train` writes it."""
+        """Do nothing: :meth:`train` writes it, so that the config beside checkpoints is that of their training."""
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
         """Scale the learning rate as ``auto_scale_lr`` says, accumulated iterations counted, and say what a step is."""
-        tell_batch(self)
+        log_batch(self)
         scale_learning_rate(self)
 
     def load_or_resume(self) -> None:
@@ -159,11 +159,11 @@ class PrivateRunner(Runner):
             self._resume_newest_or_named()
         else:
             if self._load_from is not None:
-                require_whole_parts(self._bare_model, self._load_from)
+                require_complete_parts(self._bare_model, self._load_from)
             super().load_or_resume()
         self._has_loaded = True
         if isinstance(self._train_loop, BaseLoop):
-            self.message_hub.update_info(SETTINGS, settings_of(self))
+            self.message_hub.update_info(SETTINGS_KEY, settings_of(self))
 
     def _resume_newest_or_named(self) -> None:
         if self._load_from is not None:

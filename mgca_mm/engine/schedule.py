@@ -70,7 +70,7 @@ def _stretched(schedulers: list[Mapping[str, Any]], factor: float, by_epoch: boo
 
 
 def _end(scheduler: Mapping[str, Any]) -> int:
-    """The epoch that a scheduler has been written to end at; 0 where it does not tell."""
+    """The epoch that a scheduler has been written to end at; 0 where it names none."""
     return scheduler.get("end", scheduler.get("begin", 0) + scheduler.get("T_max", 0))
 
 

@@ -1,4 +1,4 @@
-"""A config is checked before anything is built from it, for what MMEngine would pass over in silence or tell too late.
+"""A config is checked before anything is built from it, for what MMEngine would ignore silently or report too late.
 
 Every ``type`` must be registered, every argument one that its constructor takes and of the kind that it asks for; an
 option of the command line must name something. An error names the key and the nearest valid name. Whether a number is

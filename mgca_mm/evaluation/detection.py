@@ -82,7 +82,7 @@ class DetectionMAP(BaseMetric):
         metric = MeanAveragePrecision(
             iou_thresholds=self.iou_thresholds,
             rec_thresholds=_RECALL_THRESHOLDS,
-            # MMEngine has gathered the results on one rank; synchronizing again would wait for the others for ever.
+            # MMEngine has gathered the results on one rank; synchronizing again would wait for the others forever.
             sync_on_compute=False,
         )
         metric.warn_on_many_detections = False

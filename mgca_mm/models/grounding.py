@@ -19,7 +19,7 @@ _BLUR = 5.0  # standard deviation, in cells
 
 
 def phrase_maps(model: ImageReportPretrainer, images: Tensor, directions: Tensor) -> Tensor:
-    """Heat maps of phrases, any model that embeds both modalities.
+    """Compute heat maps of phrases, for any model that embeds both modalities.
 
     Much of what makes an image near to a phrase makes it near to any report. So the score is the contrast
     s = cos(image, phrase) - cos(image, a normal chest), the product of the image's embedding with a direction. It is

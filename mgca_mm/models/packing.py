@@ -23,7 +23,7 @@ class Packing(NamedTuple):
 
     @classmethod
     def of(cls, mask: Tensor, count: int | None = None) -> "Packing":
-        """Of the real tokens that a mask tells.
+        """Make the packing of the tokens that a mask marks as real.
 
         Args:
             mask: (B, T) True = real.

@@ -33,7 +33,7 @@ def write_dicom(path: Path, pixels: np.ndarray, kind: str = "jpeg_baseline", **a
         path: The file.
         pixels: The grays to be displayed, uint8 (H, W), dense structures bright. GDCM's encoders, of ``jpeg_lossless``,
             ``jpeg_ls`` and ``jpeg_2000``, want sides of 64 pixels or more and an even number of pixels.
-        kind: One of ``KINDS``.
+        kind: One of ``FORMS``.
         **attributes: DICOM attributes by keyword, ``SOPInstanceUID`` among them.
     """
     dataset = Dataset()
@@ -50,7 +50,7 @@ def write_dicom(path: Path, pixels: np.ndarray, kind: str = "jpeg_baseline", **a
 
 
 def describe(study: PhantomStudy, view: str) -> dict[str, object]:
-    """The attributes that tell of the patient and the examination."""
+    """The attributes that describe the patient and the examination."""
     return {
         "StudyDate": str(study.date),
         "StudyTime": study.time,
@@ -160,4 +160,4 @@ _WRITERS: dict[str, Callable[[Path, np.ndarray, Dataset], None]] = {
     "jpeg_ls": _write_by_gdcm(JPEGLSLossless),
     "jpeg_2000": _write_by_gdcm(JPEG2000Lossless),
 }
-KINDS = tuple(_WRITERS)
+FORMS = tuple(_WRITERS)

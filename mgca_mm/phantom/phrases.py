@@ -68,7 +68,7 @@ BOTH_EFFUSIONS = (
     ("", "{size} bilateral pleural fluid"),
 )
 
-DEVICES: dict[str, tuple[tuple[str, str], ...]] = {
+DEVICE_PHRASES: dict[str, tuple[tuple[str, str], ...]] = {
     "pacemaker": (
         ("a", "{side} chest wall pacemaker with leads in the right atrium and right ventricle"),
         ("a", "dual lead {side} pectoral pacemaker"),
@@ -225,7 +225,7 @@ INDICATIONS = (
     "with dyspnea // acute process?",
 )
 TWO_WORDS = ("Normal chest.", "No change.", "See above.", "Unchanged exam.")
-MISSPELT = {
+MISSPELLED = {
     "FINDINGS": ("FINDNGS", "Findings", "FINIDNGS", "FINDING"),
     "IMPRESSION": ("IMPRESSON", "Impression", "IMPRESION", "CONCLUSION"),
 }

@@ -184,7 +184,7 @@ def merge_effusions(findings: tuple[Finding, ...]) -> list[Finding]:
 def name_finding(finding: Finding, rng: np.random.Generator) -> tuple[str, str]:
     """A noun phrase for a finding, as (article, words); see :mod:`phrases`."""
     if finding.kind == "foreign_object":
-        choices = phrases.DEVICES[finding.device]
+        choices = phrases.DEVICE_PHRASES[finding.device]
     elif finding.kind == "pleural_effusion" and finding.side == "bilateral":
         choices = phrases.BOTH_EFFUSIONS
     elif finding.kind == "nodule" and finding.severity == 3:
@@ -307,7 +307,7 @@ def _head(anatomy: Anatomy, views: tuple[str, ...], follow_up: bool, rng: np.ran
 
 
 def _header(name: str, rng: np.random.Generator) -> str:
-    return _pick(rng, phrases.MISSPELT[name]) if rng.random() < 0.03 else name
+    return _pick(rng, phrases.MISSPELLED[name]) if rng.random() < 0.03 else name
 
 
 def _wrap(statements: list[Statement]) -> str:

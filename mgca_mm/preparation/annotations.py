@@ -134,7 +134,7 @@ def _write_subsets(folder: Path, train: Sequence[PreparedSample]) -> dict[str, l
     """Draw 1 % and 10 % of the training samples, three seeds each, and write their lists into a new folder.
 
     A draw is the head of one permutation, so that the 1 % of a seed are among its 10 %. ``RandomState`` is used because
-    NumPy guarantees its stream for ever, which it does not for ``Generator``.
+    NumPy guarantees its stream forever, which it does not for ``Generator``.
 
     Args:
         folder: The folder.

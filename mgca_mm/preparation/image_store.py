@@ -186,7 +186,7 @@ def _start_worker() -> None:
 
 
 def _exit_with_parent() -> None:
-    """End this worker when the main process is killed: it would wait for work for ever, and keep its memory."""
+    """End this worker when the main process is killed: it would wait for work forever, and keep its memory."""
     multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
     os._exit(1)
 

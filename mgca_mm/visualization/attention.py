@@ -38,7 +38,7 @@ class Grounding(NamedTuple):
 
     @classmethod
     def of(cls, attention: CrossAttention, text: TextFeatures, words: list[str]) -> "Grounding":
-        """That of the first pair of a batch.
+        """Take the first pair of a batch.
 
         Args:
             attention: Of a square of regions.

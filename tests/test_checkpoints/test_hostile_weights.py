@@ -8,7 +8,7 @@ import torch
 from mgca_mm.checkpoints.conversion.renaming import write_torch
 from mgca_mm.errors import UserError
 from mgca_mm.files import replacing_output
-from tests.test_fuzz.common import bounded, in_time
+from tests.test_fuzz.cases import bounded, in_time
 from tests.test_fuzz.test_converters import COMMANDS, make, run
 
 MB = 2**20

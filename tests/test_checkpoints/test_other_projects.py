@@ -12,7 +12,7 @@ from transformers import BertConfig, BertModel, BlipVisionConfig, BlipVisionMode
 from mgca_mm.checkpoints.conversion.blip import convert_blip
 from mgca_mm.checkpoints.conversion.gloria import convert_gloria
 from mgca_mm.engine import install
-from mgca_mm.engine.pretrained import load_whole_model, read_state_dict
+from mgca_mm.engine.pretrained import load_complete_model, read_state_dict
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 from tests.command_line import call
@@ -61,7 +61,7 @@ def test_gloria_gives_the_embeddings_of_its_parts(gloria, tmp_path):
     converted = convert_gloria(state_dict)
     torch.save({"state_dict": converted.state_dict}, tmp_path / "gloria.pth")
     model = small_model()
-    load_whole_model(model, str(tmp_path / "gloria.pth"))  # every name, and no other
+    load_complete_model(model, str(tmp_path / "gloria.pth"))  # every name, and no other
     inputs = small_batch(2, image_size=64)
     with torch.no_grad():
         image, text = model(inputs)

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mgca_mm.checkpoints import convert_released_mgca
-from mgca_mm.engine.pretrained import load_whole_model
+from mgca_mm.engine.pretrained import load_complete_model
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 from tests.command_line import call
@@ -66,7 +66,7 @@ def released(request, tmp_path_factory):
         model_type="bert", vocab_size=28996, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
     )
     model = MODELS.build(cfg)
-    load_whole_model(model, str(folder / "ours.pth"))
+    load_complete_model(model, str(folder / "ours.pth"))
     shutil.rmtree(folder)
     assert len([line for line in done.stdout.splitlines() if line.startswith("  left out: ")]) > 0
     assert "missing: text_encoder.model.embeddings.token_type_embeddings.weight (made up" in done.stdout

@@ -9,7 +9,7 @@ from mmengine.runner import load_checkpoint
 from mgca_mm.apis import config_beside
 from mgca_mm.checkpoints.selection import select_checkpoint
 from mgca_mm.engine import install
-from mgca_mm.engine.pretrained import CompletePretrainedInit, load_whole_model
+from mgca_mm.engine.pretrained import CompletePretrainedInit, load_complete_model
 from mgca_mm.errors import UserError
 
 install()
@@ -84,7 +84,7 @@ def test_anything_else_is_left_alone(name):
 def test_every_loading_takes_a_folder(fill):
     """tools/test.py, init_cfg, load_from; the config beside it."""
     folder = fill("best_loss_epoch_1.pth", "epoch_2.pth")
-    for load in (load_whole_model, lambda model, path: CompletePretrainedInit(path)(model), load_checkpoint):
+    for load in (load_complete_model, lambda model, path: CompletePretrainedInit(path)(model), load_checkpoint):
         model = torch.nn.LayerNorm(2)
         load(model, str(folder))
         assert torch.equal(model.weight.detach(), torch.zeros(2))  # the best one's

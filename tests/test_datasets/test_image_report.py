@@ -116,7 +116,7 @@ def test_pipeline_can_be_sent_to_a_worker(prepared):
 
 
 def test_missing_annotations_name_the_command(tmp_path):
-    with pytest.raises(UserError, match=r"prepare_data\.py mimic_cxr --raw DIR --out") as error:
+    with pytest.raises(UserError, match=r"mgca-mm prepare mimic_cxr --raw DIR --out") as error:
         ImageReportDataset(tmp_path / "mimic_cxr", "train.json")
     assert len(str(error.value).splitlines()) <= 3
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from mgca_mm.engine.launch import configure_run
-from mgca_mm.engine.pretrained import load_whole_model
+from mgca_mm.engine.pretrained import load_complete_model
 from mgca_mm.engine.runner import PrivateRunner
 from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
 from mgca_mm.preparation import Options, prepare
@@ -99,7 +99,7 @@ def build(config, options, work_dir):
 def metrics_of_one_process(config, options, checkpoint, work_dir):
     """Metrics of one process."""
     runner = build(config, options, work_dir)
-    load_whole_model(runner.model, str(checkpoint))
+    load_complete_model(runner.model, str(checkpoint))
     return {name: float(value) for name, value in runner.test().items()}
 
 

@@ -3,7 +3,7 @@ import torch
 from mmengine.registry import MODELS as ROOT_MODELS
 
 from mgca_mm.engine import install
-from mgca_mm.engine.pretrained import load_whole_model
+from mgca_mm.engine.pretrained import load_complete_model
 from mgca_mm.errors import UserError
 from mgca_mm.models import ImageEncoder
 
@@ -70,7 +70,7 @@ def test_load_whole_model_takes_nothing_else(tmp_path):
     model = torch.nn.Linear(2, 2)
     torch.save({"state_dict": torch.nn.Linear(2, 3).state_dict()}, tmp_path / "other.pth")
     with pytest.raises(UserError, match="does not fit"):
-        load_whole_model(model, str(tmp_path / "other.pth"))
+        load_complete_model(model, str(tmp_path / "other.pth"))
 
 
 def test_a_vit_is_resized_as_mmpretrain_does(tmp_path):

@@ -42,7 +42,7 @@ def spoil(cfg: dict, rng: random.Random) -> str:
             return fault
 
 
-def misspelt_argument(cfg: dict, rng: random.Random) -> str | None:
+def misspelled_argument(cfg: dict, rng: random.Random) -> str | None:
     path, node, constructor = rng.choice(list(_checked(cfg)))
     known = [name for name in parameters_of(constructor)[0] if len(name) > 3 and name != "self"]
     key = rng.choice(known) if known else "argument"
@@ -53,7 +53,7 @@ def misspelt_argument(cfg: dict, rng: random.Random) -> str | None:
     return f"{path}.{new}"
 
 
-def misspelt_section(cfg: dict, rng: random.Random) -> str | None:
+def misspelled_section(cfg: dict, rng: random.Random) -> str | None:
     key = rng.choice(SECTIONS)
     if key not in cfg:
         return None
@@ -79,7 +79,7 @@ def argument_of_another_kind(cfg: dict, rng: random.Random) -> str | None:
     return f"{path}.{key} = {node[key]}"
 
 
-def misspelt_type(cfg: dict, rng: random.Random) -> str:
+def misspelled_type(cfg: dict, rng: random.Random) -> str:
     named = [(path, node) for path, node in _dicts(cfg) if len(str(node.get("type", ""))) > 6]
     path, node = rng.choice([(p, n) for p, n in named if p.split(".")[0] in SECTIONS and "norm_cfg" not in p])
     node["type"] = _misspell(node["type"], rng)
@@ -93,11 +93,11 @@ def unknown_type(cfg: dict, rng: random.Random) -> str:
 
 
 FAULTS: tuple[Callable[[dict, random.Random], str | None], ...] = (
-    misspelt_argument,
-    misspelt_section,
+    misspelled_argument,
+    misspelled_section,
     section_of_another_kind,
     argument_of_another_kind,
-    misspelt_type,
+    misspelled_type,
     unknown_type,
 )
 

@@ -17,7 +17,7 @@ from mgca_mm.files import write_output
 from mgca_mm.preparation.annotations import write_rejected
 from mgca_mm.preparation.collection import Rejected
 from mgca_mm.visualization.style import save
-from tests.test_fuzz.common import bounded
+from tests.test_fuzz.cases import bounded
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from mmengine.logging import HistoryBuffer
 from mgca_mm.checkpoints import reading
 from mgca_mm.checkpoints.plain import from_plain, to_plain
 from mgca_mm.checkpoints.reading import CheckpointError, UntrustedCheckpointError, read_checkpoint
-from tests.test_fuzz.common import bounded
+from tests.test_fuzz.cases import bounded
 
 from . import poisons
 

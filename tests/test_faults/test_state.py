@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mgca_mm.checkpoints.writing import is_whole
+from mgca_mm.checkpoints.writing import is_intact
 
 from . import runs
 from .conftest import cases
@@ -183,7 +183,7 @@ def test_sigterm_twice_ends_a_save_that_hangs(ranks, server, data, tmp_path):
         server.wait()
         raise
     assert codes[0] == -signal.SIGTERM and 0 not in codes  # 143 to a shell
-    assert (tmp_path / "epoch_1.pth").exists() and all(map(is_whole, tmp_path.glob("*.pth")))
+    assert (tmp_path / "epoch_1.pth").exists() and all(map(is_intact, tmp_path.glob("*.pth")))
     assert server.run(data, tmp_path, resume=True) == 0, output(tmp_path)
     assert not list(tmp_path.glob("*.partial"))
 

@@ -16,7 +16,7 @@ from mmengine.logging import MessageHub, MMLogger
 from mgca_mm import files
 from mgca_mm.checkpoints import writing
 from mgca_mm.engine import AtomicLocalBackend, SafeCheckpointHook
-from mgca_mm.engine.pretrained import load_whole_model
+from mgca_mm.engine.pretrained import load_complete_model
 from mgca_mm.engine.runner import PrivateRunner
 from mgca_mm.errors import UserError
 from tests.command_line import call
@@ -136,7 +136,7 @@ def check(work_dir):
     """Every checkpoint is whole; the newest one is found, and no older one is passed off as it."""
     found = writing.newest_first(work_dir)
     for path in [*found, *work_dir.glob("best_*.pth")]:
-        assert writing.is_whole(path) and writing.digests(path), path
+        assert writing.is_intact(path) and writing.digests(path), path
         assert epoch_of(path) == int(path.stem.split("_")[-1])
     return found
 
@@ -256,7 +256,7 @@ def test_a_damaged_checkpoint_is_read_by_nothing(finished, tmp_path):
     (tmp_path / "epoch_3.pth").write_bytes(blob)
     for _ in range(2):
         with pytest.raises(UserError, match="is damaged"):
-            load_whole_model(finished[1].model, str(tmp_path / "epoch_3.pth"))
+            load_complete_model(finished[1].model, str(tmp_path / "epoch_3.pth"))
         shutil.copy2(finished[0] / "epoch_3.pth.sha256", tmp_path)
 
 
@@ -318,7 +318,7 @@ def test_disk_full_for_a_while(case, server, finished, tmp_path):
     assert names == {"epoch_3.pth", "epoch_4.pth"}  # the second one is missing, and was not waited for
     checkpoints = {path.name for path in tmp_path.glob("*.pth")}
     assert {path.name.removesuffix(".sha256") for path in tmp_path.glob("*.sha256")} == checkpoints
-    assert all(writing.is_whole(path) for path in tmp_path.glob("*.pth"))
+    assert all(writing.is_intact(path) for path in tmp_path.glob("*.pth"))
     assert not list(tmp_path.glob("*.partial"))
 
 
@@ -346,7 +346,7 @@ def test_disk_full_for_good(case, server, finished, tmp_path):
     assert server.run(finished[2], tmp_path, epochs=8, faults=full_disk(case, 2, 9)) not in (0, None)
     assert "3 checkpoints in a row could not be written" in (tmp_path / "output.txt").read_text()
     names = {path.name for path in tmp_path.glob("epoch_*.pth")}
-    assert names == {"epoch_1.pth"} and writing.is_whole(tmp_path / "epoch_1.pth")
+    assert names == {"epoch_1.pth"} and writing.is_intact(tmp_path / "epoch_1.pth")
     assert server.run(finished[2], tmp_path, epochs=8, resume=True) == 0
 
 
@@ -354,7 +354,7 @@ def test_verify_checkpoint(finished, tmp_path):
     for path in finished[0].glob("epoch_*"):
         shutil.copy2(path, tmp_path)
     done = call("verify", tmp_path)
-    assert done.returncode == 0 and done.stdout.count("sound by the digest") == 2, done.stdout + done.stderr
+    assert done.returncode == 0 and done.stdout.count("intact by the digest") == 2, done.stdout + done.stderr
     with open(tmp_path / "epoch_3.pth", "r+b") as file:
         file.truncate(1000)
     done = call("verify", tmp_path)
@@ -410,7 +410,7 @@ def test_odd_digests_and_pointers(make, tmp_path):
     (tmp_path / "epoch_1.pth").write_bytes(content(1))
     make(writing.digest_file(tmp_path / "epoch_1.pth"))
     make(tmp_path / writing.POINTER)
-    assert writing.digests(tmp_path / "epoch_1.pth") == [] and writing.is_whole(tmp_path / "epoch_1.pth")
+    assert writing.digests(tmp_path / "epoch_1.pth") == [] and writing.is_intact(tmp_path / "epoch_1.pth")
     assert writing.newest_first(tmp_path) == [tmp_path / "epoch_1.pth"]
     (tmp_path / "epoch_1.pth").unlink()
     assert writing.newest_first(tmp_path) == []

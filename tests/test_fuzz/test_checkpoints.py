@@ -16,12 +16,12 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from mgca_mm.engine import install
-from mgca_mm.engine.pretrained import CompletePretrainedInit, load_whole_model, require_whole_parts
+from mgca_mm.engine.pretrained import CompletePretrainedInit, load_complete_model, require_complete_parts
 from mgca_mm.engine.runner import PrivateRunner
 from mgca_mm.errors import UserError
 from tests.conftest import ROOT
 from tests.test_faults import poisons, runs
-from tests.test_fuzz.common import at, bounded, cases, few, in_time, places
+from tests.test_fuzz.cases import at, bounded, cases, few, in_time, places
 
 install()
 
@@ -172,7 +172,7 @@ def test_weights(data, spoilt, trained):
     """``load_from``, ``init_cfg``, and a test or inference."""
     _, path = spoilt(data)
     model = model_of(trained)
-    for function in (require_whole_parts, load_whole_model):
+    for function in (require_complete_parts, load_complete_model):
         with allowed(path):
             succeeds_or_is_refused(function, model, path)
     with allowed(path):

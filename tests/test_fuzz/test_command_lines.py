@@ -21,7 +21,7 @@ from mgca_mm.apis.prepared import load_pairs
 from tests.conftest import ROOT
 from tests.test_apis.conftest import CONFIG, save_weights
 from tests.test_faults import runs
-from tests.test_fuzz.common import cases, in_time, spoil_bytes, spoil_json
+from tests.test_fuzz.cases import cases, in_time, spoil_bytes, spoil_json
 from tests.test_fuzz.test_checkpoints import spoil_checkpoint
 from tests.test_fuzz.test_model_folders import spoil_folder
 

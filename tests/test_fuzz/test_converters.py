@@ -20,7 +20,7 @@ from mgca_mm.files import replacing_output
 from mgca_mm.registry import MODELS
 from tests.command_line import call
 from tests.test_checkpoints.test_extract import SMALL_VIT
-from tests.test_fuzz.common import at, bounded, cases, few, in_time, places
+from tests.test_fuzz.cases import at, bounded, cases, few, in_time, places
 
 BERT = dict(
     vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=1, intermediate_size=64,

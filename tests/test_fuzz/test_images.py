@@ -28,9 +28,9 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from mgca_mm.errors import UserError
-from mgca_mm.phantom.dicom import KINDS, write_dicom
+from mgca_mm.phantom.dicom import FORMS, write_dicom
 from mgca_mm.radiographs.reading import read_radiograph, resize_and_pad
-from tests.test_fuzz.common import SECONDS, at, cases, few, places, spoil_bytes
+from tests.test_fuzz.cases import SECONDS, at, cases, few, places, spoil_bytes
 from tests.test_preparation.raw_trees import SECRET
 
 _MEMORY = 6 * 1024**3  # Of the reading process: an image of 100 megapixels fits, a bomb does not.
@@ -129,7 +129,7 @@ def dicom_files():
     """One of each kind the phantom writes, one with a lookup table, and some of pydicom's own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for kind in KINDS:
+        for kind in FORMS:
             write_dicom(folder / kind, _gray(64), kind, SOPInstanceUID="1.2.3", PatientName=SECRET)
         item = pydicom.Dataset()
         item.add_new("LUTDescriptor", "US", [256, 0, 12])

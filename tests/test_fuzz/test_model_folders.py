@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 from mgca_mm.errors import UserError
 from mgca_mm.models import TextEncoder
 from mgca_mm.reports.tokenizer import load_tokenizer, train_tokenizer
-from tests.test_fuzz.common import at, bounded, cases, few, in_time, places, spoil_bytes, spoil_json, words
+from tests.test_fuzz.cases import at, bounded, cases, few, in_time, places, spoil_bytes, spoil_json, words
 
 TEXTS = ["no pleural effusion", "", "x" * 3000, "café [CLS] 2.5 cm \U0001fa7b " * 40]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

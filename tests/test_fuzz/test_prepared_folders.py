@@ -25,7 +25,7 @@ from mgca_mm.datasets.transforms import TokenizeReport
 from mgca_mm.errors import UserError
 from mgca_mm.prepared import open_store
 from mgca_mm.reports.tokenizer import train_tokenizer
-from tests.test_fuzz.common import bounded, cases, in_time, spoil_bytes, spoil_json
+from tests.test_fuzz.cases import bounded, cases, in_time, spoil_bytes, spoil_json
 
 SECRET = "secretword"
 CLASSES = ["Edema", "No Finding"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mgca_mm.errors import UserError
 from mgca_mm.preparation import Options, check, prepare
 from mgca_mm.prepared import DATA_SETS
-from tests.test_fuzz.common import cases, in_time, spoil_bytes, spoil_json, spoil_rows
+from tests.test_fuzz.cases import cases, in_time, spoil_bytes, spoil_json, spoil_rows
 from tests.test_preparation.raw_trees import LUNG_BOXES, SECRET, RawTree, raw_tree
 
 

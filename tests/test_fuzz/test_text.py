@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from mgca_mm.phantom.layouts.siim_pneumothorax import encode_rle
 from mgca_mm.reports.cleaning import clean_text, decode_report, find_sections, report_sentences, report_texts
-from tests.test_fuzz.common import cases, in_time
-from tests.test_preparation.test_rle import decode_rle
+from tests.test_fuzz.cases import cases, in_time
+from tests.test_preparation.test_siim_masks import decode_rle
 
 
 @given(

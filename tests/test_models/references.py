@@ -1,4 +1,4 @@
-"""The paper's equations written as slow loops, to hold the vectorised code against."""
+"""The paper's equations written as slow loops, to hold the vectorized code against."""
 
 import math
 

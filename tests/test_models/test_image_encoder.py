@@ -7,7 +7,7 @@ import torch
 from mgca_mm.errors import UserError
 from mgca_mm.models import ImageEncoder
 from mgca_mm.models.image_encoders.image_encoder import _last_attention
-from tests.test_fuzz.common import bounded
+from tests.test_fuzz.cases import bounded
 
 TINY_VIT = dict(
     type="mmpretrain.VisionTransformer",

@@ -11,7 +11,7 @@ from mgca_mm.models.data_preprocessor import ImageReportDataPreprocessor
 from mgca_mm.reports.tokenizer import load_tokenizer
 from tests.conftest import SHARED, needs_shared
 from tests.test_faults import poisons
-from tests.test_fuzz.common import bounded, in_time
+from tests.test_fuzz.cases import bounded, in_time
 
 from . import references
 

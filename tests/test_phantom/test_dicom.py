@@ -5,7 +5,7 @@ import pydicom
 import pytest
 
 from mgca_mm.phantom import render, sample_patient
-from mgca_mm.phantom.dicom import KINDS, describe, make_uid, write_dicom
+from mgca_mm.phantom.dicom import FORMS, describe, make_uid, write_dicom
 from tests.test_phantom.conftest import displayed
 
 STORED = {  # transfer syntax, bits allocated, bits stored, photometric interpretation
@@ -39,10 +39,10 @@ def write(path, pixels, kind, study):
 
 
 def test_all_kinds_are_described():
-    assert set(KINDS) == set(STORED)
+    assert set(FORMS) == set(STORED)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FORMS)
 def test_displayed_pixels(tmp_path, pixels, study, kind):
     dataset = write(tmp_path / "sub" / "image.dcm", pixels, kind, study)
     stored = (dataset.BitsAllocated, dataset.BitsStored, dataset.PhotometricInterpretation)
@@ -54,7 +54,7 @@ def test_displayed_pixels(tmp_path, pixels, study, kind):
         assert not difference.any() and "LossyImageCompression" not in dataset
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FORMS)
 def test_same_arguments_same_bytes(tmp_path, pixels, study, kind):
     for name in ("a.dcm", "b.dcm"):
         write(tmp_path / name, pixels, kind, study)
@@ -62,7 +62,7 @@ def test_same_arguments_same_bytes(tmp_path, pixels, study, kind):
     assert pydicom.__version__.encode() not in (tmp_path / "a.dcm").read_bytes()
 
 
-@pytest.mark.parametrize("kind", KINDS[:6])
+@pytest.mark.parametrize("kind", FORMS[:6])
 def test_odd_number_of_pixels(tmp_path, pixels, study, kind):
     assert write(tmp_path / "image.dcm", pixels[1:], kind, study).pixel_array.shape == (151, 133)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from mgca_mm.phantom.dicom import KINDS
+from mgca_mm.phantom.dicom import FORMS
 from tests.test_phantom.conftest import drawn, read_truth
 
 
@@ -70,5 +70,5 @@ def test_every_kind_of_file_occurs_and_jpeg_most(folder):
         stored = dataset.PhotometricInterpretation, dataset.BitsStored, "WindowWidth" in dataset
         kinds.append((str(dataset.file_meta.TransferSyntaxUID), *stored))
     jpeg = ("1.2.840.10008.1.2.4.50", "MONOCHROME2", 8, False)
-    assert len(set(kinds)) == len(KINDS)
+    assert len(set(kinds)) == len(FORMS)
     assert kinds.count(jpeg) > len(kinds) / 2

@@ -29,7 +29,7 @@ FULL_REPORT = """                                 FINAL REPORT
 
  NOTIFICATION:  Discussed with Dr. ___ by phone.
 """
-MISSPELT_REPORT = " HISTORY:  Fever.\n\n FINDNGS:  Left lower lobe opacity.\n\n IMPRESSON:  Pneumonia is likely.\n"
+MISSPELLED_REPORT = " HISTORY:  Fever.\n\n FINDNGS:  Left lower lobe opacity.\n\n IMPRESSON:  Pneumonia is likely.\n"
 HEADERLESS_REPORT = (
     " FINAL REPORT\n\n HISTORY:  Fall.\n\n Single portable view of the chest.\n\n No rib fracture\n is seen.\n"
 )
@@ -112,7 +112,7 @@ def mimic(tmp_path) -> MimicTree:
         + [[dicom, *reversed(ids[number]), split] for number, dicom, _, split in images if split],
         reports={
             report_name(1): FULL_REPORT,
-            report_name(2): MISSPELT_REPORT,
+            report_name(2): MISSPELLED_REPORT,
             report_name(4): " IMPRESSION: Normal chest.\n",
             report_name(5): HEADERLESS_REPORT,
             report_name(6): "FINDINGS: Stable caf\xe9-au-lait opacity.\r\nIMPRESSION: No change.\r\n",

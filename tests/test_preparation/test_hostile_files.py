@@ -11,7 +11,7 @@ import pytest
 
 from mgca_mm import bounds
 from mgca_mm.preparation import Options, prepare
-from tests.test_fuzz.common import bounded, in_time
+from tests.test_fuzz.cases import bounded, in_time
 from tests.test_preparation.raw_trees import LUNG_BOXES, open_i_report, raw_tree, refuse
 
 MIB = 1024**2

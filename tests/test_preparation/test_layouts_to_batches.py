@@ -20,7 +20,7 @@ from mgca_mm.phantom import CHEXPERT_LABELS
 from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
 from mgca_mm.preparation import Options, check, prepare
 from mgca_mm.radiographs.reading import read_radiograph, resize_and_pad
-from tests.test_preparation.test_rle import slow_decode
+from tests.test_preparation.test_siim_masks import slow_decode
 
 SIZE = 128
 

@@ -27,7 +27,7 @@ from pydicom.uid import (
 from mgca_mm.errors import UserError
 from mgca_mm.phantom.dicom import write_dicom
 from mgca_mm.radiographs.reading import read_radiograph
-from tests.test_fuzz.common import bounded
+from tests.test_fuzz.cases import bounded
 
 
 def make(pixels, bits_stored=None, signed=False, **tags):

@@ -9,7 +9,7 @@ import pytest
 
 from mgca_mm.errors import UserError
 from mgca_mm.radiographs.reading import read_radiograph, resize_and_pad
-from tests.test_fuzz.common import bounded
+from tests.test_fuzz.cases import bounded
 
 
 @pytest.fixture

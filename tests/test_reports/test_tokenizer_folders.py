@@ -9,7 +9,7 @@ from transformers import RobertaTokenizerFast
 from mgca_mm.engine.config import _require_embeddings
 from mgca_mm.errors import UserError
 from mgca_mm.reports.tokenizer import load_tokenizer, train_tokenizer
-from tests.test_fuzz.common import bounded, in_time
+from tests.test_fuzz.cases import bounded, in_time
 from tests.test_fuzz.test_model_folders import unigram
 
 SPLIT = {"type": "Split", "behavior": "Isolated", "invert": False}

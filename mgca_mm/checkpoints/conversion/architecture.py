@@ -19,7 +19,7 @@ _RESNETS = {
     ((3, 4, 23, 3), True): 101,
     ((3, 8, 36, 3), True): 152,
 }
-_CHANNELS_OF_A_HEAD = 64  # of ViT-Ti, S, B and L; the weights do not tell
+_CHANNELS_OF_A_HEAD = 64  # of ViT-Ti, S, B and L; not to be seen in the weights
 # More than any has; a name or a shape may say anything, and a model of it is built.
 _MOST_LAYERS = 100
 _LARGEST_IMAGE = 2048

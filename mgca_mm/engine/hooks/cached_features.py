@@ -165,7 +165,7 @@ def _encode(
 
 
 class _Images(torch.utils.data.Dataset):
-    """Samples through a pipeline."""
+    """Images of samples, loaded and transformed by a pipeline."""
 
     def __init__(self, samples: list[dict], pipeline: Compose):
         self.samples = samples

@@ -151,7 +151,8 @@ class ImageEncoder(BaseModule):
             attention = _last_attention(self.backbone)
             if attention is None:
                 raise UserError(
-                    f"{type(self.backbone).__name__}: its last attention is not known; no region can be told."
+                    f"{type(self.backbone).__name__}: its last attention layer is not known, "
+                    "so its regions cannot be separated."
                 )
             handle = attention.register_forward_pre_hook(watch_input, with_kwargs=True)
         else:

@@ -17,7 +17,7 @@ class PackedAttention(ClsAttention):
 
     All else in such a model treats each piece by itself: given the pieces of all reports as one row (1, N), it computes
     no padding, a third of a typical batch. Only the attention, a fortieth of the arithmetic, is computed report by
-    report with padding. A packed row is told by its mask, that of the reports: (B, 1, 1, T) where the states are
+    report with padding. A packed row is recognized by its mask, that of the reports: (B, 1, 1, T) where the states are
     (1, N, C). Called with padded pieces the model does what it always does.
 
     Args:

@@ -210,7 +210,7 @@ def _build(pretrained: str | None, config: dict | None, overrides: dict, **kwarg
 
 
 def _require_known(config: dict) -> None:
-    """Refuse what no such model is told by; transformers would take any name and pass over it."""
+    """Refuse arguments that the model does not know; transformers would accept and ignore them."""
     name = config.get("model_type")
     if name not in CONFIG_MAPPING:
         raise ValueError(f"config.model_type: there is no model '{name}'{or_nearest(str(name), CONFIG_MAPPING)}")

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..dicom import KINDS, describe, make_uid, write_dicom
+from ..dicom import FORMS, describe, make_uid, write_dicom
 from ..render import PhantomImage
 from ..study import PhantomStudy, sample_patient
 from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, truth_row, write_csv
@@ -31,7 +31,7 @@ def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
             write_dicom(
                 out / "dicom-images-train" / study_uid / series_uid / f"{image_id}.dcm",
                 image.pixels,
-                KINDS[entry.index % len(KINDS)] if first else KINDS[0],
+                FORMS[entry.index % len(FORMS)] if first else FORMS[0],
                 PatientID=str(study.subject_id),
                 SOPInstanceUID=image_id,
                 SeriesInstanceUID=series_uid,

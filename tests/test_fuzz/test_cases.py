@@ -8,12 +8,12 @@ import pytest
 
 from tests.conftest import ROOT
 
-from .common import MemoryExceededError, bounded
+from .cases import MemoryExceededError, bounded
 
 MB = 2**20
 ALLOCATIONS = """
 import pytest, torch
-from tests.test_fuzz.common import bounded
+from tests.test_fuzz.cases import bounded
 
 MB = 2**20
 with pytest.raises(MemoryError), bounded(200 * MB):
@@ -24,7 +24,7 @@ bytearray(300 * MB)  # the limit is gone
 """
 ROOM = """
 import pytest
-from tests.test_fuzz.common import MemoryExceededError, bounded
+from tests.test_fuzz.cases import MemoryExceededError, bounded
 
 MB = 2**20
 bytearray(31 * MB)  # from now on glibc takes less from its heap, where what stands below others cannot go back
