@@ -195,8 +195,8 @@ def test_cached_features_give_the_result_of_the_loop(labeled, tmp_path):
     assert len(files) == 2  # training and validation, encoded once
     for file in files:  # a cache that is damaged is made again
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    mended, _ = train("mended", str(tmp_path / "features"))
-    assert all(torch.equal(cached[key], value) for key, value in mended.items())
+    rewritten, _ = train("rewritten", str(tmp_path / "features"))
+    assert all(torch.equal(cached[key], value) for key, value in rewritten.items())
     for key, value in loop.items():
         torch.testing.assert_close(cached[key], value, rtol=1e-4, atol=1e-6)
         assert torch.equal(cached[key], again[key]), key

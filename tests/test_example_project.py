@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -40,6 +41,7 @@ def test_it_equals_the_loop(monkeypatch):
     assert one["loss_uniformity"].isfinite()
 
 
+@pytest.mark.slow
 def test_it_trains(prepared, tmp_path):
     options = {
         "data_root": prepared / "data",

@@ -65,7 +65,7 @@ def test_more_than_one_in_a_thousand_is_an_error(folder):
         dataset[9]
 
 
-@pytest.mark.parametrize("broken", [(3, 10), (3, 10, 20)])
+@pytest.mark.parametrize("broken", [(3, 10), pytest.param((3, 10, 20), marks=pytest.mark.slow)])
 def test_the_share_is_that_of_all_ranks(broken, folder):
     """Two ranks that each meet some of them: the limit holds for both together, and the log names all."""
     build(folder, broken)

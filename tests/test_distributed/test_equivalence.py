@@ -65,7 +65,7 @@ def _take(features, rows):
     return features._replace(**{k: v[rows] for k, v in features._asdict().items() if v is not None})
 
 
-@pytest.mark.parametrize("world_size", [1, 2, 4])
+@pytest.mark.parametrize("world_size", [1, 2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", ranks.CASES)
 def test_ranks_equal_one_process(case, world_size, state_of_ranks):
     many, one = state_of_ranks(world_size)[case], one_process(case, world_size)

@@ -6,6 +6,7 @@ import torch
 from .test_equivalence import launch
 
 
+@pytest.mark.slow
 def test_the_loss_curve_stays(tmp_path):
     launch(2, "tests/test_distributed/sharding.py", str(tmp_path / "curves.pt"))
     curves = torch.load(tmp_path / "curves.pt", weights_only=True)

@@ -1,5 +1,6 @@
 """Gradients that are views of the buckets between the ranks are those of MMEngine's default wrapper, bit for bit."""
 
+import pytest
 import torch
 
 from tests.test_faults import runs
@@ -8,6 +9,7 @@ from .test_equivalence import launch
 from .wrapping import CASES
 
 
+@pytest.mark.slow
 def test_gradients_in_buckets(tmp_path):
     launch(2, "tests/test_distributed/wrapping.py", str(tmp_path / "found.pt"))
     for rank in range(2):

@@ -143,7 +143,7 @@ def test_no_graph_break(changes):
     assert counters["stats"]["unique_graphs"] == parts, "validation was compiled, too"
 
 
-@pytest.mark.parametrize("bucket", [None, 4])
+@pytest.mark.parametrize("bucket", [None, pytest.param(4, marks=pytest.mark.slow)])
 def test_reports_of_all_lengths_are_compiled_once(bucket):
     """Ten batches, prototypes thawed, validation with a short last batch: no fallback to what is not compiled."""
     torch._dynamo.reset()

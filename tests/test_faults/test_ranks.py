@@ -45,7 +45,7 @@ def losses(work_dir):
     }
 
 
-@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (2, 4)])
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), pytest.param(2, 4, marks=pytest.mark.slow)])
 def test_another_number_of_ranks_on_resume(before, after, server, data, tmp_path):
     """Stopped in the second epoch; the samples and losses that follow are those of an uninterrupted run."""
     options = dict(faults=[RECORD], dropout=0.0, double=True)
@@ -133,6 +133,7 @@ def test_a_rank_that_dies_ends_the_job(case, server, data, tmp_path):
     assert all(code != 0 for code in codes)
 
 
+@pytest.mark.slow
 def test_torchrun_starts_again_where_it_stopped(data, tmp_path):
     """A rank is killed in the second epoch; torchrun starts both again, and the result is that of a quiet run."""
     for name in ("quiet", "killed"):
@@ -162,7 +163,7 @@ def test_a_worker_that_dies_ends_the_run(case, server, data, tmp_path):
     assert (tmp_path / "epoch_3.pth").exists()
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("ranks", [1, 2, pytest.param(4, marks=pytest.mark.slow)])
 def test_evaluation_counts_each_sample_once(ranks, server, data, tmp_path):
     """Whatever is left for the last batch."""
     for size in range(1, 9) if cases(0, 1) else (1, 5, 8):
