@@ -88,8 +88,8 @@ def encoder_weights(path):
 
 
 def one_step_cases():
-    """All of them; of full size only one of each task and encoder, and one fine-tuned, unless by ``-m slow``."""
-    of_full_size = ("covidx_vit", "chexpert_resnet50_finetune", "object_cxr_resnet50", "rsna_vit", "siim_resnet50")
+    """All of them; of full size only one of each encoder unless by ``-m slow``."""
+    of_full_size = ("covidx_vit", "object_cxr_resnet50")
     for path in (*CONFIGS, *SMALL):
         yield pytest.param(path, marks=[] if path in SMALL or path.stem in of_full_size else [pytest.mark.slow])
 

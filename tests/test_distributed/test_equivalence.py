@@ -81,12 +81,12 @@ def test_ranks_equal_one_process(case, world_size, state_of_ranks):
         torch.testing.assert_close(many["statistics"][name], statistic, rtol=1e-10, atol=1e-12, msg=name)
 
 
+@pytest.mark.parametrize("world_size", [1, 2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", ranks.CASES)
-def test_validation_losses_of_ranks_equal_one_process(case, state_of_ranks):
+def test_validation_losses_of_ranks_equal_one_process(case, world_size, state_of_ranks):
     """Also of alignments that train on the pairs of their own rank: a validation has one batch, whoever computes it."""
     for size in ranks.SIZES:
         expected = ranks.validate(case, size)
         assert expected["val/loss"] != 0
-        for world_size in (1, 2, 4):
-            found = state_of_ranks(world_size)[case]["validation"][size]
-            assert found == pytest.approx(expected, rel=1e-10, abs=1e-12), (world_size, size)
+        found = state_of_ranks(world_size)[case]["validation"][size]
+        assert found == pytest.approx(expected, rel=1e-10, abs=1e-12), size

@@ -18,6 +18,8 @@ from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
 from mgca_mm.preparation import Options, prepare
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow  # minutes; test_cli/test_tools.py trains by dist_train.sh
+
 BATCH = 4  # ranks × batch
 # No multiples of 4: the last batch leaves some ranks with a smaller share, or with none.
 SIZES = (9, 11)

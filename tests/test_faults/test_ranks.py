@@ -18,6 +18,8 @@ from tests.conftest import ROOT
 from . import runs
 from .conftest import cases
 
+pytestmark = pytest.mark.slow  # minutes of small trainings on several ranks
+
 RECORD = dict(type="tests.test_faults.faults.Record")
 
 

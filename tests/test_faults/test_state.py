@@ -15,6 +15,8 @@ from mgca_mm.checkpoints.writing import is_intact
 from . import runs
 from .conftest import cases
 
+pytestmark = pytest.mark.slow  # ten minutes of small trainings; test_resume.py has a share
+
 # Of a line of the log.
 UNREPEATABLE = {"time", "data_time", "images_per_s", "memory"}
 # Of the message hub.
