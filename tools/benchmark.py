@@ -1,9 +1,7 @@
 #!/usr/bin/env python
 """``mgca-mm benchmark`` from a clone."""
 
-import sys
-
 from mgca_mm.cli.benchmark import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

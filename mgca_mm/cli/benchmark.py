@@ -17,7 +17,7 @@ from mgca_mm.errors import exit_on_user_error
 from mgca_mm.files import write_output
 
 
-def main() -> int:
+def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     common = argparse.ArgumentParser(add_help=False)
@@ -79,7 +79,6 @@ def main() -> int:
         stamp = {"date": str(date.today()), "machine": platform.processor() or platform.machine()}
         with exit_on_user_error():
             write_output(args.out, json.dumps(stamp | figures, indent=2) + "\n")
-    return 0
 
 
 # The imports are in the functions: --help should not wait for torch.

@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
+def main() -> None:
     args = parse_args()
     install()
     keep_files_private()  # figures show radiographs and words of reports
@@ -50,7 +50,6 @@ def main() -> int:
 
         require_place(args.out)
         print(globals()[f"draw_{args.figure}"](args))
-    return 0
 
 
 def draw_attention(args: argparse.Namespace) -> Path:

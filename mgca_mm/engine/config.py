@@ -157,8 +157,9 @@ def _require_embeddings(cfg: Config, dataset: dict) -> None:
 
 def _variables_below(path: Path, above: tuple[dict, ...] = ()) -> Iterator[tuple[str, Any, tuple[dict, ...]]]:
     """Each variable that a file below a config sets, with its value there, and what the files above that one set."""
-    above = (*above, own_values(path))
-    for base in base_files(path):
+    bases = base_files(path)
+    above = (*above, own_values(path)) if bases else above
+    for base in bases:
         for name, code in assignments(base).items():
             if name in VARIABLES:
                 try:

@@ -7,7 +7,6 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import threading
-import tokenize
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -20,7 +19,7 @@ from tqdm import tqdm
 
 from mgca_mm.errors import UserError
 from mgca_mm.files import replacing
-from mgca_mm.prepared import STORE
+from mgca_mm.prepared import STORE, open_store
 from mgca_mm.radiographs.reading import read_radiograph, resize_and_pad
 
 from .raw_folder import RawFolder
@@ -101,7 +100,7 @@ def _read_progress(folder: Path, raw: RawFolder, chunks: list[Sequence[str]], si
     done: dict[int, _Chunk] = {}
     try:
         lines = (folder / PROGRESS).read_text(encoding="ascii").splitlines()
-        store = np.load(folder / STORE, mmap_mode="r", allow_pickle=False)
+        store = open_store(folder / STORE)
         images = [image for chunk in chunks for image in chunk]
         if json.loads(lines[0]) != _heading(images, size) or store.shape != (len(images), size, size):
             return {}
@@ -109,7 +108,7 @@ def _read_progress(folder: Path, raw: RawFolder, chunks: list[Sequence[str]], si
             index, stamp, shapes = json.loads(line)
             if stamp == _stamp(raw, chunks[index]):
                 done[index] = _Chunk(stamp, [tuple(shape) for shape in shapes], {})
-    except (OSError, IndexError, EOFError, tokenize.TokenError):
+    except (OSError, IndexError, UserError):
         return {}  # There was no such call, or what it made did not reach the disk.
     except ValueError:
         pass  # The last line was cut off.
@@ -135,7 +134,7 @@ def keep_rows(folder: Path, rows: Sequence[int]) -> None:
         rows: The rows that stay, in order.
     """
     store = folder / STORE
-    old = np.load(store, mmap_mode="r")
+    old = open_store(store)
     with replacing(store) as smaller:
         _create_store(smaller, (len(rows), *old.shape[1:]))
         new = np.load(smaller, mmap_mode="r+")
