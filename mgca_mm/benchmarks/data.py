@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,7 @@ from mgca_mm.datasets.seeding import seed_samples
 from mgca_mm.datasets.tokenization import tokenize_once
 from mgca_mm.phantom import render, sample_patient
 from mgca_mm.radiographs.reading import read_radiograph, resize_and_pad
+from mgca_mm.reports.cleaning import report_sentences
 from mgca_mm.reports.tokenizer import load_tokenizer, train_tokenizer
 
 FULL_SIZE = (3056, 2544)  # Height and width of the commonest images of MIMIC-CXR.
@@ -87,17 +89,11 @@ def measure_memory(num_rows: int, workers: int = 2) -> dict[str, float]:
         ``worker``: private memory of a worker after reading all rows; ``tokenize_s``: seconds that the tokenizing
         takes, on all cores.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    # Each in a process of its own: memory that was freed is not given back at once.
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, context) as pool:
         write_prepared(Path(folder), num_rows, images=False)
-        # Each in a process of its own: memory that was freed is not given back at once.
-        context = multiprocessing.get_context("spawn")
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_load_and_fork, args=(folder, workers, sender))
-        process.start()
-        sender.close()  # so that an error there ends the waiting here
-        result = receiver.recv()
-        process.join()
-    return result
+        return pool.submit(_load_and_fork, folder, workers).result()
 
 
 def _load(dataset: ImageReportDataset) -> Iterator[dict]:
@@ -129,12 +125,10 @@ def _rate(load: Callable[[], int], seconds: float) -> float:
 
 def _write_images(folder: Path) -> list[Path]:
     """Phantom radiographs at full size, as JPEG of the quality of MIMIC-CXR-JPG."""
-    files = []
-    for index in range(_NUM_FILES):
+    files = [folder / f"{index}.jpg" for index in range(_NUM_FILES)]
+    for index, path in enumerate(files):
         pixels = render(sample_patient(0, index)[0], "PA", 1024).pixels
-        path = folder / f"{index}.jpg"
         cv2.imwrite(str(path), cv2.resize(pixels, FULL_SIZE[::-1]), (cv2.IMWRITE_JPEG_QUALITY, 95))
-        files.append(path)
     return files
 
 
@@ -148,8 +142,6 @@ def write_prepared(folder: Path, num_rows: int, images: bool = True) -> None:
 
 def _write_annotations(path: Path, num_rows: int) -> list[list[str]]:
     """An annotation file with the reports of the phantom, over and over; returns them."""
-    from mgca_mm.reports.cleaning import report_sentences
-
     reports = [report_sentences(study.report.text) for index in range(200) for study in sample_patient(0, index)]
     reports = [report for report in reports if report]
     with open(path, "w", encoding="ascii") as file:
@@ -168,8 +160,8 @@ def _write_annotations(path: Path, num_rows: int) -> list[list[str]]:
     return reports
 
 
-def _load_and_fork(folder: str, workers: int, sender) -> None:
-    """Load a data set, let forked workers read all of it, and report the memory of each."""
+def _load_and_fork(folder: str, workers: int) -> dict[str, float]:
+    """Load a data set, let forked workers read all of it, and return the memory of each."""
     load_tokenizer(str(Path(folder) / "tokenizer"))  # transformers itself is not what is measured
     before = _memory("VmRSS")
     dataset = ImageReportDataset(data_root=folder, ann_file="train.json", pipeline=[TOKENIZE])
@@ -185,7 +177,7 @@ def _load_and_fork(folder: str, workers: int, sender) -> None:
     result["worker"] = max(queue.get() for _ in processes)
     for process in processes:
         process.join()
-    sender.send(result)
+    return result
 
 
 def _read_all(dataset: ImageReportDataset, queue) -> None:

@@ -18,11 +18,7 @@ from mgca_mm.structures import ImageFeatures, TextFeatures
 def make_naive(model: ImageReportPretrainer) -> ImageReportPretrainer:
     """A copy of a model, weights included, that computes the same in the slow way.
 
-    Args:
-        model: Its image encoder is an mmpretrain ViT or has no attention; its text encoder has SDPA attention.
-
-    Returns:
-        The copy.
+    Its image encoder is an mmpretrain ViT or has no attention; its text encoder has SDPA attention.
 
     Raises:
         TypeError: The token alignment's attention is not the paper's.

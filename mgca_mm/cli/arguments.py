@@ -23,18 +23,21 @@ def add_cfg_options(parser: argparse.ArgumentParser, help: str = "change the con
 
 
 def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
-    """Add ``--trust-checkpoint``."""
+    """Add ``--trust-checkpoint``, which takes effect as soon as it is read."""
     text = "unpickle checkpoints that hold more than tensors and plain data; they can run any code as you"
-    parser.add_argument("--trust-checkpoint", action="store_true", help=text)
+    parser.add_argument("--trust-checkpoint", action=_TrustCheckpoints, nargs=0, help=text)
 
 
-def add_launcher(parser: argparse.ArgumentParser) -> None:
-    """Add ``--launcher``, for a process of many."""
-    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
+class _TrustCheckpoints(argparse.Action):
+    def __call__(self, *args: object) -> None:
+        from mgca_mm.checkpoints.schemes import trust_checkpoints  # imports torch
+
+        trust_checkpoints()
 
 
 def parse_launched(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Read the command line of one of many processes, whose number a launcher may give as an option."""
+    """Add ``--launcher`` and read the command line of one of many processes, whose number may come as an option."""
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))

@@ -103,18 +103,9 @@ def run_pretrain(args: argparse.Namespace) -> dict:
     from mgca_mm.benchmarks.pretraining import measure
 
     device, name = _device(args)
+    names = ("config", "batch_size", "precision", "compile", "against", "repeats", "cfg_options", "profile")
     with _quiet():
-        figures = measure(
-            args.config,
-            args.batch_size,
-            args.precision,
-            args.compile,
-            args.against,
-            args.repeats,
-            device,
-            args.cfg_options,
-            args.profile,
-        )
+        figures = measure(**{name: getattr(args, name) for name in names}, device=device)
     print(f"{args.config}, batch {args.batch_size}, {args.precision}, on {name}")
     print(f"arithmetic            {figures['gflop_per_image']:10.1f} GFLOP an image, forward and backward")
     print(f"matrix product        {figures['ceiling_tflops']:10.3f} TFLOP/s")
@@ -161,10 +152,9 @@ def run_scale(args: argparse.Namespace) -> dict:
 
     device, name = _device(args)
     with _quiet():
+        cfg = load_config(args.config, args.cfg_options)
         figures = {
-            "batch": scale.scale_batch(
-                load_config(args.config, args.cfg_options), args.batch_sizes, args.precision, device
-            ),
+            "batch": scale.scale_batch(cfg, args.batch_sizes, args.precision, device),
             "tokens": scale.scale_tokens(args.tokens, device),
             "prototypes": scale.scale_prototypes(args.prototypes, device),
         }

@@ -7,6 +7,7 @@ import argparse
 import json
 import subprocess
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -35,8 +36,9 @@ def run(command: str, *words: object, environment: Mapping[str, str] | None = No
         raise UserError(f"{command} {words[0]} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
 
 
-def probe(method: str, seed: int, data: Path, out: Path, environment: Mapping[str, str]) -> dict:
+def probe(data: Path, out: Path, item: tuple[str, int], environment: Mapping[str, str]) -> dict:
     """Linear probe and retrieval of a method pretrained with a seed."""
+    method, seed = item
     folder = out / f"{method}_seed{seed}"
     result = folder / "probe" / "probe.json"
     if not result.is_file():
@@ -70,24 +72,16 @@ def main() -> None:
     with exit_on_user_error():
         out, data = args.out.absolute(), args.data.absolute()
         out.mkdir(parents=True, exist_ok=True)
-        columns = [f"AUROC, {percent} %" for percent in PERCENTS] + [
-            "image → report R@5",
-            "ms a step",
-            "MB at the peak",
-        ]
+        columns = [f"AUROC, {percent} %" for percent in PERCENTS]
+        columns += ["image → report R@5", "ms a step", "MB at the peak"]
         lines = [f"| seeds {' '.join(map(str, args.seeds))} | " + " | ".join(columns) + " |"]
         lines.append("|---" * (len(columns) + 1) + "|")
-
-        def probe_one(item: tuple[str, int], environment: dict[str, str]) -> dict:
-            return probe(*item, data, out, environment)
-
+        items = [(method, seed) for method in args.methods for seed in args.seeds]
         probes = {}
-        for item, found in run_side_by_side(probe_one, [(m, s) for m in args.methods for s in args.seeds], args.jobs):
+        for item, found in run_side_by_side(partial(probe, data, out), items, args.jobs):
             probes[item] = found
             scores = ", ".join(f"{found['probe']['pretrained'][percent]['macro']:.1f}" for percent in PERCENTS)
-            print(
-                f"[{len(probes)}/{len(args.methods) * len(args.seeds)}] {item[0]}, seed {item[1]}: {scores}", flush=True
-            )
+            print(f"[{len(probes)}/{len(items)}] {item[0]}, seed {item[1]}: {scores}", flush=True)
         for method in args.methods:
             results = [probes[method, seed] for seed in args.seeds]
             if method == args.methods[0]:

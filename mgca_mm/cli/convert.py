@@ -9,7 +9,6 @@ from mgca_mm.checkpoints.conversion.gloria import convert_gloria
 from mgca_mm.checkpoints.conversion.released_mgca import convert_released_mgca
 from mgca_mm.checkpoints.conversion.renaming import write_torch
 from mgca_mm.checkpoints.publish import publish
-from mgca_mm.checkpoints.schemes import trust_checkpoints
 from mgca_mm.cli.arguments import add_trust_checkpoint
 from mgca_mm.engine import install
 from mgca_mm.engine.pretrained import read_state_dict
@@ -57,7 +56,7 @@ def publish_weights(args: argparse.Namespace) -> None:
     print(f"{args.target}\n{card}: fill in what the weights were trained on")
 
 
-def parse_args() -> argparse.Namespace:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     common = argparse.ArgumentParser(add_help=False)
@@ -74,14 +73,8 @@ def parse_args() -> argparse.Namespace:
     commands.add_parser("publish", parents=[common], help=purpose, description=purpose).set_defaults(
         run=publish_weights
     )
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
+    args = parser.parse_args()
     install()
-    if args.trust_checkpoint:
-        trust_checkpoints()
     with exit_on_user_error():
         if Path(args.target).resolve() == Path(args.source).resolve():
             raise UserError("The target is the source; give another file.")

@@ -10,8 +10,8 @@ from mgca_mm.errors import UserError
 from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+def main(argv: list[str] | None = None) -> int:
+    """Write the phantom; 0 if it is there in the end, 2 for an impossible request."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layout", choices=sorted(LAYOUTS), default="mimic_cxr", help="directory layout to write")
     parser.add_argument("--out", required=True, help="directory to write, new or empty")
@@ -41,12 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--workers", type=int, default=1, help="processes; the output does not depend on it (default: 1)"
     )
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Write the phantom; 0 if it is there in the end, 2 for an impossible request."""
-    args = parse_args(argv)
+    args = parser.parse_args(argv)
     options = PhantomOptions(patients=args.patients, seed=args.seed, size=args.size, split=tuple(args.split))
     try:
         summary = LAYOUTS[args.layout](args.out, options, workers=args.workers, progress=sys.stderr.isatty())

@@ -6,9 +6,10 @@ Exit codes: 0 done, 1 the check found faults, 2 the user has to fix something, 1
 import argparse
 import os
 import sys
+from dataclasses import fields
 from pathlib import Path
 
-from mgca_mm.errors import UserError
+from mgca_mm.errors import exit_on_user_error
 from mgca_mm.preparation import PROTOCOLS, Options, check, prepare
 from mgca_mm.prepared import DATA_SETS
 
@@ -54,21 +55,9 @@ def main() -> int:
     if args.raw is None:
         parser.error("--raw is required")
     try:
-        options = Options(
-            image_size=args.image_size,
-            tokenizer=args.tokenizer,
-            vocab_size=args.vocab_size,
-            protocol=args.protocol,
-            split_list=args.split_list,
-            annotations_only=args.annotations_only,
-            max_rejected=args.max_rejected,
-            follow_links=args.follow_links,
-            workers=args.workers,
-        )
-        prepare(args.dataset, args.raw, args.out, options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        with exit_on_user_error():
+            options = Options(**{field.name: getattr(args, field.name) for field in fields(Options)})
+            prepare(args.dataset, args.raw, args.out, options)
     except KeyboardInterrupt:
         print("interrupted; run the same command again", file=sys.stderr)
         return 130

@@ -10,7 +10,6 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
-from mgca_mm.checkpoints.schemes import trust_checkpoints
 from mgca_mm.checkpoints.selection import select_checkpoint
 from mgca_mm.cli.arguments import add_cfg_options, add_trust_checkpoint
 from mgca_mm.engine import install
@@ -28,7 +27,7 @@ from mgca_mm.visualization.curves import plot_probe, plot_training
 FRACTIONS = (1, 10, 100)
 
 
-def parse_args() -> argparse.Namespace:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", help="config of the pretraining")
     parser.add_argument("checkpoint", help="checkpoint of the pretraining, or its folder: the best")
@@ -36,15 +35,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=42, help="seed of the random initialization and the subset lists")
     add_trust_checkpoint(parser)
     add_cfg_options(parser)
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
+    args = parser.parse_args()
     keep_files_private()
     install()
-    if args.trust_checkpoint:
-        trust_checkpoints()
     with exit_on_user_error():
         cfg = load_config(args.config, args.cfg_options)
         validate(cfg)

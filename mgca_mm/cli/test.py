@@ -6,8 +6,7 @@ from pathlib import Path
 
 from mmengine.dist import is_main_process
 
-from mgca_mm.checkpoints.schemes import trust_checkpoints
-from mgca_mm.cli.arguments import add_cfg_options, add_launcher, add_trust_checkpoint, parse_launched
+from mgca_mm.cli.arguments import add_cfg_options, add_trust_checkpoint, parse_launched
 from mgca_mm.engine.launch import close_ranks, configure_run
 from mgca_mm.engine.pretrained import load_complete_model
 from mgca_mm.engine.privacy import keep_files_private
@@ -16,23 +15,16 @@ from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.files import write_output
 
 
-def parse_args() -> argparse.Namespace:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", help="config file the checkpoint was trained with")
     parser.add_argument("checkpoint", help="checkpoint file, or the folder of a run: its best")
     parser.add_argument("--work-dir", help="folder of logs (default: work_dirs/<config's name>)")
     parser.add_argument("--out", help="write the metrics to this json file")
     add_trust_checkpoint(parser)
-    add_launcher(parser)
     add_cfg_options(parser)
-    return parse_launched(parser)
-
-
-def main() -> None:
-    args = parse_args()
+    args = parse_launched(parser)
     keep_files_private()
-    if args.trust_checkpoint:
-        trust_checkpoints()
     with exit_on_user_error():
         cfg = configure_run(args.config, args.cfg_options, args.work_dir, args.launcher, splits=("test",))
         if args.out and not Path(args.out).absolute().parent.is_dir():

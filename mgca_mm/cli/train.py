@@ -6,8 +6,7 @@ from pathlib import Path
 
 from mmengine.dist import is_main_process
 
-from mgca_mm.checkpoints.schemes import trust_checkpoints
-from mgca_mm.cli.arguments import add_cfg_options, add_launcher, add_trust_checkpoint, parse_launched
+from mgca_mm.cli.arguments import add_cfg_options, add_trust_checkpoint, parse_launched
 from mgca_mm.engine.launch import close_ranks, configure_run
 from mgca_mm.engine.pretrained import load_complete_model
 from mgca_mm.engine.privacy import keep_files_private
@@ -16,7 +15,7 @@ from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.files import write_output
 
 
-def parse_args() -> argparse.Namespace:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", help="config file, such as configs/mgca/pretrain_vit.py")
     parser.add_argument("--work-dir", help="folder of logs and checkpoints (default: work_dirs/<config's name>)")
@@ -42,16 +41,9 @@ def parse_args() -> argparse.Namespace:
         "--test", action="store_true", help="test the best checkpoint in the end; metrics go to WORK_DIR/test.json"
     )
     add_trust_checkpoint(parser)
-    add_launcher(parser)
     add_cfg_options(parser, "change the config, such as data_root=DIR max_epochs=10")
-    return parse_launched(parser)
-
-
-def main() -> None:
-    args = parse_args()
+    args = parse_launched(parser)
     keep_files_private()
-    if args.trust_checkpoint:
-        trust_checkpoints()
     with exit_on_user_error():
         cfg = configure_run(
             args.config,

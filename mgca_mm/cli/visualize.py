@@ -9,8 +9,7 @@ from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.errors import UserError, exit_on_user_error
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     figures = parser.add_subparsers(dest="figure", required=True)
     common = argparse.ArgumentParser(add_help=False)
@@ -38,11 +37,7 @@ def parse_args() -> argparse.Namespace:
     figures.add_parser("phantom", parents=[common], help="the phantom's findings")
     reproduce = figures.add_parser("reproduce", parents=[common], help="score against the share of the labels")
     reproduce.add_argument("report", type=Path, help="report.json, as mgca-mm reproduce writes it")
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
+    args = parser.parse_args()
     install()
     keep_files_private()  # figures show radiographs and words of reports
     with exit_on_user_error():
@@ -95,11 +90,9 @@ def draw_prototypes(args: argparse.Namespace) -> Path:
     if prototypes is None:
         raise UserError("The model has no prototypes: take a checkpoint of MGCA with cpa.")
     images, reports = [pair.image for pair in pairs], [pair.report for pair in pairs]
-    scores = [
-        (embed(of) @ prototypes.T).numpy()
-        for embed, of in zip((inferencer.embed_images, inferencer.embed_reports), (images, reports), strict=True)
-    ]
-    return draw(*scores, images, reports, args.out, args.count)
+    image_scores = (inferencer.embed_images(images) @ prototypes.T).numpy()
+    report_scores = (inferencer.embed_reports(reports) @ prototypes.T).numpy()
+    return draw(image_scores, report_scores, images, reports, args.out, args.count)
 
 
 def draw_batch(args: argparse.Namespace) -> Path:

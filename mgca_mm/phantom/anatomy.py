@@ -1,7 +1,5 @@
 """The normal chest: what varies between patients and studies, and the shapes both views are computed from."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,49 +15,31 @@ _WALL_X = (0.30, 0.44, 0.56, 0.69, 0.79, 0.86, 0.895, 0.91)
 class Anatomy:
     """Everything about a chest which is not a finding: the patient's build and the posture of one study.
 
-    The attributes down to ``texture`` belong to the patient, the others to the study. Signed attributes are positive
-    towards the patient's left.
-
-    Attributes:
-        sex: ``'F'`` or ``'M'``.
-        age: Age in years at the first study.
-        breadth: Horizontal scale of the thorax, about 0.93 to 1.07.
-        fat: Soft tissue around the thorax in body units, 0.06 to 0.30.
-        heart_ratio: Cardiothoracic ratio without cardiomegaly, 0.39 to 0.495.
-        aeration: Air path through the lungs, 0.50 to 0.68; it changes their gray as edema does.
-        rib_strength: Contrast of the ribs, about 1.
-        rib_slope: Descent of the ribs, about 1.
-        scoliosis: -1, 0 or 1: side of the thoracic curve's convexity.
-        tortuous_aorta: Whether the aortic knob and the descending aorta are prominent.
-        calcified_aorta: Whether the arch carries a calcified rim.
-        prominent_hila: Whether the hila are enlarged.
-        elevated_diaphragm: -1 (right), 0 or 1 (left): the hemidiaphragm that stands high.
-        texture: Seed of the vessels.
-        lung_volume: -1 low, 0 normal, 1 hyperinflated.
-        rotated: -1 (to the right), 0 or 1 (to the left): rotation of the patient about the long axis.
-        gastric_gas: Whether the stomach is distended with gas.
+    Signed attributes are positive towards the patient's left.
     """
 
-    sex: str
-    age: int
-    breadth: float
-    fat: float
-    heart_ratio: float
-    aeration: float
-    rib_strength: float
-    rib_slope: float
-    scoliosis: int
-    tortuous_aorta: bool
-    calcified_aorta: bool
+    # Of the patient.
+    sex: str  # 'F' or 'M'
+    age: int  # in years at the first study
+    breadth: float  # horizontal scale of the thorax, about 0.93 to 1.07
+    fat: float  # soft tissue around the thorax in body units, 0.06 to 0.30
+    heart_ratio: float  # cardiothoracic ratio without cardiomegaly, 0.39 to 0.495
+    aeration: float  # air path through the lungs, 0.50 to 0.68; it changes their gray as edema does
+    rib_strength: float  # contrast of the ribs, about 1
+    rib_slope: float  # descent of the ribs, about 1
+    scoliosis: int  # -1, 0 or 1: side of the thoracic curve's convexity
+    tortuous_aorta: bool  # the aortic knob and the descending aorta are prominent
+    calcified_aorta: bool  # the arch carries a calcified rim
     prominent_hila: bool
-    elevated_diaphragm: int
-    texture: int
-    lung_volume: int = 0
-    rotated: int = 0
-    gastric_gas: bool = False
+    elevated_diaphragm: int  # -1 (right), 0 or 1 (left): the hemidiaphragm that stands high
+    texture: int  # seed of the vessels
+    # Of the study.
+    lung_volume: int = 0  # -1 low, 0 normal, 1 hyperinflated
+    rotated: int = 0  # -1 (to the right), 0 or 1 (to the left): about the long axis
+    gastric_gas: bool = False  # the stomach is distended with it
 
     @classmethod
-    def sample(cls, rng: np.random.Generator) -> Anatomy:
+    def sample(cls, rng: np.random.Generator) -> "Anatomy":
         """Draw the anatomy of a random patient."""
         age = int(rng.integers(19, 92))
         old = age > 60

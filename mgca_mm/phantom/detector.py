@@ -1,7 +1,5 @@
 """From thickness maps to gray values: Beer-Lambert attenuation, scatter, noise, film curve, collimation, markers."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2
@@ -15,40 +13,24 @@ _DEPTH = 2.2  # optical depth of the reference thickness of soft tissue at chest
 
 @dataclass(frozen=True)
 class Exposure:
-    """How one image was taken and developed: nuisance that says nothing about the patient.
+    """How one image was taken and developed: nuisance that says nothing about the patient."""
 
-    Attributes:
-        angle: In-plane rotation in radians.
-        zoom: Magnification.
-        shift: Displacement (x, y) in body units.
-        dose: Photons per pixel behind nothing, in thousands; sets the noise.
-        scatter: Fraction of scattered radiation.
-        blur: Focal blur in body units.
-        level: Error of the automatic exposure, in thickness of soft tissue.
-        contrast: Slope of the film curve.
-        gamma: Exponent of the display.
-        collimation: Unexposed border (left, top, right, bottom) as fractions of the image.
-        marker: Text of the side marker.
-        marker_at: Its relative position (x, y) in the image.
-        tilt: Random background gradient (x, y), for instance the heel effect.
-    """
-
-    angle: float
-    zoom: float
-    shift: tuple[float, float]
-    dose: float
-    scatter: float
-    blur: float
-    level: float
-    contrast: float
-    gamma: float
-    collimation: tuple[float, float, float, float]
-    marker: str
-    marker_at: tuple[float, float]
-    tilt: tuple[float, float]
+    angle: float  # in-plane rotation in radians
+    zoom: float  # magnification
+    shift: tuple[float, float]  # displacement (x, y) in body units
+    dose: float  # photons per pixel behind nothing, in thousands; sets the noise
+    scatter: float  # fraction of scattered radiation
+    blur: float  # focal blur in body units
+    level: float  # error of the automatic exposure, in thickness of soft tissue
+    contrast: float  # slope of the film curve
+    gamma: float  # exponent of the display
+    collimation: tuple[float, float, float, float]  # unexposed border (left, top, right, bottom), fractions
+    marker: str  # text of the side marker
+    marker_at: tuple[float, float]  # its relative position (x, y) in the image
+    tilt: tuple[float, float]  # background gradient (x, y), for instance the heel effect
 
     @classmethod
-    def sample(cls, rng: np.random.Generator, view: str) -> Exposure:
+    def sample(cls, rng: np.random.Generator, view: str) -> "Exposure":
         """Draw the exposure of one image; bedside (AP) images vary more."""
         bedside = view == "AP"
         collimation = rng.uniform(0.0, 0.045, 4) * (rng.random(4) < 0.3)
@@ -75,16 +57,8 @@ def expose(scene: Scene, exposure: Exposure, rng: np.random.Generator) -> np.nda
     """Take the radiograph of a scene.
 
     The rays' attenuation is A = sum of thicknesses, the detected intensity I = exp(-A) + s G(exp(-A)) with scatter
-    fraction s and a wide blur G, plus quantum noise of variance proportional to I. The displayed gray is a sigmoid film
-    curve of -log I, dense structures bright.
-
-    Args:
-        scene: Thickness maps, with findings.
-        exposure: How to take it.
-        rng: For the noise only.
-
-    Returns:
-        Pixels, uint8 (H, W).
+    fraction s and a wide blur G, plus quantum noise of variance proportional to I, which alone takes ``rng``. The
+    displayed gray, uint8 (H, W), is a sigmoid film curve of -log I, dense structures bright.
     """
     frame = scene.frame
     attenuation = np.maximum(scene.body - scene.air, 0.0) + scene.parenchyma + scene.bone + scene.metal
@@ -121,10 +95,7 @@ def _collimate(pixels: np.ndarray, exposure: Exposure) -> None:
 
 def _mark(pixels: np.ndarray, frame: BodyFrame, exposure: Exposure) -> None:
     size = min(frame.height, frame.width) / 256
-    origin = (
-        round(exposure.marker_at[0] * frame.width),
-        round(exposure.marker_at[1] * frame.height) + round(10 * size),
-    )
-    cv2.putText(
-        pixels, exposure.marker, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.5 * size, 245, max(1, round(size)), cv2.LINE_AA
-    )
+    x, y = exposure.marker_at
+    origin = (round(x * frame.width), round(y * frame.height) + round(10 * size))
+    font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(size))
+    cv2.putText(pixels, exposure.marker, origin, font, 0.5 * size, 245, thickness, cv2.LINE_AA)

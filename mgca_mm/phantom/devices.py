@@ -1,13 +1,11 @@
 """Foreign objects: implanted devices, lines, tubes and things which should not be there."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
 
 from .anatomy import sign_of
-from .geometry import Scene, as_map, closed_spline, disc, fill, stroke
+from .geometry import Scene, closed_spline, disc, fill, stroke
 
 _Drawing = tuple[np.ndarray, float]  # uint8 or float drawing, attenuation
 
@@ -146,27 +144,3 @@ DEVICES: dict[str, tuple[Callable[..., list[_Drawing]], bool]] = {
     "button": (_button, True),
     "necklace": (_necklace, False),
 }
-
-
-def paint_device(
-    scene: Scene, device: str, side: str | None, position: tuple[float, float, float], rng: np.random.Generator
-) -> np.ndarray:
-    """Add a device's metal to the scene.
-
-    Args:
-        scene: Changed in place.
-        device: A key of ``DEVICES``.
-        side: For devices that have one.
-        position: Relative lung coordinates of loose objects.
-        rng: The finding's generator.
-
-    Returns:
-        The drawn shape, float32 (H, W) in [0, 1].
-    """
-    painter, _ = DEVICES[device]
-    shape = np.zeros_like(scene.metal)
-    for drawing, attenuation in painter(scene, side, position, rng):
-        drawing = as_map(drawing) if drawing.dtype == np.uint8 else drawing
-        scene.metal += attenuation * drawing
-        shape = np.maximum(shape, drawing)
-    return shape

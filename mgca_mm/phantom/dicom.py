@@ -1,7 +1,5 @@
 """DICOM files in the forms radiographs come in: transfer syntaxes, bit depths, windows and inverted grays."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,7 +44,11 @@ def write_dicom(path: Path, pixels: np.ndarray, kind: str = "jpeg_baseline", **a
     for keyword, value in attributes.items():
         setattr(dataset, keyword, value)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _WRITERS[kind](path, pixels, dataset)
+    syntax, store = _FORMS[kind]
+    store(dataset, pixels)
+    if syntax in _BY_GDCM:
+        dataset.PixelData = _compress(path, dataset, syntax)
+    _save(path, dataset, syntax)
 
 
 def describe(study: PhantomStudy, view: str) -> dict[str, object]:
@@ -74,21 +76,23 @@ def _save(path: Path, dataset: Dataset, syntax: UID) -> None:
     dataset.save_as(path, enforce_file_format=True)
 
 
-def _write_jpeg_baseline(path: Path, pixels: np.ndarray, dataset: Dataset) -> None:
-    dataset.set_pixel_data(pixels, "MONOCHROME2", 8, generate_instance_uid=False)
+def _store(dataset: Dataset, values: np.ndarray, interpretation: str = "MONOCHROME2", bits: int = 8) -> None:
+    dataset.set_pixel_data(values, interpretation, bits, generate_instance_uid=False)
+
+
+def _store_jpeg_baseline(dataset: Dataset, pixels: np.ndarray) -> None:
+    _store(dataset, pixels)
     dataset.LossyImageCompression = "01"
     dataset.LossyImageCompressionMethod = "ISO_10918_1"
     dataset.PixelData = encapsulate([encode_image(pixels, ".jpg")])
-    _save(path, dataset, JPEGBaseline8Bit)
 
 
-def _write_monochrome1(path: Path, pixels: np.ndarray, dataset: Dataset) -> None:
+def _store_monochrome1(dataset: Dataset, pixels: np.ndarray) -> None:
     """Low values are displayed bright, so the values are inverted."""
-    dataset.set_pixel_data(255 - pixels, "MONOCHROME1", 8, generate_instance_uid=False)
-    _save(path, dataset, ExplicitVRLittleEndian)
+    _store(dataset, 255 - pixels, "MONOCHROME1")
 
 
-def _write_window_12bit(path: Path, pixels: np.ndarray, dataset: Dataset) -> None:
+def _store_window_12bit(dataset: Dataset, pixels: np.ndarray) -> None:
     """Twelve bits in sixteen, a modality rescale and a window.
 
     A gray g is stored as 200 + 14 g, black and white far outside of the window, as in detectors' files: a reader that
@@ -96,68 +100,55 @@ def _write_window_12bit(path: Path, pixels: np.ndarray, dataset: Dataset) -> Non
     """
     stored = 200 + 14 * pixels.astype(np.uint16)
     stored[pixels == 0], stored[pixels == 255] = 0, 4095
-    dataset.set_pixel_data(stored, "MONOCHROME2", 12, generate_instance_uid=False)
+    _store(dataset, stored, bits=12)
     slope, intercept = 2, -1000
     darkest, brightest = (slope * (200 + 14 * gray) + intercept for gray in (0, 255))
     dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = slope, intercept, "US"
     # The window of the LINEAR function runs from center - 0.5 - (width - 1) / 2 to center - 0.5 + (width - 1) / 2.
     dataset.WindowCenter = (darkest + brightest) / 2 + 0.5
     dataset.WindowWidth = brightest - darkest + 1
-    _save(path, dataset, ExplicitVRLittleEndian)
 
 
-def _write_full_16bit(path: Path, pixels: np.ndarray, dataset: Dataset) -> None:
+def _store_full_16bit(dataset: Dataset, pixels: np.ndarray) -> None:
     """All sixteen bits in use and no window: the range of the stored values is what is displayed."""
-    dataset.set_pixel_data(257 * pixels.astype(np.uint16), "MONOCHROME2", 16, generate_instance_uid=False)
-    _save(path, dataset, ExplicitVRLittleEndian)
+    _store(dataset, 257 * pixels.astype(np.uint16), bits=16)
 
 
-def _write_implicit_vr(path: Path, pixels: np.ndarray, dataset: Dataset) -> None:
-    dataset.set_pixel_data(pixels, "MONOCHROME2", 8, generate_instance_uid=False)
-    _save(path, dataset, ImplicitVRLittleEndian)
-
-
-def _write_rle(path: Path, pixels: np.ndarray, dataset: Dataset) -> None:
-    dataset.set_pixel_data(pixels, "MONOCHROME2", 8, generate_instance_uid=False)
+def _store_rle(dataset: Dataset, pixels: np.ndarray) -> None:
+    _store(dataset, pixels)
     dataset.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
-    _save(path, dataset, RLELossless)
 
 
-def _write_by_gdcm(syntax: UID) -> Callable[[Path, np.ndarray, Dataset], None]:
-    """A writer for a lossless transfer syntax that pydicom decodes by GDCM but does not encode."""
+def _compress(path: Path, dataset: Dataset, syntax: UID) -> bytes:
+    """The pixels in a lossless transfer syntax that pydicom decodes by GDCM but does not encode."""
+    import gdcm  # slow to import, and used in some files only
 
-    def write_compressed(path: Path, pixels: np.ndarray, dataset: Dataset) -> None:
-        import gdcm  # slow to import, and used in some files only
-
-        dataset.set_pixel_data(pixels, "MONOCHROME2", 8, generate_instance_uid=False)
-        _save(path, dataset, ExplicitVRLittleEndian)
-        reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
-        reader.SetFileName(str(path))
-        done = reader.Read()
-        change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(syntax))))
-        change.SetInput(reader.GetImage())
-        done = done and change.Change()
-        writer.SetFileName(str(path))  # empties the file, so not before it is read
-        writer.SetFile(reader.GetFile())
-        writer.SetImage(change.GetOutput())
-        if not (done and writer.Write()):
-            raise RuntimeError(f"{path}: GDCM cannot encode {syntax.name}")
-        # Of GDCM's file the pixels only: its header names GDCM's version.
-        dataset.PixelData = dcmread(path).PixelData
-        _save(path, dataset, syntax)
-
-    return write_compressed
+    _save(path, dataset, ExplicitVRLittleEndian)
+    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
+    reader.SetFileName(str(path))
+    done = reader.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(syntax))))
+    change.SetInput(reader.GetImage())
+    done = done and change.Change()
+    writer.SetFileName(str(path))  # empties the file, so not before it is read
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    if not (done and writer.Write()):
+        raise RuntimeError(f"{path}: GDCM cannot encode {syntax.name}")
+    return dcmread(path).PixelData  # of GDCM's file the pixels only: its header names GDCM's version
 
 
-_WRITERS: dict[str, Callable[[Path, np.ndarray, Dataset], None]] = {
-    "jpeg_baseline": _write_jpeg_baseline,
-    "monochrome1": _write_monochrome1,
-    "window_12bit": _write_window_12bit,
-    "full_16bit": _write_full_16bit,
-    "implicit_vr": _write_implicit_vr,
-    "rle": _write_rle,
-    "jpeg_lossless": _write_by_gdcm(JPEGLosslessSV1),
-    "jpeg_ls": _write_by_gdcm(JPEGLSLossless),
-    "jpeg_2000": _write_by_gdcm(JPEG2000Lossless),
+_BY_GDCM = (JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless)
+# Form → its transfer syntax, and what puts the pixels into the data set.
+_FORMS: dict[str, tuple[UID, Callable[[Dataset, np.ndarray], None]]] = {
+    "jpeg_baseline": (JPEGBaseline8Bit, _store_jpeg_baseline),
+    "monochrome1": (ExplicitVRLittleEndian, _store_monochrome1),
+    "window_12bit": (ExplicitVRLittleEndian, _store_window_12bit),
+    "full_16bit": (ExplicitVRLittleEndian, _store_full_16bit),
+    "implicit_vr": (ImplicitVRLittleEndian, _store),
+    "rle": (RLELossless, _store_rle),
+    "jpeg_lossless": (JPEGLosslessSV1, _store),
+    "jpeg_ls": (JPEGLSLossless, _store),
+    "jpeg_2000": (JPEG2000Lossless, _store),
 }
-FORMS = tuple(_WRITERS)
+FORMS = tuple(_FORMS)

@@ -7,15 +7,7 @@ _JPEG_QUALITY = 92
 
 
 def encode_image(pixels: np.ndarray, suffix: str) -> bytes:
-    """Encode gray pixels.
-
-    Args:
-        pixels: uint8 (H, W).
-        suffix: Suffix of a JPEG or PNG file's name.
-
-    Returns:
-        The file's content.
-    """
+    """The content of a JPEG or PNG file, by its suffix, of gray pixels, uint8 (H, W)."""
     parameters = () if suffix == ".png" else (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
     _, encoded = cv2.imencode(suffix, pixels, parameters)
     return encoded.tobytes()

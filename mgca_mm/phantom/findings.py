@@ -6,16 +6,14 @@ by the image, so that the same lesion keeps its texture from study to study and 
 everything else of the image as it was.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from .anatomy import SIDES, sign_of
-from .devices import paint_device
-from .geometry import Scene, as_map, blur, disc, fill, moved, rounded, smooth_noise, stroke
+from .devices import DEVICES
+from .geometry import Scene, as_map, blur, disc, fill, rounded, smooth_noise, stroke
 
 KINDS = (
     "cardiomegaly",
@@ -34,40 +32,20 @@ MASK_LEVEL = 0.30
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding of one study.
+    """One finding of one study."""
 
-    Attributes:
-        kind: One of ``KINDS``.
-        side: ``'left'``, ``'right'``, ``'bilateral'`` (edema) or None where a side makes no sense.
-        zone: One of ``ZONES`` or None.
-        severity: 1 (mild, small), 2 (moderate) or 3 (severe, large); 0 for foreign objects.
-        position: Relative lung coordinates (across, down, depth), see ``Scene.place``.
-        texture: Seed of the finding's own texture.
-        device: For foreign objects, a key of ``devices.DEVICES``.
-        trend: Change since the patient's previous study: ``'new'``, ``'worse'``, ``'better'``, ``'same'``, or None in
-            a first study.
-    """
-
-    kind: str
-    side: str | None = None
-    zone: str | None = None
-    severity: int = 0
-    position: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    texture: int = 0
-    device: str | None = None
-    trend: str | None = None
+    kind: str  # one of KINDS
+    side: str | None = None  # 'left', 'right', 'bilateral' (edema) or None where a side makes no sense
+    zone: str | None = None  # one of ZONES or None
+    severity: int = 0  # 1 (mild, small), 2 (moderate) or 3 (severe, large); 0 for foreign objects
+    position: tuple[float, float, float] = (0.5, 0.5, 0.5)  # relative lung coordinates, see Scene.place
+    texture: int = 0  # seed of the finding's own texture
+    device: str | None = None  # for foreign objects, a key of devices.DEVICES
+    trend: str | None = None  # 'new', 'worse', 'better' or 'same' since the previous study; None in a first one
 
 
 def paint(scene: Scene, finding: Finding) -> np.ndarray:
-    """Draw a finding into the scene.
-
-    Args:
-        scene: Changed in place.
-        finding: What to draw.
-
-    Returns:
-        The finding's mask, bool (H, W).
-    """
+    """Draw a finding into the scene and return its mask, bool (H, W)."""
     return _PAINTERS[finding.kind](scene, finding, np.random.default_rng(finding.texture)) > MASK_LEVEL
 
 
@@ -203,7 +181,8 @@ def _pneumothorax(scene: Scene, finding: Finding, rng: np.random.Generator) -> n
     medial = 0.0
     if scene.view == "frontal":  # towards the mediastinum the lung stays attached
         inner, outer = -0.3 * sign_of(finding.side), 0.1 * sign_of(finding.side)
-        medial = fill(frame, moved(np.array([(inner, -2.0), (outer, -2.0), (outer, 2.0), (inner, 2.0)]), hilum[0]))
+        band = np.array([(inner, -2.0), (outer, -2.0), (outer, 2.0), (inner, 2.0)])
+        medial = fill(frame, band + np.array([hilum[0], 0.0]))
     weight = lung * (1 - remaining) * (1 - medial)
     line = as_map(stroke(frame, [retracted], 0.016)) * lung * (1 - medial)
     scene.air *= 1 + 0.20 * weight - {1: 0.06, 2: 0.14, 3: 0.30}[finding.severity] * remaining * lung
@@ -224,7 +203,12 @@ def _nodule(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.ndar
 
 
 def _foreign_object(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.ndarray:
-    return paint_device(scene, finding.device, finding.side, finding.position, rng)
+    shape = np.zeros_like(scene.metal)
+    for drawing, attenuation in DEVICES[finding.device][0](scene, finding.side, finding.position, rng):
+        drawing = as_map(drawing) if drawing.dtype == np.uint8 else drawing
+        scene.metal += attenuation * drawing
+        shape = np.maximum(shape, drawing)
+    return shape
 
 
 _PAINTERS: dict[str, Callable[[Scene, Finding, np.random.Generator], np.ndarray]] = {

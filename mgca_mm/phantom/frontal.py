@@ -1,31 +1,23 @@
 """The frontal chest (PA or AP) as thickness maps."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 
 from .anatomy import APEX, SIDES, Anatomy, chest_wall, diaphragm, sign_of
-from .geometry import BodyFrame, Scene, as_map, blur, closed_spline, disc, fill, moved, rounded, stroke
+from .geometry import BodyFrame, Scene, as_map, blur, closed_spline, disc, fill, rounded, stroke
 
 _MIRROR = np.array([-1.0, 1.0])
 
 
 def frontal_scene(anatomy: Anatomy, heart_ratio: float, frame: BodyFrame, arms_down: bool) -> Scene:
-    """Draw the normal frontal chest.
+    """Draw the normal frontal chest, with a cardiothoracic ratio that a finding may have changed.
 
-    Args:
-        anatomy: Build and posture.
-        heart_ratio: Cardiothoracic ratio to draw, which a finding may have changed.
-        frame: Where the body lies in the image.
-        arms_down: True in an AP view, where the scapulae cover the lungs' outer parts.
-
-    Returns:
-        The scene, without findings.
+    With the arms down, as in an AP view, the scapulae cover the lungs' outer parts.
     """
     outlines = {side: lung_outline(anatomy, side) for side in SIDES}
     lungs = {side: fill(frame, outlines[side]) for side in SIDES}
-    hila = {side: _hilum(anatomy, side) for side in SIDES}
+    shift = float(_shift(anatomy)[0])
+    hila = {"right": (shift - 0.19, -0.10), "left": (shift + 0.19, -0.14)}
     heart = fill(frame, _heart_outline(anatomy, heart_ratio))
     mediastinum = np.maximum(heart, fill(frame, *_mediastinum(anatomy)))
 
@@ -81,13 +73,9 @@ def _place(anatomy: Anatomy, side: str, across: float, down: float) -> tuple[flo
     return sign_of(side) * anatomy.breadth * (inner + across * max(outer - inner, 0.02)), y
 
 
-def _shift(anatomy: Anatomy) -> float:
-    """Displacement of the anterior structures when the patient is rotated."""
-    return 0.085 * anatomy.rotated
-
-
-def _hilum(anatomy: Anatomy, side: str) -> tuple[float, float]:
-    return sign_of(side) * 0.19 + _shift(anatomy), -0.10 if side == "right" else -0.14
+def _shift(anatomy: Anatomy) -> np.ndarray:
+    """Displacement (x, y) of the anterior structures when the patient is rotated."""
+    return np.array([0.085 * anatomy.rotated, 0.0])
 
 
 def _torso(anatomy: Anatomy) -> np.ndarray:
@@ -109,7 +97,7 @@ def _heart_outline(anatomy: Anatomy, ratio: float) -> np.ndarray:
     points += [(-0.82 * right, base - 0.02), (0.0, base + 0.08), (0.60 * left, base + 0.10)]
     points += [(0.93 * left, base + 0.01), (left, base - 0.13), (0.95 * left, top + 0.66 * span)]
     points += [(0.76 * left, top + 0.42 * span), (0.47 * left, top + 0.20 * span), (0.18, top)]
-    return moved(closed_spline(points), _shift(anatomy))
+    return closed_spline(points) + _shift(anatomy)
 
 
 def _mediastinum(anatomy: Anatomy) -> list[np.ndarray]:
@@ -123,7 +111,7 @@ def _mediastinum(anatomy: Anatomy) -> list[np.ndarray]:
     y = np.linspace(-0.42, 0.9, 12)
     center = 0.10 + bow * np.sin(np.pi * (y + 0.42) / 1.32)
     descending = np.concatenate([np.stack([center - 0.09, y], axis=1), np.stack([center + 0.09, y], axis=1)[::-1]])
-    return [moved(band, shift), moved(knob, shift), moved(descending, 0.5 * shift)]
+    return [band + shift, knob + shift, descending + 0.5 * shift]
 
 
 def _airways(anatomy: Anatomy) -> list[np.ndarray]:
@@ -132,7 +120,7 @@ def _airways(anatomy: Anatomy) -> list[np.ndarray]:
     trachea = np.array([(-0.055, -1.5), (-0.05, -0.24), (0.05, -0.24), (0.055, -1.5)])
     right = np.array([(-0.05, -0.32), (-0.19, -0.12), (-0.15, -0.09), (0.0, -0.22)])
     left = np.array([(0.05, -0.32), (0.22, -0.15), (0.19, -0.11), (0.0, -0.22)])
-    return [moved(part, shift) for part in (trachea, right, left)]
+    return [part + shift for part in (trachea, right, left)]
 
 
 def _stomach(anatomy: Anatomy, frame: BodyFrame, lung: np.ndarray) -> np.ndarray:
@@ -159,10 +147,8 @@ def _vessels(
     """Pulmonary vessels: three generations of branches that thin out from the hila."""
     rng = np.random.default_rng(anatomy.texture)
     canvas = frame.canvas()
-    generations = ([], [], [])
-    for side in SIDES:
-        for depth, branches in enumerate(_branches(rng, hila[side], sign_of(side))):
-            generations[depth].extend(branches)
+    trees = [_branches(rng, hila[side], sign_of(side)) for side in SIDES]
+    generations = [np.concatenate(branches) for branches in zip(*trees, strict=True)]
     for branches, width, level in zip(generations[::-1], (0.010, 0.016, 0.026), (0.45, 0.65, 0.95), strict=True):
         stroke(frame, branches, width, canvas, level)
     radius = 0.125 if anatomy.prominent_hila else 0.07
@@ -219,7 +205,7 @@ def _bones(anatomy: Anatomy, frame: BodyFrame, clear: np.ndarray, arms_down: boo
         bone += 0.42 * _arch_rim(anatomy, frame)
     lateral = 0.0 if arms_down else 0.13
     blade = np.array([(0.62, -0.72), (0.93, -0.62), (0.86, -0.30), (0.76, 0.02), (0.70, -0.2)])
-    scapulae = [closed_spline(moved(blade, lateral) * (sign * anatomy.breadth, 1.0)) for sign in (-1, 1)]
+    scapulae = [closed_spline((blade + np.array([lateral, 0.0])) * (sign * anatomy.breadth, 1.0)) for sign in (-1, 1)]
     bone += 0.08 * rounded(frame, fill(frame, *scapulae), 0.05)
     return cv2.GaussianBlur(bone, (0, 0), 0.6)
 
@@ -240,10 +226,8 @@ def _ribs(anatomy: Anatomy) -> tuple[list[np.ndarray], list[np.ndarray]]:
         if rib < 7:
             u = edge * (1 - 0.62 * t**1.3)
             anterior.append(np.stack([u, y[-1] + (0.10 + 0.24 * rise) * np.sin(t * np.pi / 2)], axis=1))
-    mirrored = [
-        [rib * (sign * anatomy.breadth, 1.0) for rib in ribs for sign in (-1, 1)] for ribs in (posterior, anterior)
-    ]
-    return mirrored[0], mirrored[1]
+    sides = [(-anatomy.breadth, 1.0), (anatomy.breadth, 1.0)]
+    return [rib * side for rib in posterior for side in sides], [rib * side for rib in anterior for side in sides]
 
 
 def _spine(anatomy: Anatomy, frame: BodyFrame) -> np.ndarray:
@@ -254,7 +238,7 @@ def _spine(anatomy: Anatomy, frame: BodyFrame) -> np.ndarray:
     canvas = frame.canvas()
     columns = [np.array([(x, y - 0.05), (x, y + 0.05)]) for x, y in zip(offset, middle, strict=True)]
     stroke(frame, columns, 0.17, canvas, 0.75)
-    pedicles = [moved(line, dx) for line in columns for dx in (-0.06, 0.06)]
+    pedicles = [line + np.array([dx, 0.0]) for line in columns for dx in (-0.06, 0.06)]
     stroke(frame, pedicles, 0.035, canvas, 1.0)
     return as_map(canvas)
 
@@ -264,4 +248,4 @@ def _arch_rim(anatomy: Anatomy, frame: BodyFrame) -> np.ndarray:
     radius = 0.145 if anatomy.tortuous_aorta else 0.098
     t = np.linspace(-1.9, 0.7, 14)
     rim = np.stack([0.11 + 0.03 * anatomy.tortuous_aorta + radius * np.cos(t), -0.42 + radius * np.sin(t)], axis=1)
-    return as_map(stroke(frame, [moved(rim, _shift(anatomy))], 0.030))
+    return as_map(stroke(frame, [rim + _shift(anatomy)], 0.030))

@@ -6,10 +6,8 @@ Shapes are drawn at the resolution of the image, with sub-pixel vertices, on uin
 OpenCV anti-aliases.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import cv2
@@ -20,21 +18,13 @@ _SHIFT = 4  # fractional bits of the vertices handed to OpenCV
 
 @dataclass(frozen=True)
 class BodyFrame:
-    """The similarity transform from body coordinates to the pixels of one image.
+    """The similarity transform from body coordinates to the pixels of one image."""
 
-    Attributes:
-        height: Image height in pixels.
-        width: Image width in pixels.
-        scale: Pixels per body unit.
-        angle: In-plane rotation in radians.
-        shift: Displacement (x, y) of the body's center from the image's center, in body units.
-    """
-
-    height: int
+    height: int  # of the image, in pixels
     width: int
-    scale: float
-    angle: float = 0.0
-    shift: tuple[float, float] = (0.0, 0.0)
+    scale: float  # pixels per body unit
+    angle: float  # in-plane rotation in radians
+    shift: tuple[float, float]  # displacement (x, y) of the body's center from the image's, in body units
 
     @cached_property
     def _affine(self) -> tuple[np.ndarray, np.ndarray]:
@@ -61,35 +51,22 @@ class Scene:
     """The maps (H, W) float32 whose weighted sum is the attenuation of one view; findings change them in place.
 
     Thicknesses are relative to the deepest soft tissue path of an average chest (1.0).
-
-    Attributes:
-        frame: Where the body lies in the image.
-        view: ``'frontal'`` or ``'lateral'``.
-        body: Thickness of the body along the ray.
-        air: The part of it which is aerated lung (or pleural air, bowel gas, airway).
-        parenchyma: Soft tissue inside the lung: vessels, interstitium, pleural lines.
-        bone: Bone thickness.
-        metal: Thickness of implanted or foreign dense material.
-        heart: The heart's silhouette (bool).
-        outlines: For each side the lung's contour (N, 2) in body coordinates; one and the same in a lateral view.
-        lungs: For each side the drawn outline, float32 in [0, 1].
-        hila: For each side the root of the lung in body coordinates.
-        place: ``place(side, across, down, depth)`` maps relative lung coordinates in [0, 1] (medial to lateral, apex to
-            diaphragm, anterior to posterior) to body coordinates; a view uses two of the three.
     """
 
     frame: BodyFrame
-    view: str
-    body: np.ndarray
-    air: np.ndarray
-    parenchyma: np.ndarray
+    view: str  # 'frontal' or 'lateral'
+    body: np.ndarray  # thickness of the body along the ray
+    air: np.ndarray  # the part of it which is aerated lung (or pleural air, bowel gas, airway)
+    parenchyma: np.ndarray  # soft tissue inside the lung: vessels, interstitium, pleural lines
     bone: np.ndarray
-    metal: np.ndarray
-    heart: np.ndarray
-    outlines: dict[str, np.ndarray] = field(default_factory=dict)
-    lungs: dict[str, np.ndarray] = field(default_factory=dict)
-    hila: dict[str, tuple[float, float]] = field(default_factory=dict)
-    place: Callable[[str, float, float, float], tuple[float, float]] | None = None
+    metal: np.ndarray  # implanted or foreign dense material
+    heart: np.ndarray  # its silhouette (bool)
+    outlines: dict[str, np.ndarray]  # side → the lung's contour (N, 2) in body coordinates
+    lungs: dict[str, np.ndarray]  # side → the drawn outline, float32 in [0, 1]
+    hila: dict[str, tuple[float, float]]  # side → root of the lung in body coordinates
+    # (side, across, down, depth) → body coordinates; the last three are relative lung coordinates in [0, 1] (medial to
+    # lateral, apex to diaphragm, anterior to posterior), of which a view uses two.
+    place: Callable[[str, float, float, float], tuple[float, float]]
 
 
 @lru_cache(maxsize=64)
@@ -105,17 +82,8 @@ def _spline_basis(count: int, samples: int) -> np.ndarray:
 
 
 def closed_spline(points: list[tuple[float, float]] | np.ndarray, samples: int = 6) -> np.ndarray:
-    """Smooth closed contour through control points; a doubled point makes a corner.
-
-    Args:
-        points: (N, 2) control points.
-        samples: Samples per segment.
-
-    Returns:
-        (N * samples, 2) contour.
-    """
-    points = np.asarray(points, dtype=np.float64)
-    return _spline_basis(len(points), samples) @ points
+    """Smooth closed contour (N * samples, 2) through control points (N, 2); a doubled point makes a corner."""
+    return _spline_basis(len(points), samples) @ np.asarray(points, dtype=np.float64)
 
 
 def disc(center: tuple[float, float], radii: tuple[float, float], angle: float = 0.0) -> np.ndarray:
@@ -126,9 +94,9 @@ def disc(center: tuple[float, float], radii: tuple[float, float], angle: float =
     return np.stack([center[0] + cos * x - sin * y, center[1] + sin * x + cos * y], axis=1)
 
 
-def moved(points: np.ndarray, dx: float, dy: float = 0.0) -> np.ndarray:
-    """Translate points (N, 2)."""
-    return points + np.array([dx, dy])
+def as_map(canvas: np.ndarray) -> np.ndarray:
+    """A uint8 drawing as a float32 map in [0, 1]."""
+    return canvas.astype(np.float32) * np.float32(1 / 255)
 
 
 def fill(frame: BodyFrame, *contours: np.ndarray) -> np.ndarray:
@@ -136,7 +104,7 @@ def fill(frame: BodyFrame, *contours: np.ndarray) -> np.ndarray:
     canvas = frame.canvas()
     for contour in contours:  # one by one: in a single call overlapping contours would cancel (even-odd rule)
         cv2.fillPoly(canvas, [frame.vertices(contour)], 255, cv2.LINE_AA, _SHIFT)
-    return canvas.astype(np.float32) * np.float32(1 / 255)
+    return as_map(canvas)
 
 
 def stroke(
@@ -146,17 +114,9 @@ def stroke(
     canvas: np.ndarray | None = None,
     level: float = 1,
 ) -> np.ndarray:
-    """Draw open polylines of one width on a uint8 canvas (later strokes overwrite earlier ones).
+    """Draw open polylines (N, 2) of one width and of a value in [0, 1] on a uint8 (H, W) canvas, which is returned.
 
-    Args:
-        frame: The image's frame.
-        lines: Polylines (N, 2) in body coordinates.
-        width: Line width in body units. Below one pixel the line is drawn fainter instead of thinner.
-        canvas: Drawing to continue; a new one by default.
-        level: Value in [0, 1] to draw.
-
-    Returns:
-        The uint8 (H, W) canvas.
+    Later strokes overwrite earlier ones. Below one pixel a line is drawn fainter instead of thinner.
     """
     canvas = frame.canvas() if canvas is None else canvas
     pixels = width * frame.scale
@@ -168,24 +128,12 @@ def stroke(
     return canvas
 
 
-def as_map(canvas: np.ndarray) -> np.ndarray:
-    """A uint8 drawing as a float32 map in [0, 1]."""
-    return canvas.astype(np.float32) * np.float32(1 / 255)
-
-
 def rounded(frame: BodyFrame, silhouette: np.ndarray, radius: float, reduce: int = 2) -> np.ndarray:
     """Thickness of a body with the given silhouette whose edges are rounded like a circle's.
 
-    With d the distance to the edge in units of ``radius``, the relative chord is sqrt(d (2 - d)), 1 for d > 1.
-
-    Args:
-        frame: The image's frame.
-        silhouette: float32 (H, W) in [0, 1].
-        radius: Distance from the edge at which the full thickness is reached, in body units.
-        reduce: Factor by which the slowly varying map is computed smaller.
-
-    Returns:
-        float32 (H, W) in [0, 1], zero outside.
+    With d the distance to the edge in units of ``radius`` (in body units), the relative chord is sqrt(d (2 - d)), 1 for
+    d > 1. Silhouette and thickness are float32 (H, W) in [0, 1]; the slowly varying map is computed ``reduce`` times
+    smaller.
     """
     # Linear, not area interpolation: ten times faster for sizes that are no multiples, and what follows is smooth.
     small = cv2.resize(silhouette, (frame.width // reduce, frame.height // reduce), interpolation=cv2.INTER_LINEAR)

@@ -1,7 +1,5 @@
 """The figure of the documentation: ``python -m mgca_mm.phantom.grid docs/images/phantom_grid.png``."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,16 +27,12 @@ _COLORS = {
 _TILE = 180
 
 
-def figure(seed: int = 3) -> np.ndarray:
+def figure() -> np.ndarray:
     """Tiles of normal chests, of each finding at two severities, of devices, of mixtures and of lateral views.
 
-    Args:
-        seed: Seed of the phantom.
-
-    Returns:
-        Image (H, W, 3) uint8 in OpenCV's channel order.
+    An image (H, W, 3) uint8 in OpenCV's channel order.
     """
-    studies = (study for index in count() for study in sample_patient(seed, index))
+    studies = (study for index in count() for study in sample_patient(3, index))
     tiles = [_tile(next(s for s in studies if not s.findings), view) for view in ("PA", "PA", "AP")]
     for kind in KINDS[:-1]:
         for severity in (1, 3):

@@ -1,12 +1,10 @@
 """The lateral chest as thickness maps: anterior on the image's left, the spine on its right."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 
 from .anatomy import APEX, SIDES, Anatomy, diaphragm
-from .geometry import BodyFrame, Scene, as_map, blur, closed_spline, disc, fill, moved, rounded, stroke
+from .geometry import BodyFrame, Scene, as_map, blur, closed_spline, disc, fill, rounded, stroke
 
 _FRONT_Y = (-0.95, -0.70, -0.30, 0.20, 0.60, 1.00)
 _FRONT_X = (-0.08, -0.34, -0.55, -0.62, -0.60, -0.56)
@@ -15,16 +13,7 @@ _BACK_X = (0.30, 0.50, 0.64, 0.68, 0.64, 0.58)
 
 
 def lateral_scene(anatomy: Anatomy, heart_ratio: float, frame: BodyFrame) -> Scene:
-    """Draw the normal lateral chest; both lungs project onto one another.
-
-    Args:
-        anatomy: Build and posture.
-        heart_ratio: Cardiothoracic ratio to draw, which a finding may have changed.
-        frame: Where the body lies in the image.
-
-    Returns:
-        The scene, without findings.
-    """
+    """Draw the normal lateral chest; see ``frontal_scene``. Both lungs project onto one another."""
     outlines = {side: _lung_outline(anatomy, side) for side in SIDES}
     lungs = {side: fill(frame, outlines[side]) for side in SIDES}
     hilum = (0.06, -0.12)
@@ -134,7 +123,7 @@ def _bones(anatomy: Anatomy, frame: BodyFrame, clear: np.ndarray) -> np.ndarray:
     tilt = np.gradient(x, middle)
     corners = np.array([(-0.075, -0.075), (0.075, -0.075), (0.075, 0.075), (-0.075, 0.075)])
     for a, y, lean in zip(x, middle, tilt, strict=True):
-        body = moved(corners @ np.array([(1.0, -lean), (lean, 1.0)]), a, y)
+        body = corners @ np.array([(1.0, -lean), (lean, 1.0)]) + (a, y)
         stroke(frame, [np.concatenate([body, body[:1]])], 0.02, canvas, 1.0)
         cv2.fillPoly(canvas, [np.rint(frame.to_pixels(body)).astype(np.int32)], 170)
     bone = 0.30 * as_map(canvas)

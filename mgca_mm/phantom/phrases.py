@@ -4,8 +4,6 @@ Every phrase was written for the phantom; none comes from a patient's report. A 
 the article is ``'a'``, ``''`` for mass nouns and ``'+'`` for plurals.
 """
 
-from __future__ import annotations
-
 SIZE = {1: ("small", "tiny", "trace"), 2: ("moderate", "moderate-sized"), 3: ("large", "sizable")}
 GRADE = {1: ("mild", "minimal", "slight"), 2: ("moderate",), 3: ("severe", "marked", "extensive")}
 ADVERB = {1: ("mildly", "slightly", "borderline"), 2: ("moderately",), 3: ("severely", "markedly", "massively")}

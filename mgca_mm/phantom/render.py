@@ -1,9 +1,8 @@
 """From a study to the pixels, masks and boxes of one of its images."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from .anatomy import CARDIOTHORACIC_RATIO
@@ -20,20 +19,14 @@ _IMAGE = 2  # stream of random numbers; study.py uses 0 and 1
 
 @dataclass(frozen=True)
 class PhantomImage:
-    """One rendered image with its exact annotation.
+    """One rendered image with its exact annotation."""
 
-    Attributes:
-        pixels: uint8 (H, W).
-        masks: For each of the study's findings, in their order, bool (H, W).
-        boxes: For each finding the tight box (x, y, width, height) around its mask in pixels; None when the finding
-            leaves no trace in this view.
-        lungs: For ``'right'`` and ``'left'`` the projected lung field, bool (H, W), whatever lies in it or in front of
-            it; in a lateral view they lie over one another.
-    """
-
-    pixels: np.ndarray
-    masks: tuple[np.ndarray, ...]
+    pixels: np.ndarray  # uint8 (H, W)
+    masks: tuple[np.ndarray, ...]  # of the study's findings, in their order, bool (H, W)
+    # The tight box (x, y, width, height) around each mask in pixels; None where a finding leaves no trace in this view.
     boxes: tuple[tuple[int, int, int, int] | None, ...]
+    # 'right' and 'left' → the projected lung field, bool (H, W), whatever lies in it or in front of it; in a lateral
+    # view they lie over one another.
     lungs: dict[str, np.ndarray]
 
 
@@ -48,9 +41,6 @@ def render(study: PhantomStudy, view: str = "PA", size: int | tuple[int, int] = 
         view: ``'PA'``, ``'AP'`` or ``'LATERAL'``; any study can be drawn in any view.
         size: Side of a square image, or (height, width), in pixels.
         take: Number of the exposure among the study's images of this view.
-
-    Returns:
-        The image, its masks and boxes, and the lungs.
     """
     height, width = (size, size) if isinstance(size, int) else size
     rng = np.random.default_rng([study.seed, study.patient_index, _IMAGE, study.study_index, VIEWS.index(view), take])
@@ -81,7 +71,4 @@ def heart_ratio(study: PhantomStudy) -> float:
 
 def tight_box(mask: np.ndarray) -> tuple[int, int, int, int] | None:
     """Smallest box (x, y, width, height) around a mask (H, W), or None if it is empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    return int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)
+    return cv2.boundingRect(mask.astype(np.uint8)) if mask.any() else None

@@ -5,8 +5,6 @@ there; a few reports are broken the way real ones are. The statements kept besid
 evaluations) compare words with truth without parsing English.
 """
 
-from __future__ import annotations
-
 import textwrap
 from dataclasses import dataclass, replace
 
@@ -28,31 +26,23 @@ _NEGATED = {
 }
 _MENTIONED = {"rotated": 0.8, "calcified_aorta": 0.8, "elevated_diaphragm": 0.85}  # abnormal attributes; 0.9 otherwise
 _NORMAL_MENTIONED = 0.35
+_FORMS = {"full": 0.84, "impression": 0.05, "findings": 0.05, "paragraph": 0.04}  # of a report
+_FORMS |= {"no_body": 0.007, "two_words": 0.007, "empty": 0.006}
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One sentence of a report and what it claims.
-
-    Attributes:
-        text: The sentence.
-        topics: The finding kinds or ``Anatomy`` attributes it speaks of; empty if it claims nothing.
-        polarity: ``'present'``, ``'absent'``, ``'uncertain'``, ``'resolved'`` or ``'neutral'``.
-        side: The side it names, if any.
-        zone: The zone it names, if any.
-        severity: The grade it names, if any.
-        device: The device it names, if any.
-        section: ``'findings'`` or ``'impression'``.
-    """
+    """One sentence of a report and what it claims."""
 
     text: str
-    topics: tuple[str, ...] = ()
-    polarity: str = "neutral"
+    topics: tuple[str, ...] = ()  # finding kinds or ``Anatomy`` attributes it speaks of; empty if it claims nothing
+    polarity: str = "neutral"  # or 'present', 'absent', 'uncertain', 'resolved'
+    # What it names, if any:
     side: str | None = None
     zone: str | None = None
     severity: int | None = None
     device: str | None = None
-    section: str = "findings"
+    section: str = "findings"  # or 'impression'
 
 
 @dataclass(frozen=True)
@@ -76,25 +66,8 @@ def write_report(
     follow_up: bool,
     rng: np.random.Generator,
 ) -> Report:
-    """Compose a study's report.
-
-    Args:
-        findings: The truth.
-        resolved: Findings of the previous study that are gone.
-        anatomy: Build and posture.
-        views: The study's views, for the headers.
-        follow_up: Whether there is an earlier study.
-        rng: Random generator; its draws decide every word.
-
-    Returns:
-        The report.
-    """
-    form = str(
-        rng.choice(
-            ("full", "impression", "findings", "paragraph", "no_body", "two_words", "empty"),
-            p=(0.84, 0.05, 0.05, 0.04, 0.007, 0.007, 0.006),
-        )
-    )
+    """Compose the report of a study, by draws that decide every word; ``follow_up``: there is an earlier study."""
+    form = str(rng.choice(list(_FORMS), p=list(_FORMS.values())))
     body = _describe(findings, resolved, anatomy, rng)
     summary = _summarize(findings, anatomy, rng)
     if form == "empty":

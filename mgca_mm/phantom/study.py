@@ -1,7 +1,5 @@
 """Who the patients are: sampling of patients, of their studies and of how findings evolve between studies."""
 
-from __future__ import annotations
-
 import datetime
 from dataclasses import dataclass, replace
 
@@ -82,34 +80,19 @@ _PATIENT, _STUDY = 0, 1
 
 @dataclass(frozen=True)
 class PhantomStudy:
-    """One imaging study: everything a report could say and everything a rendering needs.
+    """One imaging study: everything a report could say and everything a rendering needs."""
 
-    Attributes:
-        seed: Seed of the whole phantom.
-        patient_index: The patient's number, from 0.
-        study_index: The study's number within the patient, from 0.
-        subject_id: Eight digits, unique within a seed.
-        study_id: Eight digits, unique within a seed.
-        date: Study date, YYYYMMDD.
-        time: Study time, HHMMSS.mmm.
-        views: View of each image, for instance ``('PA', 'LATERAL')``.
-        anatomy: The patient's build and this study's posture.
-        findings: What is there. This is the truth, whatever the report says.
-        resolved: Findings of the previous study that are gone.
-        report: The report, with the statements it was composed from.
-    """
-
-    seed: int
-    patient_index: int
-    study_index: int
-    subject_id: int
-    study_id: int
-    date: int
-    time: str
-    views: tuple[str, ...]
+    seed: int  # of the whole phantom
+    patient_index: int  # the patient's number, from 0
+    study_index: int  # the study's number within the patient, from 0
+    subject_id: int  # eight digits, unique within a seed
+    study_id: int  # eight digits, unique within a seed
+    date: int  # YYYYMMDD
+    time: str  # HHMMSS.mmm
+    views: tuple[str, ...]  # of each image, for instance ('PA', 'LATERAL')
     anatomy: Anatomy
-    findings: tuple[Finding, ...]
-    resolved: tuple[Finding, ...]
+    findings: tuple[Finding, ...]  # the truth, whatever the report says
+    resolved: tuple[Finding, ...]  # findings of the previous study that are gone
     report: Report
 
     @property
@@ -120,16 +103,9 @@ class PhantomStudy:
 
 
 def sample_patient(seed: int, index: int) -> list[PhantomStudy]:
-    """Draw one patient's studies, in order of time.
+    """Draw one patient's studies, one to four in order of time.
 
-    The result depends on the two arguments only.
-
-    Args:
-        seed: Seed of the whole phantom.
-        index: The patient's number, from 0.
-
-    Returns:
-        One to four studies.
+    The result depends on the phantom's seed and the patient's number, from 0, only.
     """
     rng = np.random.default_rng([seed, index, _PATIENT])
     patient = Anatomy.sample(rng)
@@ -138,11 +114,10 @@ def sample_patient(seed: int, index: int) -> list[PhantomStudy]:
     studies: list[PhantomStudy] = []
     for number in range(count):
         rng = np.random.default_rng([seed, index, _STUDY, number])
-        previous = studies[-1] if studies else None
-        if previous is None:
+        if number == 0:
             findings, resolved = _fresh_findings(rng), ()
         else:
-            findings, resolved = _evolve(rng, previous.findings)
+            findings, resolved = _evolve(rng, studies[-1].findings)
             day += datetime.timedelta(days=int(rng.integers(1, 400)))
         views = _views(rng, findings)
         anatomy = replace(patient, **sample_posture(rng))
@@ -160,7 +135,7 @@ def sample_patient(seed: int, index: int) -> list[PhantomStudy]:
                 anatomy=anatomy,
                 findings=findings,
                 resolved=resolved,
-                report=write_report(findings, resolved, anatomy, views, previous is not None, rng),
+                report=write_report(findings, resolved, anatomy, views, number > 0, rng),
             )
         )
     return studies

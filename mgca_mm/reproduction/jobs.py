@@ -1,7 +1,6 @@
 """Processes side by side, each with its share of the machine."""
 
 import os
-import queue
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -26,28 +25,23 @@ def command_line(command: str, *arguments: object) -> list[str]:
 def run_side_by_side(
     function: Callable[[Item, dict[str, str]], Result], items: Sequence[Item], jobs: int
 ) -> Iterator[tuple[Item, Result]]:
-    """Call a function that waits for a process, on some items at a time.
+    """Call a function that waits for a process on some items, in this order, at most ``jobs`` at a time.
 
-    Args:
-        function: Gets an item and the environment of its process: its share of the cores and, where there are several
-            GPUs, one of them.
-        items: What to call it on, in this order.
-        jobs: How many at a time, at most.
+    It gets an item and the environment of its process: its share of the cores and, where there are several GPUs, one of
+    them.
 
     Yields:
         An item and what the function returned, as they end.
     """
     jobs = min(jobs, len(items)) or 1
-    places: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for place in range(jobs):
-        places.put(place)
+    places = list(range(jobs))
 
     def run(item: Item) -> Result:
-        place = places.get()
+        place = places.pop(0)  # there are as many as threads
         try:
             return function(item, _environment(place, jobs))
         finally:
-            places.put(place)
+            places.append(place)
 
     with ThreadPoolExecutor(jobs) as pool:
         futures = {pool.submit(run, item): item for item in items}
@@ -63,8 +57,7 @@ def _environment(place: int, jobs: int) -> dict[str, str]:
     environment = dict(os.environ)
     if jobs > 1:
         environment["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // jobs))
-        devices = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(torch.cuda.device_count())))).split(
-            ","
-        )
+        all_devices = ",".join(map(str, range(torch.cuda.device_count())))
+        devices = os.environ.get("CUDA_VISIBLE_DEVICES", all_devices).split(",")
         environment["CUDA_VISIBLE_DEVICES"] = devices[place % len(devices)]
     return environment

@@ -54,23 +54,14 @@ def make_data(folder: Path, names: set[str], workers: int) -> None:
 
 
 def pretrain(folder: Path, init: str, environment: Mapping[str, str] | None = None) -> str:
-    """Checkpoint of an encoder pretrained on the phantom, which is made if it is not there.
-
-    Args:
-        folder: Folder of the phantom's data and encoders.
-        init: Key of :data:`PRETRAINING`.
-        environment: Variables of the process; None: those of this one.
-
-    Returns:
-        The file of the lowest validation loss.
+    """Checkpoint of the lowest validation loss of an encoder pretrained on the phantom, made if it is not there.
 
     Raises:
         subprocess.CalledProcessError: The run failed; its log is in the run's folder.
     """
     work_dir = folder / "pretraining" / init
-    pointer = work_dir / "last_checkpoint"
     if not (work_dir / "epoch_6.pth").is_file():
-        options = ["--resume"] if pointer.is_file() else []
+        options = ["--resume"] if (work_dir / "last_checkpoint").is_file() else []
         data = f"data_root={folder / 'data' / 'mimic_cxr'}"
         arguments = (PRETRAINING[init], "--work-dir", work_dir, *options, "--cfg-options", data)
         _run("train", *arguments, environment=environment)

@@ -50,13 +50,7 @@ def write_report(
 ) -> str:
     """Write ``report.md``, ``report.csv``, ``report.json`` and a figure a setting.
 
-    Args:
-        folder: Where to.
-        tables: Names of the tables.
-        results: What each cell gave; cells that have not run are missing.
-        inits: Initializations, the order of the rows.
-        profile: What the grid ran on.
-        heading: What data and protocol the numbers are of.
+    Cells that have not run are missing in ``results``; ``heading`` says what data and protocol the numbers are of.
 
     Returns:
         The text of ``report.md``.
@@ -70,9 +64,9 @@ def write_report(
     text = "\n".join(parts)
     folder.mkdir(parents=True, exist_ok=True)
     write_output(folder / "report.md", text)
-    names = ("setting", "encoder", "init", "percent")
     rows = [
-        dict(zip(names, key, strict=True)) | {"title": SETTINGS[key[0]].title} | cells for key, cells in summary.items()
+        dict(setting=setting, encoder=encoder, init=init, percent=percent, title=SETTINGS[setting].title) | cells
+        for (setting, encoder, init, percent), cells in summary.items()
     ]
     content = {"schema": SCHEMA, "heading": heading, "tables": list(tables), "cells": rows}
     write_output(folder / "report.json", json.dumps(content, indent=2) + "\n")

@@ -11,21 +11,13 @@ SUBSET_SEED = 42
 
 @dataclass(frozen=True)
 class Setting:
-    """One data set with one task.
+    """One data set with one task."""
 
-    Attributes:
-        name: Name of the setting, and of its configs: ``<task>/<name>_<encoder>.py``.
-        task: ``classification``, ``detection`` or ``segmentation``.
-        data: Name of the data set, which is that of its prepared folder.
-        metric: Key in ``test.json``, in percent, more is better.
-        title: Heading of its column.
-    """
-
-    name: str
-    task: str
-    data: str
-    metric: str
-    title: str
+    name: str  # also of its configs: <task>/<name>_<encoder>.py
+    task: str  # 'classification', 'detection' or 'segmentation'
+    data: str  # name of the data set, which is that of its prepared folder
+    metric: str  # key in test.json, in percent, more is better
+    title: str  # heading of its column
 
     @property
     def key(self) -> str:
@@ -53,25 +45,17 @@ _ALL = (
     Setting("rsna", "segmentation", "rsna_pneumonia", "seg/dice", "RSNA Dice"),
 )
 SETTINGS = {setting.key: setting for setting in _ALL}
-
-
 # Pretraining with some of the alignments only.
 ABLATIONS = ("ita", "ita_cta", "ita_cpa")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the paper.
-
-    Attributes:
-        title: Heading.
-        encoders: Its columns: key of a setting → encoders it has there, ``vit`` and ``resnet50``.
-        inits: Initializations that are its rows; empty for all but the ablation's own.
-    """
+    """A table of the paper."""
 
     title: str
-    encoders: Mapping[str, tuple[str, ...]]
-    inits: tuple[str, ...] = ()
+    encoders: Mapping[str, tuple[str, ...]]  # its columns: key of a setting → encoders it has there
+    inits: tuple[str, ...] = ()  # its rows; empty for all but the ablation's own
 
     def rows(self, inits: Iterable[str]) -> list[str]:
         """Which of some initializations the table has."""

@@ -4,31 +4,18 @@ The labels of ``train.csv`` are what the report says, as CheXpert's labeler read
 denied, blank not mentioned. Those of ``valid.csv`` are what was drawn, as its radiologists saw it.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ..anatomy import SIDES
 from ..study import LABELS_OF, PhantomStudy, sample_patient
-from .layout import Entry, Layout, PhantomOptions, Rows, draw, train_and_test, truth_row, write_csv, write_image
+from .layout import Entry, Layout, PhantomOptions, Rows, draw, train_and_test, truth_row, write_image
 
 _PREFIX = "CheXpert-v1.0-small"
-_LABELS = (
-    "No Finding",
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
+_HEADER = (
+    "Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Enlarged Cardiomediastinum,Cardiomegaly,Lung Opacity,Lung Lesion,"
+    "Edema,Consolidation,Pneumonia,Atelectasis,Pneumothorax,Pleural Effusion,Pleural Other,Fracture,Support Devices"
 )
+_LABELS = _HEADER.split(",")[5:]
 _SEX = {"F": "Female", "M": "Male"}
 # From the weakest claim to the strongest, which wins where a report makes several.
 _VALUE_OF = {"absent": 0.0, "resolved": 0.0, "uncertain": -1.0, "present": 1.0}
@@ -63,12 +50,9 @@ def _is_normal(labels: dict[str, float]) -> bool:
     return not any(value for label, value in labels.items() if label not in ("No Finding", "Support Devices"))
 
 
-def _splits(options: PhantomOptions) -> dict[str, float]:
-    return train_and_test(options, "valid")
-
-
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
-    rows: Rows = {entry.split: [], "truth": []}
+    table = f"{entry.split}.csv"
+    rows: Rows = {table: [], "truth": []}
     for study in sample_patient(options.seed, entry.index):
         labels = report_labels(study) if entry.split == "train" else drawn_labels(study)
         cells = [f"{labels[label]:.1f}" if label in labels else "" for label in _LABELS]
@@ -79,15 +63,14 @@ def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
             write_image(out / name, image.pixels)
             direction = "" if plane == "Lateral" else view
             who = (_SEX[study.anatomy.sex], study.anatomy.age)
-            rows[entry.split].append((f"{_PREFIX}/{name}", *who, plane, direction, *cells))
+            rows[table].append((f"{_PREFIX}/{name}", *who, plane, direction, *cells))
             rows["truth"].append(truth_row(study, view, image, Path=f"{_PREFIX}/{name}"))
     return rows
 
 
-def _write_tables(out: Path, tables: Rows) -> None:
-    for split in ("train", "valid"):
-        header = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *_LABELS)
-        write_csv(out / f"{split}.csv", header, tables[split])
-
-
-LAYOUT = Layout("chexpert", _write_patient, _write_tables, _splits)
+LAYOUT = Layout(
+    "chexpert",
+    _write_patient,
+    dict.fromkeys(("train.csv", "valid.csv"), _HEADER),
+    lambda options: train_and_test(options, "valid"),
+)

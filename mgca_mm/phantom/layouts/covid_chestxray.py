@@ -6,8 +6,6 @@ exist for some of the frontal images. What counts as COVID-19 and as another pne
 ``No Finding`` is written where nothing was drawn and ``todo`` where only something else was.
 """
 
-from __future__ import annotations
-
 import datetime
 import json
 from collections.abc import Sequence
@@ -20,7 +18,7 @@ from ..anatomy import SIDES
 from ..render import PhantomImage, tight_box
 from ..study import PhantomStudy, sample_patient
 from .covidx import infection
-from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, truth_row, write_csv, write_image, write_text
+from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, truth_row, write_image, write_text
 
 _HEADER = (
     "patientid,offset,sex,age,finding,survival,intubated,intubation_present,went_icu,in_icu,needed_supplemental_O2,"
@@ -36,7 +34,7 @@ _CATEGORIES = {"right": 1, "left": 2}
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     """Write one patient; each oddity belongs to some patients, by index, so that few of them show them all."""
     index = entry.index
-    rows: Rows = {"metadata": [], "boxes": [], "truth": []}
+    rows: Rows = {"metadata.csv": [], "boxes": [], "truth": []}
     studies = sample_patient(options.seed, index)
     for study in studies:
         described = () if index % 5 == 1 else studies if index % 4 == 2 else (study,)
@@ -45,7 +43,7 @@ def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
             name = _file_name(study, entry, number)
             row_of_image = row | {"view": _VIEWS[view][index % len(_VIEWS[view])], "filename": name}
             write_image(out / "images" / name, image.pixels)
-            rows["metadata"].append(row_of_image)
+            rows["metadata.csv"].append(_cells(row_of_image))
             rows["truth"].append(truth_row(study, view, image, filename=name))
             if view in FRONTAL and index % 3 != 2:
                 rows["boxes"].append(_box_entry(row_of_image, image))
@@ -55,7 +53,7 @@ def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     if index % 10 == 0:
         name = f"{entry.number}-ct.png"
         write_image(out / "images" / name, _ct_slice(options.size))
-        rows["metadata"].append(row | {"view": "Axial", "modality": "CT", "filename": name})
+        rows["metadata.csv"].append(_cells(row | {"view": "Axial", "modality": "CT", "filename": name}))
     return rows
 
 
@@ -113,9 +111,11 @@ def _ct_slice(size: int) -> np.ndarray:
     return pixels
 
 
-def _write_tables(out: Path, tables: Rows) -> None:
-    rows = ([row.get(name, "") for name in _COLUMNS] for row in tables["metadata"])
-    write_csv(out / "metadata.csv", _COLUMNS, rows)
+def _cells(row: dict[str, str]) -> list[str]:
+    return [row.get(name, "") for name in _COLUMNS]
+
+
+def _write_boxes(out: Path, tables: Rows) -> None:
     images, annotations = [], []
     for image_id, entry in enumerate(tables["boxes"], 1):
         images.append(entry["image"] | {"id": image_id})
@@ -141,8 +141,7 @@ def _write_tables(out: Path, tables: Rows) -> None:
         "images": images,
         "annotations": annotations,
     }
-    path = out / "annotations" / "imageannotation_ai_lung_bounding_boxes.json"
-    write_text(path, json.dumps(coco))
+    write_text(out / "annotations" / "imageannotation_ai_lung_bounding_boxes.json", json.dumps(coco))
 
 
-LAYOUT = Layout("covid_chestxray", _write_patient, _write_tables)
+LAYOUT = Layout("covid_chestxray", _write_patient, {"metadata.csv": _HEADER}, write_more=_write_boxes)

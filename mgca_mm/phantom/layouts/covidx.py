@@ -5,8 +5,6 @@ pneumonia without such haze is ``pneumonia``; everything else is ``normal``. A p
 source counts its patients from 1: an id says who a patient is only together with the source.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ..study import PhantomStudy, sample_patient
@@ -24,7 +22,6 @@ from .layout import (
 )
 
 _SOURCES = {"cohen": ".jpg", "rsna": ".png", "ricord": ".jpeg"}  # and the kind of file each gives
-_LISTS = ("train", "test")
 
 
 def infection(study: PhantomStudy) -> str:
@@ -33,10 +30,6 @@ def infection(study: PhantomStudy) -> str:
     if "edema" in kinds:
         return "COVID-19"
     return "pneumonia" if kinds & {"consolidation", "pneumonia"} else "normal"
-
-
-def _splits(options: PhantomOptions) -> dict[str, float]:
-    return train_and_test(options, "test")
 
 
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
@@ -52,9 +45,9 @@ def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     return rows
 
 
-def _write_tables(out: Path, tables: Rows) -> None:
-    for name in _LISTS:
+def _write_lists(out: Path, tables: Rows) -> None:
+    for name in ("train", "test"):
         write_text(out / f"{name}_COVIDx9A.txt", "".join(tables[name]))
 
 
-LAYOUT = Layout("covidx", _write_patient, _write_tables, _splits)
+LAYOUT = Layout("covidx", _write_patient, {}, lambda options: train_and_test(options, "test"), _write_lists)

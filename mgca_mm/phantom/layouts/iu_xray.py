@@ -4,8 +4,6 @@ Nothing in the XML or in an image's name tells a frontal from a lateral image, a
 original's de-identification does to words, it does here: some become ``XXXX``. A few studies have no images.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +12,9 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from ..study import PhantomStudy, sample_patient
-from .layout import Entry, Layout, PhantomOptions, Rows, draw, layout_rng, truth_row, write_csv, write_image, write_text
+from .layout import Entry, Layout, PhantomOptions, Rows, draw, layout_rng, truth_row, write_image, write_text
 
+_PROJECTIONS = "indiana_projections.csv"
 _HIDDEN_WORDS, _WITHOUT_IMAGES = 0.015, 0.025
 _CAPTIONS = ("Xray Chest PA and Lateral", "CHEST 2V FRONTAL/LATERAL ", "PA and lateral chest x-XXXX dated XXXX, XXXX. ")
 # Series and image numbers of a study's first and second image; in the original, too, they follow no rule.
@@ -80,7 +79,7 @@ _IMAGE = """
 
 
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
-    rows: Rows = {"projections": [], "truth": []}
+    rows: Rows = {_PROJECTIONS: [], "truth": []}
     for study in sample_patient(options.seed, entry.index):
         rng = layout_rng(study)
         uid = 4 * study.patient_index + study.study_index + 1  # with gaps, as the original's
@@ -95,13 +94,9 @@ def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
             for number, view, image in draw(study, options):
                 write_image(out / "NLMCXR_png" / f"{ids[number]}.png", image.pixels)
                 projection = "Lateral" if view == "LATERAL" else "Frontal"
-                rows["projections"].append((uid, f"{names[number]}.dcm.png", projection))
+                rows[_PROJECTIONS].append((uid, f"{names[number]}.dcm.png", projection))
                 rows["truth"].append(truth_row(study, view, image, image_id=ids[number]))
     return rows
-
-
-def _write_tables(out: Path, tables: Rows) -> None:
-    write_csv(out / "indiana_projections.csv", ("uid", "filename", "projection"), tables["projections"])
 
 
 def _image_names(uid: int, count: int, rng: np.random.Generator) -> list[str]:
@@ -150,4 +145,4 @@ def _xml(study: PhantomStudy, uid: int, sections: dict[str, str], ids: Sequence[
     )
 
 
-LAYOUT = Layout("iu_xray", _write_patient, _write_tables)
+LAYOUT = Layout("iu_xray", _write_patient, {_PROJECTIONS: "uid,filename,projection"})

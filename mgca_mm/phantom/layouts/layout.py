@@ -1,8 +1,7 @@
 """What the layouts share: options, the division of the patients, the run over them, and the writers of files."""
 
-from __future__ import annotations
-
 import csv
+import functools
 import gzip
 import hashlib
 import io
@@ -10,9 +9,8 @@ import json
 import multiprocessing
 import os
 import shutil
-import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,19 +35,12 @@ Rows = dict[str, list]  # by table
 
 @dataclass(frozen=True)
 class PhantomOptions:
-    """What decides the bytes of a written phantom.
-
-    Attributes:
-        patients: Number of patients.
-        seed: Seed.
-        size: Shortest long side in pixels; the long side varies up to a quarter above it.
-        split: Fractions of the patients in train, validate and test.
-    """
+    """What decides the bytes of a written phantom."""
 
     patients: int
     seed: int = 0
-    size: int = 256
-    split: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    size: int = 256  # shortest long side in pixels; the long side varies up to a quarter above it
+    split: tuple[float, float, float] = (0.7, 0.1, 0.2)  # fractions of the patients in train, validate and test
 
     def check(self) -> None:
         """Raise ``UserError`` for an option that cannot be."""
@@ -65,53 +56,33 @@ class PhantomOptions:
 
 @dataclass(frozen=True)
 class Entry:
-    """One patient's place in a data set.
+    """One patient's place in a data set."""
 
-    Attributes:
-        index: The patient's number in the phantom, from 0.
-        split: The split the patient is in.
-        number: The patient's number in the data set, from 1, through one split after the other.
-    """
-
-    index: int
+    index: int  # the patient's number in the phantom, from 0
     split: str
-    number: int
-
-
-def one_split(options: PhantomOptions) -> dict[str, float]:
-    """The splits of a data set that is published undivided."""
-    return {"train": 1.0}
+    number: int  # the patient's number in the data set, from 1, through one split after the other
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The directory layout of a public data set.
+    """The directory layout of a public data set."""
 
-    Attributes:
-        name: Its name on the command line.
-        write_patient: Writes one patient's files below a folder and returns the rows they add to the tables; a
-            function of a module, for it is handed to other processes. ``truth`` is a table of every layout.
-        write_tables: Writes the tables below a folder; a table without rows reads as an empty list.
-        splits: Fraction of the patients in each published split, in the data set's order.
-    """
-
-    name: str
+    name: str  # on the command line
+    # Writes one patient's files below a folder and returns the rows they add to the tables; a function of a module, for
+    # it is handed to other processes. ``truth`` is a table of every layout.
     write_patient: Callable[[Path, PhantomOptions, Entry], Rows]
-    write_tables: Callable[[Path, Rows], None]
-    splits: Callable[[PhantomOptions], dict[str, float]] = one_split
+    tables: Mapping[str, str]  # path of a csv table, compressed if it ends in .gz → its header
+    # Fraction of the patients in each published split, in the data set's order.
+    splits: Callable[[PhantomOptions], dict[str, float]] = lambda options: {"train": 1.0}
+    write_more: Callable[[Path, Rows], None] | None = None  # for tables that are not csv; one without rows is empty
 
 
 def write(
     layout: Layout, out: str | os.PathLike, options: PhantomOptions, workers: int = 1, progress: bool = True
 ) -> dict[str, object]:
-    """Write the phantom in a layout; the bytes do not depend on ``workers``.
+    """Write the phantom in a layout; the bytes do not depend on the number of ``workers``, which are processes.
 
-    Args:
-        layout: The layout.
-        out: Directory, new or empty. If it holds this very phantom, finished, nothing is written.
-        options: What to write.
-        workers: Processes.
-        progress: Show a progress bar.
+    The directory is new or empty. If it holds this very phantom, finished, nothing is written.
 
     Returns:
         The content of ``phantom.json``, with ``written`` False if the phantom was there already.
@@ -130,14 +101,19 @@ def write(
     shutil.rmtree(partial, ignore_errors=True)  # of an interrupted call
     partial.mkdir(parents=True)
     tables: Rows = defaultdict(list)
-    jobs = ((layout.write_patient, partial, options, entry) for entry in _entries(layout.splits(options), options))
+    write_patient = functools.partial(layout.write_patient, partial, options)
     with tqdm(total=options.patients, unit="patient", disable=not progress) as bar:
-        for rows in _map(_write_patient, jobs, workers):
+        for rows in _map(write_patient, _entries(layout.splits(options), options), workers):
             for name, added in rows.items():
                 tables[name] += added
             bar.update()
 
-    layout.write_tables(partial, tables)
+    for path, header in layout.tables.items():
+        with io.StringIO(newline="") as text:
+            csv.writer(text, lineterminator="\n").writerows([header.split(","), *tables[path]])
+            write_text(partial / path, text.getvalue())
+    if layout.write_more:
+        layout.write_more(partial, tables)
     write_text(partial / TRUTH, "".join(json.dumps(row) + "\n" for row in tables["truth"]))
     studies = {row["study_id"] for row in tables["truth"]}
     summary |= {"studies": len(studies), "images": len(tables["truth"])}
@@ -149,15 +125,7 @@ def write(
 
 
 def assign_splits(options: PhantomOptions, fractions: Mapping[str, float]) -> list[str]:
-    """The split of each patient: exact quotas, and no wanted split empty where there are patients enough.
-
-    Args:
-        options: Number of patients and seed.
-        fractions: Fraction of the patients by split.
-
-    Returns:
-        The name of each patient's split.
-    """
+    """The split of each patient: exact quotas, and no wanted split empty where there are patients enough."""
     counts = [round(fraction * options.patients) for fraction in fractions.values()]
     wanted = [number for number, fraction in enumerate(fractions.values()) if fraction > 0]
     if options.patients >= len(wanted):
@@ -169,12 +137,7 @@ def assign_splits(options: PhantomOptions, fractions: Mapping[str, float]) -> li
 
 
 def train_and_test(options: PhantomOptions, test: str) -> dict[str, float]:
-    """The splits of a data set published in two parts, whose users take validation images from the first.
-
-    Args:
-        options: Its third fraction goes to the second part, the others to ``train``.
-        test: Name of the second part.
-    """
+    """The splits of a data set published in two parts, whose users take validation images from the first, ``train``."""
     return {"train": options.split[0] + options.split[1], test: options.split[2]}
 
 
@@ -189,13 +152,7 @@ def _entries(fractions: Mapping[str, float], options: PhantomOptions) -> list[En
 def draw(
     study: PhantomStudy, options: PhantomOptions, views: Sequence[str] = VIEWS, size: int | None = None
 ) -> Iterator[tuple[int, str, PhantomImage]]:
-    """Render a study's images one by one.
-
-    Args:
-        study: The study.
-        options: For the images' sizes.
-        views: Views to draw; the study's others are left out.
-        size: Side of the square images of a data set with one size.
+    """Render those of a study's images that have one of some views; square ones if their side is given.
 
     Yields:
         The image's number among all of the study's images, its view, and the image.
@@ -217,14 +174,7 @@ def truth_row(study: PhantomStudy, view: str, image: PhantomImage, **key: str) -
         "height": height,
         "width": width,
         "findings": [
-            {
-                "kind": finding.kind,
-                "side": finding.side,
-                "zone": finding.zone,
-                "severity": finding.severity,
-                "device": finding.device,
-                "box": box,
-            }
+            {name: getattr(finding, name) for name in ("kind", "side", "zone", "severity", "device")} | {"box": box}
             for finding, box in zip(study.findings, image.boxes, strict=True)
         ],
         "attributes": {
@@ -250,15 +200,6 @@ def write_image(path: Path, pixels: np.ndarray) -> None:
     """Write gray pixels, uint8 (H, W), as the suffix says, JPEG or PNG, and the folders above."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encode_image(pixels, path.suffix))
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
-    """Write a table, compressed if the path ends in ``.gz``."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
 
 
 def write_text(path: Path, text: str) -> None:
@@ -299,22 +240,16 @@ def _is_finished(out: Path, summary: dict) -> bool:
     return False
 
 
-def _map(function: Callable, jobs: Iterator, workers: int) -> Iterator[Rows]:
+def _map(function: Callable[[Entry], Rows], entries: list[Entry], workers: int) -> Iterator[Rows]:
     """``map`` over processes, in order."""
     # One OpenCV thread a process, and none running at the fork: a child cannot stop a thread it did not inherit.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
         if workers == 1:
-            yield from map(function, jobs)
+            yield from map(function, entries)
             return
-        context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-        with context.Pool(workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-            yield from pool.imap(function, jobs, chunksize=4)
+        with multiprocessing.Pool(workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+            yield from pool.imap(function, entries, chunksize=4)
     finally:
         cv2.setNumThreads(threads)
-
-
-def _write_patient(job: tuple[Callable[[Path, PhantomOptions, Entry], Rows], Path, PhantomOptions, Entry]) -> Rows:
-    write_patient, out, options, entry = job
-    return write_patient(out, options, entry)

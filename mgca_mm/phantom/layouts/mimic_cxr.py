@@ -1,7 +1,5 @@
 """The phantom as MIMIC-CXR-JPG 2.0.0 and the reports of MIMIC-CXR, so that one preparation reads both."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ..findings import Finding
@@ -18,66 +16,41 @@ from .layout import (
     hex_id,
     layout_rng,
     truth_row,
-    write_csv,
     write_image,
     write_text,
 )
 
-_METADATA = (
-    "dicom_id",
-    "subject_id",
-    "study_id",
-    "PerformedProcedureStepDescription",
-    "ViewPosition",
-    "Rows",
-    "Columns",
-    "StudyDate",
-    "StudyTime",
-    "ProcedureCodeSequence_CodeMeaning",
-    "ViewCodeSequence_CodeMeaning",
+_METADATA, _SPLIT, _CHEXPERT = (f"mimic-cxr-2.0.0-{name}.csv.gz" for name in ("metadata", "split", "chexpert"))
+PHRASES = "phantom-phrases.csv"  # with boxes, in the columns of MS-CXR's table
+_TABLES = {
+    _METADATA: "dicom_id,subject_id,study_id,PerformedProcedureStepDescription,ViewPosition,Rows,Columns,StudyDate,"
+    "StudyTime,ProcedureCodeSequence_CodeMeaning,ViewCodeSequence_CodeMeaning,"
     "PatientOrientationCodeSequence_CodeMeaning",
-)
-# Phrases with boxes, in the columns of MS-CXR's table.
-PHRASES = "phantom-phrases.csv"
-_PHRASES_HEADER = (
-    *("dicom_id", "category_name", "label_text", "path", "x", "y", "w", "h", "image_width", "image_height", "split"),
-)
+    _SPLIT: "dicom_id,study_id,subject_id,split",
+    _CHEXPERT: ",".join(("subject_id", "study_id", *CHEXPERT_LABELS)),
+    PHRASES: "dicom_id,category_name,label_text,path,x,y,w,h,image_width,image_height,split",
+}
 _VIEW_CODE = {"PA": "postero-anterior", "AP": "antero-posterior", "LATERAL": "lateral"}
 
 
-def _splits(options: PhantomOptions) -> dict[str, float]:
-    return dict(zip(("train", "validate", "test"), options.split, strict=True))
-
-
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
-    rows: Rows = {"metadata": [], "split": [], "chexpert": [], "truth": [], "phrases": []}
+    rows: Rows = {table: [] for table in ("truth", *_TABLES)}
     for study in sample_patient(options.seed, entry.index):
         subject = f"p{study.subject_id}"
         folder = Path(out, "files", subject[:3], subject, f"s{study.study_id}")
         write_text(folder.with_suffix(".txt"), study.report.text)
         labels = [f"{value:.1f}" for value in study.labels.values()]
-        rows["chexpert"].append((study.subject_id, study.study_id, *labels))
+        rows[_CHEXPERT].append((study.subject_id, study.study_id, *labels))
         for number, view, image in draw(study, options):
             dicom_id = _dicom_id(study, number)
             write_image(folder / f"{dicom_id}.jpg", image.pixels)
-            rows["metadata"].append(_metadata_row(study, dicom_id, view, image))
-            rows["split"].append((dicom_id, study.study_id, study.subject_id, entry.split))
+            rows[_METADATA].append(_metadata_row(study, dicom_id, view, image))
+            rows[_SPLIT].append((dicom_id, study.study_id, study.subject_id, entry.split))
             rows["truth"].append(truth_row(study, view, image, dicom_id=dicom_id))
             if view in FRONTAL:
                 path = f"files/{subject[:3]}/{subject}/s{study.study_id}/{dicom_id}.jpg"
-                rows["phrases"] += [(*row, entry.split) for row in _phrase_rows(study, dicom_id, path, image)]
+                rows[PHRASES] += [(*row, entry.split) for row in _phrase_rows(study, dicom_id, path, image)]
     return rows
-
-
-def _write_tables(out: Path, tables: Rows) -> None:
-    headers = {
-        "metadata": _METADATA,
-        "split": ("dicom_id", "study_id", "subject_id", "split"),
-        "chexpert": ("subject_id", "study_id", *CHEXPERT_LABELS),
-    }
-    for name, header in headers.items():
-        write_csv(out / f"mimic-cxr-2.0.0-{name}.csv.gz", header, tables[name])
-    write_csv(out / PHRASES, _PHRASES_HEADER, tables["phrases"])
 
 
 def _phrase_rows(study: PhantomStudy, dicom_id: str, path: str, image: PhantomImage) -> list[tuple]:
@@ -103,13 +76,8 @@ def _is_part(finding: Finding, named: Finding) -> bool:
 
 
 def _metadata_row(study: PhantomStudy, dicom_id: str, view: str, image: PhantomImage) -> tuple:
-    exam = (
-        "CHEST (PORTABLE AP)"
-        if view == "AP"
-        else "CHEST (PA AND LAT)"
-        if len(study.views) > 1
-        else "CHEST (SINGLE VIEW)"
-    )
+    several = "CHEST (PA AND LAT)" if len(study.views) > 1 else "CHEST (SINGLE VIEW)"
+    exam = "CHEST (PORTABLE AP)" if view == "AP" else several
     posture = "Recumbent" if view == "AP" else "Erect"
     ids = (dicom_id, study.subject_id, study.study_id)
     return (*ids, exam, view, *image.pixels.shape, study.date, study.time, exam, _VIEW_CODE[view], posture)
@@ -121,4 +89,9 @@ def _dicom_id(study: PhantomStudy, number: int) -> str:
     return "-".join(digits[start : start + 8] for start in range(0, 40, 8))
 
 
-LAYOUT = Layout("mimic_cxr", _write_patient, _write_tables, _splits)
+LAYOUT = Layout(
+    "mimic_cxr",
+    _write_patient,
+    _TABLES,
+    lambda options: dict(zip(("train", "validate", "test"), options.split, strict=True)),
+)

@@ -4,8 +4,6 @@ Of each patient the first study with a foreign object is written, or the first o
 the patients.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2
@@ -13,7 +11,7 @@ import numpy as np
 
 from ..findings import Finding
 from ..study import sample_patient
-from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, truth_row, write_csv, write_image
+from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, truth_row, write_image
 
 _RECTANGLE, _ELLIPSE, _POLYGON = 0, 1, 2
 _ROUND = ("coin", "button")
@@ -22,16 +20,7 @@ _TOLERANCE = 1.0  # pixels by which a polygon may leave the contour
 
 
 def annotate(finding: Finding, mask: np.ndarray, box: tuple[int, int, int, int]) -> str:
-    """Annotate a foreign object in the data set's notation.
-
-    Args:
-        finding: The object.
-        mask: Its mask, bool (H, W).
-        box: The tight box (x, y, width, height).
-
-    Returns:
-        The type and the corners: ``type x1 y1 x2 y2 …``.
-    """
+    """A foreign object, its mask bool (H, W), in the data set's notation: ``type x1 y1 x2 y2 …``."""
     x, y, width, height = box
     corners = [(x, y), (x + width, y + height)]
     kind = _ELLIPSE if finding.device in _ROUND else _RECTANGLE
@@ -46,10 +35,6 @@ def annotate(finding: Finding, mask: np.ndarray, box: tuple[int, int, int, int])
     return " ".join(map(str, (kind, *(value for corner in corners for value in corner))))
 
 
-def _splits(options: PhantomOptions) -> dict[str, float]:
-    return {"train": 8 / 9, "dev": 1 / 9}
-
-
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     studies = sample_patient(options.seed, entry.index)
     study = next((study for study in studies if study.labels["Support Devices"]), studies[0])
@@ -61,12 +46,9 @@ def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
         for finding, mask, box in zip(study.findings, image.masks, image.boxes, strict=True)
         if finding.kind == "foreign_object" and box is not None
     ]
-    return {entry.split: [(name, ";".join(objects))], "truth": [truth_row(study, view, image, image_name=name)]}
+    row = (name, ";".join(objects))
+    return {f"{entry.split}.csv": [row], "truth": [truth_row(study, view, image, image_name=name)]}
 
 
-def _write_tables(out: Path, tables: Rows) -> None:
-    for split in ("train", "dev"):
-        write_csv(out / f"{split}.csv", ("image_name", "annotation"), tables[split])
-
-
-LAYOUT = Layout("object_cxr", _write_patient, _write_tables, _splits)
+_TABLES = dict.fromkeys(("train.csv", "dev.csv"), "image_name,annotation")
+LAYOUT = Layout("object_cxr", _write_patient, _TABLES, lambda options: {"train": 8 / 9, "dev": 1 / 9})

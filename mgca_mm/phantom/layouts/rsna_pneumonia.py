@@ -3,16 +3,16 @@
 The boxes are those of consolidations and pneumonias. An image without one is ``Normal`` if nothing at all was drawn.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from uuid import UUID
 
 from ..dicom import describe, make_uid, write_dicom
 from ..study import sample_patient
-from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, hex_id, truth_row, write_csv
+from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, hex_id, truth_row
 
 SIDE = 1024
+_LABELS, _CLASSES = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv"
+_TABLES = {_LABELS: "patientId,x,y,width,height,Target", _CLASSES: "patientId,class"}
 _OPACITIES = ("consolidation", "pneumonia")
 
 
@@ -38,16 +38,10 @@ def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     name = "Lung Opacity" if boxes else "No Lung Opacity / Not Normal" if study.findings else "Normal"
     boxes = boxes or [("",) * 4]
     return {
-        "labels": [(patient_id, *box, target) for box in boxes],
-        "classes": [(patient_id, name) for _ in boxes],  # a row a box here too, as published
+        _LABELS: [(patient_id, *box, target) for box in boxes],
+        _CLASSES: [(patient_id, name) for _ in boxes],  # a row a box here too, as published
         "truth": [truth_row(study, view, image, patientId=patient_id)],
     }
 
 
-def _write_tables(out: Path, tables: Rows) -> None:
-    header = ("patientId", "x", "y", "width", "height", "Target")
-    write_csv(out / "stage_2_train_labels.csv", header, tables["labels"])
-    write_csv(out / "stage_2_detailed_class_info.csv", ("patientId", "class"), tables["classes"])
-
-
-LAYOUT = Layout("rsna_pneumonia", _write_patient, _write_tables)
+LAYOUT = Layout("rsna_pneumonia", _write_patient, _TABLES)

@@ -4,8 +4,6 @@ A mask in several parts has a row for each, and the header and the cells of the 
 first image of each patient walks through the kinds of DICOM files, the others are JPEG as all published ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +13,14 @@ import numpy as np
 from ..dicom import FORMS, describe, make_uid, write_dicom
 from ..render import PhantomImage
 from ..study import PhantomStudy, sample_patient
-from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, truth_row, write_csv
+from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, truth_row
 
 SIDE = 1024
+_MASKS = "train-rle.csv"
 
 
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
-    rows: Rows = {"rle": [], "truth": []}
+    rows: Rows = {_MASKS: [], "truth": []}
     for study in sample_patient(options.seed, entry.index):
         for number, view, image in draw(study, options, FRONTAL, SIDE):
             first = study.study_index == number == 0
@@ -39,7 +38,7 @@ def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
                 **describe(study, view),
             )
             masks = [encode_rle(part) for part in _parts(study, image)]
-            rows["rle"] += [(image_id, f" {mask}") for mask in masks or ["-1"]]
+            rows[_MASKS] += [(image_id, f" {mask}") for mask in masks or ["-1"]]
             rows["truth"].append(truth_row(study, view, image, ImageId=image_id))
     return rows
 
@@ -65,8 +64,4 @@ def _parts(study: PhantomStudy, image: PhantomImage) -> Iterator[np.ndarray]:
                 yield parts == part
 
 
-def _write_tables(out: Path, tables: Rows) -> None:
-    write_csv(out / "train-rle.csv", ("ImageId", " EncodedPixels"), tables["rle"])
-
-
-LAYOUT = Layout("siim_pneumothorax", _write_patient, _write_tables)
+LAYOUT = Layout("siim_pneumothorax", _write_patient, {_MASKS: "ImageId, EncodedPixels"})
