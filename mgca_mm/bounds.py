@@ -36,11 +36,7 @@ def size_of(path: str | os.PathLike) -> int:
 
 
 def allowed_bytes(path: str | os.PathLike) -> int:
-    """Bytes of memory that may be made of a file.
-
-    Raises:
-        UserError: As in :func:`size_of`.
-    """
+    """Bytes of memory that may be made of a file; errors as in :func:`size_of`."""
     return TIMES * size_of(path) + ALLOWANCE
 
 

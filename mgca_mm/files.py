@@ -41,21 +41,13 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def open_atomically(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """A file to write to, by way of :func:`replacing`, which only its owner may read.
-
-    Raises:
-        OSError: As there.
-    """
+    """A file to write to, by way of :func:`replacing`, with its errors; only its owner may read it."""
     with replacing(path) as partial, open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         yield file
 
 
 def write_atomically(path: str | os.PathLike, content: bytes | memoryview) -> None:
-    """Write a file by way of :func:`open_atomically`.
-
-    Raises:
-        OSError: As there.
-    """
+    """Write a file by way of :func:`open_atomically`, with its errors."""
     with open_atomically(path) as file:
         file.write(content)
 
@@ -82,14 +74,9 @@ def replacing_output(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def write_output(path: str | os.PathLike, content: str | bytes | memoryview) -> None:
-    """Write a figure or a table by way of :func:`replacing_output`; a pipe or a device (/dev/stdout) is written to.
+    """Write a figure or a table by way of :func:`replacing_output`, with its errors; text becomes UTF-8.
 
-    Args:
-        path: The file.
-        content: All of it; text becomes UTF-8.
-
-    Raises:
-        UserError: As there.
+    A pipe or a device (/dev/stdout) is written to.
     """
     content = content.encode("utf-8") if isinstance(content, str) else content
     path = Path(path)

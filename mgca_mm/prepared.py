@@ -74,11 +74,7 @@ def load_prepared(ann_file: str, required: Sequence[str] = ()) -> tuple[dict, li
 
 
 def require_prepared(ann_file: str | Path) -> None:
-    """Check that an annotation file exists.
-
-    Raises:
-        UserError: If it does not, with the command that makes it.
-    """
+    """Raise a :class:`UserError` with the command that makes an annotation file, if it does not exist."""
     ann_file = Path(ann_file)
     if not ann_file.is_file():
         folder = ann_file.parent
@@ -107,11 +103,7 @@ def read_annotations(ann_file: str | os.PathLike) -> tuple[dict, list]:
 
 
 def read_names(path: str | os.PathLike) -> list[str]:
-    """Images of a list of ``subsets/`` or ``segmentation/``, one a line.
-
-    Raises:
-        OSError: If it cannot be read.
-    """
+    """Images of a list of ``subsets/`` or ``segmentation/``, one a line; ``OSError`` if it cannot be read."""
     return Path(path).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
 
 
@@ -125,7 +117,8 @@ def metainfo_fault(metainfo: object) -> str | None:
     classes = metainfo.get("classes")
     if classes is not None and not (_are_texts(classes) and len(set(classes)) == len(classes)):
         return "the 'classes' must be a list of different names"
-    strange = [key for key, value in metainfo.items() if not (_is_plain(value) or _are_texts(value))]
+    plain = (str, int, float, type(None))
+    strange = [key for key, value in metainfo.items() if not (isinstance(value, plain) or _are_texts(value))]
     return f"{strange[0]!r} of its metainfo must be a text, a number or a list of texts" if strange else None
 
 
@@ -154,7 +147,8 @@ def entry_fault(entry: object, classes: Sequence[str] | None, required: Sequence
             return f"has no text as {key}"
     if "image_index" in entry and not (type(entry["image_index"]) is int and entry["image_index"] >= 0):
         return "has an image_index that is no number of a row"
-    if "img_path" in entry and not _is_img_path(entry["img_path"]):
+    path = entry.get("img_path", ".")
+    if not (isinstance(path, str) and path and is_inside(path)):
         return "has an img_path that is no file within the folder"
     if "report" in entry and not _is_report(entry["report"]):
         return "has a report that is no list of sentences"
@@ -238,10 +232,6 @@ def row_of(store: np.ndarray, index: int, path: str | os.PathLike) -> np.ndarray
     return store[index]
 
 
-def _is_img_path(value: object) -> bool:
-    return isinstance(value, str) and bool(value) and is_inside(value)
-
-
 def _is_report(value: object) -> bool:
     sentences = [value] if isinstance(value, str) else value
     return _are_texts(sentences) and bool(sentences) and all(sentences)
@@ -252,10 +242,6 @@ def _is_shallow(value: object, depth: int = 5) -> bool:
         return True
     parts = value.values() if isinstance(value, dict) else value
     return depth > 0 and all(_is_shallow(part, depth - 1) for part in parts)
-
-
-def _is_plain(value: object) -> bool:
-    return value is None or isinstance(value, str | int | float)
 
 
 def _is_finite(value: object) -> bool:

@@ -27,7 +27,9 @@ _ROW = 200  # Bytes that are kept of a row at least, beside its text and 8 for e
 
 
 class Row(dict[str, str]):
-    """Cells of a row by column name; its methods read them, with errors that name the file and the line.
+    """Cells of a row by column name; its methods read them.
+
+    Each method raises a :class:`UserError` that names the file and the line where a cell is not what it must be.
 
     Args:
         cells: The cells, stripped.
@@ -50,21 +52,13 @@ class Row(dict[str, str]):
         return UserError(f"{self.place}: {reason}")
 
     def text(self, column: str) -> str:
-        """Value of a cell that must not be empty.
-
-        Raises:
-            UserError: It is.
-        """
+        """Value of a cell that must not be empty."""
         if not self[column]:
             raise self.fault(f"column {column!r} is empty")
         return self[column]
 
     def identifier(self, column: str) -> str:
-        """Value, as it is written, of a cell that must hold ASCII digits.
-
-        Raises:
-            UserError: It is empty or holds anything else.
-        """
+        """Value, as it is written, of a cell that must hold ASCII digits."""
         value = self.text(column)
         if not (value.isascii() and value.isdigit()):
             raise self.fault(f"column {column!r} is not a whole number, as the identifiers must be")
@@ -73,9 +67,7 @@ class Row(dict[str, str]):
     def file_name(self, column: str) -> str:
         """Value of a cell that names a file inside a folder known already, hence without any folder in it.
 
-        Raises:
-            UserError: It is empty, leads out of its folder, is too long for a name or has control characters, which no
-                list with one name a line could hold.
+        Control characters are refused, for no list with one name a line could hold them.
         """
         value = self.text(column)
         is_plain = all(character not in "/\\" and character.isprintable() for character in value)
@@ -84,11 +76,7 @@ class Row(dict[str, str]):
         return value
 
     def number(self, column: str) -> float:
-        """Value of a cell that must hold a finite number.
-
-        Raises:
-            UserError: It is empty or holds anything else.
-        """
+        """Value of a cell that must hold a finite number."""
         try:
             value = float(self.text(column))
         except ValueError:
@@ -98,31 +86,20 @@ class Row(dict[str, str]):
         return value
 
     def choice(self, column: str, choices: Mapping[str, Choice]) -> Choice:
-        """What a cell that must hold one of some words stands for.
-
-        Raises:
-            UserError: It holds another word.
-        """
+        """What a cell that must hold one of some words stands for."""
         if self[column] not in choices:
             raise self.fault(f"column {column!r} is none of {', '.join(choice or 'blank' for choice in choices)}")
         return choices[self[column]]
 
     def require_new(self, column: str, value: str, seen: Container[str]) -> None:
-        """Make sure that an identifier stands in the table once.
-
-        Raises:
-            UserError: It was seen already.
-        """
+        """Make sure that an identifier stands in the table once."""
         if value in seen:
             raise self.fault(f"this {column} stands twice in the file; remove one of the rows")
 
     def label_columns(self, others: Container[str]) -> list[str]:
-        """Columns of a table whose columns are all labels, but for some.
-
-        Raises:
-            UserError: One could not be a name: a quotation mark left open makes one of the rows below the header.
-        """
+        """Columns of a table whose columns are all labels, but for some."""
         labels = [column for column in self if column not in others]
+        # A quotation mark left open makes one of the rows below the header.
         if not all(label and label.isprintable() for label in labels):
             raise UserError(
                 f"{self.table}, line 1: a column of labels has no name, or one with line breaks or in another encoding "
@@ -140,8 +117,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         UserError: The file is unreadable, truncated, not gzip, or takes too much memory.
     """
-    with _explain(path), _open_text(path) as file:
-        lines = _Lines(path, file)
+    with _open(path) as lines:
         for line, text in enumerate(lines, start=1):
             lines.end_row(0)
             if text.strip():
@@ -167,8 +143,7 @@ def read_table(path: Path, required: Sequence[str]) -> Iterator[Row]:
     """
     line = 0
     try:
-        with _explain(path), _open_text(path) as file:
-            lines = _Lines(path, file)
+        with _open(path) as lines:
             reader = csv.reader(lines)
             columns = [column.strip() for column in next(reader, [])]
             lines.end_row(len(columns))
@@ -212,21 +187,16 @@ class _Lines:
         self._row = 0
 
     def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._file.readline(_MAX_RECORD + 1)
-        if not line:
-            raise StopIteration
-        self._number += 1
-        self._row += len(line)
-        if self._row > _MAX_RECORD:
-            raise UserError(
-                f"{self._path}, line {self._number}: a row of more than {_MAX_RECORD >> 20} MiB\n"
-                "Is a quotation mark left open, or the file binary?"
-            )
-        self._take(sys.getsizeof(line))
-        return line
+        while line := self._file.readline(_MAX_RECORD + 1):
+            self._number += 1
+            self._row += len(line)
+            if self._row > _MAX_RECORD:
+                raise UserError(
+                    f"{self._path}, line {self._number}: a row of more than {_MAX_RECORD >> 20} MiB\n"
+                    "Is a quotation mark left open, or the file binary?"
+                )
+            self._take(sys.getsizeof(line))
+            yield line
 
     def end_row(self, num_columns: int) -> None:
         """Count what is kept of a row that was read."""
@@ -244,19 +214,15 @@ class _Lines:
 
 
 @contextlib.contextmanager
-def _explain(path: Path) -> Iterator[None]:
-    """Turn the errors of reading a file into ones that name it and the remedy."""
+def _open(path: Path) -> Iterator[_Lines]:
+    """Open a table as text, unzipping it on the way; errors of reading it name it and the remedy."""
+    opener = gzip.open if path.suffix == ".gz" else open
     try:
-        yield
+        with opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            yield _Lines(path, file)
     except (EOFError, zlib.error) as error:
         raise UserError(f"{path}: the gzip file is truncated or damaged\nCopy it again.") from error
     except gzip.BadGzipFile as error:
         raise UserError(f"{path}: not a gzip file\nIf it is plain text already, rename it to end in .csv") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _open_text(path: Path):
-    """Open a table as text, unzipping it on the way."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    return opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")

@@ -1,4 +1,11 @@
-"""From the raw layout of a public data set to ``data/<name>/``: one module a data set, shared steps beside them."""
+"""From the raw layout of a public data set to ``data/<name>/``: one module a data set, shared steps beside them.
+
+The module of a data set has two functions. ``find_sources(raw)`` gives the files that decide the result, by name: the
+same ones make a second preparation needless. ``collect(raw, options)`` reads them and gives a ``Collection``, with the
+samples in the order in which they first stand in the tables. Both raise a ``UserError`` where a file is missing,
+malformed or no file, leads out of the folder, or names an image twice; ``collect`` also where too few patients are left
+to divide.
+"""
 
 from .check import check
 from .options import PROTOCOLS, Options

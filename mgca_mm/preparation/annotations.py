@@ -11,19 +11,12 @@ import numpy as np
 from mgca_mm.files import write_atomically
 from mgca_mm.prepared import SPLITS, SUBSETS
 
-from .collection import Collection, PreparedSample, Rejected, group_by_split
+from .collection import Collection, Rejected, Sample, group_by_split
 
 
-def write_image_level(folder: Path, dataset: str, collection: Collection, samples: Sequence[PreparedSample]) -> None:
-    """Write reports and labels: an annotation file a split, and the subset lists.
-
-    Args:
-        folder: The prepared folder.
-        dataset: Name of the data set.
-        collection: Names of its labels.
-        samples: The samples.
-    """
-    groups = group_by_split(samples)
+def write_image_level(folder: Path, dataset: str, collection: Collection) -> None:
+    """Write reports and labels: an annotation file a split, and the subset lists."""
+    groups = group_by_split(collection.samples)
     for split in SPLITS:
         metainfo = {"dataset": dataset, "split": split}
         metainfo |= {} if collection.classes is None else {"classes": collection.classes}
@@ -31,16 +24,9 @@ def write_image_level(folder: Path, dataset: str, collection: Collection, sample
     _write_subsets(folder / "subsets", groups["train"])
 
 
-def write_dense(folder: Path, dataset: str, collection: Collection, samples: Sequence[PreparedSample]) -> None:
-    """Write boxes as mmdet reads them, names of images and masks as mmseg reads them, each with subset lists.
-
-    Args:
-        folder: The prepared folder.
-        dataset: Name of the data set.
-        collection: Names of what its boxes and masks hold.
-        samples: The samples.
-    """
-    groups = group_by_split(samples, dense=True)
+def write_dense(folder: Path, dataset: str, collection: Collection) -> None:
+    """Write boxes as mmdet reads them, names of images and masks as mmseg reads them, each with subset lists."""
+    groups = group_by_split(collection.samples, dense=True)
     if collection.categories is not None:
         boxed = {split: [sample for sample in groups[split] if sample.boxes is not None] for split in SPLITS}
         train = _write_subsets(folder / "detection" / "subsets", boxed["train"])
@@ -48,7 +34,7 @@ def write_dense(folder: Path, dataset: str, collection: Collection, samples: Seq
             metainfo = {"dataset": dataset, "split": Path(name).name}
             _write_coco(folder / "detection" / f"{name}.json", metainfo, found, collection.categories)
     if collection.mask_classes is not None:
-        masked = {split: [sample for sample in groups[split] if sample.is_masked] for split in SPLITS}
+        masked = {split: [sample for sample in groups[split] if sample.mask is not None] for split in SPLITS}
         _write_subsets(folder / "segmentation" / "subsets", masked["train"])
         for split in SPLITS:
             _write_names(folder / "segmentation" / f"{split}.txt", (sample.image_id for sample in masked[split]))
@@ -66,28 +52,22 @@ def write_rejected(path: Path, rejected: Iterable[Rejected], raw: Path) -> None:
     write_atomically(path, file.getvalue().encode("utf-8", "surrogateescape"))
 
 
-def _write_annotations(path: Path, metainfo: dict, samples: Iterable[PreparedSample]) -> None:
+def _write_annotations(path: Path, metainfo: dict, samples: Iterable[Sample]) -> None:
     """Write a split in MMEngine's annotation format, one entry (see :mod:`mgca_mm.prepared`) a line."""
     with open(path, "w", encoding="ascii") as file:
         # Written sample by sample: as one string, the whole of MIMIC-CXR would be held in memory twice.
         file.write(f'{{"metainfo": {json.dumps(metainfo)}, "data_list": [')
         for number, sample in enumerate(samples):
-            entry = {
-                "image_index": sample.image_index,
-                "raw_path": sample.image_path if sample.image_index is None else None,
-                "image_id": sample.image_id,
-                "patient_id": sample.patient_id,
-                "study_id": sample.study_id,
-                "view": sample.view,
-                "report": sample.report,
-                "labels": sample.labels,
-            }
-            known = {key: value for key, value in entry.items() if value is not None}
-            file.write(f"{',' if number else ''}\n{json.dumps(known)}")
+            is_stored = sample.image_index is not None
+            entry = {"image_index": sample.image_index} if is_stored else {"raw_path": sample.image_path}
+            for key in ("image_id", "patient_id", "study_id", "view", "report", "labels"):
+                if (value := getattr(sample, key)) is not None:
+                    entry[key] = value
+            file.write(f"{',' if number else ''}\n{json.dumps(entry)}")
         file.write("\n]}\n")
 
 
-def _write_coco(path: Path, metainfo: dict, samples: Iterable[PreparedSample], categories: Sequence[str]) -> None:
+def _write_coco(path: Path, metainfo: dict, samples: Iterable[Sample], categories: Sequence[str]) -> None:
     """Write boxes in COCO's format; ids of images are their rows in the image store, those of categories from 1."""
     images, annotations = [], []
     for number, sample in enumerate(samples):
@@ -130,15 +110,11 @@ def _write_names(path: Path, names: Iterable[str]) -> None:
     path.write_bytes("".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))
 
 
-def _write_subsets(folder: Path, train: Sequence[PreparedSample]) -> dict[str, list[PreparedSample]]:
+def _write_subsets(folder: Path, train: Sequence[Sample]) -> dict[str, list[Sample]]:
     """Draw 1 % and 10 % of the training samples, three seeds each, and write their lists into a new folder.
 
     A draw is the head of one permutation, so that the 1 % of a seed are among its 10 %. ``RandomState`` is used because
     NumPy guarantees its stream forever, which it does not for ``Generator``.
-
-    Args:
-        folder: The folder.
-        train: Training samples in order.
 
     Returns:
         Samples in order by the subset's name, such as ``train_1pct_seed42``.

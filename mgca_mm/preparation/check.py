@@ -1,6 +1,6 @@
 """Checking a prepared folder: is it complete, unchanged, and free of leaks?"""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from mgca_mm.bounds import read_json
@@ -54,18 +54,24 @@ def check(dataset: str, out: Path) -> list[str]:
     faults += _check_files(out, files)
 
     has_store = not parameters.get("annotations_only")
-    # A part of the prepared data: where its annotation files and lists are, and its entries by split.
-    parts = [("", _read_annotations(out, faults, has_store))]
-    if any(name.startswith("detection/") for name in files):
-        parts.append(("detection/", _read_boxes(out, faults, has_store)))
-    if any(name.startswith("segmentation/") for name in files):
-        parts.append(("segmentation/", _read_names(out, faults, files, has_store)))
+    parts: dict[str, dict[str, list[dict]]] = {}
+    for folder, (ending, kind, read) in _PARTS.items():
+        if folder and not any(name.startswith(folder) for name in files):
+            continue
+        parts[folder] = {split: [] for split in SPLITS}
+        for split, entries in parts[folder].items():
+            name = f"{folder}{split}.{ending}"
+            try:
+                for fault in read(out / name, entries, has_store, files):
+                    faults.append(f"{name}: {fault}")
+            except (UserError, OSError, KeyError, TypeError):
+                faults.append(f"{name}: missing or {kind}")
     if has_store:
-        faults += _check_store(out, [entry for _, entries in parts for rows in entries.values() for entry in rows])
-    for folder, entries in parts:
+        faults += _check_store(out, [entry for splits in parts.values() for rows in splits.values() for entry in rows])
+    for folder, splits in parts.items():
         if parameters.get("protocol") == "paper":
-            faults += _check_patients(folder, entries)
-        faults += _check_subsets(out, folder, {entry["image_id"] for entry in entries["train"]})
+            faults += _check_patients(folder, splits)
+        faults += _check_subsets(out, folder, {entry["image_id"] for entry in splits["train"]})
     # Names in damaged lists may be no text, which a terminal refuses to print.
     return [fault.encode("utf-8", "backslashreplace").decode() for fault in faults]
 
@@ -90,71 +96,56 @@ def _check_files(out: Path, expected: dict[str, tuple[int, str]]) -> list[str]:
     return faults
 
 
-def _read_annotations(out: Path, faults: list[str], has_store: bool) -> dict[str, list[dict]]:
-    """Well-formed entries of reports and labels by split; the faults of the others are appended."""
-    entries: dict[str, list[dict]] = {split: [] for split in SPLITS}
-    for split in SPLITS:
-        try:
-            metainfo, rows = read_annotations(out / f"{split}.json")
-        except UserError:
-            faults.append(f"{split}.json: missing or not in MMEngine's annotation format")
-            continue
-        classes = metainfo.get("classes")
-        required = ["patient_id", "image_index" if has_store else "raw_path"]
-        required += ([] if classes else ["report"]) + ([] if classes is None else ["labels"])
-        for number, row in enumerate(rows):
-            if fault := entry_fault(row, classes, required):
-                faults.append(f"{split}.json: entry {number} is malformed: it {fault}")
-            else:
-                entries[split].append(row)
-    return entries
+def _read_annotations(path: Path, entries: list[dict], has_store: bool, _: Container[str]) -> Iterator[str]:
+    """Add the well-formed entries of reports and labels; the faults of the others."""
+    metainfo, rows = read_annotations(path)
+    classes = metainfo.get("classes")
+    required = ["patient_id", "image_index" if has_store else "raw_path"]
+    required += ([] if classes else ["report"]) + ([] if classes is None else ["labels"])
+    for number, row in enumerate(rows):
+        if fault := entry_fault(row, classes, required):
+            yield f"entry {number} is malformed: it {fault}"
+        else:
+            entries.append(row)
 
 
-def _read_boxes(out: Path, faults: list[str], has_store: bool) -> dict[str, list[dict]]:
-    """Images of the COCO files by split; faults of their boxes are appended."""
-    entries: dict[str, list[dict]] = {split: [] for split in SPLITS}
-    for split in SPLITS:
-        name = f"detection/{split}.json"
-        try:
-            content = read_json(out / name)
-            if fault := coco_fault(content):
-                faults.append(f"{name}: it {fault}")
-                continue
-            images = {image["id"]: image for image in content["images"]}
-            for image in content["images"]:
-                names = image["image_id"], image["patient_id"]
-                if not all(isinstance(name, str) for name in names):
-                    raise TypeError
-                entry = {"image_id": image["image_id"], "patient_id": image["patient_id"]}
-                entries[split].append(entry | ({"image_index": image["id"]} if has_store else {}))
-            for box in content["annotations"]:
-                image, (x, y, width, height) = images[box["image_id"]], box["bbox"]
-                # Coordinates are rounded to a thousandth.
-                inside = image["width"] is None or (
-                    min(x, y) >= -0.01 and x + width <= image["width"] + 0.01 and y + height <= image["height"] + 0.01
-                )
-                if not (inside and width > 0 and height > 0):
-                    faults.append(f"{name}: annotation {box['id']} is empty or outside of its image")
-        except (UserError, KeyError, TypeError):
-            faults.append(f"{name}: missing or not in COCO's format")
-    return entries
+def _read_boxes(path: Path, entries: list[dict], has_store: bool, _: Container[str]) -> Iterator[str]:
+    """Add the images of a COCO file; the faults of their boxes."""
+    content = read_json(path)
+    if fault := coco_fault(content):
+        yield f"it {fault}"
+        return
+    for image in content["images"]:
+        entry = {name: image[name] for name in ("image_id", "patient_id")}
+        if not all(isinstance(name, str) for name in entry.values()):
+            raise TypeError
+        entries.append(entry | ({"image_index": image["id"]} if has_store else {}))
+    images = {image["id"]: image for image in content["images"]}
+    for box in content["annotations"]:
+        image, (x, y, width, height) = images[box["image_id"]], box["bbox"]
+        # Coordinates are rounded to a thousandth.
+        inside = image["width"] is None or (
+            min(x, y) >= -0.01 and x + width <= image["width"] + 0.01 and y + height <= image["height"] + 0.01
+        )
+        if not (inside and width > 0 and height > 0):
+            yield f"annotation {box['id']} is empty or outside of its image"
 
 
-def _read_names(out: Path, faults: list[str], files: Iterable[str], has_store: bool) -> dict[str, list[dict]]:
-    """Images of the segmentation lists by split; missing images and masks are appended to the faults."""
-    entries: dict[str, list[dict]] = {split: [] for split in SPLITS}
-    for split in SPLITS:
-        name = f"segmentation/{split}.txt"
-        try:
-            ids = read_names(out / name)
-        except OSError:
-            faults.append(f"{name}: missing or unreadable")
-            continue
-        entries[split] = [{"image_id": image_id} for image_id in ids]
-        if has_store:
-            wanted = (f"{folder}/{image_id}.png" for image_id in ids for folder in ("images", "masks"))
-            faults += [f"{name}: {file} is not in the manifest" for file in wanted if file not in files]
-    return entries
+def _read_names(path: Path, entries: list[dict], has_store: bool, files: Container[str]) -> Iterator[str]:
+    """Add the images of a segmentation list; which images and masks are missing."""
+    entries += ({"image_id": image_id} for image_id in read_names(path))
+    for entry in entries if has_store else ():
+        for file in (f"images/{entry['image_id']}.png", f"masks/{entry['image_id']}.png"):
+            if file not in files:
+                yield f"{file} is not in the manifest"
+
+
+# Where the files of a part are; their ending, what they are not if they are damaged, and what reads them.
+_PARTS = {
+    "": ("json", "not in MMEngine's annotation format", _read_annotations),
+    "detection/": ("json", "not in COCO's format", _read_boxes),
+    "segmentation/": ("txt", "unreadable", _read_names),
+}
 
 
 def _check_store(out: Path, entries: list[dict]) -> list[str]:

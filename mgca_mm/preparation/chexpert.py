@@ -18,15 +18,10 @@ _REMEDY = "It is part of CheXpert: https://stanfordmlgroup.github.io/competition
 _NOT_LABELS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA")
 _VIEWS = {"Frontal": True, "Lateral": False}
 _NUM_VALIDATION = 5000
-_STAGES = ("rows in the tables", "frontal view")
 
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
-    """The two tables.
-
-    Raises:
-        UserError: One is missing.
-    """
+    """The two tables."""
     return {name: [raw.table(name, remedy=_REMEDY)] for name in _TABLES}
 
 
@@ -35,17 +30,13 @@ def collect(raw: RawFolder, options: Options) -> Collection:
 
     5,000 frontal training images, a tenth of a smaller set, are drawn for validation, all images of a patient together.
 
+    The 14 labels stay as they are published: -1 is uncertain.
+
     Args:
         raw: Folder with ``train.csv``, ``valid.csv``, ``train/`` and ``valid/``.
         options: ``protocol='released'`` draws images for validation and leaves most of them in training.
-
-    Returns:
-        Samples in the order of the tables, with the 14 labels as they are published: -1 is uncertain.
-
-    Raises:
-        UserError: A table is missing or malformed, or an image stands in it twice.
     """
-    filters = FilterLog(_STAGES)
+    filters = FilterLog("rows in the tables")
     samples: list[Sample] = []
     row_numbers: list[int] = []  # Of the frontal rows of train.csv, from 0.
     seen: set[str] = set()
@@ -58,10 +49,9 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             row.require_new("Path", str(path), seen)
             seen.add(str(path))
             labels = [row.choice(label, LABEL_VALUES) for label in classes]
-            filters.passed(_STAGES[0])
-            if not row.choice("Frontal/Lateral", _VIEWS):
+            filters.keep("rows in the tables")
+            if not filters.keep("frontal view", row.choice("Frontal/Lateral", _VIEWS)):
                 continue
-            filters.passed(_STAGES[1])
             if name == _TABLES[0]:
                 row_numbers.append(number)
             samples.append(
@@ -75,16 +65,19 @@ def collect(raw: RawFolder, options: Options) -> Collection:
                     labels=labels,
                 )
             )
-    samples, notes = _split_released(samples, row_numbers) if options.protocol == "released" else (_split(samples), [])
-    return Collection(samples, filters, classes, notes=notes)
+    train, notes = samples[: len(row_numbers)], []
+    if options.protocol == "released":
+        train, note = _split_released(train, row_numbers)
+        notes.append(note)
+    else:
+        num_images = Counter(sample.patient_id for sample in train)
+        split_of = hold_out_images(num_images, min(_NUM_VALIDATION, len(train) // 10))
+        train = [replace(sample, splits=(split_of[sample.patient_id],)) for sample in train]
+    return Collection(train + samples[len(train) :], filters, classes, notes=notes)
 
 
 def _relative_path(row: Row) -> PurePosixPath:
-    """Path inside the raw folder: without the name of the download, ``CheXpert-v1.0-small/`` or similar.
-
-    Raises:
-        UserError: It has no folders of a patient and a study, or leads elsewhere.
-    """
+    """Path inside the raw folder: without the name of the download, ``CheXpert-v1.0-small/`` or similar."""
     path = PurePosixPath(row.text("Path"))
     if path.parts and path.parts[0].startswith("CheXpert"):
         path = path.relative_to(path.parts[0])
@@ -94,26 +87,17 @@ def _relative_path(row: Row) -> PurePosixPath:
     return path
 
 
-def _split(samples: list[Sample]) -> list[Sample]:
-    """Draw whole patients of the training table for validation."""
-    num_images = Counter(sample.patient_id for sample in samples if not sample.splits)
-    split_of = hold_out_images(num_images, min(_NUM_VALIDATION, num_images.total() // 10))
-    return [s if s.splits else replace(s, splits=(split_of[s.patient_id],)) for s in samples]
-
-
-def _split_released(samples: list[Sample], row_numbers: list[int]) -> tuple[list[Sample], list[str]]:
+def _split_released(train: list[Sample], row_numbers: list[int]) -> tuple[list[Sample], str]:
     """Draw images by position among the frontal rows, and take out of training what has these numbers as rows.
 
     The two numberings differ from the first lateral on, so nearly all drawn images stay in training as well. This is
     how the 4,903 of 5,000 in docs/protocol.md#classification can come about; the draw itself is not published.
     """
-    size = min(_NUM_VALIDATION, len(row_numbers) // 10)
-    drawn = set(np.random.RandomState(0).choice(len(row_numbers), size, replace=False).tolist())
-    splits = [
-        (("train",) if number not in drawn else ()) + (("val",) if position in drawn else ())
-        for position, number in enumerate(row_numbers)
-    ]
-    both = sum(len(found) == 2 for found in splits)
-    train, test = samples[: len(splits)], samples[len(splits) :]
-    divided = [replace(sample, splits=found) for sample, found in zip(train, splits, strict=True)]
-    return divided + test, [f"{both} of {size} validation images are in training too, as in the released code"]
+    size = min(_NUM_VALIDATION, len(train) // 10)
+    drawn = set(np.random.RandomState(0).choice(len(train), size, replace=False).tolist())
+    split = []
+    for position, (sample, number) in enumerate(zip(train, row_numbers, strict=True)):
+        splits = (("train",) if number not in drawn else ()) + (("val",) if position in drawn else ())
+        split.append(replace(sample, splits=splits))
+    both = sum(len(sample.splits) == 2 for sample in split)
+    return split, f"{both} of {size} validation images are in training too, as in the released code"

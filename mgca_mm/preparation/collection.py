@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from mgca_mm.prepared import SPLITS
 from mgca_mm.reports.cleaning import MIN_TOKENS, count_tokens
-
-TEXT_STAGES = ("report has text", f"report of {MIN_TOKENS} tokens or more")
 
 
 class Box(NamedTuple):
@@ -30,25 +28,6 @@ class Box(NamedTuple):
     place: str
 
 
-class BoxMask(NamedTuple):
-    """A mask that is the union of the sample's boxes, filled."""
-
-
-class RleMask(NamedTuple):
-    """A mask that is the union of some in COCO's run-length encoding, on the image's grid."""
-
-    parts: tuple[dict, ...]
-
-
-class FileMask(NamedTuple):
-    """A mask in an image file, relative to the raw folder: foreground where it is brighter than half."""
-
-    path: str
-
-
-Mask = BoxMask | RleMask | FileMask
-
-
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One radiograph and what the raw data say about it.
@@ -65,8 +44,9 @@ class Sample:
         labels: 1, 0, -1 (uncertain) or None (not mentioned) for each class; None where the data set has no labels.
         dense_splits: Split in the annotations of boxes and masks; as ``splits``.
         boxes: Boxes, none for an image without objects; None where the data set has no boxes.
-        mask: The mask, None for an image without foreground.
-        is_masked: Whether the mask is known, an empty one included.
+        mask: Parts whose union is the mask, none for an image without foreground: boxes, filled; run lengths in COCO's
+            encoding, on the image's grid; image files, relative to the raw folder, foreground where they are brighter
+            than half. None where the mask is not known.
         shape: Height and width in pixels of the image that boxes and mask are made for; None where they are made for
             whatever it has.
     """
@@ -81,8 +61,7 @@ class Sample:
     labels: list[int | None] | None = None
     dense_splits: tuple[str, ...] = ()
     boxes: list[Box] | None = None
-    mask: Mask | None = None
-    is_masked: bool = False
+    mask: Sequence[Box | dict | str] | None = None
     shape: tuple[int, int] | None = None
 
 
@@ -100,9 +79,6 @@ class PreparedSample(Sample):
     def of(cls, sample: Sample, **changes: Any) -> "PreparedSample":
         """A sample with some of its attributes changed."""
         return cls(**{known.name: getattr(sample, known.name) for known in fields(sample)} | changes)
-
-
-AnySample = TypeVar("AnySample", bound=Sample)
 
 
 class Rejected(NamedTuple):
@@ -127,17 +103,18 @@ class FilterLog:
     Rows are streamed: each one passes some stages, and is counted at each of them.
 
     Args:
-        stages: Names of the stages; the first one is the number of rows there are.
+        rows: Name of the first stage, the number of rows there are.
         units: Stages that count something else than the one before, such as images after reports.
     """
 
-    def __init__(self, stages: Sequence[str], units: Sequence[str] = ()) -> None:
-        self._kept = dict.fromkeys(stages, 0)
-        self._units = (*stages[:1], *units)
+    def __init__(self, rows: str, units: Sequence[str] = ()) -> None:
+        self._kept = {rows: 0}
+        self._units = (rows, *units)
 
-    def passed(self, stage: str) -> None:
-        """Count one row that passed a stage."""
-        self._kept[stage] += 1
+    def keep(self, stage: str, passes: bool = True) -> bool:
+        """Count one row at a stage if it passes, and return whether it does."""
+        self._kept[stage] = self._kept.get(stage, 0) + passes
+        return passes
 
     def add(self, stage: str, kept: int) -> None:
         """Append a stage with its count."""
@@ -158,12 +135,8 @@ class FilterLog:
 
 def passes_text_filters(report: list[str], filters: FilterLog) -> bool:
     """Count a report at the last two filters of every data set with reports, and return whether it passes both."""
-    if report:
-        filters.passed(TEXT_STAGES[0])
-    long_enough = count_tokens(report) >= MIN_TOKENS
-    if long_enough:
-        filters.passed(TEXT_STAGES[1])
-    return long_enough
+    filters.keep("report has text", bool(report))
+    return filters.keep(f"report of {MIN_TOKENS} tokens or more", count_tokens(report) >= MIN_TOKENS)
 
 
 @dataclass(slots=True)
@@ -189,14 +162,9 @@ class Collection:
     notes: list[str] = field(default_factory=list)
 
 
-def group_by_split(samples: Iterable[AnySample], dense: bool = False) -> dict[str, list[AnySample]]:
-    """Samples of each of the three splits, in order.
-
-    Args:
-        samples: The samples.
-        dense: By the splits of boxes and masks instead of those of reports and labels.
-    """
-    groups: dict[str, list[AnySample]] = {split: [] for split in SPLITS}
+def group_by_split(samples: Iterable[Sample], dense: bool = False) -> dict[str, list[Sample]]:
+    """Samples of each of the three splits, in order; ``dense``: by the splits of boxes and masks."""
+    groups: dict[str, list[Sample]] = {split: [] for split in SPLITS}
     for sample in samples:
         for split in sample.dense_splits if dense else sample.splits:
             groups[split].append(sample)

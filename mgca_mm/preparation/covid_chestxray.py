@@ -23,7 +23,7 @@ from mgca_mm.radiographs.headers import refuse_huge
 from mgca_mm.reports import cleaning as reports
 from mgca_mm.tables import Row, read_table
 
-from .collection import Box, Collection, FileMask, FilterLog, Rejected, Sample
+from .collection import Box, Collection, FilterLog, Rejected, Sample
 from .options import Options
 from .raw_folder import RawFolder
 from .splits import divide
@@ -37,23 +37,9 @@ _CLASSES = ["COVID-19"]
 _CATEGORIES = ["Right Lung", "Left Lung"]
 _NO_FINDING_GIVEN = ("", "todo", "unknown")  # Rows their authors have not labeled yet; not the same as "No Finding".
 
-_STAGES = (
-    "rows in the metadata",
-    "modality X-ray",
-    "image file exists",
-    "frontal view",
-    "patient given",
-    "one row an image",
-    f"note of {reports.MIN_TOKENS} tokens, box or mask",
-)
-
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
-    """The table, the boxes and the masks the preparation depends on.
-
-    Raises:
-        UserError: The table is missing, or something that is no file has the name of a mask or of the boxes.
-    """
+    """The table, the boxes and the masks the preparation depends on."""
     sources = {_METADATA: [raw.table(_METADATA, remedy=_REMEDY)]}
     boxes = raw.optional(_BOXES)
     if boxes is not None:
@@ -70,16 +56,6 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     A row without a patient is dropped: nothing would keep its patient out of another split. Some images stand in the
     table twice, under different patients: these are one patient (see :func:`_merge_patients`), and the first of such
     rows that has a note is kept.
-
-    Args:
-        raw: Folder with ``metadata.csv`` and the image folders it names.
-        options: Whether image files are looked for.
-
-    Returns:
-        Samples in the order of the metadata.
-
-    Raises:
-        UserError: The table is malformed, a row names a file outside of the folder, or under three patients are left.
     """
     metadata = raw.table(_METADATA, remedy=_REMEDY)
     # Read twice: the rows of all columns would take many times the size of the file.
@@ -87,31 +63,29 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     annotated = _read_boxes(raw)
     masks = {path.name for path in _find_masks(raw)}
 
-    filters = FilterLog(_STAGES)
+    filters = FilterLog("rows in the metadata")
     candidates: dict[str, Sample] = {}
     studies: dict[tuple[str, ...], str] = {}
     num_studies: dict[str, int] = {}
     for row in tqdm(_rows(metadata), desc="reports", unit="row", disable=None):
-        filters.passed(_STAGES[0])
-        if row["modality"] != "X-ray":
+        filters.keep("rows in the metadata")
+        if not filters.keep("modality X-ray", row["modality"] == "X-ray"):
             continue
-        filters.passed(_STAGES[1])
         # Of os: that of pathlib raises an error for a name too long. What is there and no image is rejected later.
-        if not options.annotations_only and not os.path.lexists(raw.path / row["path"]):
+        exists = options.annotations_only or os.path.lexists(raw.path / row["path"])
+        # PA or AP, whatever the patient's position ("AP Supine", "AP semi erect").
+        is_frontal = row["view"].upper().split()[:1] in (["PA"], ["AP"])
+        if not (
+            filters.keep("image file exists", exists)
+            and filters.keep("frontal view", is_frontal)
+            and filters.keep("patient given", bool(row["patientid"]))
+        ):
             continue
-        filters.passed(_STAGES[2])
-        if not _is_frontal(row["view"]):
-            continue
-        filters.passed(_STAGES[3])
-        if not row["patientid"]:
-            continue
-        filters.passed(_STAGES[4])
         image_id = row["filename"]
         sentences = reports.clean_text(row["clinical_notes"])
         has_note = reports.count_tokens(sentences) >= reports.MIN_TOKENS
-        if image_id not in candidates:
-            filters.passed(_STAGES[5])
-        elif candidates[image_id].report is not None or not has_note:
+        is_new = filters.keep("one row an image", image_id not in candidates)
+        if not is_new and (candidates[image_id].report is not None or not has_note):
             continue
         patient = patient_of[row["patientid"]]
         key = (patient, *sentences) if has_note else (patient, image_id)
@@ -130,23 +104,22 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             labels=[_covid_label(row["finding"])],
             shape=shape,
             boxes=boxes,
-            mask=FileMask(f"{_MASKS}/{mask}") if mask in masks else None,
-            is_masked=mask in masks,
+            mask=[f"{_MASKS}/{mask}"] if mask in masks else None,
         )
     samples, rejected = [], []
     for sample in candidates.values():
-        if sample.report is not None or sample.boxes is not None or sample.is_masked:
-            filters.passed(_STAGES[6])
+        is_used = (sample.report, sample.boxes, sample.mask) != (None, None, None)
+        if filters.keep(f"note of {reports.MIN_TOKENS} tokens, box or mask", is_used):
             samples.append(sample)
         else:
             rejected.append(Rejected(sample.image_id, sample.image_path, False, reports.TOO_SHORT))
     split_of = divide(list(dict.fromkeys(sample.patient_id for sample in samples)), 0.3, 2 / 3, metadata)
-    for number, sample in enumerate(samples):
+    for index, sample in enumerate(samples):
         splits = (split_of[sample.patient_id],)
-        samples[number] = replace(
+        samples[index] = replace(
             sample,
             splits=splits if sample.report is not None else (),
-            dense_splits=splits if sample.boxes is not None or sample.is_masked else (),
+            dense_splits=splits if (sample.boxes, sample.mask) != (None, None) else (),
         )
     return Collection(
         samples,
@@ -159,11 +132,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
 
 
 def _rows(metadata: Path) -> Iterator[Row]:
-    """The rows of the table, with the path of the image in the raw folder.
-
-    Raises:
-        UserError: A row has no plain file name, or a folder that leads out of the raw folder.
-    """
+    """The rows of the table, with the path of the image in the raw folder."""
     for row in read_table(metadata, _COLUMNS):
         folder = PurePosixPath(row.get("folder") or "images")
         if not is_inside(folder):
@@ -178,12 +147,7 @@ def _find_masks(raw: RawFolder) -> list[Path]:
 
 
 def _read_boxes(raw: RawFolder) -> dict[str, tuple[tuple[int, int], list[Box]]]:
-    """Shape and boxes of each annotated image; none where the file is missing.
-
-    Raises:
-        UserError: The file is not in COCO's format, an image stands in it twice or has a shape no image has, or a box
-            has no area.
-    """
+    """Shape and boxes of each annotated image; none where the file is missing."""
     path = raw.optional(_BOXES)
     if path is None:
         return {}
@@ -211,16 +175,10 @@ def _read_boxes(raw: RawFolder) -> dict[str, tuple[tuple[int, int], list[Box]]]:
 
 
 def _merge_patients(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Give patients that share an image one identity.
+    """The first patient of each group of patients connected by images, by patient, from image and patient of each row.
 
     The data set has cases that were entered twice under different patients. Kept apart, they would put one patient,
     even one image, into two splits.
-
-    Args:
-        rows: Image and patient of each row.
-
-    Returns:
-        The first patient of each group of connected patients, by patient.
     """
     number_of: dict[tuple[str, str], int] = {}
     edges = [
@@ -232,11 +190,6 @@ def _merge_patients(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
     _, group = connected_components(graph, directed=False) if edges else (0, ())
     leader: dict[int, str] = {}
     return {name: leader.setdefault(group[n], name) for (kind, name), n in number_of.items() if kind == "patient"}
-
-
-def _is_frontal(view: str) -> bool:
-    """Whether a view is PA or AP, whatever the patient's position ("AP Supine", "AP semi erect")."""
-    return view.upper().split()[:1] in (["PA"], ["AP"])
 
 
 def _covid_label(finding: str) -> int | None:

@@ -8,9 +8,9 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from mgca_mm.errors import UserError
-from mgca_mm.radiographs.reading import Placement, read_radiograph
+from mgca_mm.radiographs.reading import Placement, read_radiograph, resize_and_pad
 
-from .collection import Box, BoxMask, RleMask, Sample
+from .collection import Box
 from .raw_folder import RawFolder
 
 
@@ -44,29 +44,30 @@ def cut_boxes(boxes: Sequence[Box] | None, shape: tuple[int, int] | None) -> lis
     return cut
 
 
-def draw_mask(sample: Sample, raw: RawFolder) -> np.ndarray:
-    """A sample's mask (H, W) uint8, 0 or 1, on the grid of its shape.
+def draw_mask(parts: Sequence[Box | dict | str], shape: tuple[int, int], raw: RawFolder) -> np.ndarray:
+    """The mask (H, W) uint8, 0 or 1, that is the union of some parts (see :class:`Sample`).
 
     Raises:
         UserError: The mask cannot be read or has another grid than the image.
     """
-    height, width = sample.shape
-    mask = np.zeros((height, width), np.uint8)
-    if isinstance(sample.mask, BoxMask):
-        for box in sample.boxes:
-            # A pixel belongs to a box that covers its center.
-            left, top, right, bottom = np.rint((box.x, box.y, box.x + box.width, box.y + box.height)).astype(int)
+    height, width = shape
+    mask = np.zeros(shape, np.uint8)
+    for part in parts:
+        if isinstance(part, Box):
+            # A pixel belongs to a box that covers its center; those before the edge would be counted from the end.
+            edges = (part.x, part.y, part.x + part.width, part.y + part.height)
+            left, top, right, bottom = np.rint(edges).astype(int).clip(0)
             mask[top:bottom, left:right] = 1
-    elif isinstance(sample.mask, RleMask):
-        mask = coco_mask.decode(coco_mask.merge(list(sample.mask.parts)))
-    elif sample.mask is not None:
-        path = raw.file(sample.mask.path)
-        drawn = read_radiograph(path)
-        if drawn.shape != (height, width):
-            raise UserError(
-                f"{path}: a mask of {drawn.shape[1]} x {drawn.shape[0]} pixels for an image of {width} x {height}"
-            )
-        mask[:] = drawn > 127
+        elif isinstance(part, dict):
+            mask |= coco_mask.decode(part)
+        else:
+            path = raw.file(part)
+            drawn = read_radiograph(path)
+            if drawn.shape != (height, width):
+                raise UserError(
+                    f"{path}: a mask of {drawn.shape[1]} x {drawn.shape[0]} pixels for an image of {width} x {height}"
+                )
+            mask |= drawn > 127
     return mask
 
 
@@ -74,9 +75,8 @@ def place_boxes(boxes: Sequence[Box] | None, shape: tuple[int, int], size: int) 
     """Move boxes of an image (height, width) into the square that it became (see :class:`Placement`)."""
     if boxes is None:
         return None
-    height, width = shape
-    place = Placement.of(height, width, size)
-    across, down = place.width / width, place.height / height
+    place = Placement.of(*shape, size)
+    down, across = place.height / shape[0], place.width / shape[1]
     return [
         box._replace(
             x=box.x * across + place.left,
@@ -90,11 +90,7 @@ def place_boxes(boxes: Sequence[Box] | None, shape: tuple[int, int], size: int) 
 
 def place_mask(mask: np.ndarray, size: int) -> np.ndarray:
     """Shrink a mask (H, W) into the square (size, size) that its image became: 1 where at least half is covered."""
-    place = Placement.of(*mask.shape, size)
-    covered = cv2.resize(mask * np.float32(1), (place.width, place.height), interpolation=cv2.INTER_AREA)
-    square = np.zeros((size, size), np.uint8)
-    square[place.top : place.top + place.height, place.left : place.left + place.width] = covered >= 0.5
-    return square
+    return (resize_and_pad(mask.astype(np.float32), size) >= 0.5).astype(np.uint8)
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:

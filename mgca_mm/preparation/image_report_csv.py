@@ -8,21 +8,16 @@ from mgca_mm.files import is_inside
 from mgca_mm.reports import cleaning as reports
 from mgca_mm.tables import Row, read_table
 
-from .collection import TEXT_STAGES, Collection, FilterLog, Rejected, Sample, passes_text_filters
+from .collection import Collection, FilterLog, Rejected, Sample, passes_text_filters
 from .options import Options
 from .raw_folder import RawFolder
 from .splits import SPLIT_NAMES, divide
 
 _FORMAT = "one csv file with the columns image, report and, where they are known, patient and split"
-_STAGES = ("rows in the table", "report readable", *TEXT_STAGES)
 
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
-    """The table, the only csv file of the folder.
-
-    Raises:
-        UserError: There is none or more than one.
-    """
+    """The table, the only csv file of the folder."""
     tables = sorted(path for path in raw.path.iterdir() if path.name.endswith((".csv", ".csv.gz")))
     if len(tables) != 1:
         raise UserError(f"{raw.path}: {len(tables)} csv files in the folder; expected {_FORMAT}")
@@ -33,20 +28,11 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     """Read the pairs; those without a split of their own are divided 80/10/10 by patient.
 
     The text is the impression and the findings of a report that has such sections (see :mod:`.reports`), else all of it
-    but the names of sections. Without a patient column each image counts as a patient.
-
-    Args:
-        raw: Folder with the table; images are JPEG, PNG or DICOM files in it, in any folders.
-        options: As everywhere.
-
-    Returns:
-        Samples in the order of the table.
-
-    Raises:
-        UserError: The table is malformed, names an image twice or one outside of the folder.
+    but the names of sections. Without a patient column each image counts as a patient. The images are JPEG, PNG or
+    DICOM files beside the table, in any folders.
     """
     ((table,),) = find_sources(raw).values()
-    filters = FilterLog(_STAGES)
+    filters = FilterLog("rows in the table")
     samples: list[Sample] = []
     rejected: list[Rejected] = []
     seen: set[str] = set()
@@ -54,13 +40,14 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         image = _relative_path(row)
         row.require_new("image", image, seen)
         seen.add(image)
-        filters.passed(_STAGES[0])
+        filters.keep("rows in the table")
         try:
             text = reports.decode_report(row["report"].encode("utf-8", "surrogateescape"))
         except ValueError as error:
+            filters.keep("report readable", False)
             rejected.append(Rejected(image, image, True, f"{row.place}: {error}"))
             continue
-        filters.passed(_STAGES[1])
+        filters.keep("report readable")
         if reports.find_sections(text):
             report = reports.report_sentences(text)
         else:
@@ -88,11 +75,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
 
 
 def _relative_path(row: Row) -> str:
-    """Path of an image inside the raw folder.
-
-    Raises:
-        UserError: It is absolute, climbs, or has control characters, which no list with one name a line could hold.
-    """
+    """Path of an image inside the raw folder; no control characters, which no list with one name a line could hold."""
     path = str(PurePosixPath(row.text("image")))
     if not (is_inside(path) and path.isprintable()):
         raise row.fault("column 'image' is not a path inside the folder of the table")

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,24 +28,10 @@ PROGRESS = "progress.jsonl"
 _CHUNK = 32  # Images a task: enough to hide the cost of a task, few enough for the progress bar to move.
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """What became of some images: a line of the progress file.
-
-    Attributes:
-        stamp: Digest of the files' names, sizes and times, so that a file that changed since is read again.
-        shapes: Height and width of each raw image; None for one that could not be read.
-        faults: Why an image could not be read, by its row.
-    """
-
-    stamp: str
-    shapes: list[tuple[int, int] | None]
-    faults: dict[int, str]
+Outcomes = list[tuple[int, int] | str]  # Height and width of each raw image, or why it could not be read.
 
 
-def write_image_store(
-    folder: Path, raw: RawFolder, images: Sequence[str], size: int, workers: int
-) -> tuple[list[tuple[int, int] | None], dict[int, str]]:
+def write_image_store(folder: Path, raw: RawFolder, images: Sequence[str], size: int, workers: int) -> Outcomes:
     """Decode images into a memory map (N, size, size) uint8, row i for image i whatever the number of workers.
 
     What an interrupted call decoded is kept, as long as the images are the same; broken ones are tried again.
@@ -58,8 +44,7 @@ def write_image_store(
         workers: Processes that decode; 1 decodes in this process.
 
     Returns:
-        Height and width of each raw image, None for one that could not be read; and why one could not, by its row, in
-        order. Rows of such images are black.
+        Height and width of each raw image, or why it could not be read: the rows of such images are black.
 
     Raises:
         UserError: The disk is full, or a worker was killed.
@@ -69,8 +54,7 @@ def write_image_store(
     done = _read_progress(folder, raw, chunks, size)
     if not done:
         _create_store(folder / STORE, (len(images), size, size))
-        heading = json.dumps(_heading(images, size))
-        (folder / PROGRESS).write_text(f"{heading}\n", encoding="ascii")
+        (folder / PROGRESS).write_text(json.dumps(_heading(images, size)) + "\n", encoding="ascii")
     todo = [index for index in range(len(chunks)) if index not in done]
     decode = functools.partial(_decode_chunk, folder / STORE, raw, size)
     decoded = _map(workers, decode, [starts[index] for index in todo], [chunks[index] for index in todo])
@@ -79,15 +63,14 @@ def write_image_store(
         tqdm(total=len(images), unit="img", disable=None) as bar,
         open(folder / PROGRESS, "a", encoding="ascii") as progress,
     ):
-        bar.update(sum(len(chunk.shapes) for chunk in done.values()))
-        for index, chunk in zip(todo, decoded, strict=True):
-            done[index] = chunk
-            if not chunk.faults:
-                progress.write(json.dumps([index, chunk.stamp, chunk.shapes]) + "\n")
+        bar.update(sum(map(len, done.values())))
+        for index, (stamp, outcomes) in zip(todo, decoded, strict=True):
+            done[index] = outcomes
+            if not any(isinstance(outcome, str) for outcome in outcomes):
+                progress.write(json.dumps([index, stamp, outcomes]) + "\n")
                 progress.flush()
-            bar.update(len(chunk.shapes))
-    shapes = [shape for index in range(len(chunks)) for shape in done[index].shapes]
-    return shapes, {row: fault for index in range(len(chunks)) for row, fault in done[index].faults.items()}
+            bar.update(len(outcomes))
+    return [outcome for index in range(len(chunks)) for outcome in done[index]]
 
 
 def _heading(images: Sequence[str], size: int) -> list:
@@ -95,9 +78,9 @@ def _heading(images: Sequence[str], size: int) -> list:
     return [size, len(images), hashlib.sha256("\n".join(images).encode("utf-8", "surrogateescape")).hexdigest()]
 
 
-def _read_progress(folder: Path, raw: RawFolder, chunks: list[Sequence[str]], size: int) -> dict[int, _Chunk]:
+def _read_progress(folder: Path, raw: RawFolder, chunks: list[Sequence[str]], size: int) -> dict[int, Outcomes]:
     """The chunks that an interrupted call has finished; none where it made another store."""
-    done: dict[int, _Chunk] = {}
+    done: dict[int, Outcomes] = {}
     try:
         lines = (folder / PROGRESS).read_text(encoding="ascii").splitlines()
         store = open_store(folder / STORE)
@@ -107,7 +90,7 @@ def _read_progress(folder: Path, raw: RawFolder, chunks: list[Sequence[str]], si
         for line in lines[1:]:
             index, stamp, shapes = json.loads(line)
             if stamp == _stamp(raw, chunks[index]):
-                done[index] = _Chunk(stamp, [tuple(shape) for shape in shapes], {})
+                done[index] = list(map(tuple, shapes))
     except (OSError, IndexError, UserError):
         return {}  # There was no such call, or what it made did not reach the disk.
     except ValueError:
@@ -116,6 +99,7 @@ def _read_progress(folder: Path, raw: RawFolder, chunks: list[Sequence[str]], si
 
 
 def _stamp(raw: RawFolder, images: Sequence[str]) -> str:
+    """Digest of the files' sizes and times, so that a file that changed since is read again."""
     digest = hashlib.sha256()
     for image in images:
         try:
@@ -161,7 +145,7 @@ def _create_store(store: Path, shape: tuple[int, int, int]) -> None:
             ) from error
 
 
-def _map(workers: int, decode: Callable[..., _Chunk], *arguments: Sequence) -> Iterator[_Chunk]:
+def _map(workers: int, decode: Callable[..., Any], *arguments: Sequence) -> Iterator[Any]:
     """Results of the chunks, in order."""
     if workers == 1:
         yield from map(decode, *arguments)
@@ -190,20 +174,18 @@ def _exit_with_parent() -> None:
     os._exit(1)
 
 
-def _decode_chunk(store: Path, raw: RawFolder, size: int, start: int, images: Sequence[str]) -> _Chunk:
-    """Decode some images into the rows from ``start`` on."""
+def _decode_chunk(store: Path, raw: RawFolder, size: int, start: int, images: Sequence[str]) -> tuple[str, Outcomes]:
+    """Decode some images into the rows from ``start`` on; their stamp, and what became of each."""
     stamp = _stamp(raw, images)
     rows = np.load(store, mmap_mode="r+")
-    shapes: list[tuple[int, int] | None] = []
-    faults = {}
+    outcomes: Outcomes = []
     for row, image in enumerate(images, start):
         try:
             radiograph = read_radiograph(raw.file(image))
             rows[row] = resize_and_pad(radiograph, size)
-            shapes.append(radiograph.shape)
+            outcomes.append(radiograph.shape)
         except UserError as error:
             rows[row] = 0
-            shapes.append(None)
-            faults[row] = str(error)
+            outcomes.append(str(error))
     rows.flush()
-    return _Chunk(stamp, shapes, faults)
+    return stamp, outcomes

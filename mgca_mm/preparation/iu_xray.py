@@ -20,7 +20,7 @@ from mgca_mm.errors import UserError
 from mgca_mm.reports import cleaning as reports
 from mgca_mm.tables import read_table
 
-from .collection import TEXT_STAGES, Collection, FilterLog, Rejected, Sample, passes_text_filters
+from .collection import Collection, FilterLog, Rejected, Sample, passes_text_filters
 from .options import Options
 from .raw_folder import RawFolder
 from .splits import divide
@@ -36,15 +36,10 @@ _VIEWS = {"Frontal": "Frontal", "Lateral": "Lateral"}
 _DEIDENTIFIED = re.compile(r"\bX{2,}\b")
 # CXR207_IM-0703-1001, and CXR1_1_IM-0001-3001, are 207_IM-0703-1001 and 1_IM-0001-3001 to the mirror.
 _NAME_OF_MIRROR = re.compile(r"(\d+_IM-)?[^_]*$")
-_STAGES = ("reports", "report readable", "has images", *TEXT_STAGES, "images", "view frontal or not marked")
 
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
-    """The reports, unpacked or in their archive, and the table of views if it is there.
-
-    Raises:
-        UserError: There are no reports, or something that is no file has the name of one or of the table.
-    """
+    """The reports, unpacked or in their archive, and the table of views if it is there."""
     found = [raw.optional(f"{_FOLDER}/{path.name}") for path in raw.file(_FOLDER).glob("*.xml")]
     archive = raw.optional(_ARCHIVE)
     reports_ = sorted(found, key=_number) or ([] if archive is None else [archive])
@@ -57,31 +52,23 @@ def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
 def collect(raw: RawFolder, options: Options) -> Collection:
     """Read the reports and divide them 80/10/10; each counts as a patient, for patients are not published.
 
-    The text is the impression and the findings. ``XXXX``, the mark of de-identification, is dropped.
-
-    Args:
-        raw: Folder with the reports; images are in ``NLMCXR_png/``, ``images/`` or beside them.
-        options: Whether images are looked for.
-
-    Returns:
-        One sample an image, in the order of the reports' numbers.
-
-    Raises:
-        UserError: There are no reports, or two have one number or one image.
+    The text is the impression and the findings. ``XXXX``, the mark of de-identification, is dropped. Images are in
+    ``NLMCXR_png/``, ``images/`` or beside the reports, and come in the order of the reports' numbers.
     """
     sources = find_sources(raw)
     views = _read_views(sources[_PROJECTIONS][0]) if _PROJECTIONS in sources else None
-    folder = _find_image_folder(raw)
-    filters = FilterLog(_STAGES, units=("images",))
+    folder = next((name for name in _IMAGE_FOLDERS if any(raw.file(name).glob("CXR*.png"))), _IMAGE_FOLDERS[0])
+    filters = FilterLog("reports", units=("images",))
     samples: list[Sample] = []
     rejected: list[Rejected] = []
     seen: set[str] = set()
     seen_images: set[str] = set()
     for name, data in tqdm(_read_reports(sources["reports"]), desc="reports", unit="report", disable=None):
-        filters.passed(_STAGES[0])
+        filters.keep("reports")
         try:
             study, images, report = _parse_report(data)
         except ValueError as error:
+            filters.keep("report readable", False)
             rejected.append(Rejected(name, name, True, f"{name}: {error}"))
             continue
         if study in seen:
@@ -90,19 +77,17 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             raise UserError(f"{raw.path}: {name} has an image of another report; remove one of them")
         seen.add(study)
         seen_images.update(images)
-        filters.passed(_STAGES[1])
-        if not images:
+        filters.keep("report readable")
+        if not filters.keep("has images", bool(images)):
             continue
-        filters.passed(_STAGES[2])
         if not passes_text_filters(report, filters):
             rejected.append(Rejected(study, name, False, reports.TOO_SHORT))
             continue
         for image in images:
-            filters.passed(_STAGES[5])
+            filters.keep("images")
             view = None if views is None else views.get(_NAME_OF_MIRROR.search(image)[0])
-            if view == "Lateral":
+            if not filters.keep("view frontal or not marked", view != "Lateral"):
                 continue
-            filters.passed(_STAGES[6])
             samples.append(
                 Sample(
                     image_id=image,
@@ -127,11 +112,7 @@ def _number(path: Path) -> tuple[int, str]:
 
 
 def _read_reports(paths: list[Path]) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each report, at most one byte more than a report can have.
-
-    Raises:
-        UserError: The archive is damaged or takes too much memory.
-    """
+    """Name and content of each report, at most one byte more than a report can have."""
     if paths[0].name != _ARCHIVE:
         for path in paths:
             with open(path, "rb") as file:
@@ -150,11 +131,6 @@ def _read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
 
     Header by header: ``tarfile`` would hold all members, and names and comments of any length in headers of their own,
     which reports do not need. Memory stays within what is read, and that within what the file may take.
-
-    Raises:
-        UserError: It unpacks to more than it may.
-        tarfile.TarError: A header is broken.
-        EOFError: It is truncated.
     """
     left = allowed_bytes(path)
     with gzip.open(path) as file:
@@ -212,19 +188,10 @@ def _parse_report(data: bytes) -> tuple[str, list[str], list[str]]:
 
 
 def _read_views(table: Path) -> dict[str, str]:
-    """View by image, which the mirror names after the DICOM file: ``207_IM-0703-1001.dcm.png``.
-
-    Raises:
-        UserError: The table is malformed.
-    """
+    """View by image, which the mirror names after the DICOM file: ``207_IM-0703-1001.dcm.png``."""
     views: dict[str, str] = {}
     for row in read_table(table, ("filename", "projection")):
         name = row.file_name("filename").removesuffix(".png").removesuffix(".dcm")
         row.require_new("filename", name, views)
         views[name] = row.choice("projection", _VIEWS)
     return views
-
-
-def _find_image_folder(raw: RawFolder) -> str:
-    """The first folder that has PNG files."""
-    return next((name for name in _IMAGE_FOLDERS if any(raw.file(name).glob("CXR*.png"))), _IMAGE_FOLDERS[0])

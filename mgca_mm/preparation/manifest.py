@@ -27,8 +27,9 @@ def build_manifest(folder: Path, key: dict, collection: Collection) -> dict:
         collection: What was prepared.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != PROGRESS)
-    samples, has_dense = collection.samples, (collection.categories, collection.mask_classes) != (None, None)
+    samples, classes = collection.samples, collection.classes
     groups, dense_groups = group_by_split(samples), group_by_split(samples, dense=True)
+    has_dense = (collection.categories, collection.mask_classes) != (None, None)
     return {
         **key,
         "protocol": key["parameters"]["protocol"],
@@ -37,8 +38,8 @@ def build_manifest(folder: Path, key: dict, collection: Collection) -> dict:
             "broken": sum(row.broken for row in collection.rejected),
             "without_text": sum(not row.broken for row in collection.rejected),
         },
-        "total": _count(samples, collection.classes) | _count_dense(samples, collection),
-        "splits": {split: _count(groups[split], collection.classes) for split in SPLITS},
+        "total": _count(samples, classes) | _count_dense(samples, collection),
+        "splits": {split: _count(groups[split], classes) for split in SPLITS},
         "dense_splits": {
             split: _count(dense_groups[split]) | _count_dense(dense_groups[split], collection)
             for split in (SPLITS if has_dense else ())
@@ -73,7 +74,7 @@ def _count_dense(samples: Sequence[Sample], collection: Collection) -> dict[str,
         counts["images with boxes"] = sum(bool(sample.boxes) for sample in samples)
         counts["boxes"] = sum(len(sample.boxes or ()) for sample in samples)
     if collection.mask_classes is not None:
-        counts["images with a mask"] = sum(sample.mask is not None for sample in samples)
+        counts["images with a mask"] = sum(bool(sample.mask) for sample in samples)
     return counts
 
 

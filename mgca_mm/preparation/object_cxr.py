@@ -14,35 +14,23 @@ _TABLES = {"train": "train.csv", "dev": "dev.csv"}
 _REMEDY = "It is part of Object-CXR: https://jfhealthcare.github.io/object-CXR/"
 _TYPES = {"0": "rectangle", "1": "ellipse", "2": "polygon"}
 _MAX_COORDINATE = 100_000
-_STAGES = ("rows in the tables",)
 
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
-    """The two tables.
-
-    Raises:
-        UserError: One is missing.
-    """
+    """The two tables."""
     return {name: [raw.table(name, remedy=_REMEDY)] for name in _TABLES.values()}
 
 
 def collect(raw: RawFolder, options: Options) -> Collection:
     """Read the objects; the development images are the test, a fifth of the others the validation.
 
-    See docs/protocol.md#detection.
+    See docs/protocol.md#detection. Objects have tight boxes. Patients are not published: each image counts as one.
 
     Args:
         raw: Folder with ``train.csv``, ``dev.csv``, ``train/`` and ``dev/``.
         options: ``protocol='released'`` holds out a tenth.
-
-    Returns:
-        Samples in the order of the tables, with the tight box of each object. Patients are not published: each image
-        counts as one.
-
-    Raises:
-        UserError: A table is missing or malformed, or an image stands in it twice.
     """
-    filters = FilterLog(_STAGES)
+    filters = FilterLog("rows in the tables")
     samples: list[Sample] = []
     seen: set[str] = set()
     for folder, name in _TABLES.items():
@@ -51,7 +39,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             image_name = row.file_name("image_name")
             row.require_new("image_name", image_name, seen)
             seen.add(image_name)
-            filters.passed(_STAGES[0])
+            filters.keep("rows in the tables")
             boxes = [_tight_box(text, row) for text in row["annotation"].split(";") if text.strip()]
             samples.append(
                 Sample(
@@ -66,19 +54,15 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     train = [sample.image_id for sample in samples if not sample.splits]
     released = options.protocol == "released"
     split_of = hold_out(train, 0.1 if released else 0.2, raw.path / _TABLES["train"])
-    for number, sample in enumerate(samples):
+    for index, sample in enumerate(samples):
         splits = sample.splits or (split_of[sample.image_id],)
-        samples[number] = replace(sample, splits=splits, dense_splits=splits)
+        samples[index] = replace(sample, splits=splits, dense_splits=splits)
     notes = ["polygons have tight boxes; only the split is that of the released code"] if released else []
     return Collection(samples, filters, ["Foreign Object"], categories=["Foreign Object"], notes=notes)
 
 
 def _tight_box(text: str, row: Row) -> Box:
-    """Smallest box around an object, ``type x1 y1 x2 y2 …``.
-
-    Raises:
-        UserError: The type is unknown, or a number is missing or none.
-    """
+    """Smallest box around an object, ``type x1 y1 x2 y2 …``."""
     kind, *words = text.split()
     if kind not in _TYPES:
         raise row.fault(f"column 'annotation' has an object that is none of {', '.join(_TYPES)}")

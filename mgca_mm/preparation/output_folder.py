@@ -68,7 +68,11 @@ def publish(partial: Path, out: Path) -> None:
     (partial / PROGRESS).unlink(missing_ok=True)
     (out / FAILED).unlink(missing_ok=True)
     sync(partial)
-    before = _listed_files(out / MANIFEST)
+    try:
+        # Names that lead elsewhere, in a manifest of unknown making, are passed over.
+        before = list(filter(is_inside, read_json(out / MANIFEST)["files"]))
+    except (UserError, KeyError, TypeError):
+        before = []
     (out / MANIFEST).unlink(missing_ok=True)
     for name in before:
         (out / name).unlink(missing_ok=True)
@@ -78,15 +82,6 @@ def publish(partial: Path, out: Path) -> None:
             shutil.rmtree(target, ignore_errors=True)
         os.replace(path, target)
     sync(out, recursive=False)
-
-
-def _listed_files(manifest: Path) -> list[str]:
-    """Files of a finished preparation; names that lead elsewhere, in a manifest of unknown making, are passed over."""
-    try:
-        names = list(read_json(manifest)["files"])
-    except (UserError, KeyError, TypeError):
-        return []
-    return list(filter(is_inside, names))
 
 
 def _keep_store_only(partial: Path, or_nothing: bool = False) -> None:

@@ -1,8 +1,8 @@
 """The steps of a preparation in order: collect, decode, annotate, train the tokenizer, seal with a manifest."""
 
 import json
-from collections.abc import Sequence
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from mgca_mm.prepared import MANIFEST, REJECTED, SCHEMA_VERSION, STORE
 from mgca_mm.reports.tokenizer import load_tokenizer, train_tokenizer
 
 from .annotations import write_dense, write_image_level, write_rejected
-from .collection import Collection, PreparedSample, Rejected, Sample
+from .collection import Collection, PreparedSample, Rejected
 from .dense import cut_boxes, draw_mask, place_boxes, place_mask, write_png
 from .image_store import keep_rows, write_image_store
 from .manifest import build_manifest, fingerprint
@@ -76,17 +76,16 @@ def _prepare_files(collection: Collection, raw: RawFolder, partial: Path, key: d
     # Loaded before the images are decoded: a wrong name should not show after hours.
     tokenizer = None if options.tokenizer is None else load_tokenizer(options.tokenizer)
 
-    samples = _prepare_images(collection, raw, partial, options)
+    _prepare_images(collection, raw, partial, options)
     _require_training_images(collection)
-    write_image_level(partial, key["dataset"], collection, samples)
-    write_dense(partial, key["dataset"], collection, samples)
+    write_image_level(partial, key["dataset"], collection)
+    write_dense(partial, key["dataset"], collection)
     write_rejected(partial / REJECTED, collection.rejected, raw.path)
 
-    sentences = {s.study_id: s.report for s in samples if s.report is not None and "train" in s.splits}
-    if sentences:
+    reports = {s.study_id: s.report for s in collection.samples if s.report is not None and "train" in s.splits}
+    if reports:
         if tokenizer is None:
-            texts = (text for report in sentences.values() for text in report)
-            tokenizer = train_tokenizer(texts, options.vocab_size)
+            tokenizer = train_tokenizer(chain.from_iterable(reports.values()), options.vocab_size)
         tokenizer.save_pretrained(partial / "tokenizer")
 
     manifest = build_manifest(partial, key, collection)
@@ -94,7 +93,7 @@ def _prepare_files(collection: Collection, raw: RawFolder, partial: Path, key: d
     (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="ascii")
 
 
-def _prepare_images(collection: Collection, raw: RawFolder, partial: Path, options: Options) -> list[PreparedSample]:
+def _prepare_images(collection: Collection, raw: RawFolder, partial: Path, options: Options) -> None:
     """Decode the images, move boxes and masks along with them, and leave out the samples that are broken.
 
     With ``annotations_only`` no image is opened, boxes stay where they are, and masks, where the format names the shape
@@ -103,70 +102,56 @@ def _prepare_images(collection: Collection, raw: RawFolder, partial: Path, optio
     samples, size, with_images = collection.samples, options.image_size, not options.annotations_only
     shapes, faults = [sample.shape for sample in samples], {}
     if with_images:
-        shapes, faults = _decode_images(samples, raw, partial, options)
-    masks = partial / ("masks" if with_images else "segmentation")
+        paths = [sample.image_path for sample in samples]
+        shapes = write_image_store(partial, raw, paths, size, options.workers)
+        faults = {row: shape for row, shape in enumerate(shapes) if isinstance(shape, str)}
+        for row, (sample, shape) in enumerate(zip(samples, shapes, strict=True)):
+            if row not in faults and sample.shape not in (None, shape) and (sample.boxes or sample.mask):
+                faults[row] = (
+                    f"{sample.image_path}: {shape[1]} x {shape[0]} pixels, but the annotations are made for "
+                    f"{sample.shape[1]} x {sample.shape[0]}; take the published image"
+                )
+    masks, encoded = partial / ("masks" if with_images else "segmentation"), {}
     if collection.mask_classes is not None:
         masks.mkdir()
-    prepared, encoded = [], {}
+    prepared = []
     for row, (sample, shape) in enumerate(zip(samples, shapes, strict=True)):
         if row in faults:
             continue
         try:
-            found = PreparedSample.of(sample, shape=shape, boxes=cut_boxes(sample.boxes, shape))
-            if with_images and sample.dense_splits and sample.is_masked:
-                write_png(masks / f"{sample.image_id}.png", place_mask(draw_mask(found, raw), size))
-            elif not with_images and sample.dense_splits and sample.mask is not None and shape is not None:
-                mask = coco_mask.encode(np.asfortranarray(draw_mask(found, raw)))
+            boxes = cut_boxes(sample.boxes, shape)
+            if with_images and sample.dense_splits and sample.mask is not None:
+                write_png(masks / f"{sample.image_id}.png", place_mask(draw_mask(sample.mask, shape, raw), size))
+            elif not with_images and sample.dense_splits and sample.mask and shape is not None:
+                mask = coco_mask.encode(np.asfortranarray(draw_mask(sample.mask, shape, raw)))
                 encoded[sample.image_id] = mask | {"counts": mask["counts"].decode("ascii")}
         except UserError as error:
             faults[row] = str(error)
             continue
+        index = None
         if with_images:
-            boxes = place_boxes(found.boxes, shape, size)
-            found = PreparedSample.of(found, shape=(size, size), boxes=boxes, image_index=len(prepared))
-        prepared.append(found)
+            boxes, shape, index = place_boxes(boxes, shape, size), (size, size), len(prepared)
+        prepared.append(PreparedSample.of(sample, shape=shape, boxes=boxes, image_index=index))
     _reject(collection, faults, raw, partial, options)
-    if with_images:
-        if faults:
-            keep_rows(partial, [row for row in range(len(samples)) if row not in faults])
-        collection.filters.add("image readable", len(prepared))
-        print(collection.filters.lines()[-1], flush=True)
-        _write_pngs(partial, [sample for sample in prepared if sample.dense_splits])
-    elif collection.mask_classes is not None:
-        (masks / "masks.json").write_text(json.dumps(encoded) + "\n", encoding="ascii")
-    return prepared
-
-
-def _decode_images(
-    samples: Sequence[Sample], raw: RawFolder, partial: Path, options: Options
-) -> tuple[list[tuple[int, int] | None], dict[int, str]]:
-    """As :func:`write_image_store`, which takes an image that the annotations are not made for as broken."""
-    paths = [sample.image_path for sample in samples]
-    shapes, faults = write_image_store(partial, raw, paths, options.image_size, options.workers)
-    for row, (sample, shape) in enumerate(zip(samples, shapes, strict=True)):
-        if row not in faults and sample.shape not in (None, shape) and (sample.boxes or sample.mask is not None):
-            faults[row] = (
-                f"{sample.image_path}: {shape[1]} x {shape[0]} pixels, but the annotations are made for "
-                f"{sample.shape[1]} x {sample.shape[0]}; take the published image"
-            )
-    return shapes, faults
-
-
-def _write_pngs(partial: Path, samples: Sequence[PreparedSample]) -> None:
-    """Rows of the image store as files, for those who read boxes and masks."""
-    if samples:
+    collection.samples = prepared
+    if not with_images:
+        if collection.mask_classes is not None:
+            (masks / "masks.json").write_text(json.dumps(encoded) + "\n", encoding="ascii")
+        return
+    if faults:
+        keep_rows(partial, [row for row in range(len(samples)) if row not in faults])
+    collection.filters.add("image readable", len(prepared))
+    print(collection.filters.lines()[-1], flush=True)
+    # The images as files, too, for those who read boxes and masks.
+    if dense := [sample for sample in prepared if sample.dense_splits]:
         (partial / "images").mkdir()
         store = np.load(partial / STORE, mmap_mode="r")
-        for sample in tqdm(samples, desc="png", unit="img", disable=None):
+        for sample in tqdm(dense, desc="png", unit="img", disable=None):
             write_png(partial / "images" / f"{sample.image_id}.png", store[sample.image_index])
 
 
 def _reject(collection: Collection, faults: dict[int, str], raw: RawFolder, partial: Path, options: Options) -> None:
-    """Leave out the samples of some rows, unless they are too many.
-
-    Raises:
-        UserError: They are more than the share allowed; names the first of them, and leaves the list beside the output.
-    """
+    """Note the samples of some rows as left out, unless they are too many: then they are listed beside the output."""
     for row, reason in faults.items():
         sample = collection.samples[row]
         collection.rejected.append(Rejected(sample.image_id, sample.image_path, True, reason))
@@ -179,15 +164,10 @@ def _reject(collection: Collection, faults: dict[int, str], raw: RawFolder, part
             f"--max-rejected is {options.max_rejected:g}. The first:\n{broken[0].reason}\n"
             f"All of them: {partial.parent / FAILED}. Copy or correct them, or leave them out: --max-rejected 1"
         )
-    collection.samples = [sample for row, sample in enumerate(collection.samples) if row not in faults]
 
 
 def _require_training_images(collection: Collection) -> None:
-    """Make sure that something is left to train on.
-
-    Raises:
-        UserError: No training image is left; names the filter that took the last image, if one did.
-    """
+    """Make sure that something is left to train on; an error names the filter that took the last image, if one did."""
     empty = [row["stage"] for row in collection.filters.counts() if row["kept"] == 0]
     if empty:
         raise UserError(f"no image is left after the filter {empty[0]!r}; is --raw the right folder, and complete?")

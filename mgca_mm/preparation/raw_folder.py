@@ -12,11 +12,8 @@ class RawFolder:
     """A folder whose files are named by the tables of a data set, which may name anything.
 
     Args:
-        path: The folder.
+        path: The folder; a :class:`UserError` is raised if there is none.
         follow_links: Accept links inside it that lead out of it.
-
-    Raises:
-        UserError: There is no such folder.
     """
 
     def __init__(self, path: Path, follow_links: bool = False) -> None:

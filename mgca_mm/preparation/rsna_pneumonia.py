@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mgca_mm.tables import read_table
 
-from .collection import Box, BoxMask, Collection, FilterLog, Sample
+from .collection import Box, Collection, FilterLog, Sample
 from .options import Options
 from .raw_folder import RawFolder
 from .splits import divide
@@ -15,51 +15,33 @@ _REMEDY = "It is part of https://www.kaggle.com/competitions/rsna-pneumonia-dete
 _BOX = ("x", "y", "width", "height")
 _COLUMNS = ("patientId", *_BOX, "Target")
 _SHAPE = (1024, 1024)  # Of every image, as published.
-_STAGES = ("rows in the table", "patients")
 
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
-    """The table.
-
-    Raises:
-        UserError: It is missing.
-    """
+    """The table."""
     return {_TABLE: [raw.table(_TABLE, remedy=_REMEDY)]}
 
 
 def collect(raw: RawFolder, options: Options) -> Collection:
     """Read the boxes and divide the patients: 70/15/15 for the label, 60/20/20 for boxes and masks.
 
-    See docs/protocol.md#classification and #detection.
-
-    Args:
-        raw: Folder with the table and ``stage_2_train_images/``.
-        options: The released splits are these.
-
-    Returns:
-        Samples in the order in which their patients first stand in the table. The mask is the union of the boxes.
-
-    Raises:
-        UserError: The table is missing or malformed, or a patient without boxes has another row.
+    See docs/protocol.md#classification and #detection; the released splits are these. The mask is the union of the
+    boxes. Images are in ``stage_2_train_images/``.
     """
     table = raw.table(_TABLE, remedy=_REMEDY)
-    filters = FilterLog(_STAGES, units=("patients",))
+    filters = FilterLog("rows in the table", units=("patients",))
     boxes_of: dict[str, list[Box]] = {}
     for row in read_table(table, _COLUMNS):
-        filters.passed(_STAGES[0])
+        filters.keep("rows in the table")
         patient = row.file_name("patientId")
         has_box = row.choice("Target", {"0": False, "1": True})
-        if patient not in boxes_of:
-            filters.passed(_STAGES[1])
-        elif not (has_box and boxes_of[patient]):
+        if not filters.keep("patients", patient not in boxes_of) and not (has_box and boxes_of[patient]):
             raise row.fault("this patientId stands twice, and one of its rows has no box; remove it")
+        boxes = boxes_of.setdefault(patient, [])
         if has_box:
-            box = Box(*map(row.number, _BOX), 0, row.place)
-            boxes_of.setdefault(patient, []).append(box)
+            boxes.append(Box(*map(row.number, _BOX), 0, row.place))
         elif any(row[column] for column in _BOX):
             raise row.fault("a box where column 'Target' is 0; correct the row")
-        else:
-            boxes_of[patient] = []
 
     patients = list(boxes_of)
     split_of = divide(patients, 0.3, 0.5, table)
@@ -73,8 +55,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             labels=[int(bool(boxes))],
             dense_splits=(dense_split_of[patient],),
             boxes=boxes,
-            mask=BoxMask() if boxes else None,
-            is_masked=True,
+            mask=boxes,
             shape=_SHAPE,
         )
         for patient, boxes in boxes_of.items()

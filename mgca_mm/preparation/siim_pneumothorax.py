@@ -10,7 +10,7 @@ from sklearn.utils import resample
 from mgca_mm.errors import UserError
 from mgca_mm.tables import read_table
 
-from .collection import Collection, FilterLog, RleMask, Sample
+from .collection import Collection, FilterLog, Sample
 from .options import Options
 from .raw_folder import RawFolder
 from .splits import divide
@@ -20,15 +20,10 @@ _REMEDY = "It is part of https://www.kaggle.com/competitions/siim-acr-pneumothor
 _COLUMNS = ("ImageId", "EncodedPixels")
 _NO_MASK = "-1"
 _SHAPE = (1024, 1024)  # Of every image and mask, as published.
-_STAGES = ("rows in the table", "images")
 
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
-    """The table.
-
-    Raises:
-        UserError: It is missing.
-    """
+    """The table."""
     return {_TABLES[0]: [raw.table(*_TABLES, remedy=_REMEDY)]}
 
 
@@ -41,31 +36,21 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         raw: Folder with the table, and the DICOM files in any folders below it, ``<ImageId>.dcm``.
         options: ``protocol='released'`` divides the rows of the table, so that an image of several rows may be in
             several splits.
-
-    Returns:
-        Samples in the order in which their images first stand in the table.
-
-    Raises:
-        UserError: The table is missing or malformed, a mask is, an image without a mask has another row, or two
-            files have the name of one image.
     """
     table = raw.table(*_TABLES, remedy=_REMEDY)
-    filters = FilterLog(_STAGES, units=("images",))
-    masks_of: dict[str, tuple[dict, ...]] = {}
+    filters = FilterLog("rows in the table", units=("images",))
+    masks_of: dict[str, list[dict]] = {}
     image_of_row: list[str] = []
     for row in read_table(table, _COLUMNS):
-        filters.passed(_STAGES[0])
+        filters.keep("rows in the table")
         image_id, runs = row.file_name("ImageId"), row.text("EncodedPixels")
         image_of_row.append(image_id)
-        if image_id not in masks_of:
-            filters.passed(_STAGES[1])
-        elif runs == _NO_MASK or not masks_of[image_id]:
+        if not filters.keep("images", image_id not in masks_of) and (runs == _NO_MASK or not masks_of[image_id]):
             raise row.fault("this ImageId stands twice, and one of its rows has no mask; remove it")
         try:
-            mask = () if runs == _NO_MASK else (parse_rle(runs, *_SHAPE),)
+            masks_of.setdefault(image_id, []).extend([] if runs == _NO_MASK else [parse_rle(runs, *_SHAPE)])
         except ValueError as error:
             raise row.fault(f"column 'EncodedPixels': {error}; correct the row") from error
-        masks_of[image_id] = masks_of.get(image_id, ()) + mask
 
     path_of = {} if options.annotations_only else _find_images(raw)
     if options.protocol == "released":
@@ -83,8 +68,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             splits=split_of[image_id],
             labels=[int(bool(masks))],
             dense_splits=tuple(s for s in split_of[image_id] if s != "train" or image_id not in left_out),
-            mask=RleMask(masks) if masks else None,
-            is_masked=True,
+            mask=masks,
             shape=_SHAPE,
         )
         for image_id, masks in masks_of.items()
@@ -122,9 +106,6 @@ def _find_images(raw: RawFolder) -> dict[str, str]:
     """Path of each DICOM file in the folder, by its name without the ending.
 
     Links to folders are followed, each folder once; whether they may be is decided where a file is opened.
-
-    Raises:
-        UserError: Two files have one name.
     """
     found: dict[str, str] = {}
     seen: set[str] = set()
@@ -144,11 +125,7 @@ def _find_images(raw: RawFolder) -> dict[str, str]:
 
 
 def _split_rows(image_of_row: list[str], table: Path) -> dict[str, tuple[str, ...]]:
-    """Splits of each image, by a division of the rows 70/15/15.
-
-    Raises:
-        UserError: There are fewer than four, too few to give each split one.
-    """
+    """Splits of each image, by a division of the rows 70/15/15."""
     if len(image_of_row) < 4:
         raise UserError(f"{table}: {len(image_of_row)} rows; three splits need at least 4")
     train, rest = train_test_split(image_of_row, test_size=0.3, random_state=0)
@@ -157,7 +134,7 @@ def _split_rows(image_of_row: list[str], table: Path) -> dict[str, tuple[str, ..
     return {image: tuple(split for split in members if image in members[split]) for image in image_of_row}
 
 
-def _balance(masks_of: dict[str, tuple], split_of: dict[str, tuple[str, ...]]) -> tuple[set[str], str]:
+def _balance(masks_of: dict[str, list], split_of: dict[str, tuple[str, ...]]) -> tuple[set[str], str]:
     """Training images without a mask that are too many beside those with one, drawn at random, and a note about it."""
     train = [image_id for image_id in masks_of if "train" in split_of[image_id]]
     negative = [image_id for image_id in train if not masks_of[image_id]]

@@ -28,9 +28,6 @@ def divide(ids: Sequence[str], rest: float, test: float, source: Path) -> dict[s
         test: Share of the rest that is the test, the others are for validation.
         source: The table, for the error message.
 
-    Returns:
-        Split by name.
-
     Raises:
         UserError: There are fewer than three, too few to give each split one.
     """
@@ -44,15 +41,7 @@ def divide(ids: Sequence[str], rest: float, test: float, source: Path) -> dict[s
 
 
 def hold_out(ids: Sequence[str], val: float, source: Path) -> dict[str, str]:
-    """Divide patients or images in two, for data sets with a test of their own.
-
-    Args:
-        ids: Unique names, in the order of the data set's table.
-        val: Share for validation.
-        source: The table, for the error message.
-
-    Returns:
-        ``train`` or ``val`` by name.
+    """As :func:`divide`, for data sets with a test of their own: the share ``val`` is for validation, the others train.
 
     Raises:
         UserError: There are fewer than two.
@@ -71,9 +60,6 @@ def hold_out_images(num_images: Mapping[str, int], target: int) -> dict[str, str
     Args:
         num_images: Images by patient, in the order of the data set's table.
         target: Images wanted for validation.
-
-    Returns:
-        ``train`` or ``val`` by patient.
     """
     split = dict.fromkeys(num_images, "train")
     patients = list(num_images)
@@ -102,7 +88,7 @@ def apply_split_list(collection: Collection, path: Path) -> None:
     for sample in collection.samples:
         split = split_of.get(sample.image_id, split_of.get(sample.patient_id))
         if split is not None:
-            splits, dense_splits = ((split,) if before else () for before in (sample.splits, sample.dense_splits))
+            splits, dense_splits = ((split,) if former else () for former in (sample.splits, sample.dense_splits))
             kept.append(replace(sample, splits=splits, dense_splits=dense_splits))
     if not kept:
         raise UserError(

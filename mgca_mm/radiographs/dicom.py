@@ -12,18 +12,17 @@ import cv2
 import numpy as np
 
 from mgca_mm.errors import UserError
-from mgca_mm.radiographs.headers import jpeg2000_shape, jpeg_shape, refuse_huge
+
+from .headers import jpeg2000_shape, jpeg_shape, refuse_huge
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.uid import UID
 
 _MAX_READS = 30_000
 _ROWS = 256
-# By samples a pixel.
-_PHOTOMETRIC = {
-    1: ("MONOCHROME1", "MONOCHROME2"),
-    3: ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"),
-}
+_GRAYS, _COLORS = ("MONOCHROME1", "MONOCHROME2"), ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_PHOTOMETRIC = {1: _GRAYS, 3: _COLORS}  # By samples a pixel.
 
 
 def is_dicom(data: bytes) -> bool:
@@ -63,36 +62,28 @@ def decode_dicom(data: bytes, path: Path) -> np.ndarray:
 
 
 def _decode(data: bytes) -> np.ndarray:
-    import pydicom
+    from pydicom import dcmread, uid
     from pydicom.pixels import pixel_array
-    from pydicom.uid import (
-        DeflatedExplicitVRLittleEndian,
-        JPEG2000TransferSyntaxes,
-        JPEGBaseline8Bit,
-        JPEGExtended12Bit,
-    )
 
     # The reader unpacks this syntax itself, without any limit, so it is looked for before: in the whole file, for the
     # group that names it may have any length.
-    if DeflatedExplicitVRLittleEndian.encode() in data:
+    if uid.DeflatedExplicitVRLittleEndian.encode() in data:
         raise UserError("deflated DICOM files are not read; convert it to another transfer syntax")
-    dataset = pydicom.dcmread(_Counted(data))
+    dataset = dcmread(_Counted(data))
     if "PixelData" not in dataset:
         raise UserError("the DICOM file has no image in it")
     if int(dataset.get("NumberOfFrames") or 1) != 1:
         raise UserError("the DICOM file has several frames; a radiograph is a single one")
-    _check_shape(dataset)
-    _check_samples(dataset)
-    if dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit and dataset.BitsStored > 8:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    _check_header(dataset, syntax)
+    if syntax == uid.JPEGExtended12Bit and dataset.BitsStored > 8:
         pixels = _decode_twelve_bits(dataset)
     else:
         # GDCM, which pydicom prefers, ends the process on some broken files; it is left with what Pillow cannot read.
-        plugin = (
-            "pillow" if dataset.file_meta.TransferSyntaxUID in (JPEGBaseline8Bit, *JPEG2000TransferSyntaxes) else ""
-        )
-        pixels = pixel_array(dataset, decoding_plugin=plugin)
+        by_pillow = syntax in (uid.JPEGBaseline8Bit, *uid.JPEG2000TransferSyntaxes)
+        pixels = pixel_array(dataset, decoding_plugin="pillow" if by_pillow else "")
     if pixels.ndim == 3:
-        return cv2.cvtColor(_stretch(pixels, *_stored_range(dataset)), cv2.COLOR_RGB2GRAY)
+        return cv2.cvtColor(stretch(pixels, *_stored_range(dataset)), cv2.COLOR_RGB2GRAY)
     return _to_display(pixels, dataset)
 
 
@@ -144,22 +135,19 @@ def _decode_twelve_bits(dataset: "Dataset") -> np.ndarray:
     return np.frombuffer(buffer, np.uint16).reshape(dataset.Rows, dataset.Columns)
 
 
-def _check_shape(dataset: "Dataset") -> None:
-    """Compare the shape in the header with that inside the compressed image, before a decoder trusts either."""
+def _check_header(dataset: "Dataset", syntax: "UID") -> None:
+    """Compare the header with the compressed image, before a decoder trusts either, and with itself."""
+    from pydicom import uid
     from pydicom.encaps import get_frame
     from pydicom.pixels import get_decoder
-    from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
-    shape = int(dataset.Rows), int(dataset.Columns)
-    syntax = dataset.file_meta.TransferSyntaxUID
+    shape = inside = int(dataset.Rows), int(dataset.Columns)
     try:
         refuse_huge(*shape)
-        if syntax in JPEG2000TransferSyntaxes:
+        if syntax in uid.JPEG2000TransferSyntaxes:
             inside = jpeg2000_shape(get_frame(dataset.PixelData, 0, number_of_frames=1))
-        elif syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes):
+        elif syntax in (*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes):
             inside = jpeg_shape(get_frame(dataset.PixelData, 0, number_of_frames=1))
-        else:
-            inside = shape
     except ValueError as error:
         raise UserError(str(error)) from error
     if inside != shape:
@@ -170,16 +158,11 @@ def _check_shape(dataset: "Dataset") -> None:
         available = False
     if not available:
         raise UserError(f"no decoder for the transfer syntax {syntax.name}; convert the file to JPEG 2000 or JPEG")
-
-
-def _check_samples(dataset: "Dataset") -> None:
-    """Make sure that the header describes the samples as it may: where it does not, GDCM ends the process."""
-    from pydicom.uid import JPEGTransferSyntaxes
-
+    # Where the header does not describe the samples as it may, GDCM ends the process.
     if dataset.PhotometricInterpretation not in _PHOTOMETRIC.get(dataset.SamplesPerPixel, ()):
         raise UserError("the photometric interpretation is no gray of one sample and no color space of three")
     allocated, stored = dataset.BitsAllocated, dataset.BitsStored
-    if dataset.file_meta.TransferSyntaxUID in JPEGTransferSyntaxes and stored != allocated != 16:
+    if syntax in uid.JPEGTransferSyntaxes and stored != allocated != 16:
         raise UserError(f"a JPEG of {stored} bits in {allocated}; correct the header")
 
 
@@ -204,7 +187,7 @@ def _to_display(pixels: np.ndarray, dataset: "Dataset") -> np.ndarray:
         low, high = sorted(apply_modality_lut(np.array(_stored_range(dataset)), dataset))
     else:
         low, high = gray.min(), gray.max()
-    displayed = _stretch(gray, low, high)
+    displayed = stretch(gray, low, high)
     return 255 - displayed if dataset.PhotometricInterpretation == "MONOCHROME1" else displayed
 
 
@@ -214,8 +197,8 @@ def _stored_range(dataset: "Dataset") -> tuple[int, int]:
     return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if dataset.PixelRepresentation else (0, 2**bits - 1)
 
 
-def _stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Map low … high to 0 … 255, rounded and clipped; a range without extent is black.
+def stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Map low … high to 0 … 255, rounded and clipped, uint8; a range without extent is black.
 
     Raises:
         UserError: The range has no ends.

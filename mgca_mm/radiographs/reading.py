@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 
 from mgca_mm.errors import UserError
-from mgca_mm.radiographs.dicom import decode_dicom, is_dicom
-from mgca_mm.radiographs.headers import JPEG_MAGIC, PNG_MAGIC, jpeg_shape, png_shape, refuse_huge, require_png_chunks
+
+from .dicom import decode_dicom, is_dicom, stretch
+from .headers import JPEG_MAGIC, PNG_MAGIC, jpeg_shape, png_shape, refuse_huge, require_png_chunks
 
 MAX_BYTES = 512 * 1024 * 1024
-_ROWS = 256  # Of an image at once, where numbers are made that take many times its memory.
 _BIT_DEPTHS = (8, 10, 12, 14, 16)  # Detectors store fewer bits than the 16 bits of the container they export to.
 
 
@@ -52,7 +52,10 @@ def read_radiograph(path: str | Path) -> np.ndarray:
         image = None
     if image is None or image.ndim != 2 or image.size == 0:
         raise UserError(f"{path}: the image is broken and cannot be decoded")
-    return image if image.dtype == np.uint8 else _to_eight_bits(image)
+    if image.dtype == np.uint8:
+        return image
+    brightest = int(image.max())
+    return stretch(image, 0, next(2**depth - 1 for depth in _BIT_DEPTHS if brightest < 2**depth))
 
 
 @dataclass(frozen=True)
@@ -87,16 +90,16 @@ def resize_and_pad(image: np.ndarray, size: int) -> np.ndarray:
     """Resize the long side to ``size`` by area interpolation and zero-pad the short side, centered.
 
     Args:
-        image: Gray levels (H, W), uint8.
+        image: Gray levels (H, W), uint8 or float32.
         size: Side of the square, in pixels.
 
     Returns:
-        Gray levels (size, size), uint8, the radiograph at :meth:`Placement.of` its shape.
+        Gray levels (size, size) of the same type, the radiograph at :meth:`Placement.of` its shape.
     """
     place = Placement.of(*image.shape, size)
     if (place.height, place.width) != image.shape:
         image = cv2.resize(image, (place.width, place.height), interpolation=cv2.INTER_AREA)
-    square = np.zeros((size, size), np.uint8)
+    square = np.zeros((size, size), image.dtype)
     square[place.top : place.top + place.height, place.left : place.left + place.width] = image
     return square
 
@@ -115,14 +118,3 @@ def _read_bytes(path: Path) -> bytes:
     if not data:
         raise UserError(f"{path}: the image file is empty")
     return data
-
-
-def _to_eight_bits(image: np.ndarray) -> np.ndarray:
-    """Scale uint16 gray levels (H, W) to uint8 by the bit depth in use."""
-    brightest = int(image.max())
-    depth = next(depth for depth in _BIT_DEPTHS if brightest < 2**depth)
-    scaled = np.empty(image.shape, np.uint8)
-    for start in range(0, len(image), _ROWS):
-        rows = slice(start, start + _ROWS)
-        scaled[rows] = np.rint(image[rows].astype(np.float32) * (255 / (2**depth - 1)))
-    return scaled

@@ -85,17 +85,14 @@ def find_sections(text: str) -> dict[str, str]:
     Returns:
         Raw text by section name, ``findings`` and ``impression``, those that are there and have words.
     """
-    sections: dict[str, str] = {}
-    name, lines = "other", []
+    sections: list[tuple[str, list[str]]] = [("other", [])]
     for line in text.splitlines():
         header = _parse_header(line)
         if header is None:
-            lines.append(line)
+            sections[-1][1].append(line)
         else:
-            _close_section(sections, name, lines)
-            name, lines = header[0], [header[1]]
-    _close_section(sections, name, lines)
-    return sections
+            sections.append((header[0], [header[1]]))
+    return {name: "\n".join(lines) for name, lines in sections if name != "other" and _has_words(lines)}
 
 
 def report_texts(text: str) -> list[str]:
@@ -190,7 +187,8 @@ def _parse_header(line: str, any_name: bool = True) -> tuple[str, str] | None:
     line = line.strip()
     name, colon, rest = line.partition(":")
     if colon and len(name) <= _HEADER_LENGTH:
-        section = _SECTION_OF_NAME.get(_normalize_name(name))
+        # Single spaces, and the word AND for its signs.
+        section = _SECTION_OF_NAME.get(" ".join(name.upper().replace("&", " AND ").replace("/", " AND ").split()))
         if section is not None:
             return section, rest
         if any_name and _UPPER_CASE_NAME.fullmatch(name.rstrip()):
@@ -204,17 +202,6 @@ def _parse_header(line: str, any_name: bool = True) -> tuple[str, str] | None:
 def _ascii_words(text: str) -> list[str]:
     words = [word.encode("ascii", "ignore").decode("ascii") for word in _WORD.findall(text)]
     return [word for word in words if word.strip("_")]
-
-
-def _normalize_name(name: str) -> str:
-    """Upper-case, single spaces, and the word AND for its signs."""
-    return " ".join(name.upper().replace("&", " AND ").replace("/", " AND ").split())
-
-
-def _close_section(sections: dict[str, str], name: str, lines: list[str]) -> None:
-    """Keep a finished section if it is one of the two and has words."""
-    if name != "other" and _has_words(lines):
-        sections[name] = "\n".join(lines)
 
 
 def _has_words(lines: list[str]) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from mgca_mm.bounds import allowed_bytes, read_json, size_of
+from mgca_mm.bounds import allowed_bytes, parts_of, read_json, size_of
 from mgca_mm.errors import UserError
 from mgca_mm.files import sha256_of
 from mgca_mm.model_folders import OWN_CODE, find_file, model_type
@@ -209,18 +209,13 @@ def _require_plain_steps(name: str, content: dict[str, Any]) -> None:
             isinstance(value, str) and key != "type" and len(value) > _LONGEST_AFFIX and not key.endswith("token")
         ):
             raise UserError(f"Tokenizer '{name}' is refused: tokenizer.json has a {key} that no BERT has.")
-    todo = [content.get(part) for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder")]
-    steps = 0
-    while todo:
-        node = todo.pop()
+    steps = -1  # The list around them is none.
+    for node in parts_of([content.get(part) for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder")]):
         steps += isinstance(node, dict | list)
         if steps > _MOST_STEPS:
             raise UserError(f"Tokenizer '{name}' is refused: tokenizer.json has more than {_MOST_STEPS} steps.")
         if isinstance(node, dict):
             _require_plain_step(name, node)
-            todo += node.values()
-        elif isinstance(node, list):
-            todo += node
 
 
 def _require_plain_step(name: str, step: dict[str, Any]) -> None:
