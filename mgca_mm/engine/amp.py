@@ -17,9 +17,6 @@ class BFloat16OptimWrapper(OptimWrapper):
 
     MMEngine's ``AmpOptimWrapper`` refuses a CPU and brings a loss scaler that bfloat16 does not need. Where the device
     has no bfloat16 instructions (autocast would be slower than fp32 there) the pass stays in fp32 and the log says so.
-
-    Args:
-        **kwargs: As in :class:`mmengine.optim.OptimWrapper`.
     """
 
     def __init__(self, **kwargs):

@@ -20,42 +20,33 @@ def samples_a_step(runner: Runner) -> int:
     return samples_an_iteration(runner) * _accumulated(runner)
 
 
-def log_batch(runner: Runner) -> None:
-    """Write a line of the log about the samples of a step, a warning where they are not the recipe's.
+def scale_learning_rate(runner: Runner) -> None:
+    """Say in the log how many samples make a step, and scale the rates of all parameters if the config asks for it.
 
-    The recipe's number is ``auto_scale_lr.base_batch_size``, for which its learning rate was chosen.
+    The recipe's number is ``auto_scale_lr.base_batch_size``, for which its learning rate was chosen; with ``enable``
+    the rates are multiplied by this run's samples a step to those, without it another number is warned of.
     """
     samples, recipe = samples_a_step(runner), runner.auto_scale_lr or {}
     what = "pairs" if hasattr(unwrapped(runner.model), "alignments") else "samples"
     accumulated = f" × {_accumulated(runner)} accumulated" if _accumulated(runner) > 1 else ""
     runner.logger.info(f"{samples} {what} a step = {get_world_size()} ranks × {_batch_size(runner)}{accumulated}")
     wanted = recipe.get("base_batch_size", samples)
-    if wanted == samples:
-        return
     if recipe.get("enable"):
-        runner.logger.info(f"The recipe has {wanted}: its learning rate is multiplied by {samples / wanted:.4g}")
-    else:
+        if wanted != samples:
+            runner.logger.info(f"The recipe has {wanted}: its learning rate is multiplied by {samples / wanted:.4g}")
+        for group in runner.optim_wrapper.param_groups:
+            group["lr"] *= samples / recipe["base_batch_size"]
+    elif wanted != samples:
         runner.logger.warning(
             f"The recipe has {wanted} {what} a step, this run {samples}, at the same learning rate. --total-batch "
             f"{wanted} divides them among the ranks; --auto-scale-lr scales the rate."
         )
 
 
-def scale_learning_rate(runner: Runner) -> None:
-    """Multiply the rates of all parameters by this run's samples a step to the recipe's, if the config asks for it."""
-    recipe = runner.auto_scale_lr or {}
-    if recipe.get("enable"):
-        for group in runner.optim_wrapper.param_groups:
-            group["lr"] *= samples_a_step(runner) / recipe["base_batch_size"]
-
-
 def divide_batch(cfg: Config, total: int, ranks: int) -> None:
     """Give each rank its share of a total batch, in place; of validation and test, of what the config has for them.
 
-    Args:
-        cfg: Config of a run.
-        total: Samples a step, of all ranks and accumulated iterations.
-        ranks: Their number.
+    The total is that of a step, of all ranks and accumulated iterations.
 
     Raises:
         UserError: A total cannot be divided.

@@ -1,19 +1,17 @@
 """Reading a config with the command line's changes."""
 
-import ast
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from mgca_mm.bounds import read_json
+from mgca_mm.bounds import parts_of, read_json
 from mgca_mm.errors import UserError, first_line
 from mgca_mm.prepared import MANIFEST, coco_fault, require_prepared
 from mgca_mm.reports.tokenizer import load_tokenizer
 
-from .config_files import CONFIGS, assignments, base_files, own_values
-from .default_hooks import with_our_hooks
+from .config_files import CONFIGS, assignments, base_files, own_values, with_our_hooks
 from .file_handlers import safe_reading
 from .schedule import follow_max_epochs
 from .validation import require_known_options
@@ -53,9 +51,6 @@ def load_config(filename: str | Path, options: dict[str, Any] | None = None) -> 
         filename: Config file, or the name of a config as :func:`find_config` takes it.
         options: Dotted key → value.
 
-    Returns:
-        The config.
-
     Raises:
         UserError: If the file does not exist or cannot be read, or an option names nothing.
     """
@@ -90,16 +85,14 @@ def load_config(filename: str | Path, options: dict[str, Any] | None = None) -> 
             loader.update(persistent_workers=False, prefetch_factor=None, timeout=0)
             loader.pop("multiprocessing_context", None)
     if cfg.get("image_init") == RANDOM:
-        _start_at_random(cfg._cfg_dict)
+        for part in parts_of(cfg._cfg_dict):
+            if isinstance(part, dict) and (part.get("init_cfg") or {}).get("checkpoint") == RANDOM:
+                part["init_cfg"] = None
     return cfg
 
 
 def require_data(cfg: Config, splits: Sequence[str] = ("train", "val", "test")) -> None:
     """Check, before a model is built, that the annotation files exist and that their words have embeddings.
-
-    Args:
-        cfg: The config.
-        splits: Those that the run reads.
 
     Raises:
         UserError: If an annotation file is missing, or a trained tokenizer has more pieces than the text encoder rows.
@@ -160,12 +153,9 @@ def _variables_below(path: Path, above: tuple[dict, ...] = ()) -> Iterator[tuple
     bases = base_files(path)
     above = (*above, own_values(path)) if bases else above
     for base in bases:
-        for name, code in assignments(base).items():
-            if name in VARIABLES:
-                try:
-                    yield name, ast.literal_eval(code), above
-                except ValueError:  # an expression
-                    yield name, Config.fromfile(base)[name], above
+        names = [name for name in assignments(base) if name in VARIABLES]
+        values = Config.fromfile(base) if names else {}
+        yield from ((name, values[name], above) for name in names)
         yield from _variables_below(base, above)
 
 
@@ -179,14 +169,3 @@ def _replace(node: Any, old: str, new: Any, above: Sequence = ()) -> None:
                 _replace(value, old, new, own)
         elif value == old and isinstance(value, str) and not own:
             node[key] = new
-
-
-def _start_at_random(node: Any) -> None:
-    """Remove the initialization from a checkpoint named ``random``."""
-    for value in node.values() if isinstance(node, dict) else node:
-        if isinstance(value, dict):
-            if (value.get("init_cfg") or {}).get("checkpoint") == RANDOM:
-                value["init_cfg"] = None
-            _start_at_random(value)
-        elif isinstance(value, list | tuple):
-            _start_at_random(value)

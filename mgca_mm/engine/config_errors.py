@@ -41,10 +41,7 @@ _SECTIONS = {
 
 @contextmanager
 def errors_named_by_key(cfg: Mapping[str, Any]) -> Iterator[None]:
-    """Name the key of what cannot be built; what goes wrong outside of any constructor passes as it is.
-
-    Args:
-        cfg: The whole config, of which parts are built in the context.
+    """Name the key of the whole config whose part cannot be built; what no constructor raises passes as it is.
 
     Raises:
         UserError: A constructor has refused its arguments.
@@ -70,12 +67,11 @@ def errors_named_by_key(cfg: Mapping[str, Any]) -> Iterator[None]:
 
 def _key_of(part: Any, sections: Mapping[str, Any]) -> str | None:
     """Dotted name of what a part was in the config, where it may have fewer entries; None if it was nothing there."""
-    found = [(len(node), key) for key, node in _dicts(sections, "") if isinstance(part, Mapping) and _has(part, node)]
-    return max(found, key=lambda item: item[0])[1] if found else None
-
-
-def _has(part: Mapping[str, Any], node: Mapping[str, Any]) -> bool:
-    return len(node) > 0 and {name: part.get(name) for name in node} == dict(node)
+    if not isinstance(part, Mapping):
+        return None
+    nodes = [(len(node), key, node) for key, node in _dicts(sections, "") if node]
+    found = [item for item in nodes if {name: part.get(name) for name in item[2]} == dict(item[2])]
+    return max(found, key=lambda item: item[0], default=(0, None))[1]
 
 
 def _dicts(node: Any, above: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

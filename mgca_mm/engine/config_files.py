@@ -1,7 +1,9 @@
-"""What stands in the files that a config is made of."""
+"""What stands in the files that a config is made of, and the default hooks of every run, which stand in one of ours."""
 
 import ast
+import functools
 import runpy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ _PACKAGE = Path(mgca_mm.__file__).parent
 CONFIGS = _PACKAGE / ".mim" / "configs"  # where MMEngine looks for "mgca_mm::…", too
 if not CONFIGS.is_dir():  # a clone that is not installed
     CONFIGS = _PACKAGE.parent / "configs"
+_OF_MMENGINE = {"runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint"}
 
 
 def base_files(path: Path) -> list[Path]:
@@ -34,3 +37,20 @@ def own_values(path: Path) -> dict[str, Any]:
         return runpy.run_path(str(path)) if path.suffix == ".py" else {}
     except Exception:  # which MMEngine's ``{{_base_.x}}`` raises as Python
         return {}
+
+
+@functools.cache
+def our_hooks() -> dict[str, dict]:
+    """Default hooks of our configs that MMEngine's runner does not have."""
+    hooks = Config.fromfile(CONFIGS / "_base_" / "default_runtime.py").default_hooks.to_dict()
+    return {name: hook for name, hook in hooks.items() if name not in _OF_MMENGINE}
+
+
+def with_our_hooks(hooks: Mapping[str, Any] | None) -> dict[str, Any]:
+    """``default_hooks`` of a config, and ours: what it says of one of them is added to that one, None takes it away."""
+    hooks = dict(hooks or {})
+    ours = {}
+    for name, default in our_hooks().items():
+        hook = hooks.pop(name, default)
+        ours[name] = {**default, **hook} if isinstance(hook, Mapping) else hook
+    return hooks | ours

@@ -1,17 +1,20 @@
-"""Yaml and pickle files as MMEngine reads them (configs, annotation files), without running what they hold."""
+"""Files as MMEngine reads them, without running what they hold, and writes them, so that they are always complete."""
 
 import contextlib
+import os
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 import yaml
-from mmengine.fileio import BaseFileHandler, PickleHandler, YamlHandler
+from mmengine.fileio import BaseFileHandler, LocalBackend, PickleHandler, YamlHandler
 from mmengine.fileio.handlers import file_handlers
 
 from mgca_mm.bounds import parts_of
 from mgca_mm.checkpoints.schemes import is_trusted
+from mgca_mm.checkpoints.writing import CHECKPOINTS, write_checkpoint
 from mgca_mm.errors import UserError
+from mgca_mm.files import write_atomically
 
 
 class SafeYamlHandler(YamlHandler):
@@ -73,3 +76,22 @@ def safe_reading() -> Iterator[None]:
     finally:
         # What a config that is read has put in their places, such as install(), stays.
         file_handlers.update({ending: former[ending] for ending in own if file_handlers[ending] is own[ending]})
+
+
+class AtomicLocalBackend(LocalBackend):
+    """``LocalBackend`` that writes a file beside the old one, to the disk, and renames it.
+
+    MMEngine saves checkpoints and whatever else it dumps by its file backends. Its own, in whose place
+    :func:`mgca_mm.engine.install` puts this one, opens the old file for writing, and a kill leaves it empty or short.
+    Checkpoints get a digest beside them, too.
+    """
+
+    def put(self, obj: bytes | memoryview, filepath: str) -> None:
+        """Write bytes to a file, as a whole or not at all."""
+        os.makedirs(os.path.dirname(os.path.abspath(filepath)), exist_ok=True)
+        write = write_checkpoint if str(filepath).endswith(CHECKPOINTS) else write_atomically
+        write(filepath, obj)
+
+    def put_text(self, obj: str, filepath: str, encoding: str = "utf-8") -> None:
+        """Write text to a file, as a whole or not at all."""
+        self.put(obj.encode(encoding), filepath)

@@ -10,11 +10,9 @@ from mmengine.runner import CheckpointLoader
 from mgca_mm.checkpoints.schemes import LOADERS
 from mgca_mm.datasets.samplers import ReproducibleInfiniteSampler
 
-from .file_backend import AtomicLocalBackend
-from .file_handlers import HANDLERS
+from .file_handlers import HANDLERS, AtomicLocalBackend
 from .hooks import ResumableEarlyStoppingHook, SafeCheckpointHook
-from .local_vis_backend import EnduringLocalVisBackend
-from .log_processor import PlainLogProcessor
+from .logs import EnduringLocalVisBackend, PlainLogProcessor
 from .pretrained import CompletePretrainedInit
 
 _REPLACEMENTS = (

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed
+from mmengine import visualization
 from mmengine.config import Config
 
 from mgca_mm.errors import UserError
@@ -18,17 +19,6 @@ from .config import load_config, require_data
 from .installation import install
 from .validation import validate
 from .work_dir import require_writable
-
-# Of MMEngine's backends.
-_PACKAGES = dict(
-    TensorboardVisBackend="tensorboard",
-    WandbVisBackend="wandb",
-    MLflowVisBackend="mlflow",
-    ClearMLVisBackend="clearml",
-    NeptuneVisBackend="neptune",
-    DVCLiveVisBackend="dvclive",
-    AimVisBackend="aim",
-)
 
 
 def configure_run(
@@ -41,7 +31,7 @@ def configure_run(
     auto_scale_lr: bool = False,
     splits: Sequence[str] = ("train", "val", "test"),
 ) -> Config:
-    """Install what a run needs, and make its config from the options of ``mgca-mm train`` and ``mgca-mm test``.
+    """Install what a run needs, and make its config, for ``Runner.from_cfg``, from options of ``train`` or ``test``.
 
     Args:
         config: Config file.
@@ -52,9 +42,6 @@ def configure_run(
         total_batch: Samples a step of all ranks together, to be divided among them. None: the config's for each rank.
         auto_scale_lr: Scale the learning rate by the samples a step to those of the recipe.
         splits: Those that the run reads; the annotation files of others need not be there.
-
-    Returns:
-        Config ready for :meth:`mmengine.runner.Runner.from_cfg`.
 
     Raises:
         UserError: If the config is faulty, if it or the data it asks for is missing, if an option cannot be combined
@@ -91,8 +78,9 @@ def _require_visualizer(cfg: Config) -> None:
     """Check that the package of each visualization backend is there; MMEngine looks when the run has begun."""
     for backend in (cfg.get("visualizer") or {}).get("vis_backends") or []:
         name = backend.get("type", "").rpartition(".")[2]
-        package = _PACKAGES.get(name)
-        if package is not None and importlib.util.find_spec(package) is None:
+        package = name.removesuffix("VisBackend").lower()  # so MMEngine names its own
+        is_known = name != "LocalVisBackend" and hasattr(visualization, name)
+        if is_known and importlib.util.find_spec(package) is None:
             raise UserError(
                 f"visualizer.vis_backends: {name} needs the package {package}, which is not installed.\n"
                 f"Install it (pip install {package}), or take the backend out of the config."

@@ -1,8 +1,7 @@
 """Training loops that go on where they were interrupted."""
 
-from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
-from torch.utils.data import DataLoader
 
 from mgca_mm.errors import require_positive
 from mgca_mm.registry import LOOPS
@@ -15,29 +14,22 @@ VALIDATED = "last_validation"
 class ResumableTrainLoop(EpochBasedTrainLoop):
     """``EpochBasedTrainLoop`` that resumes in the middle of an epoch, with the samples that are left of it.
 
-    MMEngine would begin the epoch anew. A validation that the interruption has prevented is made up for.
-
-    Args:
-        runner: The runner.
-        dataloader: Loader or its config.
-        max_epochs: Epochs in all.
-        val_interval: Epochs between validations.
-        **kwargs: As in :class:`mmengine.runner.EpochBasedTrainLoop`. The loader needs a :class:`ReproducibleSampler`
-            for an epoch to be resumed; :class:`mgca_mm.engine.resume.Resumption` begins it anew otherwise.
+    MMEngine would begin the epoch anew. A validation that the interruption has prevented is made up for. The loader
+    needs a :class:`ReproducibleSampler`; :class:`mgca_mm.engine.resume.Resumption` begins the epoch anew otherwise.
     """
 
-    def __init__(self, runner: Runner, dataloader: DataLoader | dict, max_epochs: int, val_interval: int = 1, **kwargs):
-        require_positive(max_epochs=max_epochs, val_interval=val_interval)
-        super().__init__(runner, dataloader, max_epochs, val_interval=val_interval, **kwargs)
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        require_positive(max_epochs=self.max_epochs, val_interval=self.val_interval)
 
     def run(self) -> nn.Module:
         """Train for the epochs that are left."""
         self.runner.call_hook("before_train")
         if self._epoch > 0 and self._iter == self._epoch * len(self.dataloader):
-            self._validate()
+            _validate_if_due(self, self._epoch, self._max_epochs)
         while self._epoch < self._max_epochs and not self.stop_training:
             self.run_epoch()
-            self._validate()
+            _validate_if_due(self, self._epoch, self._max_epochs)
         self.runner.call_hook("after_train")
         return self.runner.model
 
@@ -53,31 +45,14 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
 
-    def _validate(self) -> None:
-        """Validate, if this is due after this epoch."""
-        self._decide_current_val_interval()
-        due = self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs
-        if self._epoch >= self.val_begin and due:
-            validate_once(self)
-
 
 @LOOPS.register_module()
 class ResumableIterTrainLoop(IterBasedTrainLoop):
-    """``IterBasedTrainLoop`` that makes up for a validation that an interruption has prevented.
+    """``IterBasedTrainLoop`` that makes up for a validation that an interruption has prevented."""
 
-    Args:
-        runner: The runner.
-        dataloader: Loader or its config.
-        max_iters: Iterations in all.
-        val_interval: Iterations between validations.
-        **kwargs: As in :class:`mmengine.runner.IterBasedTrainLoop`.
-    """
-
-    def __init__(
-        self, runner: Runner, dataloader: DataLoader | dict, max_iters: int, val_interval: int = 1000, **kwargs
-    ):
-        require_positive(max_iters=max_iters, val_interval=val_interval)
-        super().__init__(runner, dataloader, max_iters, val_interval=val_interval, **kwargs)
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        require_positive(max_iters=self.max_iters, val_interval=self.val_interval)
 
     def run(self) -> nn.Module:
         """Train for the iterations that are left."""
@@ -86,26 +61,21 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         if not self.fast_forward_on_resume:
             self.dataloader_iterator.skip_iter(self._iter)
         if self._iter > 0:
-            self._validate()
+            _validate_if_due(self, self._iter, self._max_iters)
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
             self.run_iter(next(self.dataloader_iterator))
-            self._validate()
+            _validate_if_due(self, self._iter, self._max_iters)
         self.runner.call_hook("after_train_epoch")
         self.runner.call_hook("after_train")
         return self.runner.model
 
-    def _validate(self) -> None:
-        """Validate, if this is due after this iteration."""
-        self._decide_current_val_interval()
-        due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
-        if self._iter >= self.val_begin and due:
-            validate_once(self)
 
-
-def validate_once(loop: EpochBasedTrainLoop | IterBasedTrainLoop) -> None:
-    """Validate, unless there is no validation or it was done before the run was interrupted."""
+def _validate_if_due(loop: EpochBasedTrainLoop | IterBasedTrainLoop, done: int, end: int) -> None:
+    """Validate after so many epochs or iterations, unless there is no validation or an interrupted run has done it."""
+    loop._decide_current_val_interval()
+    due = done >= loop.val_begin and (done % loop.val_interval == 0 or done == end)
     runner = loop.runner
-    if runner.val_loop is not None and runner.message_hub.get_info(VALIDATED) != loop.iter:
+    if due and runner.val_loop is not None and runner.message_hub.get_info(VALIDATED) != loop.iter:
         runner.message_hub.update_info(VALIDATED, loop.iter)
         runner.val_loop.run()

@@ -23,12 +23,7 @@ _OF_EACH_GROUP = ("base_values", "_last_value", "min_values")
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class MergedGroupsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """``DefaultOptimWrapperConstructor`` whose parameters of the same settings share a group.
-
-    Args:
-        optim_wrapper_cfg: As in :class:`mmengine.optim.DefaultOptimWrapperConstructor`.
-        paramwise_cfg: Likewise. None: all parameters are one group, as there.
-    """
+    """``DefaultOptimWrapperConstructor`` whose parameters of the same settings share a group."""
 
     def add_params(self, params: list[dict], module: nn.Module, prefix: str = "", **kwargs: Any) -> None:
         """Add the groups of a module, in place; once those of the whole model are there, merge them.
@@ -60,10 +55,6 @@ def split_groups(content: dict[str, Any], runner: Runner) -> None:
     """Give a checkpoint of a run one group a parameter, in the order of the model, in place.
 
     So MMEngine's constructor has it, and it depends on no settings. A single group stays one, as there.
-
-    Args:
-        content: As the run is about to save it, with its optimizer or without.
-        runner: The run.
     """
     numbers = _numbers(runner)
     if "optimizer" in content and len(numbers) > 1:
@@ -76,11 +67,7 @@ def split_groups(content: dict[str, Any], runner: Runner) -> None:
 def merge_groups(content: dict[str, Any], runner: Runner) -> None:
     """Give a checkpoint that has one group a parameter, or a single one of all, the groups of a run, in place.
 
-    A group has the settings that its first parameter had; any other checkpoint stays as it is.
-
-    Args:
-        content: Of a checkpoint, whatever it holds.
-        runner: With its model and, where it trains, its optimizer.
+    A group has the settings that its first parameter had; any other checkpoint, whatever it holds, stays as it is.
     """
     numbers, found = _numbers(runner), content.get("optimizer")
     if not any(numbers) or not isinstance(found, dict) or not isinstance(found.get("state"), dict):
@@ -90,9 +77,11 @@ def merge_groups(content: dict[str, Any], runner: Runner) -> None:
         return
     now = {number: position for position, number in enumerate(chain(*numbers))}
     former, order = [group.get("params") for group in groups], sorted(now)
-    if _are_equal(former, [[number] for number in order]):
+    if not all(isinstance(own, list) and all(isinstance(number, int) for number in own) for own in former):
+        return
+    if former == [[number] for number in order]:
         origins = [min(own, default=0) for own in numbers]
-    elif _are_equal(former, [order]) and len(numbers) > 1:
+    elif former == [order] and len(numbers) > 1:
         origins = [0] * len(numbers)
     else:
         return
@@ -147,11 +136,3 @@ def _regroup(
             values = schedule.get(name) if isinstance(schedule, dict) else None
             if isinstance(values, list) and len(values) == len(former) + (len(former) > 1):
                 schedule[name] = [values[origin] for origin in origins]
-
-
-def _are_equal(one: Any, other: Any) -> bool:
-    """Whether two values of a checkpoint are equal, where that can be said at all."""
-    try:
-        return one == other
-    except (RuntimeError, ValueError):  # arrays, or lists nested too deep
-        return False

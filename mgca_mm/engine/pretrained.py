@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.logging import print_log
@@ -18,10 +18,6 @@ from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
 
 _PREFIXES = ("image_encoder.backbone.", "backbone.", "")
-
-
-def _begins(names: Iterable[str], prefix: str) -> bool:
-    return not prefix or any(name.startswith(prefix) for name in names)
 
 
 class CompletePretrainedInit(PretrainedInit):
@@ -44,8 +40,20 @@ class CompletePretrainedInit(PretrainedInit):
 
     def __call__(self, module: nn.Module) -> None:
         """Load the checkpoint into a module, which it must fill."""
-        content = self._read()
-        prefix = next(p for p in _PREFIXES if _begins(content, p)) if self.prefix is None else self.prefix
+        if not self.checkpoint:
+            raise UserError(
+                "init_cfg.checkpoint is empty.\nGive a file, --cfg-options image_init=FILE, or train from random "
+                "weights: --cfg-options model.image_encoder.backbone.init_cfg=None"
+            )
+        content = read_state_dict(
+            self.checkpoint,
+            self.map_location,
+            "Download it on a machine with access and point to the file: --cfg-options image_init=FILE\n"
+            "or train from random weights: --cfg-options model.image_encoder.backbone.init_cfg=None",
+        )
+        prefix = self.prefix
+        if prefix is None:
+            prefix = next(known for known in _PREFIXES if any(name.startswith(known) for name in content))
         print_log(f"load {prefix or 'model'} from {self.checkpoint}", logger="current")
         state_dict = {name[len(prefix) :]: tensor for name, tensor in content.items() if name.startswith(prefix)}
         if is_timm_vit(state_dict):
@@ -76,19 +84,6 @@ class CompletePretrainedInit(PretrainedInit):
         """Line of the log about each parameter; of the path, the file's name."""
         return f"{type(self).__name__}: load from {os.path.basename(self.checkpoint)}"
 
-    def _read(self) -> dict:
-        if not self.checkpoint:
-            raise UserError(
-                "init_cfg.checkpoint is empty.\nGive a file, --cfg-options image_init=FILE, or train from random "
-                "weights: --cfg-options model.image_encoder.backbone.init_cfg=None"
-            )
-        return read_state_dict(
-            self.checkpoint,
-            self.map_location,
-            "Download it on a machine with access and point to the file: --cfg-options image_init=FILE\n"
-            "or train from random weights: --cfg-options model.image_encoder.backbone.init_cfg=None",
-        )
-
 
 def read_state_dict(checkpoint: str, map_location: str = "cpu", remedy: str = "Give another file.") -> dict:
     """Read the weights of a checkpoint: name → tensor, whatever else stands among them.
@@ -116,9 +111,7 @@ def read_state_dict(checkpoint: str, map_location: str = "cpu", remedy: str = "G
 def different_tensors(found: Any, wanted: Mapping[str, Any]) -> list[str]:
     """Names that one of two state dicts lacks, or whose tensors are of other shapes or kinds, in order.
 
-    Args:
-        found: State dict of a checkpoint, which may be anything.
-        wanted: That of the model.
+    What was found in a checkpoint may be anything.
     """
     found = {str(name): _shape(value) for name, value in found.items()} if isinstance(found, dict) else {}
     wanted = {name: _shape(value) for name, value in wanted.items()}
@@ -136,18 +129,19 @@ def require_complete_parts(model: nn.Module, checkpoint: str) -> None:
     """Check that a checkpoint fills each part of a model (an encoder, a head) exactly or not at all.
 
     MMEngine loads what fits by name and shape and leaves the rest random, so that a checkpoint of another architecture
-    would be trained on from little of it. Parts that it does not have are named in the log.
-
-    Args:
-        model: Of which the children, and the members of a ``ModuleDict``, are parts.
-        checkpoint: File, URL or name.
+    would be trained on from little of it. Parts are the children of the model, and the members of a ``ModuleDict``; the
+    log names those that the checkpoint (file, URL or name) does not have.
 
     Raises:
         UserError: If it cannot be read, fits in no part, or in one of them by half.
     """
     found = {name.removeprefix("module."): value for name, value in read_state_dict(checkpoint).items()}
     absent, filled = [], []
-    for part, module in _parts(model):
+    parts: dict[str, nn.Module] = {}
+    for name, module in model.named_children():
+        is_dict = isinstance(module, nn.ModuleDict)
+        parts |= {f"{name}.{key}": member for key, member in module.items()} if is_dict else {name: module}
+    for part, module in parts.items():
         wanted = {f"{part}.{name}": value for name, value in module.state_dict().items()}
         present = {name: value for name, value in found.items() if name.startswith(f"{part}.")}
         if not wanted:
@@ -171,28 +165,15 @@ def require_complete_parts(model: nn.Module, checkpoint: str) -> None:
         print_log(text, logger="current", level=logging.WARNING)
 
 
-def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    for name, module in model.named_children():
-        if isinstance(module, nn.ModuleDict):
-            yield from ((f"{name}.{key}", member) for key, member in module.items())
-        else:
-            yield name, module
-
-
 def load_complete_model(model: nn.Module, checkpoint: str) -> None:
-    """Load a checkpoint that fits a model exactly.
-
-    Args:
-        model: As it is or wrapped for several ranks; checkpoints hold the names of the model itself.
-        checkpoint: File, URL or name.
+    """Load a checkpoint (file, URL or name) that fits a model exactly, which may be wrapped for several ranks.
 
     Raises:
         UserError: If it cannot be read, or a name is missing, unexpected or of another shape.
     """
+    state_dict = read_state_dict(checkpoint)
     try:
-        unwrapped(model).load_state_dict(read_state_dict(checkpoint), strict=True)
-    except UserError:
-        raise
+        unwrapped(model).load_state_dict(state_dict, strict=True)
     except Exception as error:  # modules of other libraries fit weights in ways of their own
         raise UserError(
             f"Checkpoint '{checkpoint}' does not fit the model of this config: {_reason(error)}\n"

@@ -25,9 +25,6 @@ def without_paths(cfg: Config) -> tuple[Config, dict[str, str]]:
     The same path gives the same name wherever it stands, so that a config that was written down runs again with
     ``--cfg-options data_root=DIR``.
 
-    Args:
-        cfg: The config of a run.
-
     Returns:
         The copy, and path → what it was replaced by.
     """
@@ -40,11 +37,7 @@ def without_paths(cfg: Config) -> tuple[Config, dict[str, str]]:
 
 
 class PathFilter(logging.Filter):
-    """Takes the folders out of the messages of a logger; file names stay.
-
-    Args:
-        known: Path → what to write instead.
-    """
+    """Takes the folders out of the messages of a logger, known ones by path → what to write; file names stay."""
 
     def __init__(self, known: Mapping[str, str]):
         super().__init__()

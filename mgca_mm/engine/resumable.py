@@ -28,6 +28,7 @@ from .pretrained import different_tensors
 SETTINGS_KEY = "run_settings"
 # Of checkpoints that have no settings.
 FORMER_NAMES = {"batches an epoch": "batches_per_epoch", "samples an iteration": "global_batch_size"}
+_COUNTS = {"batches an epoch", "samples a step", "samples an iteration", "ranks"}  # of settings
 # Of a scheduler: its place in the schedule. All else is what the schedule is.
 PLACE = ("last_step", "_global_step", "_last_value", "verbose")
 _MOST_ITERATIONS = 10**9  # no training has so many
@@ -39,15 +40,7 @@ class _UnlikeError(Exception):
 
 
 def fault_of(content: Mapping[str, Any], runner: Runner) -> str | None:
-    """Why a run cannot be resumed from a checkpoint.
-
-    Args:
-        content: Of the checkpoint.
-        runner: With its loop, model, optimizer and schedulers built from the config.
-
-    Returns:
-        The rest of a sentence about the checkpoint; None if nothing speaks against it.
-    """
+    """Why a run, built from its config, cannot be resumed from a checkpoint: the rest of a sentence; None if it can."""
     try:
         for part in ("meta", "state_dict", "optimizer", "message_hub"):
             _require(isinstance(content.get(part), dict), f"has no '{part}'{_WEIGHTS_ALONE}")
@@ -68,12 +61,7 @@ def settings_in(info: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_kept(scheduler: Any, schedule: Mapping[str, Any]) -> bool:
-    """Whether a scheduler takes its whole state from a checkpoint, since it depends on what was measured.
-
-    Args:
-        scheduler: Of the run.
-        schedule: State in the checkpoint, which may be that of another one.
-    """
+    """Whether a scheduler takes its state from a checkpoint as a whole, since it depends on what was measured."""
     return getattr(scheduler, "need_val_args", False) and schedule.keys() == scheduler.state_dict().keys()
 
 
@@ -132,14 +120,13 @@ _INFO: dict[str, Callable[[Any], bool]] = {
         and _is_single(value.get("best_score"))  # infinite before the first validation
         and isinstance(value.get("stopped"), bool)
     ),
-    SETTINGS_KEY: lambda value: isinstance(value, dict) and all(map(_is_text, value)) and _are_counts(value),
+    SETTINGS_KEY: lambda value: (
+        isinstance(value, dict)
+        and all(map(_is_text, value))
+        and all(_is_count(value[name]) and value[name] > 0 for name in _COUNTS & value.keys())
+    ),
     **dict.fromkeys(FORMER_NAMES.values(), lambda value: _is_count(value) and value > 0),
 }
-
-
-def _are_counts(settings: Mapping[str, Any]) -> bool:
-    names = ("batches an epoch", "samples a step", "samples an iteration", "ranks")
-    return all(_is_count(settings[name]) and settings[name] > 0 for name in names if name in settings)
 
 
 def _check_hub(hub: Mapping[str, Any]) -> None:
@@ -165,8 +152,8 @@ def _check_place(content: Mapping[str, Any], runner: Runner) -> None:
     )
     if isinstance(runner.train_loop, IterBasedTrainLoop):
         return
-    length = settings_in(content["message_hub"]["runtime_info"]).get("batches an epoch")
-    length = len(runner.train_loop.dataloader) if length is None else length
+    length = len(runner.train_loop.dataloader)
+    length = settings_in(content["message_hub"]["runtime_info"]).get("batches an epoch", length)
     epoch, iteration = meta["epoch"], meta["iter"]
     _require(
         epoch * length <= iteration <= (epoch + 1) * length,
@@ -180,19 +167,17 @@ def _check_optimizer(content: Mapping[str, Any], runner: Runner) -> None:
     groups, own_groups = found.get("param_groups"), own["param_groups"]
     others = f"has an optimizer with other parameter groups{_WEIGHTS_ALONE}"
     _require(isinstance(groups, list) and len(groups) == len(own_groups), others)
-    for group, own_group in zip(groups, own_groups, strict=True):
+    pairs = list(zip(groups, own_groups, strict=True))
+    for group, own_group in pairs:  # by position, so that the numbers are those of this run
+        _require(isinstance(group, dict) and group.get("params") == own_group["params"], others)
+    if "base_param_settings" in own:
+        pairs.append((found.get("base_param_settings"), own["base_param_settings"]))
+    for group, own_group in pairs:
         _require(isinstance(group, dict) and all(map(_is_text, group)) and "lr" in group, others)
-        # By position, so that the numbers are those of this run.
-        _require(group.get("params") == own_group["params"], others)
-        for name in own_group.keys() & group.keys() - {"params"}:
+        for name in own_group.keys() & group.keys():
             _require_alike(group[name], own_group[name], f"its optimizer's {name}")
     if "loss_scaler" in own and "loss_scaler" in found:
         _require_alike(found["loss_scaler"], own["loss_scaler"], "its loss scaler")
-    rates, own_rates = found.get("base_param_settings"), own.get("base_param_settings")
-    if own_rates is not None:
-        _require(isinstance(rates, dict) and "lr" in rates, others)
-        for name in own_rates.keys() & rates.keys():
-            _require_alike(rates[name], own_rates[name], f"its optimizer's {name}")
     _check_moments(content, wrapper)
 
 
@@ -257,27 +242,20 @@ def _check_schedulers(content: Mapping[str, Any], runner: Runner) -> None:
 
 
 def _require_alike(found: Any, own: Any, name: str) -> None:
-    """Compare with a value of the run itself.
-
-    Raises:
-        _UnlikeError: It is of another kind or shape, lacks a key, or is not finite where the run's is.
-    """
+    """Require the kind, shape and keys of a value of the run itself, and a finite number where that is one."""
+    children: list[tuple] = []
     if isinstance(own, Mapping):
         alike = isinstance(found, dict) and found.keys() == own.keys()
         children = [(found[key], own[key], f"{name}.{key}") for key in own] if alike else []
     elif isinstance(own, list | tuple):
         alike = isinstance(found, list | tuple) and len(found) == len(own)
         children = [(*pair, name) for pair in zip(found, own, strict=True)] if alike else []
+    elif isinstance(own, Tensor) and own.dim() > 0:
+        alike = isinstance(found, Tensor) and found.shape == own.shape
+    elif own is None or isinstance(own, bool | str):  # such as foreach and fused: one of them, or left to torch
+        alike = found is None or type(found) is type(own) or (own is None and isinstance(found, bool))
     else:
-        children = []
-        if isinstance(own, Tensor) and own.dim() == 0:
-            alike = _is_number(found)
-        elif isinstance(own, Tensor):
-            alike = isinstance(found, Tensor) and found.shape == own.shape
-        elif own is None or isinstance(own, bool | str):  # such as foreach and fused: one of them, or left to torch
-            alike = found is None or type(found) is type(own) or (own is None and isinstance(found, bool))
-        else:
-            alike = _is_number(found) or (not math.isfinite(own) and type(found) is float)
+        alike = _is_number(found) or (not isinstance(own, Tensor) and not math.isfinite(own) and type(found) is float)
     _require(alike, f"has an odd value for {name}: {found!r:.40}")
     for child in children:
         _require_alike(*child)

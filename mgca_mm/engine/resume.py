@@ -38,16 +38,14 @@ _ABSENT = object()
 def settings_of(runner: Runner) -> dict[str, Any]:
     """What a run depends on, flat: its config, its batches, its ranks, and a digest of its training data."""
     loader = runner.train_loop.dataloader
-    found: dict[str, Any] = {}
-    for section in _SECTIONS:
-        found.update(_flat(runner.cfg.get(section), section))
-    found = {name: value for name, value in found.items() if not name.endswith(_WITHOUT_EFFECT)}
-    found["batches an epoch"] = len(loader)
-    found["samples a step"] = samples_a_step(runner)
-    found["samples an iteration"] = samples_an_iteration(runner)
-    found["ranks"] = get_world_size()
-    found["training data"] = digest_of(loader.dataset)
-    return found
+    flat = [setting for section in _SECTIONS for setting in _flat(runner.cfg.get(section), section)]
+    return {name: value for name, value in flat if not name.endswith(_WITHOUT_EFFECT)} | {
+        "batches an epoch": len(loader),
+        "samples a step": samples_a_step(runner),
+        "samples an iteration": samples_an_iteration(runner),
+        "ranks": get_world_size(),
+        "training data": digest_of(loader.dataset),
+    }
 
 
 def digest_of(dataset: Dataset) -> str:
@@ -63,23 +61,17 @@ def digest_of(dataset: Dataset) -> str:
 
 
 class Resumption:
-    """Schedule, optimizer's settings and place of a run as its config has them, before a checkpoint is read.
-
-    Args:
-        runner: With its loop, optimizer and schedulers built from the config.
-    """
+    """Schedule, optimizer's settings and place of a run as its config has them, before a checkpoint is read."""
 
     def __init__(self, runner: Runner):
         self.runner = runner
         self.settings = settings_of(runner)
         self.groups = [without_parameters(group) for group in runner.optim_wrapper.param_groups]
-        self.schedules = [copy.deepcopy(scheduler.state_dict()) for scheduler in self._schedulers()]
+        self.schedulers = runner.param_schedulers or []
+        self.schedules = [copy.deepcopy(scheduler.state_dict()) for scheduler in self.schedulers]
 
     def settle(self, schedules: list[dict[str, Any]]) -> None:
-        """Give a run that a checkpoint was loaded into what its config says.
-
-        Args:
-            schedules: States of the checkpoint's schedulers.
+        """Give a run, which a checkpoint with these states of schedulers was loaded into, what its config says.
 
         Raises:
             UserError: The run stands in the middle of an epoch, of which the batches or the data are others now.
@@ -88,12 +80,15 @@ class Resumption:
         former = settings_in(info)
         self._log_changes(former)
         moved = self._place(former)
-        schedulers = self._schedulers()
+        schedulers = self.schedulers
         scheduled = {"lr", *(scheduler.param_name for scheduler in schedulers)}
         scheduled |= {"betas"} if "momentum" in scheduled else set()
         for group, own in zip(self.runner.optim_wrapper.param_groups, self.groups, strict=True):
             group.update({name: value for name, value in own.items() if name not in scheduled})
-        known, wanted = (list(map(_without_place, states)) for states in (schedules, self.schedules))
+        known, wanted = (
+            [{name: _plain(value) for name, value in state.items() if name not in PLACE} for state in states]
+            for states in (schedules, self.schedules)
+        )
         both = list(zip(schedulers, schedules, strict=False))
         kept = any(is_kept(scheduler, schedule) for scheduler, schedule in both)
         if kept:
@@ -105,9 +100,6 @@ class Resumption:
         elif not any(getattr(scheduler, "need_val_args", False) for scheduler in schedulers):
             self._follow_schedule()
 
-    def _schedulers(self) -> list:
-        return self.runner.param_schedulers or []
-
     def _log_changes(self, former: Mapping[str, Any]) -> None:
         """A line of the log for each setting that is not the checkpoint's."""
         if "ranks" not in former:
@@ -116,7 +108,8 @@ class Resumption:
         names = [name for name in both if former.get(name, _ABSENT) != self.settings.get(name, _ABSENT)]
         for name in names[:_MAX_TOLD]:
             kept = "; the checkpoint's is kept" if name == "randomness.seed" else ""
-            before, now = (_shown(source, name) for source in (former, self.settings))
+            sources = (former, self.settings)
+            before, now = (f"{source[name]!r:.120}" if name in source else "not there" for source in sources)
             self.runner.logger.warning(f"Changed since the checkpoint: {name} was {before}, is {now}{kept}")
         if len(names) > _MAX_TOLD:
             self.runner.logger.warning(f"Changed since the checkpoint: {len(names) - _MAX_TOLD} settings more")
@@ -157,8 +150,8 @@ class Resumption:
 
         They compute a rate from the one before, so that there is no shorter way.
         """
-        schedulers, loop = self._schedulers(), self.runner.train_loop
-        for scheduler, schedule in zip(schedulers, self.schedules, strict=True):
+        loop = self.runner.train_loop
+        for scheduler, schedule in zip(self.schedulers, self.schedules, strict=True):
             scheduler.load_state_dict(schedule)
         for group, own in zip(self.runner.optim_wrapper.param_groups, self.groups, strict=True):
             group.update(own)
@@ -167,13 +160,9 @@ class Resumption:
             warnings.simplefilter("ignore")  # that the optimizer has not stepped between them
             for iteration in range(1, min(loop.iter, loop.max_iters) + 1):
                 ends_epoch = length and iteration % length == 0 and iteration // length <= loop.epoch
-                for scheduler in schedulers:
+                for scheduler in self.schedulers:
                     if not scheduler.by_epoch or ends_epoch:
                         scheduler.step()
-
-
-def _without_place(schedule: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in schedule.items() if name not in PLACE}
 
 
 def _plain(value: Any) -> Any:
@@ -193,7 +182,3 @@ def _flat(node: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield from _flat(value, f"{path}.{number}")
     else:
         yield path, _plain(node)
-
-
-def _shown(settings: Mapping[str, Any], name: str) -> str:
-    return "not there" if name not in settings else f"{settings[name]!r:.120}"

@@ -22,9 +22,9 @@ from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
 from mgca_mm.registry import RUNNERS
 
-from .batch import log_batch, scale_learning_rate
+from .batch import scale_learning_rate
 from .config_errors import errors_named_by_key
-from .default_hooks import our_hooks, with_our_hooks
+from .config_files import our_hooks, with_our_hooks
 from .hooks.waiting_gradients import average_waiting_gradients
 from .installation import install
 from .param_groups import merge_groups
@@ -47,11 +47,6 @@ class PrivateRunner(Runner):
     MMEngine writes the whole config into all of them and into each checkpoint. Here it is the one of
     :func:`mgca_mm.engine.privacy.without_paths`; what is built is built from the paths as they are. MMEngine resumes
     from the file that ``last_checkpoint`` names, whatever it holds. Making one calls :func:`mgca_mm.engine.install`.
-
-    Args:
-        *args: As in :class:`mmengine.runner.Runner`.
-        cfg: The config that is written down.
-        **kwargs: As in :class:`mmengine.runner.Runner`.
 
     Raises:
         UserError: Something cannot be built as the config says.
@@ -99,10 +94,10 @@ class PrivateRunner(Runner):
         """
         is_new = isinstance(loop, dict)  # MMEngine comes here with its own loop, too
         if is_new:
-            by_epoch = loop.get("by_epoch", True)
-            kind = loop.get("type", "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop")
-            rest = {key: value for key, value in loop.items() if key not in ("type", "by_epoch")}
-            loop = dict(type=_RESUMABLE.get(kind, kind), **rest)
+            loop = dict(loop)
+            untyped = "EpochBasedTrainLoop" if loop.pop("by_epoch", True) else "IterBasedTrainLoop"
+            kind = loop.get("type", untyped)
+            loop["type"] = _RESUMABLE.get(kind, kind)
         with errors_named_by_key(self._full_cfg):
             loop = super().build_train_loop(loop)
         if isinstance(loop, IterBasedTrainLoop):
@@ -142,7 +137,6 @@ class PrivateRunner(Runner):
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
         """Scale the learning rate as ``auto_scale_lr`` says, accumulated iterations counted, and say what a step is."""
-        log_batch(self)
         scale_learning_rate(self)
 
     def load_or_resume(self) -> None:
@@ -155,30 +149,19 @@ class PrivateRunner(Runner):
         """
         if self._has_loaded:
             return
-        if self._resume:
-            self._resume_newest_or_named()
-        else:
+        if not self._resume:
             if self._load_from is not None:
-                require_complete_parts(self._bare_model, self._load_from)
+                require_complete_parts(unwrapped(self.model), self._load_from)
             super().load_or_resume()
-        self._has_loaded = True
-        if isinstance(self._train_loop, BaseLoop):
-            self.message_hub.update_info(SETTINGS_KEY, settings_of(self))
-
-    def _resume_newest_or_named(self) -> None:
-        if self._load_from is not None:
-            fault = self._fault_on_any_rank(self._load_from)
-            if fault:
-                raise UserError(f"Checkpoint '{self._load_from}' cannot be resumed from: {fault}")
-            chosen = self._load_from
+        elif (chosen := self._named_or_newest()) is not None:
+            self.resume(str(chosen))
         else:
-            chosen = self._newest_usable()
-        if chosen is None:
             self.logger.warning(
                 "There is no checkpoint in the work dir to resume from: training starts at the beginning"
             )
-            return
-        self.resume(str(chosen))
+        self._has_loaded = True
+        if isinstance(self._train_loop, BaseLoop):
+            self.message_hub.update_info(SETTINGS_KEY, settings_of(self))
 
     def resume(self, filename: str, *args, **kwargs) -> None:
         """Resume from a checkpoint; what the config says of the schedule and the optimizer holds.
@@ -205,18 +188,17 @@ class PrivateRunner(Runner):
         self._schedules = checkpoint.get("param_schedulers", [])
         return checkpoint
 
-    @property
-    def _bare_model(self) -> nn.Module:
-        return unwrapped(self.model)
-
-    def _newest_usable(self) -> Path | None:
-        """The first rank's newest checkpoint that every rank can resume from; None if there is no checkpoint at all."""
+    def _named_or_newest(self) -> str | Path | None:
+        """The checkpoint named, or the first rank's newest that every rank can resume from; None if there is none."""
+        if self._load_from is not None:
+            if fault := self._fault_on_any_rank(self._load_from):
+                raise UserError(f"Checkpoint '{self._load_from}' cannot be resumed from: {fault}")
+            return self._load_from
         templates = [hook.filename_tmpl for hook in self.hooks if isinstance(hook, CheckpointHook)]
         found = [newest_first(self.work_dir, list(filter(None, templates)))]
         broadcast_object_list(found)
         for path in found[0]:
-            fault = self._fault_on_any_rank(path)
-            if fault is None:
+            if not (fault := self._fault_on_any_rank(path)):
                 self.logger.info(f"Resuming from {path.name}")
                 return path
             self.logger.warning(f"{path.name} is passed over: {fault}")
@@ -228,13 +210,11 @@ class PrivateRunner(Runner):
         return None
 
     def _fault_on_any_rank(self, path: str | Path) -> str | None:
-        return next(filter(None, all_gather_object(self._fault(path))), None)
-
-    def _fault(self, path: str | Path) -> str | None:
         """Why a checkpoint cannot be resumed from, None if it can."""
         try:
             content = read_checkpoint(path, trust=is_trusted())
+            merge_groups(content, self)  # as PlainCheckpointHook does it when the checkpoint is loaded
+            fault = fault_of(content, self)
         except (UserError, OSError) as error:
-            return str(error)
-        merge_groups(content, self)  # as PlainCheckpointHook does it when the checkpoint is loaded
-        return fault_of(content, self)
+            fault = str(error)
+        return next(filter(None, all_gather_object(fault)), None)

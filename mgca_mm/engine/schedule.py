@@ -18,12 +18,7 @@ def follow_max_epochs(cfg: Config, path: Path, options: Mapping[str, Any]) -> No
     The length is what the command line says, ``max_epochs`` or ``train_cfg.max_epochs``; else what is set nearest to
     the config's own file: the variable ``max_epochs`` on top of our recipes, or the loop's. A schedule follows if it
     has been written for the whole of the length that there was before; one that ends earlier stays as it is. So does
-    the schedule of a loop that counts iterations, ``train_cfg.max_iters``.
-
-    Args:
-        cfg: Config without the command line's changes.
-        path: Its file.
-        options: The command line's changes, dotted key → value.
+    the schedule of a loop that counts iterations, ``train_cfg.max_iters``. The options are not merged into ``cfg`` yet.
 
     Raises:
         UserError: ``max_epochs`` is asked for where the loop counts iterations.
@@ -76,15 +71,12 @@ def _end(scheduler: Mapping[str, Any]) -> int:
 
 def _sets_loop_last(path: Path) -> bool:
     """Whether the loop's length is set nearer to a config's file, among those that it builds on, than the variable."""
-    level = [path]
-    while level:
-        below = []
-        for file in level:
-            assigned = assignments(file)
-            if "max_epochs" in assigned.get("train_cfg", ""):
-                return True
-            if "max_epochs" in assigned:
-                return False
-            below += base_files(file)
-        level = below
+    files = [path]
+    for file in files:  # which grows
+        assigned = assignments(file)
+        if "max_epochs" in assigned.get("train_cfg", ""):
+            return True
+        if "max_epochs" in assigned:
+            return False
+        files += base_files(file)
     return True

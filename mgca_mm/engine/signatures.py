@@ -12,11 +12,7 @@ _NUMBERS_AND_WORDS = {bool: bool, int: int, float: int | float, str: str}
 
 
 def parameters_of(constructor: Callable) -> tuple[list[str], bool]:
-    """Names that a class or function can be given arguments by.
-
-    Returns:
-        The names, and whether any other one is taken, too.
-    """
+    """Names that a class or function can be given arguments by, and whether any other one is taken, too."""
     found: list[str] = []
     for initializer in _initializers(constructor):
         try:

@@ -8,10 +8,10 @@ in its range only the constructor knows (:mod:`mgca_mm.engine.config_errors`).
 import difflib
 import importlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import mmengine.registry as registries
-import torch
+import torch.distributed
 from mmengine.config import Config
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import DefaultScope, Registry
@@ -22,7 +22,6 @@ from mgca_mm.errors import UserError, or_nearest
 
 from .param_groups import MergedGroupsOptimWrapperConstructor
 from .signatures import describe, hints_of, parameters_of, suits
-from .untyped_sections import UNTYPED
 
 _REGISTRIES = [value for value in vars(registries).values() if isinstance(value, Registry)]
 # Arguments that a builder takes out of a config before the constructor sees it.
@@ -47,13 +46,48 @@ _ALWAYS_BUILT = {"dataset", "pipeline", "backbone", "neck", "head", "bbox_head",
 _KNOWN = ("mgca_mm.", "mmengine.", "torch.optim.", "torch.utils.data.", "torch.nn.utils.")
 _NEARLY = 0.85
 _OPEN = ("env_cfg.", "randomness.", "model.text_encoder.config.")  # what can be in there is checked elsewhere
+# MMEngine passes over what it does not know in sections without a type.
+# Place → names and type hints of what may stand there, or the type that the runner takes where none is named.
+_UNTYPED = {
+    "randomness": {"seed": int | None, "diff_rank_seed": bool, "deterministic": bool},
+    "env_cfg": {
+        "cudnn_benchmark": bool,
+        "mp_cfg": dict | None,
+        "dist_cfg": dict,
+        "resource_limit": int | None,
+        "float32_matmul_precision": Literal["highest", "high", "medium"],  # PrivateRunner's
+    },
+    "env_cfg.mp_cfg": {"mp_start_method": str, "opencv_num_threads": int},
+    "env_cfg.dist_cfg": {
+        **dict.fromkeys(parameters_of(torch.distributed.init_process_group)[0], Any),
+        "backend": Literal[tuple(torch.distributed.Backend.backend_list)],  # of which one process would say nothing
+        "init_backend": str,
+        "init_method": str,
+        "timeout": float,
+        "port": int,
+    },
+    "auto_scale_lr": {"enable": bool, "base_batch_size": int},
+    "train_dataloader": DataLoader,
+    "val_dataloader": DataLoader,
+    "test_dataloader": DataLoader,
+    "optim_wrapper": "OptimWrapper",
+    "optim_wrapper.clip_grad": torch.nn.utils.clip_grad_norm_,
+    "optim_wrapper.paramwise_cfg": {
+        "custom_keys": dict,
+        **dict.fromkeys(("bias_lr_mult", "bias_decay_mult", "norm_decay_mult", "flat_decay_mult"), float),
+        **dict.fromkeys(("dwconv_decay_mult", "dcn_offset_lr_mult"), float),
+        "bypass_duplicate": bool,
+    },
+    "train_cfg": "EpochBasedTrainLoop",
+    "val_cfg": "ValLoop",
+    "test_cfg": "TestLoop",
+    "visualizer": "Visualizer",
+    "log_processor": "LogProcessor",
+}
 
 
 def validate(cfg: Config | Mapping[str, Any]) -> None:
-    """Check a config.
-
-    Args:
-        cfg: The complete config of a run.
+    """Check the complete config of a run.
 
     Raises:
         UserError: At the first fault, with the key, what is wrong and the nearest valid name.
@@ -71,7 +105,8 @@ def validate(cfg: Config | Mapping[str, Any]) -> None:
     try:
         importlib.import_module(f"{scope}.registry")
     except (ModuleNotFoundError, TypeError, ValueError) as error:  # the latter for what is no name
-        raise UserError(f"Config key 'default_scope': '{scope}' is not installed.") from error
+        remedy = "\nGet it by pip install 'mgca_mm[dense]'." if scope in ("mmdet", "mmseg") else ""
+        raise UserError(f"Config key 'default_scope': '{scope}' is not installed.{remedy}") from error
     with DefaultScope.overwrite_default_scope(scope):
         for key in parameters_of(Runner)[0]:
             if key in cfg and key not in ("cfg", *_UNCHECKED):
@@ -79,14 +114,10 @@ def validate(cfg: Config | Mapping[str, Any]) -> None:
 
 
 def require_known_options(cfg: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    """Check that each option of the command line names a key, or one that could be there.
+    """Check that each option, a dotted key, names a key of the config before it is merged, or one that could be there.
 
     Below a dict with a type any name passes here: its constructor decides, in :func:`validate`. Among dicts with types,
     such as hooks, a new one needs its type.
-
-    Args:
-        cfg: Config before the options are merged into it.
-        options: Dotted key → value.
 
     Raises:
         UserError: With the nearest key.
@@ -104,7 +135,7 @@ def require_known_options(cfg: Mapping[str, Any], options: Mapping[str, Any]) ->
             if not isinstance(node, Mapping) or ("type" in node and name not in node):
                 break
             known = {*node, *(parameters_of(Runner)[0] if depth == 0 else ())}
-            if UNTYPED.get(above) is DataLoader:
+            if _UNTYPED.get(above) is DataLoader:
                 known |= {*parameters_of(DataLoader)[0], *_OF_LOADERS}
             is_new = f"{path}.type" in options or (path == option and _is_typed(value))
             if name not in known and not is_new and not option.startswith(_OPEN):
@@ -116,13 +147,9 @@ def require_known_options(cfg: Mapping[str, Any], options: Mapping[str, Any]) ->
 
 
 def _check(node: Any, path: str, key: str, strict: bool) -> None:
-    """Check a part of a config.
+    """Check a part of a config by its dotted name and the last name in it that is a kind: ``custom_hooks`` of ``….0``.
 
-    Args:
-        node: The part.
-        path: Its dotted name.
-        key: Last of the names that says what it is: ``custom_hooks`` for ``custom_hooks.0``.
-        strict: Whether an unknown name is a fault though no other is near.
+    Where that is not to be strict, an unknown name is a fault only if another one is near.
     """
     if not isinstance(node, Mapping | list | tuple):
         return
@@ -150,14 +177,14 @@ def _constructor(node: Mapping, path: str, strict: bool) -> Callable | Mapping |
     if path == "optim_wrapper" and "constructor" in node:
         _registered(node["constructor"], "optim_wrapper.constructor", node, strict=True)
     if path == "optim_wrapper.clip_grad":
-        return torch.nn.utils.clip_grad_value_ if node.get("type") == "value" else UNTYPED[path]
+        return torch.nn.utils.clip_grad_value_ if node.get("type") == "value" else _UNTYPED[path]
     if isinstance(node.get("type"), str):
         return _registered(node["type"], f"{path}.type", node, strict)
     if path == "optim_wrapper" and _has_own_constructor(node):
         return dict  # which takes any argument
     if path == "train_cfg" and not node.get("by_epoch", True):
         return _find("IterBasedTrainLoop", None)
-    implied = UNTYPED.get(path)
+    implied = _UNTYPED.get(path)
     return _find(implied, None) if isinstance(implied, str) else implied
 
 

@@ -21,11 +21,10 @@ def require_writable(work_dir: str) -> None:
     """
     try:
         os.makedirs(work_dir, exist_ok=True)
-        writable = os.access(work_dir, os.W_OK | os.X_OK)
-        reason = "there is no permission to write into it"
+        reason = None if os.access(work_dir, os.W_OK | os.X_OK) else "there is no permission to write into it"
     except OSError as error:
-        writable, reason = False, error.strerror
-    if not writable:
+        reason = error.strerror
+    if reason:
         raise UserError(f"The work dir '{work_dir}' cannot be used: {reason}.\nGive another one: --work-dir DIR")
 
 
@@ -38,14 +37,14 @@ def hold_work_dir(work_dir: str) -> Iterator[None]:
     Raises:
         UserError: Another training holds it, on every rank.
     """
-    busy, file = [False], None
-    if is_main_process():
-        try:
-            file = open(Path(work_dir, _LOCK), "w")  # noqa: SIM115
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            busy = [isinstance(error, BlockingIOError | PermissionError)]  # some file systems have no locks
-    try:
+    busy = [False]
+    with contextlib.ExitStack() as stack:
+        if is_main_process():
+            try:
+                file = stack.enter_context(open(Path(work_dir, _LOCK), "w"))
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                busy = [isinstance(error, BlockingIOError | PermissionError)]  # some file systems have no locks
         broadcast_object_list(busy)
         if busy[0]:
             raise UserError(
@@ -53,6 +52,3 @@ def hold_work_dir(work_dir: str) -> Iterator[None]:
                 "Wait for it, or give another one: --work-dir DIR"
             )
         yield
-    finally:
-        if file is not None:
-            file.close()

@@ -216,7 +216,7 @@ def test_damaged_checkpoints_are_passed_over(damage, with_digest, finished, tmp_
     for case in range(cases(15, 125)):
         broken = damage(blob, random.Random(case))
         (tmp_path / "epoch_3.pth").write_bytes(broken)
-        found = runner._newest_usable()
+        found = runner._named_or_newest()
         if not with_digest and broken != blob and found.name == "epoch_3.pth":
             # A flip in what neither archive checksums nor tensors cover, such as a time stamp, changes nothing.
             expected, read = (torch.load(p, weights_only=True) for p in (source / "epoch_3.pth", found))
@@ -244,8 +244,8 @@ def test_a_checkpoint_of_another_architecture(finished, tmp_path):
             weights["more"] = torch.zeros(2)
         torch.save(checkpoint, tmp_path / "epoch_3.pth")
         runner._work_dir = str(tmp_path)
-        assert runner._newest_usable().name == "epoch_2.pth"
-        assert "of another model" in runner._fault(tmp_path / "epoch_3.pth")
+        assert runner._named_or_newest().name == "epoch_2.pth"
+        assert "of another model" in runner._fault_on_any_rank(tmp_path / "epoch_3.pth")
     assert all(torch.equal(value, before[name]) for name, value in runner.model.state_dict().items())
 
 
@@ -300,7 +300,7 @@ def test_checkpoints_of_which_none_can_be_used(finished, tmp_path):
     (tmp_path / "epoch_1.pth").write_bytes(b"")
     runner._work_dir = str(tmp_path)
     with pytest.raises(UserError, match=r"None of the 1 checkpoints of this run.*epoch_1.pth.*empty"):
-        runner._newest_usable()
+        runner._named_or_newest()
 
 
 def full_disk(case, begin, end):

@@ -3,7 +3,7 @@
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mgca_mm.datasets.broken_samples import StrictDataset, strict_parts
+from mgca_mm.datasets.broken_samples import strict_parts
 from mgca_mm.registry import HOOKS
 
 
@@ -27,21 +27,13 @@ class BrokenSamplesHook(Hook):
         if interval < 1:
             raise ValueError(f"interval must be at least 1, got {interval}")
         self.interval = interval
-        self._datasets: list[StrictDataset] = []
-
-    def before_train(self, runner: Runner) -> None:
-        """Find the data sets that skip."""
-        self._datasets = [part for part in strict_parts(runner.train_dataloader.dataset) if part.on_error == "skip"]
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Tell the ranks of each other's broken samples every ``interval`` iterations."""
         if self.every_n_train_iters(runner, self.interval):
-            self._exchange()
+            self.after_train_epoch(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Tell the ranks of each other's broken samples at the end of an epoch."""
-        self._exchange()
-
-    def _exchange(self) -> None:
-        for dataset in self._datasets:
-            dataset.exchange_broken()
+        for part in strict_parts(runner.train_dataloader.dataset):
+            part.exchange_broken()

@@ -5,6 +5,7 @@ import json
 import logging
 import zipfile
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -53,16 +54,13 @@ class CachedFeaturesHook(Hook):
         model = unwrapped(runner.model)
         if any(parameter.requires_grad for parameter in model.backbone.parameters()):
             raise UserError("Features can be cached of a frozen backbone only: set model.backbone.frozen_stages.")
-        val_dataset = runner.val_loop.dataloader.dataset
-        pipeline = val_dataset.pipeline
-        digest = _digest(model, runner.cfg)
+        pipeline, digest = runner.val_loop.dataloader.dataset.pipeline, _digest(model, runner.cfg)
         for loader in (runner.train_loop.dataloader, runner.val_loop.dataloader):
-            dataset = loader.dataset
-            features = self._load_or_encode(model, dataset, pipeline, digest, loader)
-            dataset.pipeline = Compose([_TakeFeature(features)])
+            features = self._load_or_encode(model, loader, pipeline, digest)
+            loader.dataset.pipeline = Compose([partial(_take_feature, features)])
         # From here on the classifier's inputs are its features: neither normalized nor encoded again.
         model.data_preprocessor._enable_normalize = False
-        model.extract_feat = _pass_on
+        model.extract_feat = lambda inputs, stage="neck": (inputs,)
 
     def after_train(self, runner) -> None:
         """Give the model its encoder back."""
@@ -72,9 +70,10 @@ class CachedFeaturesHook(Hook):
             del model.extract_feat
 
     def _load_or_encode(
-        self, model: nn.Module, dataset: BaseDataset, pipeline: Compose, digest: str, loader: DataLoader
+        self, model: nn.Module, loader: DataLoader, pipeline: Compose, digest: str
     ) -> dict[str, np.ndarray]:
         """Features of the images of a data set, by image."""
+        dataset = loader.dataset
         ids = [dataset.get_data_info(index)["image_id"] for index in range(len(dataset))]
         manifest = Path(dataset.data_root) / MANIFEST  # of prepared data; it has a checksum of every file
         prepared = ""
@@ -107,12 +106,7 @@ class CachedFeaturesHook(Hook):
 
 
 def _read(path: Path, width: int) -> dict[str, np.ndarray]:
-    """Features of a cache file by image; none of a file that is damaged, which will be written anew.
-
-    Args:
-        path: The file.
-        width: Numbers of an image's features.
-    """
+    """Features of a cache file by image, so many numbers each; none of a damaged file, which will be written anew."""
     try:
         size = size_of(path)
         with zipfile.ZipFile(path) as archive:
@@ -131,21 +125,12 @@ def _read(path: Path, width: int) -> dict[str, np.ndarray]:
         return {}
 
 
-class _TakeFeature:
+def _take_feature(features: dict[str, np.ndarray], results: dict) -> dict:
     """The pipeline of a data set whose images are encoded already."""
+    from mmpretrain.structures import DataSample
 
-    def __init__(self, features: dict[str, np.ndarray]):
-        self.features = features
-
-    def __call__(self, results: dict) -> dict:
-        from mmpretrain.structures import DataSample
-
-        sample = DataSample(metainfo={"image_id": results["image_id"]}).set_gt_label(results["gt_label"])
-        return {"inputs": torch.from_numpy(self.features[results["image_id"]]), "data_samples": sample}
-
-
-def _pass_on(inputs: torch.Tensor, stage: str = "neck") -> tuple[torch.Tensor]:
-    return (inputs,)
+    sample = DataSample(metainfo={"image_id": results["image_id"]}).set_gt_label(results["gt_label"])
+    return {"inputs": torch.from_numpy(features[results["image_id"]]), "data_samples": sample}
 
 
 @torch.no_grad()
@@ -156,26 +141,17 @@ def _encode(
     was_training = model.training
     model.eval()
     images = [{**dataset.get_data_info(index)} for index in indices]
-    batches = DataLoader(_Images(images, pipeline), batch_size=64, num_workers=num_workers, collate_fn=default_collate)
+    collate = partial(_transformed, pipeline)
     features = []
-    for batch in batches:
+    for batch in DataLoader(images, batch_size=64, num_workers=num_workers, collate_fn=collate):
         features.append(model.extract_feat(model.data_preprocessor(batch)["inputs"])[-1].float().cpu().numpy())
     model.train(was_training)
     return np.concatenate(features)
 
 
-class _Images(torch.utils.data.Dataset):
-    """Images of samples, loaded and transformed by a pipeline."""
-
-    def __init__(self, samples: list[dict], pipeline: Compose):
-        self.samples = samples
-        self.pipeline = pipeline
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> dict:
-        return {"inputs": self.pipeline(self.samples[index])["inputs"]}
+def _transformed(pipeline: Compose, samples: list[dict]) -> dict:
+    """A batch of the images of samples, as a loader's worker makes it."""
+    return default_collate([{"inputs": pipeline(sample)["inputs"]} for sample in samples])
 
 
 def _digest(model: nn.Module, cfg: Config) -> str:

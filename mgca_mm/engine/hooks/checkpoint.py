@@ -2,9 +2,9 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook
@@ -75,7 +75,7 @@ class SafeCheckpointHook(CheckpointHook):
             return
         former = self._save_best_checkpoint(runner, metrics) if self.save_best and metrics else []
         info = runner.message_hub.runtime_info
-        step = runner.epoch if self.by_epoch else runner.iter
+        step = self._done(runner)
         if former:
             runner.message_hub.update_info(_FORMER_BEST, list(filter(None, former)))
         if self.kept[-1:] == [step] or (former and self.kept):
@@ -93,25 +93,21 @@ class SafeCheckpointHook(CheckpointHook):
 
     def save_between_epochs(self, runner: Runner) -> None:
         """Save while the epoch that has just ended is validated, unless this was done when it ended."""
-        saved = self.kept[-1:] == [runner.epoch if self.by_epoch else runner.iter]
-        if not saved:
+        if self.kept[-1:] != [self._done(runner)]:
             self._save_interrupted(runner, runner.iter)
 
     def _save_interrupted(self, runner: Runner, iterations: int) -> None:
         name = _INTERRUPTED_NAME.format(iterations)
-        runner.message_hub.update_info(_INTERRUPTED, os.path.join(self.out_dir, name))
-        self._write(runner, name, dict(epoch=runner.epoch, iter=iterations))
+        changes = {_INTERRUPTED: os.path.join(self.out_dir, name)}
+        self._write(runner, name, dict(epoch=runner.epoch, iter=iterations), changes)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         kept = self.kept if step in self.kept else [*self.kept, step]
         keep = max(self.max_keep_ckpts, _LEAST_KEPT) if self.max_keep_ckpts > 0 else len(kept)
+        interrupted = runner.message_hub.runtime_info.get(_INTERRUPTED)
         # What is removed below is no longer named in the checkpoint that is written before.
-        runner.message_hub.update_info("keep_ckpt_ids", kept[-keep:])
-        interrupted = runner.message_hub.runtime_info.pop(_INTERRUPTED, None)
-        if not self._write(runner, self.filename_tmpl.format(step), meta):
-            runner.message_hub.update_info("keep_ckpt_ids", self.kept)
-            if interrupted is not None:
-                runner.message_hub.update_info(_INTERRUPTED, interrupted)
+        changes = {"keep_ckpt_ids": kept[-keep:], _INTERRUPTED: None}
+        if not self._write(runner, self.filename_tmpl.format(step), meta, changes):
             return
         surplus, self.kept = kept[:-keep], kept[-keep:]
         if is_main_process():
@@ -119,42 +115,35 @@ class SafeCheckpointHook(CheckpointHook):
                 if old is not None and os.path.basename(old) != os.path.basename(self.last_ckpt):
                     remove_checkpoint(Path(self.out_dir, os.path.basename(old)))
 
-    def _write(self, runner: Runner, name: str, meta: dict) -> bool:
+    def _write(self, runner: Runner, name: str, meta: dict, changes: Mapping[str, Any]) -> bool:
         """Write a checkpoint and point to it; False if there is no space for it."""
-        former, self.last_ckpt = self.last_ckpt, os.path.join(self.out_dir, name)
-        runner.message_hub.update_info("last_ckpt", self.last_ckpt)
-
-        def save() -> None:
-            runner.save_checkpoint(
-                self.out_dir,
-                name,
-                save_optimizer=self.save_optimizer,
-                save_param_scheduler=self.save_param_scheduler,
-                meta=meta,
-                by_epoch=self.by_epoch,
-                backend_args=self.backend_args,
-                **self.args,
-            )
-            if is_main_process():
-                self._point(runner, former)
-
-        written = self._try(runner, name, save)
-        if not written:
-            self.last_ckpt = former
-            runner.message_hub.update_info("last_ckpt", former)
+        path = os.path.join(self.out_dir, name)
+        options = dict(save_optimizer=self.save_optimizer, save_param_scheduler=self.save_param_scheduler, meta=meta)
+        options |= dict(by_epoch=self.by_epoch, backend_args=self.backend_args, **self.args)
+        written = self._try(runner, name, {**changes, "last_ckpt": path}, **options)
+        if written:
+            self.last_ckpt = path
         return written
 
-    def _try(self, runner: Runner, name: str, save: Callable[[], None]) -> bool:
-        """Save on the main process; whether it went well, on all."""
-        reason = [None]
+    def _try(self, runner: Runner, name: str, changes: Mapping[str, Any], **options) -> bool:
+        """Save, and change what the message hub says (None: take it away); where that fails, change nothing."""
+        info, reason = runner.message_hub.runtime_info, [None]
+        before = dict(info)
+        runner.message_hub.update_info_dict(changes)
+        for key in [key for key, value in changes.items() if value is None]:
+            del info[key]
         try:
-            save()
+            runner.save_checkpoint(self.out_dir, name, **options)
+            if "last_ckpt" in changes and is_main_process():
+                self._point(runner, changes["last_ckpt"])
         except OSError as error:
             reason = [error.strerror or type(error).__name__]
         broadcast_object_list(reason)
         if reason[0] is None:
             self._failures = 0
             return True
+        info.clear()
+        info.update(before)
         self._failures += 1
         runner.logger.error(
             f"Checkpoint {name} could not be written ({reason[0]}), failure {self._failures} of {_MAX_FAILURES} in a "
@@ -167,13 +156,13 @@ class SafeCheckpointHook(CheckpointHook):
             )
         return False
 
-    def _point(self, runner: Runner, former: str | None) -> None:
-        """Let the pointer move on from the former checkpoint to the one that was just written."""
+    def _point(self, runner: Runner, path: str) -> None:
+        """Let the pointer move on to the checkpoint that was just written."""
         try:
-            write_atomically(Path(runner.work_dir, POINTER), self.last_ckpt.encode())
+            write_atomically(Path(runner.work_dir, POINTER), path.encode())
         except OSError:
-            if former != self.last_ckpt:
-                remove_checkpoint(self.last_ckpt)  # which nothing would find or remove later
+            if path != self.last_ckpt:
+                remove_checkpoint(path)  # which nothing would find or remove later
             raise
 
     def _forget_lost_best(self, runner: Runner) -> None:
@@ -207,36 +196,29 @@ class SafeCheckpointHook(CheckpointHook):
         """Save the new best checkpoints; for each one the path of the former, or None."""
         if "auto" in self.key_indicators:
             self._init_rule(self.rules, [next(iter(metrics))])
-        former = []
-        for key, rule in zip(self.key_indicators, self.rules, strict=True):
-            suffix = "" if len(self.key_indicators) == 1 else f"_{key}"
-            best = runner.message_hub.runtime_info.get(f"best_score{suffix}", self.init_value_map[rule])
-            if metrics[key] is not None and self.is_better_than[key](metrics[key], best):
-                former += self._replace_best(runner, key, suffix, metrics[key])
-        return former
-
-    def _replace_best(self, runner: Runner, key: str, suffix: str, score: float) -> list[str | None]:
-        """Save the best checkpoint of a metric; the path of the former one (or None), nothing if that failed."""
-        info = runner.message_hub.runtime_info
-        before = {name: info.get(name) for name in (f"best_score{suffix}", f"best_ckpt{suffix}")}
-        step = runner.epoch if self.by_epoch else runner.iter
-        name = f"best_{_in_names(key)}_{self.filename_tmpl.format(step)}"
-        path = os.path.join(self.out_dir, name)
-        runner.message_hub.update_info_dict({f"best_score{suffix}": score, f"best_ckpt{suffix}": path})
+        info, former = runner.message_hub.runtime_info, []
         meta = dict(epoch=runner.epoch, iter=runner.iter)
         settings = dict(save_optimizer=False, save_param_scheduler=False, meta=meta, by_epoch=False)
-        if not self._try(runner, name, lambda: runner.save_checkpoint(self.out_dir, name, **settings)):
-            info.update(before)
-            for key in [key for key, value in before.items() if value is None]:
-                del info[key]
-            return []
-        if suffix:
-            self.best_ckpt_path_dict[key] = path
-        else:
-            self.best_ckpt_path = path
-        runner.logger.info(f"The best checkpoint so far, {key} {score:0.4f}, is saved to {name}.")
-        former = before[f"best_ckpt{suffix}"]
-        return [former if former and os.path.basename(former) != name else None]
+        for key, rule in zip(self.key_indicators, self.rules, strict=True):
+            suffix, score = "" if len(self.key_indicators) == 1 else f"_{key}", metrics[key]
+            best = info.get(f"best_score{suffix}", self.init_value_map[rule])
+            if score is None or not self.is_better_than[key](score, best):
+                continue
+            name = f"best_{_in_names(key)}_{self.filename_tmpl.format(self._done(runner))}"
+            before, path = info.get(f"best_ckpt{suffix}"), os.path.join(self.out_dir, name)
+            if not self._try(runner, name, {f"best_score{suffix}": score, f"best_ckpt{suffix}": path}, **settings):
+                continue
+            if suffix:
+                self.best_ckpt_path_dict[key] = path
+            else:
+                self.best_ckpt_path = path
+            runner.logger.info(f"The best checkpoint so far, {key} {score:0.4f}, is saved to {name}.")
+            former.append(before if before and os.path.basename(before) != name else None)
+        return former
+
+    def _done(self, runner: Runner) -> int:
+        """Epochs or iterations so far, by which checkpoints are numbered."""
+        return runner.epoch if self.by_epoch else runner.iter
 
 
 def _in_names(key: str) -> str:

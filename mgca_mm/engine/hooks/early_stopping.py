@@ -11,9 +11,6 @@ class ResumableEarlyStoppingHook(EarlyStoppingHook):
 
     :func:`mgca_mm.engine.install` puts it in the place of MMEngine's, which counts from zero after a resume, and trains
     on after a stop. Here a run that has stopped stays so, unless its ``patience`` is another one now.
-
-    Args:
-        **kwargs: As in :class:`mmengine.hooks.EarlyStoppingHook`.
     """
 
     priority = "LOW"  # Before the hook that saves what was decided.
@@ -21,6 +18,7 @@ class ResumableEarlyStoppingHook(EarlyStoppingHook):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         require_not_negative(patience=self.patience)
+        self._key = f"early_stopping_{self.monitor}"
 
     def before_train(self, runner: Runner) -> None:
         """Go on from what the checkpoint says."""
@@ -34,7 +32,3 @@ class ResumableEarlyStoppingHook(EarlyStoppingHook):
         super().after_val_epoch(runner, metrics)
         state = dict(wait_count=self.wait_count, best_score=self.best_score, patience=self.patience)
         runner.message_hub.update_info(self._key, state | dict(stopped=runner.train_loop.stop_training))
-
-    @property
-    def _key(self) -> str:
-        return f"early_stopping_{self.monitor}"

@@ -3,6 +3,7 @@
 from mmengine.hooks import Hook
 
 from mgca_mm.distributed import unwrapped
+from mgca_mm.errors import require_not_negative
 from mgca_mm.models.alignments import PrototypeAlignment
 from mgca_mm.registry import HOOKS
 
@@ -17,8 +18,7 @@ class FreezePrototypesHook(Hook):
     """
 
     def __init__(self, num_epochs: int = 1):
-        if num_epochs < 0:
-            raise ValueError(f"num_epochs must not be negative, got {num_epochs}")
+        require_not_negative(num_epochs=num_epochs)
         self.num_epochs = num_epochs
 
     def before_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None) -> None:

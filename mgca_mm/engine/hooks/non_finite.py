@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mgca_mm.datasets.identity import pseudonym
 from mgca_mm.distributed import unwrapped
+from mgca_mm.engine.param_groups import without_parameters
 from mgca_mm.errors import UserError
 from mgca_mm.registry import HOOKS
 
@@ -65,9 +66,8 @@ class NonFiniteGuardHook(Hook):
         self.set_in_forward = tuple(set_in_forward)
         self.skipped = 0
         self._watched: list[Tensor] = []
-        self._kept: list[Tensor] = []
+        self._kept: list[Tensor] | None = None  # of what is watched, once anything is
         self._row: list[_Step] = []
-        self._is_watching = False
         self._begun: _Step | None = None
         self._pending: deque[_Step] = deque()
         self._loss_is_finite: Tensor | None = None
@@ -78,7 +78,6 @@ class NonFiniteGuardHook(Hook):
         if getattr(runner.optim_wrapper, "loss_scaler", None) is not None:
             return  # float16 with a scaler, which skips such steps as a matter of course
         self.skipped = runner.message_hub.get_info("skipped_steps", 0)
-        self._is_watching = True
         model = unwrapped(runner.model)
         parameters = [p for name, p in model.named_parameters() if name.endswith(self.set_in_forward)]
         self._watched = [*parameters, *model.buffers()]
@@ -89,10 +88,12 @@ class NonFiniteGuardHook(Hook):
     @torch.no_grad()
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Keep what the forward pass changes, from before the first of the iterations that make a step."""
-        if not self._is_watching:
+        if self._kept is None:
             return
         if self._begun is None:
-            self._begun = _begin_step(runner)
+            schedulers = [deepcopy(scheduler.state_dict()) for scheduler in runner.param_schedulers or []]
+            settings = [without_parameters(group) for group in runner.optim_wrapper.optimizer.param_groups]
+            self._begun = _Step(runner.epoch, runner.iter, schedulers, settings)
             self._loss_is_finite = None
             if self._kept:
                 torch._foreach_copy_(self._kept, self._watched)
@@ -173,13 +174,6 @@ class NonFiniteGuardHook(Hook):
             f"{self.max_in_a_row} steps in a row had a loss or gradient that is not finite; training ends.\n{told}\n"
             "Lower the learning rate, or look at the samples named in the log."
         )
-
-
-def _begin_step(runner: Runner) -> _Step:
-    schedulers = [deepcopy(scheduler.state_dict()) for scheduler in runner.param_schedulers or []]
-    groups = runner.optim_wrapper.optimizer.param_groups
-    settings = [{key: value for key, value in group.items() if key != "params"} for group in groups]
-    return _Step(runner.epoch, runner.iter, schedulers, settings)
 
 
 def _to_host(flag: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:

@@ -16,7 +16,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
     """
 
     def __init__(self):
-        self._pending: list[dict[str, torch.Tensor]] = []
+        self._pending: list[tuple[str, torch.Tensor]] = []
         self._interval = 1
 
     def before_train(self, runner) -> None:
@@ -28,10 +28,9 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
         """Keep the iteration's scalars; hand all over where a line of the log is due."""
         if outputs is not None:
-            self._pending.append({key: torch.as_tensor(value).detach() for key, value in outputs.items()})
-        is_last = runner.iter + 1 == runner.max_iters
+            self._pending += [(key, torch.as_tensor(value).detach()) for key, value in outputs.items()]
         if (
-            is_last
+            self.is_last_train_iter(runner)
             or self.every_n_inner_iters(batch_idx, self._interval)
             or self.end_of_epoch(runner.train_dataloader, batch_idx)
         ):
@@ -45,9 +44,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
 
     def _flush(self, runner) -> None:
         """Hand the kept scalars to the message hub, in order, after a single copy from the device."""
-        tensors = [value.double() for scalars in self._pending for value in scalars.values()]
-        values = iter(torch.stack(tensors).tolist() if tensors else [])
-        for scalars in self._pending:
-            for key in scalars:
-                runner.message_hub.update_scalar(f"train/{key}", next(values))
+        values = torch.stack([value.double() for _, value in self._pending]).tolist() if self._pending else []
+        for (key, _), value in zip(self._pending, values, strict=True):
+            runner.message_hub.update_scalar(f"train/{key}", value)
         self._pending.clear()

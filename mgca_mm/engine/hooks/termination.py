@@ -3,11 +3,11 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 
 import torch.distributed as dist
-from mmengine.dist import get_world_size
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import tensor
 
@@ -15,6 +15,7 @@ from mgca_mm.engine.loops import VALIDATED
 from mgca_mm.registry import HOOKS
 
 from .checkpoint import SafeCheckpointHook
+from .waiting_gradients import gradients_wait
 
 _FORWARDED = 0.5  # seconds within which a second signal is the first one, which torchrun and Slurm hand on to each rank
 EXIT_CODE = 128 + signal.SIGTERM  # what a shell reports of a process that SIGTERM has ended
@@ -31,11 +32,10 @@ class TerminationHook(Hook):
 
     priority = "LOWEST"  # The iteration is complete for every other hook.
 
-    def __init__(self):
-        self.asked = False
-        self._asked_at = 0.0
-        self._former = None
-        self._group = None
+    asked = False
+    _asked_at = 0.0
+    _former = None
+    _group = None
 
     def before_train(self, runner: Runner) -> None:
         """Replace the handler of SIGTERM."""
@@ -45,22 +45,14 @@ class TerminationHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Save and exit if asked to; where gradients wait for their step, after it."""
-        wrapper = runner.optim_wrapper
-        accumulates = isinstance(wrapper, OptimWrapper) and not wrapper.should_update()
-        if accumulates or not self._any_asked():
-            return
-        for hook in _checkpoint_hooks(runner):
-            hook.save_now(runner)
-        self._exit(runner, runner.iter + 1)
+        if not gradients_wait(runner) and self._any_asked():
+            self._leave(runner, runner.iter + 1, SafeCheckpointHook.save_now)
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Save and exit if asked to; the validation is made up for after the run is resumed."""
-        if not self._any_asked():
-            return
-        runner.message_hub.runtime_info.pop(VALIDATED, None)
-        for hook in _checkpoint_hooks(runner):
-            hook.save_between_epochs(runner)
-        self._exit(runner, runner.iter)
+        if self._any_asked():
+            runner.message_hub.runtime_info.pop(VALIDATED, None)
+            self._leave(runner, runner.iter, SafeCheckpointHook.save_between_epochs)
 
     def after_train(self, runner: Runner) -> None:
         """Put the former handler of SIGTERM back."""
@@ -75,16 +67,12 @@ class TerminationHook(Hook):
         self.asked = True
 
     def _any_asked(self) -> bool:
-        if get_world_size() == 1:
-            return self.asked
         asked = tensor(int(self.asked))
-        dist.all_reduce(asked, dist.ReduceOp.MAX, group=self._group)
+        all_reduce(asked, "max", self._group)
         return bool(asked)
 
-    def _exit(self, runner: Runner, iterations: int) -> None:
+    def _leave(self, runner: Runner, iterations: int, save: Callable[[SafeCheckpointHook, Runner], None]) -> None:
+        for hook in [hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook)][:1]:
+            save(hook, runner)
         runner.logger.warning(f"SIGTERM: the run ends after iteration {iterations}; go on with --resume")
         raise SystemExit(EXIT_CODE)
-
-
-def _checkpoint_hooks(runner: Runner) -> list[SafeCheckpointHook]:
-    return [hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook)][:1]

@@ -12,8 +12,7 @@ from mgca_mm.registry import HOOKS
 class ThroughputHook(Hook):
     """Logs ``images_per_s``: images of all ranks, data loading included, from one iteration's end to the next's."""
 
-    def __init__(self):
-        self._last_end: float | None = None
+    _last_end: float | None = None
 
     def before_train_epoch(self, runner) -> None:
         """Validation and checkpoints between epochs do not count."""

@@ -1,7 +1,6 @@
 """Gradients that wait for their step, in checkpoints."""
 
-import torch.distributed as dist
-from mmengine.dist import get_world_size
+from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
@@ -25,7 +24,7 @@ class WaitingGradientsHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the gradients, if any wait."""
-        if "optimizer" in checkpoint and _do_wait(runner):
+        if "optimizer" in checkpoint and gradients_wait(runner):
             gradients = {name: p.grad.cpu() for name, p in _parameters(runner) if p.grad is not None}
             checkpoint[WAITING] = dict(gradients=gradients, place=_place(runner))
 
@@ -36,7 +35,7 @@ class WaitingGradientsHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Give them back, if the run goes on between the same two steps."""
         loaded, self._loaded = self._loaded, {}
-        if not loaded or not _do_wait(runner) or list(loaded["place"]) != _place(runner):
+        if not loaded or not gradients_wait(runner) or list(loaded["place"]) != _place(runner):
             return
         for name, parameter in _parameters(runner):
             if name in loaded["gradients"]:
@@ -49,14 +48,14 @@ def average_waiting_gradients(runner: Runner) -> None:
 
     In the run itself as well, so that it stays equal to one that is resumed; the step averages in any case.
     """
-    if get_world_size() > 1 and _do_wait(runner):
+    if gradients_wait(runner):
         for _, parameter in _parameters(runner):
             if parameter.grad is not None:
-                dist.all_reduce(parameter.grad)
-                parameter.grad /= get_world_size()
+                all_reduce(parameter.grad, "mean")
 
 
-def _do_wait(runner: Runner) -> bool:
+def gradients_wait(runner: Runner) -> bool:
+    """Whether iterations have gathered gradients for a step that has not been taken."""
     wrapper = runner.optim_wrapper
     return isinstance(wrapper, OptimWrapper) and not wrapper.should_update()
 
