@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pydicom.uid import UID
 
 _MAX_READS = 30_000
-_ROWS = 256
+_ROWS = 64  # of an image at once, where numbers are made that take many times its memory
 _GRAYS, _COLORS = ("MONOCHROME1", "MONOCHROME2"), ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _PHOTOMETRIC = {1: _GRAYS, 3: _COLORS}  # By samples a pixel.
 
