@@ -22,27 +22,46 @@ _GRADIENT_BYTES = 4  # of a number: they travel in fp32
 
 @dataclass(frozen=True)
 class Cluster:
-    """What is assumed of the machines; the defaults are a node of 8 H100 with one 400 Gb/s adapter a GPU."""
+    """What is assumed of the machines; the defaults are a node of 8 H100 with one 400 Gb/s adapter a GPU.
 
-    tflops: float = 350.0  # sustained by the model on one GPU, TFLOP/s
-    gpus_per_node: int = 8  # joined by the fast links
-    node_gb_s: float = 300.0  # bandwidth of a ring within a node, GB/s a GPU
-    network_gb_s: float = 40.0  # bandwidth of a ring across nodes, GB/s a GPU
-    latency_us: float = 5.0  # of one collective a hop of its ring, within a node or across, in microseconds
+    Attributes:
+        tflops: Sustained by the model on one GPU, TFLOP/s.
+        gpus_per_node: GPUs joined by the fast links.
+        node_gb_s: Bandwidth of a ring within a node, GB/s a GPU.
+        network_gb_s: Bandwidth of a ring across nodes, GB/s a GPU.
+        latency_us: Of one collective a hop of its ring, within a node or across, in microseconds.
+    """
+
+    tflops: float = 350.0
+    gpus_per_node: int = 8
+    node_gb_s: float = 300.0
+    network_gb_s: float = 40.0
+    latency_us: float = 5.0
 
 
 class Message(NamedTuple):
-    """A collective that all ranks take part in."""
+    """A collective that all ranks take part in.
 
-    operator: str  # name of PyTorch's operator, such as 'allreduce_'
-    nbytes: float  # sent by a rank in a ring: (N - 1) / N of a tensor to gather or scatter it, twice that to sum it
+    Attributes:
+        operator: Name of PyTorch's operator, such as ``'allreduce_'``.
+        nbytes: What one rank sends in a ring: (N - 1) / N of a tensor once to gather or to scatter it, and twice to
+            reduce it to all.
+    """
+
+    operator: str
+    nbytes: float
 
 
 def list_messages(model: ImageReportPretrainer, batch: dict, gpus: int) -> list[Message]:
     """What a rank sends in a training step, in order, without the gradients of the parameters.
 
     Runs the step as the first of ``gpus`` ranks, of which there are no others, on tensors that have a shape but no
-    numbers: it takes seconds at any size. The model is on the CPU and not compiled, the batch of one rank.
+    numbers: it takes seconds at any size.
+
+    Args:
+        model: On the CPU, not compiled.
+        batch: Of one rank, as the loader gives it.
+        gpus: N.
     """
     shapes = FakeTensorMode()
     inputs = tree_map_only(Tensor, shapes.from_tensor, model.data_preprocessor(batch, training=True)["inputs"])
@@ -85,7 +104,13 @@ def estimate(cfg: Config, batch_size: int, gpus: int, cluster: Cluster) -> dict[
     """Volume and time of a step's communication on one GPU.
 
     Gradients are reduced in a ring while the backward pass, two thirds of the step, still computes; for what the
-    alignments and the batch norms exchange, everybody waits. ``batch_size`` is of one GPU, and N the number of GPUs.
+    alignments and the batch norms exchange, everybody waits.
+
+    Args:
+        cfg: Pretraining config.
+        batch_size: Of one GPU.
+        gpus: N.
+        cluster: The machines.
 
     Returns:
         MB sent by a GPU: ``gradients_mb`` (2 · P · (N - 1) / N), ``gathered_mb`` (embeddings, codes: forward and

@@ -18,7 +18,11 @@ from mgca_mm.structures import ImageFeatures, TextFeatures
 def make_naive(model: ImageReportPretrainer) -> ImageReportPretrainer:
     """A copy of a model, weights included, that computes the same in the slow way.
 
-    Its image encoder is an mmpretrain ViT or has no attention; its text encoder has SDPA attention.
+    Args:
+        model: Its image encoder is an mmpretrain ViT or has no attention; its text encoder has SDPA attention.
+
+    Returns:
+        The copy.
 
     Raises:
         TypeError: The token alignment's attention is not the paper's.

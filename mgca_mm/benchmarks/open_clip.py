@@ -10,9 +10,14 @@ from mgca_mm.errors import UserError
 
 
 class OpenClipStep:
-    """CLIP ViT-B-16, or another model, with its text tower and loss, random weights, on random images and captions.
+    """CLIP ViT-B-16 with its text tower and loss, random weights, on random images and captions.
 
-    ``dtype`` is that of the autocast; ``torch.float32``: none. ``compile`` is by :func:`torch.compile`.
+    Args:
+        batch_size: B.
+        dtype: Of the autocast; ``torch.float32``: none.
+        device: ``'cpu'`` or ``'cuda'``.
+        compile: By :func:`torch.compile`.
+        name: Model of OpenCLIP.
 
     Raises:
         UserError: If open-clip-torch is not installed.

@@ -235,7 +235,12 @@ def measure_memory(
 ) -> dict:
     """Peak memory of a training step against the batch size.
 
-    Arguments as in :func:`measure`; at least two batch sizes.
+    Args:
+        config: Pretraining config.
+        batch_sizes: At least two.
+        precision: ``'fp32'`` or ``'bf16'`` autocast.
+        device: ``'cpu'`` or ``'cuda'``.
+        cfg_options: Changes of the config, dotted key → value.
 
     Returns:
         ``peak_mb``, batch size → MB, as :func:`peak_memory` counts; and the straight line through them:

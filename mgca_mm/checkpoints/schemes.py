@@ -8,6 +8,7 @@ way once :func:`mgca_mm.engine.install` has given :data:`LOADERS` to its ``Check
 import os
 import re
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -61,15 +62,22 @@ def load_from_http(url: str, map_location: Any = None) -> dict:
             download()
         dist.barrier()
         download()  # for a folder that ranks do not share
-    except OSError as error:  # urllib's errors are of this kind
+    except (OSError, HTTPException) as error:  # urllib's errors are of these kinds
         raise UserError(f"Checkpoint '{url}' cannot be downloaded: {error}") from error
     return read_checkpoint(file, map_location, trust=_trusted)
 
 
 def load_from_storage(url: str, map_location: Any = None) -> dict:
-    """Load an object of a storage that MMEngine has a file backend for."""
-    with get_local_path(url, backend_args={"backend": "petrel"}) as path:
-        return read_checkpoint(path, map_location, trust=_trusted)
+    """Load an object of a storage that MMEngine has a file backend for.
+
+    Raises:
+        UserError: The client of the storage is not installed.
+    """
+    try:
+        with get_local_path(url, backend_args={"backend": "petrel"}) as path:
+            return read_checkpoint(path, map_location, trust=_trusted)
+    except ImportError as error:
+        raise UserError(f"Checkpoint '{url}' cannot be had: {error}\nDownload it and give the file.") from error
 
 
 def load_from_torchvision(name: str, map_location: Any = None) -> dict:

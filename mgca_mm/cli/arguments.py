@@ -25,7 +25,7 @@ def add_cfg_options(parser: argparse.ArgumentParser, help: str = "change the con
 def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
     """Add ``--trust-checkpoint``, which takes effect as soon as it is read."""
     text = "unpickle checkpoints that hold more than tensors and plain data; they can run any code as you"
-    parser.add_argument("--trust-checkpoint", action=_TrustCheckpoints, nargs=0, help=text)
+    parser.add_argument("--trust-checkpoint", action=_TrustCheckpoints, nargs=0, default=argparse.SUPPRESS, help=text)
 
 
 class _TrustCheckpoints(argparse.Action):

@@ -94,6 +94,10 @@ def load_config(filename: str | Path, options: dict[str, Any] | None = None) -> 
 def require_data(cfg: Config, splits: Sequence[str] = ("train", "val", "test")) -> None:
     """Check, before a model is built, that the annotation files exist and that their words have embeddings.
 
+    Args:
+        cfg: The config.
+        splits: Those that the run reads.
+
     Raises:
         UserError: If an annotation file is missing, or a trained tokenizer has more pieces than the text encoder rows.
     """
@@ -154,7 +158,7 @@ def _variables_below(path: Path, above: tuple[dict, ...] = ()) -> Iterator[tuple
     above = (*above, own_values(path)) if bases else above
     for base in bases:
         names = [name for name in assignments(base) if name in VARIABLES]
-        values = Config.fromfile(base) if names else {}
+        values = Config.fromfile(base, import_custom_modules=False) if names else {}
         yield from ((name, values[name], above) for name in names)
         yield from _variables_below(base, above)
 

@@ -79,7 +79,8 @@ def _require_visualizer(cfg: Config) -> None:
     for backend in (cfg.get("visualizer") or {}).get("vis_backends") or []:
         name = backend.get("type", "").rpartition(".")[2]
         package = name.removesuffix("VisBackend").lower()  # so MMEngine names its own
-        is_known = name != "LocalVisBackend" and hasattr(visualization, name)
+        is_known = name not in ("LocalVisBackend", "BaseVisBackend") and name.endswith("VisBackend")
+        is_known = is_known and hasattr(visualization, name)
         if is_known and importlib.util.find_spec(package) is None:
             raise UserError(
                 f"visualizer.vis_backends: {name} needs the package {package}, which is not installed.\n"

@@ -16,6 +16,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 
     MMEngine would begin the epoch anew. A validation that the interruption has prevented is made up for. The loader
     needs a :class:`ReproducibleSampler`; :class:`mgca_mm.engine.resume.Resumption` begins the epoch anew otherwise.
+    Arguments are MMEngine's; ``max_epochs`` and ``val_interval`` count epochs.
     """
 
     def __init__(self, *args, **kwargs):
@@ -48,7 +49,10 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 
 @LOOPS.register_module()
 class ResumableIterTrainLoop(IterBasedTrainLoop):
-    """``IterBasedTrainLoop`` that makes up for a validation that an interruption has prevented."""
+    """``IterBasedTrainLoop`` that makes up for a validation that an interruption has prevented.
+
+    Arguments are MMEngine's; ``max_iters`` and ``val_interval`` count iterations.
+    """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

@@ -105,7 +105,8 @@ def validate(cfg: Config | Mapping[str, Any]) -> None:
     try:
         importlib.import_module(f"{scope}.registry")
     except (ModuleNotFoundError, TypeError, ValueError) as error:  # the latter for what is no name
-        remedy = "\nGet it by pip install 'mgca_mm[dense]'." if scope in ("mmdet", "mmseg") else ""
+        is_ours = scope in ("mmdet", "mmseg")
+        remedy = "\nInstall it: pip install 'mgca_mm[dense]', or bash tools/setup_env.sh" if is_ours else ""
         raise UserError(f"Config key 'default_scope': '{scope}' is not installed.{remedy}") from error
     with DefaultScope.overwrite_default_scope(scope):
         for key in parameters_of(Runner)[0]:
@@ -147,9 +148,10 @@ def require_known_options(cfg: Mapping[str, Any], options: Mapping[str, Any]) ->
 
 
 def _check(node: Any, path: str, key: str, strict: bool) -> None:
-    """Check a part of a config by its dotted name and the last name in it that is a kind: ``custom_hooks`` of ``….0``.
+    """Check a part of a config.
 
-    Where that is not to be strict, an unknown name is a fault only if another one is near.
+    ``path`` is its dotted name, ``key`` the last of the names that says what it is: ``custom_hooks`` for
+    ``custom_hooks.0``. Where it is not ``strict``, an unknown name is a fault only if another one is near.
     """
     if not isinstance(node, Mapping | list | tuple):
         return

@@ -23,7 +23,7 @@ def require_writable(work_dir: str) -> None:
         os.makedirs(work_dir, exist_ok=True)
         reason = None if os.access(work_dir, os.W_OK | os.X_OK) else "there is no permission to write into it"
     except OSError as error:
-        reason = error.strerror
+        reason = error.strerror or type(error).__name__
     if reason:
         raise UserError(f"The work dir '{work_dir}' cannot be used: {reason}.\nGive another one: --work-dir DIR")
 

@@ -18,24 +18,40 @@ RESULT = "cell.json"
 
 @dataclass(frozen=True)
 class Profile:
-    """What the grid runs on."""
+    """What the grid runs on.
 
-    data: Path  # folder of the prepared data sets
-    config: str = "downstream/{task}/{name}_{encoder}"  # name of a setting's config
-    encoders: tuple[str, ...] | None = None  # to run; None for those of each table
-    cache_features: bool = False  # encode the images of a classification once, without augmentation
+    Attributes:
+        data: Folder of the prepared data sets.
+        config: Name of a setting's config, with ``{task}``, ``{name}`` and ``{encoder}``.
+        encoders: Encoders to run; None for those of each table.
+        cache_features: Encode the images of a classification once, without augmentation.
+    """
+
+    data: Path
+    config: str = "downstream/{task}/{name}_{encoder}"
+    encoders: tuple[str, ...] | None = None
+    cache_features: bool = False
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run: a setting, an encoder, how it was initialized, the share of the labels, and two seeds."""
+    """One run: a setting, an encoder, how it was initialized, the share of the labels, and two seeds.
+
+    Attributes:
+        setting: Data set and task.
+        encoder: ``vit`` or ``resnet50``; ``resnet18`` on the phantom.
+        init: Initialization, a row of a table.
+        percent: Share of the training images.
+        seed: Seed of the training.
+        subset_seed: Seed of the subset of the training images.
+    """
 
     setting: Setting
-    encoder: str  # 'vit' or 'resnet50'; 'resnet18' on the phantom
-    init: str  # a row of a table
-    percent: int  # share of the training images
-    seed: int  # of the training
-    subset_seed: int = SUBSET_SEED  # of the subset of the training images
+    encoder: str
+    init: str
+    percent: int
+    seed: int
+    subset_seed: int = SUBSET_SEED
 
     @property
     def name(self) -> str:
@@ -54,8 +70,13 @@ def cells_of(
 ) -> list[Cell]:
     """Cells of some tables, each once, the cheap ones first so that a figure fills early.
 
-    Of the initializations each table takes those that are its rows. With ``own_subsets`` each seed has a subset of its
-    own, instead of all of them that of :data:`SUBSET_SEED`.
+    Args:
+        tables: Names of the tables.
+        inits: Initializations, of which each table takes those that are its rows.
+        percents: Shares of the training images.
+        seeds: Seeds of the trainings.
+        profile: What to run on.
+        own_subsets: Each seed has a subset of its own, instead of all of them that of :data:`SUBSET_SEED`.
     """
     cells: dict[Cell, None] = {}
     for percent in sorted(percents):
@@ -86,7 +107,14 @@ def command_of(cell: Cell, folder: Path, checkpoint: str, profile: Profile) -> l
 def run_cell(
     cell: Cell, folder: Path, checkpoint: str, profile: Profile, environment: Mapping[str, str] | None = None
 ) -> dict:
-    """Run a cell, unless it has run already from the same checkpoint: a file, a name or ``random``.
+    """Run a cell, unless it has run already from the same checkpoint.
+
+    Args:
+        cell: The cell.
+        folder: Folder of all cells.
+        checkpoint: What the encoder starts from: a file, a name or ``random``.
+        profile: What to run on.
+        environment: Variables of its process; None: those of this one.
 
     Returns:
         ``score`` in percent (None for a failed cell), all ``metrics``, ``seconds``, ``command`` and ``started_from``.

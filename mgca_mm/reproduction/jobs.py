@@ -25,10 +25,13 @@ def command_line(command: str, *arguments: object) -> list[str]:
 def run_side_by_side(
     function: Callable[[Item, dict[str, str]], Result], items: Sequence[Item], jobs: int
 ) -> Iterator[tuple[Item, Result]]:
-    """Call a function that waits for a process on some items, in this order, at most ``jobs`` at a time.
+    """Call a function that waits for a process, on some items at a time.
 
-    It gets an item and the environment of its process: its share of the cores and, where there are several GPUs, one of
-    them.
+    Args:
+        function: Gets an item and the environment of its process: its share of the cores and, where there are several
+            GPUs, one of them.
+        items: What to call it on, in this order.
+        jobs: How many at a time, at most.
 
     Yields:
         An item and what the function returned, as they end.

@@ -54,7 +54,15 @@ def make_data(folder: Path, names: set[str], workers: int) -> None:
 
 
 def pretrain(folder: Path, init: str, environment: Mapping[str, str] | None = None) -> str:
-    """Checkpoint of the lowest validation loss of an encoder pretrained on the phantom, made if it is not there.
+    """Checkpoint of an encoder pretrained on the phantom, which is made if it is not there.
+
+    Args:
+        folder: Folder of the phantom's data and encoders.
+        init: Key of :data:`PRETRAINING`.
+        environment: Variables of the process; None: those of this one.
+
+    Returns:
+        The file of the lowest validation loss.
 
     Raises:
         subprocess.CalledProcessError: The run failed; its log is in the run's folder.

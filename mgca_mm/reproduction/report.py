@@ -50,7 +50,13 @@ def write_report(
 ) -> str:
     """Write ``report.md``, ``report.csv``, ``report.json`` and a figure a setting.
 
-    Cells that have not run are missing in ``results``; ``heading`` says what data and protocol the numbers are of.
+    Args:
+        folder: Where to.
+        tables: Names of the tables.
+        results: What each cell gave; cells that have not run are missing.
+        inits: Initializations, the order of the rows.
+        profile: What the grid ran on.
+        heading: What data and protocol the numbers are of.
 
     Returns:
         The text of ``report.md``.

@@ -11,13 +11,21 @@ SUBSET_SEED = 42
 
 @dataclass(frozen=True)
 class Setting:
-    """One data set with one task."""
+    """One data set with one task.
 
-    name: str  # also of its configs: <task>/<name>_<encoder>.py
-    task: str  # 'classification', 'detection' or 'segmentation'
-    data: str  # name of the data set, which is that of its prepared folder
-    metric: str  # key in test.json, in percent, more is better
-    title: str  # heading of its column
+    Attributes:
+        name: Name of the setting, and of its configs: ``<task>/<name>_<encoder>.py``.
+        task: ``classification``, ``detection`` or ``segmentation``.
+        data: Name of the data set, which is that of its prepared folder.
+        metric: Key in ``test.json``, in percent, more is better.
+        title: Heading of its column.
+    """
+
+    name: str
+    task: str
+    data: str
+    metric: str
+    title: str
 
     @property
     def key(self) -> str:
@@ -51,11 +59,17 @@ ABLATIONS = ("ita", "ita_cta", "ita_cpa")
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the paper."""
+    """A table of the paper.
+
+    Attributes:
+        title: Heading.
+        encoders: Its columns: key of a setting → encoders it has there, ``vit`` and ``resnet50``.
+        inits: Initializations that are its rows; empty for all but the ablation's own.
+    """
 
     title: str
-    encoders: Mapping[str, tuple[str, ...]]  # its columns: key of a setting → encoders it has there
-    inits: tuple[str, ...] = ()  # its rows; empty for all but the ablation's own
+    encoders: Mapping[str, tuple[str, ...]]
+    inits: tuple[str, ...] = ()
 
     def rows(self, inits: Iterable[str]) -> list[str]:
         """Which of some initializations the table has."""

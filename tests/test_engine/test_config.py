@@ -32,6 +32,12 @@ def test_variables_set_on_top_of_a_base_hold_there_too(tmp_path):
     assert load_config(str(top), dict(data_root="last")).val_dataloader.dataset.data_root == "last"
 
 
+def test_imports_that_a_config_has_replaced_are_not_made(tmp_path):
+    (tmp_path / "base.py").write_text("data_root = 'a'\ncustom_imports = dict(imports=['not_there'])\n")
+    (tmp_path / "c.py").write_text("_base_ = './base.py'\ndata_root = 'b'\ncustom_imports = dict(imports=['json'])\n")
+    assert load_config(tmp_path / "c.py").data_root == "b"
+
+
 def test_what_a_file_sets_itself_stays_though_its_base_has_the_same(tmp_path):
     """Such as the test set of the base beside a training set of one's own."""
     middle, top = tmp_path / "middle.py", tmp_path / "top.py"

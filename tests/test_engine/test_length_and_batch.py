@@ -190,6 +190,8 @@ def test_start_up_errors_are_one_line(prepared, tmp_path):
     options = {"data_root": str(prepared / "data"), "visualizer.vis_backends": [dict(type="ClearMLVisBackend")]}
     with pytest.raises(UserError, match="ClearMLVisBackend needs the package clearml, which is not installed"):
         configure_run(QUICKSTART, options, str(tmp_path / "work"))
+    options["visualizer.vis_backends"] = [dict(type="Visualizer")]  # no backend, and no package either
+    assert configure_run(QUICKSTART, options, str(tmp_path / "work"))
 
 
 def test_lines_of_the_log_hold_one_kind_of_value():

@@ -31,9 +31,13 @@ class BrokenSamplesHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Tell the ranks of each other's broken samples every ``interval`` iterations."""
         if self.every_n_train_iters(runner, self.interval):
-            self.after_train_epoch(runner)
+            _exchange(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Tell the ranks of each other's broken samples at the end of an epoch."""
-        for part in strict_parts(runner.train_dataloader.dataset):
-            part.exchange_broken()
+        _exchange(runner)
+
+
+def _exchange(runner: Runner) -> None:
+    for part in strict_parts(runner.train_dataloader.dataset):
+        part.exchange_broken()

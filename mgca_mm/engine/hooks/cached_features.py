@@ -106,7 +106,7 @@ class CachedFeaturesHook(Hook):
 
 
 def _read(path: Path, width: int) -> dict[str, np.ndarray]:
-    """Features of a cache file by image, so many numbers each; none of a damaged file, which will be written anew."""
+    """Features (width,) of a cache file by image; none of a damaged file, which will be written anew."""
     try:
         size = size_of(path)
         with zipfile.ZipFile(path) as archive:

@@ -127,11 +127,9 @@ class SafeCheckpointHook(CheckpointHook):
 
     def _try(self, runner: Runner, name: str, changes: Mapping[str, Any], **options) -> bool:
         """Save, and change what the message hub says (None: take it away); where that fails, change nothing."""
-        info, reason = runner.message_hub.runtime_info, [None]
-        before = dict(info)
-        runner.message_hub.update_info_dict(changes)
-        for key in [key for key, value in changes.items() if value is None]:
-            del info[key]
+        reason = [None]
+        before = {key: runner.message_hub.get_info(key) for key in changes}
+        _update(runner, changes)
         try:
             runner.save_checkpoint(self.out_dir, name, **options)
             if "last_ckpt" in changes and is_main_process():
@@ -142,8 +140,7 @@ class SafeCheckpointHook(CheckpointHook):
         if reason[0] is None:
             self._failures = 0
             return True
-        info.clear()
-        info.update(before)
+        _update(runner, before)
         self._failures += 1
         runner.logger.error(
             f"Checkpoint {name} could not be written ({reason[0]}), failure {self._failures} of {_MAX_FAILURES} in a "
@@ -219,6 +216,15 @@ class SafeCheckpointHook(CheckpointHook):
     def _done(self, runner: Runner) -> int:
         """Epochs or iterations so far, by which checkpoints are numbered."""
         return runner.epoch if self.by_epoch else runner.iter
+
+
+def _update(runner: Runner, changes: Mapping[str, Any]) -> None:
+    """Change what the message hub says; None: take it away."""
+    for key, value in changes.items():
+        if value is None:
+            runner.message_hub.runtime_info.pop(key, None)
+        else:
+            runner.message_hub.update_info(key, value)
 
 
 def _in_names(key: str) -> str:

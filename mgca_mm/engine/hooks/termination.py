@@ -46,13 +46,13 @@ class TerminationHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Save and exit if asked to; where gradients wait for their step, after it."""
         if not gradients_wait(runner) and self._any_asked():
-            self._leave(runner, runner.iter + 1, SafeCheckpointHook.save_now)
+            self._leave(runner, runner.iter + 1, lambda hook: hook.save_now(runner))
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Save and exit if asked to; the validation is made up for after the run is resumed."""
         if self._any_asked():
             runner.message_hub.runtime_info.pop(VALIDATED, None)
-            self._leave(runner, runner.iter, SafeCheckpointHook.save_between_epochs)
+            self._leave(runner, runner.iter, lambda hook: hook.save_between_epochs(runner))
 
     def after_train(self, runner: Runner) -> None:
         """Put the former handler of SIGTERM back."""
@@ -71,8 +71,9 @@ class TerminationHook(Hook):
         all_reduce(asked, "max", self._group)
         return bool(asked)
 
-    def _leave(self, runner: Runner, iterations: int, save: Callable[[SafeCheckpointHook, Runner], None]) -> None:
-        for hook in [hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook)][:1]:
-            save(hook, runner)
+    def _leave(self, runner: Runner, iterations: int, save: Callable[[SafeCheckpointHook], None]) -> None:
+        hook = next((hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook)), None)
+        if hook is not None:
+            save(hook)
         runner.logger.warning(f"SIGTERM: the run ends after iteration {iterations}; go on with --resume")
         raise SystemExit(EXIT_CODE)
