@@ -67,7 +67,8 @@ class Row(dict[str, str]):
     def file_name(self, column: str) -> str:
         """Value of a cell that names a file inside a folder known already, hence without any folder in it.
 
-        Control characters are refused, for no list with one name a line could hold them.
+        Refused: empty, too long for a name, leading out of its folder, or with control characters, which no list with
+        one name a line could hold.
         """
         value = self.text(column)
         is_plain = all(character not in "/\\" and character.isprintable() for character in value)

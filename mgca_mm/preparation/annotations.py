@@ -11,11 +11,11 @@ import numpy as np
 from mgca_mm.files import write_atomically
 from mgca_mm.prepared import SPLITS, SUBSETS
 
-from .collection import Collection, Rejected, Sample, group_by_split
+from .collection import Collection, PreparedSample, Rejected, Sample, group_by_split
 
 
 def write_image_level(folder: Path, dataset: str, collection: Collection) -> None:
-    """Write reports and labels: an annotation file a split, and the subset lists."""
+    """Write reports and labels of prepared samples: an annotation file a split, and the subset lists."""
     groups = group_by_split(collection.samples)
     for split in SPLITS:
         metainfo = {"dataset": dataset, "split": split}
@@ -25,7 +25,7 @@ def write_image_level(folder: Path, dataset: str, collection: Collection) -> Non
 
 
 def write_dense(folder: Path, dataset: str, collection: Collection) -> None:
-    """Write boxes as mmdet reads them, names of images and masks as mmseg reads them, each with subset lists."""
+    """Write boxes of prepared samples as mmdet reads them, names of images and masks as mmseg does; subset lists."""
     groups = group_by_split(collection.samples, dense=True)
     if collection.categories is not None:
         boxed = {split: [sample for sample in groups[split] if sample.boxes is not None] for split in SPLITS}
@@ -52,7 +52,7 @@ def write_rejected(path: Path, rejected: Iterable[Rejected], raw: Path) -> None:
     write_atomically(path, file.getvalue().encode("utf-8", "surrogateescape"))
 
 
-def _write_annotations(path: Path, metainfo: dict, samples: Iterable[Sample]) -> None:
+def _write_annotations(path: Path, metainfo: dict, samples: Iterable[PreparedSample]) -> None:
     """Write a split in MMEngine's annotation format, one entry (see :mod:`mgca_mm.prepared`) a line."""
     with open(path, "w", encoding="ascii") as file:
         # Written sample by sample: as one string, the whole of MIMIC-CXR would be held in memory twice.
@@ -67,7 +67,7 @@ def _write_annotations(path: Path, metainfo: dict, samples: Iterable[Sample]) ->
         file.write("\n]}\n")
 
 
-def _write_coco(path: Path, metainfo: dict, samples: Iterable[Sample], categories: Sequence[str]) -> None:
+def _write_coco(path: Path, metainfo: dict, samples: Iterable[PreparedSample], categories: Sequence[str]) -> None:
     """Write boxes in COCO's format; ids of images are their rows in the image store, those of categories from 1."""
     images, annotations = [], []
     for number, sample in enumerate(samples):

@@ -144,7 +144,7 @@ class Collection:
     """What a data set gives to the shared steps.
 
     Attributes:
-        samples: The samples in the order of the data set's own table.
+        samples: The samples in the order of the data set's own table; prepared ones once the images are.
         filters: Counts of the filters passed so far.
         classes: Names of the labels, or None where there are no labels.
         categories: Names of what the boxes hold, or None where there are no boxes.

@@ -45,7 +45,7 @@ def cut_boxes(boxes: Sequence[Box] | None, shape: tuple[int, int] | None) -> lis
 
 
 def draw_mask(parts: Sequence[Box | dict | str], shape: tuple[int, int], raw: RawFolder) -> np.ndarray:
-    """The mask (H, W) uint8, 0 or 1, that is the union of some parts (see :class:`Sample`).
+    """The mask (H, W) uint8, 0 or 1, that is the union of some parts (see :class:`.collection.Sample`).
 
     Raises:
         UserError: The mask cannot be read or has another grid than the image.

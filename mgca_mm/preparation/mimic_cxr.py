@@ -1,8 +1,6 @@
 """MIMIC-CXR: the images of MIMIC-CXR-JPG 2.0.0 with the reports of MIMIC-CXR, in the layout of PhysioNet."""
 
 import contextlib
-import mmap
-import re
 import struct
 import zipfile
 import zlib
@@ -136,16 +134,23 @@ def _open_archive(path: Path | None) -> contextlib.AbstractContextManager[zipfil
     """
     if path is None:
         return contextlib.nullcontext()
+    # Each has an entry that starts with these bytes; how many there are is written nowhere else for sure.
+    if _MEMBER * _count(path, b"PK\x01\x02") > allowed_bytes(path):
+        raise UserError(f"{path}: refused, it has too many members\nUnpack it: unzip")
+    try:
+        return zipfile.ZipFile(path)
+    except _DAMAGED_ZIP as error:
+        raise UserError(f"{path}: not a zip file, or truncated; copy it again") from error
+
+
+def _count(path: Path, word: bytes) -> int:
+    """How often some bytes stand in a file, which may be larger than the memory."""
+    found, tail = 0, b""
     with open(path, "rb") as file:
-        try:
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                # Each has an entry that starts with these bytes; how many there are is written nowhere else for sure.
-                count = sum(1 for _ in re.finditer(b"PK\x01\x02", content))
-            if _MEMBER * count > allowed_bytes(path):
-                raise UserError(f"{path}: refused, it has too many members\nUnpack it: unzip")
-            return zipfile.ZipFile(path)
-        except _DAMAGED_ZIP as error:
-            raise UserError(f"{path}: not a zip file, or truncated; copy it again") from error
+        while block := file.read(1 << 20):
+            found += (tail + block).count(word)
+            tail = (tail + block)[1 - len(word) :]  # too short to hold the word
+    return found
 
 
 def _read_report(raw: RawFolder, archive: zipfile.ZipFile | None, name: str) -> list[str] | str | None:

@@ -103,8 +103,9 @@ def _prepare_images(collection: Collection, raw: RawFolder, partial: Path, optio
     shapes, faults = [sample.shape for sample in samples], {}
     if with_images:
         paths = [sample.image_path for sample in samples]
-        shapes = write_image_store(partial, raw, paths, size, options.workers)
-        faults = {row: shape for row, shape in enumerate(shapes) if isinstance(shape, str)}
+        outcomes = write_image_store(partial, raw, paths, size, options.workers)
+        faults = {row: reason for row, reason in enumerate(outcomes) if isinstance(reason, str)}
+        shapes = [None if row in faults else shape for row, shape in enumerate(outcomes)]
         for row, (sample, shape) in enumerate(zip(samples, shapes, strict=True)):
             if row not in faults and sample.shape not in (None, shape) and (sample.boxes or sample.mask):
                 faults[row] = (
@@ -151,7 +152,7 @@ def _prepare_images(collection: Collection, raw: RawFolder, partial: Path, optio
 
 
 def _reject(collection: Collection, faults: dict[int, str], raw: RawFolder, partial: Path, options: Options) -> None:
-    """Note the samples of some rows as left out, unless they are too many: then they are listed beside the output."""
+    """Note the samples of some rows as left out; too many are listed beside the output, an error names the first."""
     for row, reason in faults.items():
         sample = collection.samples[row]
         collection.rejected.append(Rejected(sample.image_id, sample.image_path, True, reason))

@@ -28,6 +28,9 @@ def divide(ids: Sequence[str], rest: float, test: float, source: Path) -> dict[s
         test: Share of the rest that is the test, the others are for validation.
         source: The table, for the error message.
 
+    Returns:
+        Split by name.
+
     Raises:
         UserError: There are fewer than three, too few to give each split one.
     """
@@ -60,6 +63,9 @@ def hold_out_images(num_images: Mapping[str, int], target: int) -> dict[str, str
     Args:
         num_images: Images by patient, in the order of the data set's table.
         target: Images wanted for validation.
+
+    Returns:
+        Split by patient.
     """
     split = dict.fromkeys(num_images, "train")
     patients = list(num_images)

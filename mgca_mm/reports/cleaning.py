@@ -85,14 +85,16 @@ def find_sections(text: str) -> dict[str, str]:
     Returns:
         Raw text by section name, ``findings`` and ``impression``, those that are there and have words.
     """
-    sections: list[tuple[str, list[str]]] = [("other", [])]
+    sections: list[tuple[str, list[str]]] = []
+    is_kept = False
     for line in text.splitlines():
         header = _parse_header(line)
-        if header is None:
+        if header is not None:
+            is_kept = header[0] != "other"
+            sections += [(header[0], [header[1]])] if is_kept else []
+        elif is_kept:
             sections[-1][1].append(line)
-        else:
-            sections.append((header[0], [header[1]]))
-    return {name: "\n".join(lines) for name, lines in sections if name != "other" and _has_words(lines)}
+    return {name: "\n".join(lines) for name, lines in sections if _has_words(lines)}
 
 
 def report_texts(text: str) -> list[str]:
