@@ -76,12 +76,11 @@ def configure_run(
 
 def _require_visualizer(cfg: Config) -> None:
     """Check that the package of each visualization backend is there; MMEngine looks when the run has begun."""
+    known = {name for name in dir(visualization) if name.endswith("VisBackend")}
     for backend in (cfg.get("visualizer") or {}).get("vis_backends") or []:
         name = backend.get("type", "").rpartition(".")[2]
         package = name.removesuffix("VisBackend").lower()  # so MMEngine names its own
-        is_known = name not in ("LocalVisBackend", "BaseVisBackend") and name.endswith("VisBackend")
-        is_known = is_known and hasattr(visualization, name)
-        if is_known and importlib.util.find_spec(package) is None:
+        if name in known - {"BaseVisBackend", "LocalVisBackend"} and importlib.util.find_spec(package) is None:
             raise UserError(
                 f"visualizer.vis_backends: {name} needs the package {package}, which is not installed.\n"
                 f"Install it (pip install {package}), or take the backend out of the config."
