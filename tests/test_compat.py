@@ -1,4 +1,5 @@
-import importlib
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -7,45 +8,7 @@ from mmengine.config import Config, ConfigDict
 import mgca_mm
 
 
-def loop_nms(boxes, scores, threshold, offset):
-    order = scores.argsort(descending=True).tolist()
-    keep = []
-    for i in order:
-        for j in keep:
-            width = min(boxes[i][2], boxes[j][2]) - max(boxes[i][0], boxes[j][0]) + offset
-            height = min(boxes[i][3], boxes[j][3]) - max(boxes[i][1], boxes[j][1]) + offset
-            inter = max(width, 0) * max(height, 0)
-            area = [(b[2] - b[0] + offset) * (b[3] - b[1] + offset) for b in (boxes[i], boxes[j])]
-            if inter / (sum(area) - inter) > threshold:
-                break
-        else:
-            keep.append(i)
-    return keep
-
-
-@pytest.mark.parametrize("offset", [0, 1])
-def test_nms_without_compiled_operators(offset):
-    from mmcv.ops import nms
-
-    generator = torch.Generator().manual_seed(0)
-    corner = torch.rand(200, 2, generator=generator) * 50
-    boxes = torch.cat([corner, corner + 1 + torch.rand(200, 2, generator=generator) * 20], dim=1)
-    scores = torch.rand(200, generator=generator)
-    kept = nms(boxes, scores, 0.4, offset=offset)[1]
-    assert kept.tolist() == loop_nms(boxes.tolist(), scores, 0.4, offset)
-
-
-def test_other_operators_name_the_full_build():
-    ext = importlib.import_module("mmcv._ext")
-    if hasattr(ext, "__file__"):
-        pytest.skip("mmcv was built with its operators")
-    with pytest.raises(NotImplementedError, match=r"roi_align_forward.*MMCV_WITH_OPS=1"):
-        ext.roi_align_forward()
-
-
 def test_installing_twice_changes_nothing():
-    import sys
-
     before = list(sys.meta_path)
     mgca_mm.compat.install()
     assert sys.meta_path == before
@@ -57,6 +20,18 @@ def test_installing_twice_changes_nothing():
 def test_configs_of_the_ecosystem_resolve(tmp_path, base):
     (tmp_path / "c.py").write_text(f"_base_ = ['{base}']\n")
     assert Config.fromfile(tmp_path / "c.py").model.type in ("YOLOV3", "EncoderDecoder")
+
+
+@pytest.mark.parametrize("first", ["", "import mmengine.config; "])
+def test_the_shims_wait_for_their_modules(first):
+    """They load nothing, and come in time before and after MMEngine."""
+    code = (
+        f"import sys; {first}import mgca_mm; print('mmengine' in sys.modules, 'torch' in sys.modules); "
+        "from mmengine.hub import get_config; print(get_config('mgca_mm::mgca/pretrain_vit.py').model.type)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded, found = done.stdout.splitlines()
+    assert found == "ImageReportPretrainer" and (first or loaded == "False False")
 
 
 def test_own_configs_resolve_from_anywhere(tmp_path):
