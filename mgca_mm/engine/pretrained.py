@@ -33,10 +33,21 @@ class CompletePretrainedInit(PretrainedInit):
         prefix: Load the names that begin with it, without it. None takes the first of the usual ones that occurs: that
             of our pretraining, that of mmpretrain, mmdet and mmseg, or none.
         map_location: Where the tensors are read to.
+        allow_missing: Names, or parts of them between dots (``'ln2'``), that the checkpoint need not have.
 
     Raises:
         UserError: If the checkpoint cannot be read, a parameter is missing or has another shape.
     """
+
+    def __init__(
+        self,
+        checkpoint: str,
+        prefix: str | None = None,
+        map_location: str = "cpu",
+        allow_missing: tuple[str, ...] = (),
+    ):
+        super().__init__(checkpoint, prefix, map_location)
+        self.allow_missing = allow_missing
 
     def __call__(self, module: nn.Module) -> None:
         """Load the checkpoint into a module, which it must fill."""
@@ -70,12 +81,12 @@ class CompletePretrainedInit(PretrainedInit):
                 f"Checkpoint '{self.checkpoint}' is of another architecture than {type(module).__name__}: "
                 f"{_reason(error)}"
             ) from error
-        # Checkpoints older than PyTorch 0.4.1 lack this counter, which has no influence on the output.
-        missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+        missing = required(missing, self.allow_missing)
         if missing:
             raise UserError(
                 f"Checkpoint '{self.checkpoint}' fills {type(module).__name__} only in part; {len(missing)} missing: "
-                f"{', '.join(missing[:3])}…\nCheck init_cfg.prefix (here '{prefix}') and the architecture."
+                f"{', '.join(missing[:3])}…\nCheck init_cfg.prefix (here '{prefix}') and the architecture; or allow it: "
+                f"allow_missing=('{missing[0].split('.')[0]}',)"
             )
         if hasattr(module, "_params_init_info"):
             update_init_info(module, init_info=self._get_init_info())
@@ -83,6 +94,13 @@ class CompletePretrainedInit(PretrainedInit):
     def _get_init_info(self) -> str:
         """Line of the log about each parameter; of the path, the file's name."""
         return f"{type(self).__name__}: load from {os.path.basename(self.checkpoint)}"
+
+
+def required(missing: list[str], allowed: tuple[str, ...]) -> list[str]:
+    """Of names that a checkpoint lacks, those that it must have."""
+    # Checkpoints older than PyTorch 0.4.1 lack this counter, which has no influence on the output.
+    allowed = {"num_batches_tracked", *allowed}
+    return [name for name in missing if name not in allowed and not allowed & set(name.split("."))]
 
 
 def read_state_dict(checkpoint: str, map_location: str = "cpu", remedy: str = "Give another file.") -> dict:
