@@ -11,6 +11,7 @@ default_hooks = dict(
     # Our runner adds the rest to every config, also to one of another library.
     step_seed=dict(type='mgca_mm.StepSeedHook'),
     shared_buffers=dict(type='mgca_mm.SharedBuffersHook'),
+    verify_pretrained=dict(type='mgca_mm.VerifyPretrainedHook'),
     waiting_gradients=dict(type='mgca_mm.WaitingGradientsHook'),
     non_finite=dict(type='mgca_mm.NonFiniteGuardHook'),
     broken_samples=dict(type='mgca_mm.BrokenSamplesHook'),

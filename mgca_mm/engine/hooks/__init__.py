@@ -11,6 +11,7 @@ from .shared_buffers import SharedBuffersHook
 from .step_seed import StepSeedHook
 from .termination import TerminationHook
 from .throughput import ThroughputHook
+from .verify_pretrained import VerifyPretrainedHook
 from .waiting_gradients import WaitingGradientsHook
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "StepSeedHook",
     "TerminationHook",
     "ThroughputHook",
+    "VerifyPretrainedHook",
     "WaitingGradientsHook",
 ]
