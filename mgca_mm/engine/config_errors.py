@@ -31,6 +31,7 @@ _SECTIONS = {
     Runner.build_log_processor.__code__: "log_processor",
     Runner.build_visualizer.__code__: "visualizer",
     Runner.build_model.__code__: "model",
+    Runner._init_model_weights.__code__: "model",
     Runner.build_train_loop.__code__: "train_cfg",
     Runner.build_val_loop.__code__: "val_cfg",
     Runner.build_test_loop.__code__: "test_cfg",

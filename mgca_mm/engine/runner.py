@@ -139,6 +139,10 @@ class PrivateRunner(Runner):
         """Scale the learning rate as ``auto_scale_lr`` says, accumulated iterations counted, and say what a step is."""
         scale_learning_rate(self)
 
+    def _init_model_weights(self) -> None:
+        with errors_named_by_key(self._full_cfg):
+            super()._init_model_weights()
+
     def load_or_resume(self) -> None:
         """Resume from the newest checkpoint of the run that is intact and of this model, or from the one named.
 
