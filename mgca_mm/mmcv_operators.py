@@ -48,8 +48,7 @@ def softnms(
 ) -> Tensor:
     """Soft-NMS (Bodla et al., 2017): the boxes in the order of their lowered scores are written to ``dets`` (N, 5).
 
-    Args:
-        method: 0 drops what overlaps, 1 lowers its score by 1 - IoU, 2 by exp(-IoU² / sigma).
+    ``method`` 0 drops what overlaps, 1 lowers its score by 1 - IoU, 2 by exp(-IoU² / sigma).
 
     Returns:
         Indices of the boxes, of which the first ``len(indices)`` rows of ``dets`` are filled.
@@ -142,9 +141,7 @@ def _bins(start: Tensor, end: Tensor, scale: float, count: int, length: int) -> 
     return [[tuple(pair) for pair in box] for box in pairs.tolist()]
 
 
-def roi_pool_backward(
-    grad_output: Tensor, rois: Tensor, argmax: Tensor, grad_input: Tensor, **settings: Any
-) -> None:
+def roi_pool_backward(grad_output: Tensor, rois: Tensor, argmax: Tensor, grad_input: Tensor, **settings: Any) -> None:
     """Gradient of :func:`roi_pool_forward`: each value goes to where it came from."""
     channels, height, width = grad_input.shape[1:]
     plane = rois[:, 0].long()[:, None] * channels + torch.arange(channels, device=rois.device)
@@ -174,7 +171,9 @@ def _sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: fl
     return loss * weight[target][:, None] if weight.numel() else loss
 
 
-def deform_conv_forward(input: Tensor, weight: Tensor, offset: Tensor, output: Tensor, *_: Tensor, **sizes: int) -> None:
+def deform_conv_forward(
+    input: Tensor, weight: Tensor, offset: Tensor, output: Tensor, *_: Tensor, **sizes: int
+) -> None:
     """Deformable convolution (Dai et al., 2017)."""
     output.copy_(torchvision.ops.deform_conv2d(input, offset, weight, **_places(**sizes)))
 

@@ -9,9 +9,9 @@ from mgca_mm.checkpoints.conversion.gloria import convert_gloria
 from mgca_mm.checkpoints.conversion.released_mgca import convert_released_mgca
 from mgca_mm.checkpoints.conversion.renaming import write_torch
 from mgca_mm.checkpoints.publish import publish
+from mgca_mm.checkpoints.weights import read_state_dict
 from mgca_mm.cli.arguments import add_trust_checkpoint
 from mgca_mm.engine import install
-from mgca_mm.engine.pretrained import read_state_dict
 from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.files import replacing_output
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,13 +10,9 @@ from mmengine.model import PretrainedInit
 from mmengine.model.weight_init import update_init_info
 from torch import Tensor, nn
 
-from mgca_mm.checkpoints.conversion.timm_vit import is_timm_vit, rename_timm_vit
-from mgca_mm.checkpoints.reading import UntrustedCheckpointError
-from mgca_mm.checkpoints.schemes import load_checkpoint
+from mgca_mm.checkpoints.weights import backbone_of, prefix_of_backbone, read_state_dict
 from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
-
-_PREFIXES = ("image_encoder.backbone.", "backbone.", "")
 
 
 class CompletePretrainedInit(PretrainedInit):
@@ -62,13 +57,9 @@ class CompletePretrainedInit(PretrainedInit):
             "Download it on a machine with access and point to the file: --cfg-options image_init=FILE\n"
             "or train from random weights: --cfg-options model.image_encoder.backbone.init_cfg=None",
         )
-        prefix = self.prefix
-        if prefix is None:
-            prefix = next(known for known in _PREFIXES if any(name.startswith(known) for name in content))
+        prefix = prefix_of_backbone(content) if self.prefix is None else self.prefix
         print_log(f"load {prefix or 'model'} from {self.checkpoint}", logger="current")
-        state_dict = {name[len(prefix) :]: tensor for name, tensor in content.items() if name.startswith(prefix)}
-        if is_timm_vit(state_dict):
-            state_dict = rename_timm_vit(state_dict)
+        state_dict = backbone_of(content, prefix)
         if not state_dict:
             raise UserError(
                 f"Checkpoint '{self.checkpoint}' holds no name that begins with '{prefix}'.\n"
@@ -85,7 +76,7 @@ class CompletePretrainedInit(PretrainedInit):
         if missing:
             raise UserError(
                 f"Checkpoint '{self.checkpoint}' fills {type(module).__name__} only in part; {len(missing)} missing: "
-                f"{', '.join(missing[:3])}…\nCheck init_cfg.prefix (here '{prefix}') and the architecture; or allow it: "
+                f"{', '.join(missing[:3])}…\nCheck init_cfg.prefix (here '{prefix}') and the architecture, or allow it by "
                 f"allow_missing=('{missing[0].split('.')[0]}',)"
             )
         if hasattr(module, "_params_init_info"):
@@ -101,29 +92,6 @@ def required(missing: list[str], allowed: tuple[str, ...]) -> list[str]:
     # Checkpoints older than PyTorch 0.4.1 lack this counter, which has no influence on the output.
     allowed = {"num_batches_tracked", *allowed}
     return [name for name in missing if name not in allowed and not allowed & set(name.split("."))]
-
-
-def read_state_dict(checkpoint: str, map_location: str = "cpu", remedy: str = "Give another file.") -> dict:
-    """Read the weights of a checkpoint: name → tensor, whatever else stands among them.
-
-    Raises:
-        UserError: If it cannot be read or holds none; the message ends with ``remedy``.
-    """
-    try:
-        content = load_checkpoint(checkpoint, map_location)
-    except UntrustedCheckpointError:
-        raise
-    except UserError as error:
-        raise UserError(f"{error}\n{remedy}") from error
-    # DeiT's files, and those of projects after it, have "model".
-    state_dict = content.get("state_dict", content.get("model", content))
-    if not isinstance(state_dict, dict) or not any(isinstance(value, Tensor) for value in state_dict.values()):
-        raise UserError(f"Checkpoint '{checkpoint}' holds no weights.\n{remedy}")
-    if not all(isinstance(name, str) for name in state_dict):
-        raise UserError(f"Checkpoint '{checkpoint}' holds weights whose names are no text.\n{remedy}")
-    weights = OrderedDict((name, value) for name, value in state_dict.items() if isinstance(value, Tensor))
-    weights._metadata = getattr(state_dict, "_metadata", {})  # versions of the modules, where torch looks for them
-    return weights
 
 
 def different_tensors(found: Any, wanted: Mapping[str, Any]) -> list[str]:

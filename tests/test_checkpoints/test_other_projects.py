@@ -11,8 +11,9 @@ from transformers import BertConfig, BertModel, BlipVisionConfig, BlipVisionMode
 
 from mgca_mm.checkpoints.conversion.blip import convert_blip
 from mgca_mm.checkpoints.conversion.gloria import convert_gloria
+from mgca_mm.checkpoints.weights import read_state_dict
 from mgca_mm.engine import install
-from mgca_mm.engine.pretrained import load_complete_model, read_state_dict
+from mgca_mm.engine.pretrained import load_complete_model
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 from tests.command_line import call

@@ -29,7 +29,7 @@ from mmengine.fileio import get_file_backend
 from mmengine.registry import HOOKS
 from mgca_mm.engine import install
 from mgca_mm.engine.config import load_config
-from mgca_mm.engine.pretrained import read_state_dict
+from mgca_mm.checkpoints.weights import read_state_dict
 from mgca_mm.errors import UserError
 from tests.process_state import differences, process_state
 

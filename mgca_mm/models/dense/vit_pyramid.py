@@ -24,6 +24,9 @@ class ViTPyramid(BaseModule):
         strides: Strides of the levels, in pixels; powers of two times or divided into p.
         out_channels: Channels of each level.
         init_cfg: As for :class:`mmengine.model.BaseModule`.
+
+    Attributes:
+        out_channels: Channels of each level.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class ViTPyramid(BaseModule):
             embed_dims=embed_dims, patch_size=patch_size, strides=min(strides), out_channels=min(out_channels)
         )
         self.vit = MODELS.build(vit)
+        self.out_channels = tuple(out_channels)
         self.levels = nn.ModuleList(
             _level(embed_dims, _doublings(patch_size, stride), channels)
             for stride, channels in zip(strides, out_channels, strict=True)

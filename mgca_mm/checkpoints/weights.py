@@ -1,0 +1,48 @@
+"""The weights in a checkpoint, and those of its image encoder."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor
+
+from mgca_mm.errors import UserError
+
+from .conversion.timm_vit import is_timm_vit, rename_timm_vit
+from .reading import UntrustedCheckpointError
+from .schemes import load_checkpoint
+
+_PREFIXES = ("image_encoder.backbone.", "backbone.", "")
+
+
+def read_state_dict(checkpoint: str, map_location: str = "cpu", remedy: str = "Give another file.") -> dict:
+    """Read the weights of a checkpoint: name → tensor, whatever else stands among them.
+
+    Raises:
+        UserError: If it cannot be read or holds none; the message ends with ``remedy``.
+    """
+    try:
+        content = load_checkpoint(checkpoint, map_location)
+    except UntrustedCheckpointError:
+        raise
+    except UserError as error:
+        raise UserError(f"{error}\n{remedy}") from error
+    # DeiT's files, and those of projects after it, have "model".
+    state_dict = content.get("state_dict", content.get("model", content))
+    if not isinstance(state_dict, dict) or not any(isinstance(value, Tensor) for value in state_dict.values()):
+        raise UserError(f"Checkpoint '{checkpoint}' holds no weights.\n{remedy}")
+    if not all(isinstance(name, str) for name in state_dict):
+        raise UserError(f"Checkpoint '{checkpoint}' holds weights whose names are no text.\n{remedy}")
+    weights = OrderedDict((name, value) for name, value in state_dict.items() if isinstance(value, Tensor))
+    weights._metadata = getattr(state_dict, "_metadata", {})  # versions of the modules, where torch looks for them
+    return weights
+
+
+def prefix_of_backbone(names: Iterable[str]) -> str:
+    """What the names of an image encoder begin with: as we, or mmpretrain, mmdet and mmseg write them, or nothing."""
+    return next(prefix for prefix in _PREFIXES if any(name.startswith(prefix) for name in names))
+
+
+def backbone_of(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Weights whose names begin with a prefix, without it; a vision transformer of timm by mmpretrain's names."""
+    found = {name[len(prefix) :]: tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    return rename_timm_vit(found) if is_timm_vit(found) else found
