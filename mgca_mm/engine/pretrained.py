@@ -76,7 +76,7 @@ class CompletePretrainedInit(PretrainedInit):
         if missing:
             raise UserError(
                 f"Checkpoint '{self.checkpoint}' fills {type(module).__name__} only in part; {len(missing)} missing: "
-                f"{', '.join(missing[:3])}…\nCheck init_cfg.prefix (here '{prefix}') and the architecture, or allow it by "
+                f"{', '.join(missing[:3])}…\nCheck init_cfg.prefix (here '{prefix}'), the architecture, or allow it by "
                 f"allow_missing=('{missing[0].split('.')[0]}',)"
             )
         if hasattr(module, "_params_init_info"):
