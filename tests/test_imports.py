@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -68,9 +69,12 @@ print(json.dumps(found))
 
 
 def run(code: str, content: object = None) -> object:
-    """What a fresh interpreter prints, as json."""
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, input=json.dumps(content), capture_output=True, text=True, cwd=ROOT)
+    """What a fresh interpreter prints, as json; one that does not import this package by itself (``*.pth``)."""
+    command = [sys.executable, "-S", "-c", code]
+    path = {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    done = subprocess.run(
+        command, input=json.dumps(content), capture_output=True, text=True, cwd=ROOT, env=os.environ | path
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 python=${PYTHON:-python3}
 stamp=.venv/.installed
-wanted=$("$python" --version; cat requirements/*.txt setup.py pyproject.toml | sha256sum | cut -d' ' -f1)
+wanted=$("$python" --version; cat requirements/*.txt setup.py pyproject.toml tools/setup_env.sh | sha256sum | cut -d' ' -f1)
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
     exit 0
 fi
@@ -27,7 +27,7 @@ export MMCV_WITH_OPS=0 UV_LINK_MODE=${UV_LINK_MODE:-copy}
 "${uv[@]}" pip install --python .venv/bin/python --quiet --no-deps --editable .
 # The shims of mgca_mm/compat.py for the libraries' own programs, which do not import this package first.
 site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-echo 'exec("try: import mgca_mm\nexcept ImportError: pass")' > "$site/mgca_mm_shims.pth"
+echo 'import sys; exec("try: import mgca_mm\nexcept ImportError: pass")' > "$site/mgca_mm_shims.pth"
 # Every run starts 5 to 10 s sooner, also where PYTHONDONTWRITEBYTECODE is set. A file that does not compile is no matter.
 .venv/bin/python -m compileall -q -j 0 .venv/lib > /dev/null || true
 echo "$wanted" > "$stamp"

@@ -1,7 +1,7 @@
 """The weights in a checkpoint, and those of its image encoder."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from torch import Tensor
 
@@ -37,9 +37,15 @@ def read_state_dict(checkpoint: str, map_location: str = "cpu", remedy: str = "G
     return weights
 
 
-def prefix_of_backbone(names: Iterable[str]) -> str:
-    """What the names of an image encoder begin with: as we, or mmpretrain, mmdet and mmseg write them, or nothing."""
-    return next(prefix for prefix in _PREFIXES if any(name.startswith(prefix) for name in names))
+def prefix_of_backbone(names: Collection[str], wanted: Iterable[str] = ()) -> str:
+    """What the names of an image encoder begin with: as we, or mmpretrain, mmdet and mmseg write them, or nothing.
+
+    Args:
+        names: Of a checkpoint.
+        wanted: Names that the encoder has, where they are known: the prefix with which most of them are there.
+    """
+    found = [prefix for prefix in _PREFIXES if any(name.startswith(prefix) for name in names)]
+    return max(found, key=lambda prefix: sum(prefix + name in names for name in wanted))
 
 
 def backbone_of(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

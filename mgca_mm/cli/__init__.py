@@ -16,6 +16,7 @@ COMMANDS = {
     "visualize": "draw what was learned",
     "app": "serve a page to explore a checkpoint",
     "convert": "convert checkpoints of other projects, ours for other libraries, or publish weights",
+    "swap": "put a pretrained encoder in the place of the backbone of any mmdet, mmseg or mmpretrain config",
     "verify": "say whether checkpoints are intact and can be read without trust",
     "benchmark": "measure speed and memory",
     "phantom": "write procedural radiographs with reports in the layout of a public data set",

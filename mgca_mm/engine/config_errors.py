@@ -15,7 +15,16 @@ from mgca_mm.errors import UserError
 from .batch import scale_learning_rate
 from .signatures import parameters_of
 
-_REFUSALS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, UserError, ValueError)
+_REFUSALS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    UserError,
+    ValueError,
+)
 # What builds something from a part of a config: the code, and its argument that holds the part.
 _BUILDERS = {
     build_from_cfg.__code__: "cfg",
@@ -70,15 +79,15 @@ def _key_of(part: Any, sections: Mapping[str, Any]) -> str | None:
     """Dotted name of what a part was in the config, where it may have fewer entries; None if it was nothing there."""
     if not isinstance(part, Mapping):
         return None
-    nodes = [(len(node), key, node) for key, node in _dicts(sections, "") if node]
+    nodes = [(len(node), key, node) for key, node in dicts_below(sections) if node]
     found = [item for item in nodes if {name: part.get(name) for name in item[2]} == dict(item[2])]
     return max(found, key=lambda item: item[0], default=(0, None))[1]
 
 
-def _dicts(node: Any, above: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def dicts_below(node: Any, above: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every dict below a node, with its dotted name."""
     for name, child in node.items() if isinstance(node, Mapping) else enumerate(node):
         if isinstance(child, Mapping):
             yield f"{above}{name}", child
         if isinstance(child, Mapping | list | tuple):
-            yield from _dicts(child, f"{above}{name}.")
+            yield from dicts_below(child, f"{above}{name}.")

@@ -57,7 +57,7 @@ class CompletePretrainedInit(PretrainedInit):
             "Download it on a machine with access and point to the file: --cfg-options image_init=FILE\n"
             "or train from random weights: --cfg-options model.image_encoder.backbone.init_cfg=None",
         )
-        prefix = prefix_of_backbone(content) if self.prefix is None else self.prefix
+        prefix = prefix_of_backbone(content, module.state_dict()) if self.prefix is None else self.prefix
         print_log(f"load {prefix or 'model'} from {self.checkpoint}", logger="current")
         state_dict = backbone_of(content, prefix)
         if not state_dict:
@@ -72,7 +72,7 @@ class CompletePretrainedInit(PretrainedInit):
                 f"Checkpoint '{self.checkpoint}' is of another architecture than {type(module).__name__}: "
                 f"{_reason(error)}"
             ) from error
-        missing = required(missing, self.allow_missing)
+        missing = required(module, missing, self.allow_missing)
         if missing:
             raise UserError(
                 f"Checkpoint '{self.checkpoint}' fills {type(module).__name__} only in part; {len(missing)} missing: "
@@ -87,11 +87,15 @@ class CompletePretrainedInit(PretrainedInit):
         return f"{type(self).__name__}: load from {os.path.basename(self.checkpoint)}"
 
 
-def required(missing: list[str], allowed: tuple[str, ...]) -> list[str]:
-    """Of names that a checkpoint lacks, those that it must have."""
-    # Checkpoints older than PyTorch 0.4.1 lack this counter, which has no influence on the output.
-    allowed = {"num_batches_tracked", *allowed}
-    return [name for name in missing if name not in allowed and not allowed & set(name.split("."))]
+def required(module: nn.Module, missing: list[str], allowed: tuple[str, ...]) -> list[str]:
+    """Of names that a checkpoint lacks, those that were learned, which it must have.
+
+    Of buffers, these are the statistics of batch norms. Others are counters, and tables that are the same in each
+    model, which some classes leave out.
+    """
+    learned = {name for name, _ in module.named_parameters()}
+    learned |= {name for name, _ in module.named_buffers() if name.endswith(("running_mean", "running_var"))}
+    return [name for name in missing if name in learned and not set(allowed) & {name, *name.split(".")}]
 
 
 def different_tensors(found: Any, wanted: Mapping[str, Any]) -> list[str]:

@@ -19,8 +19,8 @@ RENAMES = [
 
 
 def is_timm_vit(names: Iterable[str]) -> bool:
-    """Whether names are those of such a transformer; ``blocks.0.norm1.weight`` is in all of them."""
-    return "blocks.0.norm1.weight" in names
+    """Whether names are those of such a transformer, and not of one of mmpretrain's, whose patches are projected."""
+    return "blocks.0.norm1.weight" in names and "patch_embed.projection.weight" not in names
 
 
 def rename_timm_vit(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:

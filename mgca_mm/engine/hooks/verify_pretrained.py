@@ -1,12 +1,15 @@
 """Whether each checkpoint that a config names has filled the part of the model that it is named for."""
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
 from mgca_mm.distributed import unwrapped
+from mgca_mm.engine.config_errors import dicts_below
 from mgca_mm.engine.pretrained import required
 from mgca_mm.errors import UserError
 from mgca_mm.registry import HOOKS
@@ -24,6 +27,8 @@ class VerifyPretrainedHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Look at what modules load while their weights are initialized."""
+        model = unwrapped(runner.model)
+        self._settings = _settings(model, (runner.cfg.get("model") if runner.cfg else None) or {})
         lacking: dict[nn.Module, list[str]] = {}  # all names, until it has loaded
 
         def look(module: nn.Module, state_dict: dict, prefix: str, *_) -> None:
@@ -32,23 +37,30 @@ class VerifyPretrainedHook(Hook):
                 weights = module.state_dict().items()
                 lacking[module] = [name for name, tensor in weights if shapes.get(name) != tensor.shape]
 
-        for module in unwrapped(runner.model).modules():
-            if _settings(module) is not None and not getattr(module, "is_init", True):
+        for module, settings in list(self._settings.items()):
+            for part in module.modules():
+                # Some classes hand on what they are given to their parts, which a checkpoint of the whole does not fit.
+                if part is not module and getattr(part, "init_cfg", None) == settings:
+                    part.init_cfg = None
+                    self._settings.pop(part, None)
+        for module in self._settings:
+            if not getattr(module, "is_init", True):
                 lacking[module] = list(module.state_dict())
                 module.register_load_state_dict_pre_hook(look)
         self._lacking = lacking
 
     def before_train(self, runner: Runner) -> None:
-        """Compare it with what they have.
+        """Compare it with what they have, and the channels that a neck or heads expect with those of the backbone.
 
         Raises:
-            UserError: A module has not been given all of its tensors.
+            UserError: A module has not been given all of its tensors, or ``in_channels`` are others.
         """
-        for name, module in unwrapped(runner.model).named_modules():
+        model = unwrapped(runner.model)
+        for name, module in model.named_modules():
             if module not in self._lacking:
                 continue
-            settings, count = _settings(module), len(module.state_dict())
-            missing = required(self._lacking.pop(module), settings.get("allow_missing", ()))
+            settings, count, lacking = self._settings[module], len(module.state_dict()), self._lacking.pop(module)
+            missing = required(module, lacking, settings.get("allow_missing", ()))
             kind, file = type(module).__name__, os.path.basename(settings["checkpoint"])
             if missing:
                 raise UserError(
@@ -57,11 +69,51 @@ class VerifyPretrainedHook(Hook):
                     "whether this class reads the names of that file; or take the backbone of the checkpoint itself: "
                     "type='mgca_mm.PretrainedBackbone', checkpoint=FILE"
                 )
-            runner.logger.info(f"{name} ({kind}): {count} of {count} tensors are those of {file}")
+            runner.logger.info(f"{name} ({kind}): {count - len(lacking)} of {count} tensors are those of {file}")
+        _require_channels(model)
 
 
-def _settings(module: nn.Module) -> dict | None:
-    """``init_cfg`` of a module, if it is a checkpoint's."""
-    found = getattr(module, "init_cfg", None)
-    entries = [found] if isinstance(found, dict) else found or ()
-    return next((entry for entry in entries if isinstance(entry, dict) and entry.get("checkpoint")), None)
+def _settings(model: nn.Module, cfg: Mapping[str, Any]) -> dict[nn.Module, Mapping[str, Any]]:
+    """Modules for which a checkpoint is named → ``init_cfg``.
+
+    Some classes keep to themselves, or even forget, what they were given; the config says it, too.
+    """
+    modules = dict(model.named_modules())
+    named = {module: getattr(module, "init_cfg", None) for module in modules.values()}
+    for name, part in [("", cfg), *dicts_below(cfg)]:
+        if part.get("init_cfg") and name in modules:
+            named[modules[name]] = part["init_cfg"]
+        if isinstance(part.get("pretrained"), str):
+            # In mmseg, that of the whole model is meant for its backbone.
+            module = modules.get(name or "backbone")
+            named[module] = dict(checkpoint=part["pretrained"])
+    found = {}
+    for module, settings in named.items():
+        entries = [settings] if isinstance(settings, Mapping) else settings or ()
+        found[module] = next(
+            (entry for entry in entries if isinstance(entry, Mapping) and entry.get("checkpoint")), None
+        )
+    return {module: settings for module, settings in found.items() if module is not None and settings}
+
+
+def _require_channels(model: nn.Module) -> None:
+    """Check the channels of a neck, or else of heads, against a backbone that says those of its outputs."""
+    channels = list(getattr(getattr(model, "backbone", None), "out_channels", ()))
+    has_neck = getattr(model, "neck", None) is not None
+    for name, part in model.named_children():
+        expected = getattr(part, "in_channels", None)
+        if not channels or expected is None or name == "backbone" or (has_neck and name != "neck"):
+            continue
+        index = getattr(part, "in_index", None)
+        if index is not None:  # of mmseg's heads, which may have summed what they were given
+            given = channels[index] if isinstance(index, int) else [channels[one] for one in index]
+            fits = expected in (given, tuple(given), sum(given)) if isinstance(given, list) else expected == given
+        elif isinstance(expected, int):
+            given, fits = channels[-1], expected in channels
+        else:
+            given, fits = channels, sorted(expected) == sorted(channels)
+        if not fits:
+            raise UserError(
+                f"model.{name}.in_channels is {expected}, but the backbone gives {given}.\n"
+                f"Set model.{name}.in_channels={given}; tools/swap_backbone.py writes such configs."
+            )

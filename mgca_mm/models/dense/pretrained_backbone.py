@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from mmengine.logging import print_log
-from torch import nn
+from torch import Tensor, nn
 
 from mgca_mm.checkpoints.conversion.architecture import backbone_config
 from mgca_mm.checkpoints.weights import backbone_of, prefix_of_backbone, read_state_dict
@@ -28,8 +28,9 @@ def build_pretrained_backbone(
 
     Args:
         checkpoint: A file of pretraining, converted, extracted or published; the folder of a run (its best); a URL.
-        strides: Strides of the maps to give, in pixels, ascending. None: what a classifier takes, the last map of a
-            ResNet and [CLS] of a vision transformer.
+        strides: Strides of the maps to give, in pixels, ascending; one that is repeated, as in ``(4, 8, 8, 8)``, is
+            that of the next stage of a ResNet, dilated. None: what a classifier takes, the last map of a ResNet and
+            [CLS] of a vision transformer.
         frozen: Keep the weights, and batch norms in evaluation mode.
         pyramid_channels: Channels of each map of a :class:`ViTPyramid`.
 
@@ -40,22 +41,8 @@ def build_pretrained_backbone(
         UserError: The checkpoint cannot be read, holds no complete encoder or one of another kind, or has no maps of
             these strides.
     """
-    content = read_state_dict(checkpoint)
-    prefix = prefix_of_backbone(content)
-    weights = backbone_of(content, prefix)
-    # A classification head in the names of a plain file.
-    weights = {name: tensor for name, tensor in weights.items() if not name.startswith(("fc.", "head."))}
-    config = backbone_config(weights)
-    if config is None:
-        raise UserError(
-            f"Checkpoint '{checkpoint}' holds neither a plain ResNet nor a vision transformer.\nName its class: "
-            f"type='LIBRARY.CLASS', init_cfg=dict(type='Pretrained', checkpoint=FILE, prefix='{prefix}')"
-        )
-    if config["type"].endswith("ResNet"):
-        encoder = backbone = _resnet(config, strides, frozen)
-    else:
-        backbone = _vit(config, strides, frozen, pyramid_channels)
-        encoder = backbone.vit if isinstance(backbone, ViTPyramid) else backbone
+    config, weights = read_encoder(checkpoint)
+    backbone, encoder = build_encoder(config, strides, frozen, pyramid_channels)
     encoder.load_state_dict(weights)
     encoder.is_init = True  # lest a runner draw weights for it
     count = len(encoder.state_dict())
@@ -68,16 +55,65 @@ def build_pretrained_backbone(
     return backbone
 
 
+def read_encoder(checkpoint: str) -> tuple[dict, dict[str, Tensor]]:
+    """Read the image encoder of a checkpoint: the config of its class without initial weights, and its weights.
+
+    Raises:
+        UserError: As for :func:`build_pretrained_backbone`.
+    """
+    content = read_state_dict(checkpoint)
+    prefix = prefix_of_backbone(content)
+    weights = backbone_of(content, prefix)
+    # A classification head in the names of a plain file.
+    weights = {name: tensor for name, tensor in weights.items() if not name.startswith(("fc.", "head."))}
+    config = backbone_config(weights)
+    if config is None:
+        raise UserError(
+            f"Checkpoint '{checkpoint}' holds neither a plain ResNet nor a vision transformer.\nName its class: "
+            f"type='LIBRARY.CLASS', init_cfg=dict(type='Pretrained', checkpoint=FILE, prefix='{prefix}')"
+        )
+    return config, weights
+
+
+def build_encoder(
+    config: dict, strides: Sequence[int] | None, frozen: bool = False, pyramid_channels: int = 256
+) -> tuple[nn.Module, nn.Module]:
+    """Build, with random weights, the backbone that gives maps of these strides, and the encoder within it."""
+    if config["type"].endswith("ResNet"):
+        backbone = _resnet(config, strides, frozen)
+    else:
+        backbone = _vit(config, strides, frozen, pyramid_channels)
+    return backbone, backbone.vit if isinstance(backbone, ViTPyramid) else backbone
+
+
 def _resnet(config: dict, strides: Sequence[int] | None, frozen: bool) -> nn.Module:
     strides = _STAGE_STRIDES[-1:] if strides is None else tuple(strides)
-    known = (_STEM_STRIDE, *_STAGE_STRIDES)
-    if not strides or list(strides) != sorted(set(strides) & set(known)):
-        raise UserError(f"A ResNet has maps of strides {', '.join(map(str, known))}, ascending, not {list(strides)}.")
-    has_stem = strides[0] == _STEM_STRIDE
-    stages = [_STAGE_STRIDES.index(stride) for stride in strides[has_stem:]]
-    settings = dict(frozen_stages=len(_STAGE_STRIDES), norm_eval=True) if frozen else {}
+    has_stem = strides[:1] == (_STEM_STRIDE,)
+    # A stride that is repeated is that of the next stage, dilated, as mmseg's heads have it.
+    dilated: list[int] = []
+    stages: list[int] = []
+    for before, stride in zip((0, *strides[has_stem:]), strides[has_stem:], strict=False):
+        if stride not in _STAGE_STRIDES or stride < before or len(dilated) > 3:
+            break
+        dilated += [stages[-1] + 1] if stride == before else []
+        stages.append(_STAGE_STRIDES.index(stride) + len(dilated))
+    if not strides or has_stem + len(stages) < len(strides) or max(stages, default=0) >= len(_STAGE_STRIDES):
+        known = ", ".join(map(str, (_STEM_STRIDE, *_STAGE_STRIDES)))
+        raise UserError(
+            f"A ResNet has maps of strides {known}, ascending, not {list(strides)}; one that is repeated stands for "
+            "the next of its four stages, dilated."
+        )
+    settings = dict(
+        out_indices=stages,
+        strides=[1 if stage == 0 or stage in dilated else 2 for stage in range(len(_STAGE_STRIDES))],
+        dilations=[2 ** sum(one <= stage for one in dilated) for stage in range(len(_STAGE_STRIDES))],
+    )
+    if frozen:
+        settings |= dict(frozen_stages=len(_STAGE_STRIDES), norm_eval=True)
     kind = "mgca_mm.ResNetWithStem" if has_stem else config["type"]
-    backbone = MODELS.build({**config, **settings, "type": kind, "out_indices": stages})
+    backbone = MODELS.build({**config, **settings, "type": kind})
+    for name in backbone.res_layers[max(stages, default=0) + 1 :]:
+        getattr(backbone, name).requires_grad_(False)  # of no influence: ranks would wait for its gradients
     width = 64 if config["depth"] < 50 else 256
     backbone.out_channels = (*[64] * has_stem, *(width * 2**stage for stage in stages))
     return backbone

@@ -53,7 +53,9 @@ class ViTPyramid(BaseModule):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute one map a level, (B, out_channels[i], H / strides[i], W / strides[i]), of images (B, 3, H, W)."""
-        feature = self.vit(x)[-1]
+        feature = self.vit(x)[
+            -1
+        ].contiguous()  # the transformer's is a view of its tokens, which some heads cannot take
         return tuple(level(feature) for level in self.levels)
 
 

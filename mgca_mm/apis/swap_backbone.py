@@ -1,0 +1,206 @@
+"""A stock config of mmdet, mmseg or mmpretrain with the image encoder of a checkpoint as its backbone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from torch import Tensor
+
+from mgca_mm.bounds import parts_of
+from mgca_mm.errors import UserError, first_line, or_nearest
+from mgca_mm.models.dense.pretrained_backbone import build_encoder, read_encoder
+from mgca_mm.registry import MODELS
+
+_SIDE = 224  # pixels of the image that a model is shown; some take no other
+_POOLING = "GlobalAveragePooling"
+_RESNET_STRIDES = (4, 8, 16, 32)
+_UNET_STRIDES = (2, 4, 8, 16, 32)  # of the maps that mgca_mm.UNetHead decodes
+_NO_PART = ("type", "backbone", "neck", "data_preprocessor", "train_cfg", "test_cfg", "init_cfg")
+_LAYER_DECAY = ("layer_decay_rate", "decay_rate", "decay_type", "num_layers")
+
+
+def swap_backbone(config: str | Path, checkpoint: str | Path, frozen: bool = False) -> Config:
+    """Put the image encoder of a checkpoint in the place of a config's backbone.
+
+    The former backbone is built and shown an image. The strides of its maps are those that ``PretrainedBackbone`` is
+    asked for; their channels, where the neck or else the heads name them, give way to the new ones. Maps of a
+    transformer all have one stride: where a neck makes a pyramid of them, backbone and neck are replaced together. A
+    U-Net, which is a backbone in mmseg, becomes the encoder and ``mgca_mm.UNetHead``. Images are normalized as in the
+    pretraining; what initialized or decayed the former backbone goes.
+
+    Args:
+        config: File, or name such as ``mmdet::retinanet/retinanet_r50_fpn_1x_coco``.
+        checkpoint: As for :func:`mgca_mm.models.dense.build_pretrained_backbone`.
+        frozen: Keep the encoder's weights.
+
+    Returns:
+        The config, for the library's own programs. Its model has been built, and has made a prediction.
+
+    Raises:
+        UserError: The config cannot be read or has no backbone, the checkpoint cannot be read, or the other parts of
+            the model cannot take the encoder's maps.
+    """
+    cfg = read_config(str(config))
+    encoder, _ = read_encoder(str(checkpoint))
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
+        _replace(cfg.model, encoder, dict(type="mgca_mm.PretrainedBackbone", checkpoint=str(checkpoint), frozen=frozen))
+        _leave_former(cfg, encoder)
+        for part in (cfg, cfg.model):
+            if part.get("data_preprocessor"):
+                part.data_preprocessor.update(mean=[127.5] * 3, std=[127.5] * 3)
+        _try(cfg, str(config))
+    imports = cfg.get("custom_imports") or dict(imports=[])
+    cfg.custom_imports = {**imports, "imports": [*_listed(imports["imports"]), "mgca_mm"]}
+    return cfg
+
+
+def read_config(name: str) -> Config:
+    """Read a config by file or name, as :func:`swap_backbone` takes it."""
+    try:
+        cfg = Config.fromfile(_file_of(name))
+    except Exception as error:  # a config is Python, and can fail in any way that Python can
+        raise UserError(
+            f"Config '{name}' cannot be read: {first_line(error)}\n"
+            "Give a file, or the name of a stock config with its folder: mmdet::retinanet/retinanet_r50_fpn_1x_coco"
+        ) from error
+    if not (cfg.get("model") or {}).get("backbone"):
+        raise UserError(f"Config '{name}' has no model.backbone to replace.")
+    return cfg
+
+
+def _file_of(name: str) -> str:
+    """A file, or that of a stock config's name."""
+    if "::" not in name:
+        return name
+    file = Path(Config._get_cfg_path(f"{name.removesuffix('.py')}.py", "")[0])
+    if not file.is_file():
+        folder = file.parent
+        raise UserError(
+            f"{folder.name} has no {file.stem}{or_nearest(file.stem, (other.stem for other in folder.glob('*.py')))}"
+        )
+    return str(file)
+
+
+def _replace(model: Any, encoder: dict, backbone: dict) -> None:
+    """Set the backbone of a model's config, and what its neck and heads say of it."""
+    is_resnet = encoder["type"].endswith("ResNet")
+    former = _shown(model.backbone, torch.zeros(1, 3, _SIDE, _SIDE))
+    necks = _listed(model.get("neck"))
+    if all(map_.dim() < 4 for map_ in former) or (necks and str(necks[-1].type).endswith(_POOLING)):
+        model.neck = dict(type=f"mmpretrain.{_POOLING}") if is_resnet else None
+        if "in_channels" not in model.head:  # the backbone is the whole network, as VGG is
+            model.head.update(type="mmpretrain.LinearClsHead", num_classes=former[-1].shape[1])
+        model.head.in_channels = build_encoder(encoder, None)[0].out_channels[-1]
+        model.backbone = backbone
+        return
+    strides = _strides(former)
+    if len(strides) > 1 and strides == sorted(strides, reverse=True) and strides[0] > strides[-1]:
+        _replace_unet(model, encoder, backbone)
+        return
+    if len(strides) > 1 and len(set(strides)) == 1:
+        if len(necks) == 1:
+            former, necks = _shown(necks[0], former), []
+            strides, model.neck = _strides(former), None
+        if is_resnet and len(set(strides)) == 1:
+            strides = [min(stride, strides[0]) for stride in _RESNET_STRIDES[-len(strides) :]]
+    channels = build_encoder(encoder, strides)[0].out_channels
+    model.backbone = dict(backbone, strides=strides)
+    for part in necks[:1] or [part for name, part in model.items() if name not in _NO_PART]:
+        for head in _listed(part):
+            if isinstance(head, dict):
+                _set_channels(head, [map_.shape[1] for map_ in former], channels)
+
+
+def _replace_unet(model: Any, encoder: dict, backbone: dict) -> None:
+    if model.decode_head.num_classes > 2:
+        raise UserError(
+            f"mgca_mm.UNetHead, the decoder of a U-Net, tells two classes apart, not {model.decode_head.num_classes}.\n"
+            "Set model.decode_head.num_classes=2, or take a config with another head, such as mmseg::fcn/…"
+        )
+    model.backbone = dict(backbone, strides=_UNET_STRIDES)
+    channels = build_encoder(encoder, _UNET_STRIDES)[0].out_channels
+    model.decode_head = dict(type="mgca_mm.UNetHead", in_channels=channels)
+    model.neck = model.auxiliary_head = None
+
+
+def _set_channels(part: Any, former: Sequence[int], channels: Sequence[int]) -> None:
+    """Where a part, or one within it, says how many channels it is given, say the new ones."""
+    by_former = dict(zip(former, channels, strict=True))
+    for inner in parts_of(part):
+        if isinstance(inner, dict) and "in_index" in inner:
+            index = inner["in_index"]
+            inner["in_channels"] = channels[index] if isinstance(index, int) else [channels[one] for one in index]
+    given = part.get("in_channels")
+    if "in_index" not in part and given is not None:
+        if isinstance(given, int):
+            part["in_channels"] = by_former.get(given, given)
+        else:
+            part["in_channels"] = list(channels) if list(given) == former else [by_former.get(n, n) for n in given]
+    if "c1_in_channels" in part:  # DeepLabV3+, of the first map
+        part["c1_in_channels"] = channels[0]
+
+
+def _leave_former(cfg: Config, encoder: dict) -> None:
+    """Take out what is for the former backbone: weights of it and of the whole model, and a decay by its layers."""
+    cfg.load_from, cfg.resume = None, False
+    for name in ("pretrained", "init_cfg"):
+        if name in cfg.model:
+            cfg.model[name] = None
+    wrapper = cfg.get("optim_wrapper") or {}
+    settings = wrapper.get("paramwise_cfg") or {}
+    known = "layer_decay_rate" in settings and cfg.get("default_scope") == "mmpretrain"  # by mmpretrain's constructor
+    if any(name in settings for name in _LAYER_DECAY) and not (known and encoder["type"].endswith("VisionTransformer")):
+        wrapper.pop("constructor", None)
+        for name in _LAYER_DECAY:
+            settings.pop(name, None)
+
+
+def _try(cfg: Config, name: str) -> None:
+    """Build the model, and let all of its parts compute."""
+    shape = (_SIDE, _SIDE)
+    try:
+        samples = None
+        if cfg.get("default_scope") == "mmdet":
+            from mmdet.structures import DetDataSample
+
+            meta = dict(img_shape=shape, ori_shape=shape, pad_shape=shape, batch_input_shape=shape, scale_factor=(1, 1))
+            samples = [DetDataSample(metainfo=meta)]
+        model = MODELS.build(cfg.model)
+        model.eval()
+        with torch.no_grad():
+            if samples:  # some detectors predict only what a test pipeline of theirs has prepared
+                model(torch.zeros(1, 3, *shape), samples, mode="tensor")
+            else:
+                model.predict(torch.zeros(1, 3, *shape))
+    except UserError:
+        raise
+    except Exception as error:  # models of other libraries fail in ways of their own
+        raise UserError(
+            f"Config '{name}' does not work with this encoder: {type(error).__name__}: {first_line(error)}\n"
+            "A part of its model is made for the former backbone; take another config of the method."
+        ) from error
+
+
+def _shown(part: Any, inputs: Any) -> list[Tensor]:
+    """What a backbone or a neck gives, without initial weights, of an image or of maps."""
+    settings = {name: value for name, value in part.items() if name not in ("init_cfg", "pretrained")}
+    try:
+        module = MODELS.build(settings)
+        module.eval()  # which returns None in mmpretrain's transformers
+        with torch.no_grad():
+            outputs = module(inputs)
+    except Exception as error:  # modules of other libraries fail in ways of their own
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(f"{part['type']}, which is to be replaced, cannot be looked at: {reason}") from error
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+
+
+def _strides(maps: Sequence[Tensor]) -> list[int]:
+    return [round(_SIDE / map_.shape[-1]) for map_ in maps]
+
+
+def _listed(value: Any) -> list:
+    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
