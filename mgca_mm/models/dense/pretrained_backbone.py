@@ -69,13 +69,14 @@ def build_pretrained_backbone(
 
 
 def _resnet(config: dict, strides: Sequence[int] | None, frozen: bool) -> nn.Module:
-    strides = _STAGE_STRIDES[-1:] if strides is None else tuple(strides)
-    known = (_STEM_STRIDE, *_STAGE_STRIDES)
+    num_stages = config.get("num_stages", len(_STAGE_STRIDES))
+    known = (_STEM_STRIDE, *_STAGE_STRIDES[:num_stages])
+    strides = known[-1:] if strides is None else tuple(strides)
     if not strides or list(strides) != sorted(set(strides) & set(known)):
-        raise UserError(f"A ResNet has maps of strides {', '.join(map(str, known))}, ascending, not {list(strides)}.")
+        raise UserError(f"The ResNet has maps of strides {', '.join(map(str, known))}, ascending, not {list(strides)}.")
     has_stem = strides[0] == _STEM_STRIDE
     stages = [_STAGE_STRIDES.index(stride) for stride in strides[has_stem:]]
-    settings = dict(frozen_stages=len(_STAGE_STRIDES), norm_eval=True) if frozen else {}
+    settings = dict(frozen_stages=num_stages, norm_eval=True) if frozen else {}
     kind = "mgca_mm.ResNetWithStem" if has_stem else config["type"]
     backbone = MODELS.build({**config, **settings, "type": kind, "out_indices": stages})
     width = 64 if config["depth"] < 50 else 256
