@@ -13,11 +13,13 @@ from transformers import BlipVisionConfig, BlipVisionModel, Dinov2Config, Dinov2
 
 from mgca_mm.checkpoints.conversion.extract import extract_backbone
 from mgca_mm.checkpoints.conversion.image_encoders import SOURCES, convert_image_encoder
+from mgca_mm.checkpoints.conversion.preprocessing import CLIP, IMAGENET, of_unit
 from mgca_mm.checkpoints.schemes import load_checkpoint
 from mgca_mm.engine import install
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 from tests.command_line import call
+from tests.conftest import ROOT
 
 install()
 
@@ -283,3 +285,17 @@ def test_command_line(tmp_path):
     assert meta["data_preprocessor"]["std"] == pytest.approx([58.395, 57.12, 57.375])
     done = call("convert", "from-biovil", tmp_path / "r50.tar", tmp_path / "x.pth")
     assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 2 and not (tmp_path / "x.pth").exists()
+
+
+def test_the_page_tells_the_preprocessing():
+    """Each project's row of docs/model_zoo.md has the numbers that its files are given."""
+    rows = [line for line in (ROOT / "docs/model_zoo.md").read_text().splitlines() if line.startswith("| ")]
+    named = {"ImageNet": of_unit(*IMAGENET, 0), "CLIP": of_unit(*CLIP, 0)}
+    for project, sources in SOURCES.items():
+        first = next(index for index, row in enumerate(rows) if f"`from-{project}`" in row)
+        for row, source in zip(rows[first:], sources, strict=False):
+            _, _, _, _, _, size, levels, *_ = (cell.strip() for cell in row.split("|"))
+            found = named.get(levels) or of_unit(*map(float, levels.split(" / ")), 0)
+            assert int(size) == source.preprocessing.image_size, project
+            for numbers, wanted in zip(found[:2], source.preprocessing[:2], strict=True):
+                assert numbers == pytest.approx(wanted, abs=0.02), project

@@ -95,15 +95,17 @@ def require_backbone(state_dict: dict[str, Tensor], kind: str, num_stages: int =
     return config
 
 
-def require_clip(state_dict: dict[str, Tensor], kind: str) -> None:
-    """Check that a state dict is a complete vision transformer of CLIP: a norm before its layers, no bias of patches.
+def require_clip(state_dict: dict[str, Tensor], kind: str) -> dict:
+    """Config of a complete vision transformer of CLIP, with a norm before its layers; without its activation.
 
     Raises:
         UserError: If it is not.
     """
     if "pre_norm.weight" not in state_dict:
         raise UserError(f"The checkpoint of {kind} is incomplete: it lacks 'ln_pre.weight'.\nDownload it again.")
-    _require_weights(state_dict, {**_vit_config(state_dict), "pre_norm": True})
+    config = {**_vit_config(state_dict), "pre_norm": True}
+    _require_weights(state_dict, config)
+    return config
 
 
 def build_backbone(config: dict, state_dict: dict[str, Tensor]) -> nn.Module:

@@ -184,15 +184,19 @@ def convert_image_encoder(project: str, state_dict: dict[str, Tensor]) -> Conver
     for name in ("cls_token", "pos_embed"):  # stored with or without the dimension of the batch
         if name in converted:
             converted[name] = converted[name][(None,) * (3 - converted[name].dim())]
+    config = {}
     if scheme is swin.RENAMES:
         converted = swin.finish_swin(converted)
     elif scheme is _CLIP:
-        require_clip(converted, project)
+        config = require_clip(converted, project)
     else:
-        require_backbone(converted, project, source.num_stages)
+        config = require_backbone(converted, project, source.num_stages)
+    # The positions of a vision transformer tell the size of the file at hand.
+    image_size = config.get("img_size", source.preprocessing.image_size)
+    preprocessing = source.preprocessing._replace(image_size=image_size)
     converted = {f"backbone.{name}": tensor for name, tensor in converted.items()}
     mapped = [(theirs, f"backbone.{_joined(ours)}") for theirs, ours in mapped]
-    return ConvertedCheckpoint(converted, mapped, unused, preprocessing=source.preprocessing)
+    return ConvertedCheckpoint(converted, mapped, unused, preprocessing=preprocessing)
 
 
 def _joined(name: str) -> str:
