@@ -4,9 +4,7 @@ import math
 import re
 
 import torch
-from mmpretrain.models.utils import WindowMSA
 from torch import Tensor
-from transformers import SwinConfig, SwinModel
 
 from mgca_mm.errors import UserError
 
@@ -28,7 +26,8 @@ RENAMES = [
 ]
 _TABLE = "relative_position_bias_table"
 # More than any has; a model is built of what a file says.
-_LARGEST_WINDOW = 64
+_LARGEST_WINDOW = 24
+_LARGEST_PATCH = 32
 _MOST_STAGES = 8
 
 
@@ -42,31 +41,34 @@ def require_swin(state_dict: dict[str, Tensor], kind: str) -> None:
     Raises:
         UserError: If something is, or no such transformer exists.
     """
+    from transformers import SwinConfig, SwinModel
+
     depths: list[int] = []
     while blocks := count(state_dict, rf"encoder\.layers\.{len(depths)}\.blocks\.(\d+)\."):
         depths.append(blocks)
     tables = [state_dict.get(f"encoder.layers.{i}.blocks.0.attention.self.{_TABLE}") for i in range(len(depths))]
     patches = state_dict.get("embeddings.patch_embeddings.projection.weight")
     hidden = state_dict.get("encoder.layers.0.blocks.0.intermediate.dense.weight")
-    if hidden is None or patches is None or any(table is None or table.dim() != 2 for table in tables):
+    parts = {4: [patches], 2: [hidden, *tables]}
+    if any(part is None or part.dim() != dims or not part.numel() for dims, each in parts.items() for part in each):
         raise UserError(
             f"The checkpoint of {kind} is incomplete: its Swin transformer lacks parts.\nDownload it again."
         )
     window, heads = (math.isqrt(len(tables[0])) + 1) // 2, [table.shape[1] for table in tables]
-    dims = len(patches) if patches.dim() == 4 else 0
-    possible = 1 <= window <= _LARGEST_WINDOW and len(depths) <= _MOST_STAGES and patches.dim() == 4
-    if not possible or any(not n or not dims or dims * 2**stage % n for stage, n in enumerate(heads)):
+    channels, patch_size = len(patches), patches.shape[-1]
+    possible = window <= _LARGEST_WINDOW and patch_size <= _LARGEST_PATCH and len(depths) <= _MOST_STAGES
+    if not possible or any(channels * 2**stage % number for stage, number in enumerate(heads)):
         raise UserError(
             f"The checkpoint of {kind} is misshapen: no Swin transformer has such parts.\nDownload it again."
         )
     with torch.device("meta"):
         config = SwinConfig(
-            embed_dim=dims,
+            embed_dim=channels,
             depths=depths,
             num_heads=heads,
             window_size=window,
-            patch_size=patches.shape[-1],
-            mlp_ratio=len(hidden) / dims,
+            patch_size=patch_size,
+            mlp_ratio=len(hidden) / channels,
         )
         weights = SwinModel(config, add_pooling_layer=False).state_dict()
     if unknown := sorted(state_dict.keys() - weights.keys()):
@@ -84,6 +86,8 @@ def finish_swin(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     The four pixels that become one are taken down the columns by transformers, along the rows and channel by channel by
     mmpretrain; the norm has the number of its stage; the index of positions is no weight, but mmpretrain loads it.
     """
+    from mmpretrain.models.utils import WindowMSA
+
     finished = {}
     last = count(state_dict, r"stages\.(\d+)\.") - 1
     for name, tensor in state_dict.items():
