@@ -1,11 +1,12 @@
 """Convert checkpoints of other projects, ours for other libraries, or publish weights of one's own."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
-from mgca_mm.checkpoints.conversion.blip import convert_blip
 from mgca_mm.checkpoints.conversion.extract import FORMATS, extract_backbone
 from mgca_mm.checkpoints.conversion.gloria import convert_gloria
+from mgca_mm.checkpoints.conversion.image_encoders import SOURCES, convert_image_encoder
 from mgca_mm.checkpoints.conversion.released_mgca import convert_released_mgca
 from mgca_mm.checkpoints.conversion.renaming import write_torch
 from mgca_mm.checkpoints.publish import publish
@@ -19,15 +20,19 @@ from mgca_mm.files import replacing_output
 CONVERTERS = {
     "from-released-mgca": (convert_released_mgca, "released MGCA → configs/mgca/released_*.py, all parts"),
     "from-gloria": (convert_gloria, "GLoRIA's published format → configs/gloria/pretrain_resnet50.py, all parts"),
-    "from-blip": (convert_blip, "vision tower of BLIP → mmpretrain.VisionTransformer"),
+    **{
+        f"from-{project}": (partial(convert_image_encoder, project), f"image encoder of {project} → mmpretrain")
+        for project in SOURCES
+    },
 }
 
 
 def convert(args: argparse.Namespace) -> None:
     """Write a converted checkpoint, and print what became of every name."""
     converted = CONVERTERS[args.command][0](read_state_dict(args.source))
-    with replacing_output(args.target) as partial:
-        write_torch({"meta": {"converted_by": args.command}, "state_dict": converted.state_dict}, partial)
+    with replacing_output(args.target) as unfinished:
+        meta = {"converted_by": args.command, **converted.preprocessing.meta()}
+        write_torch({"meta": meta, "state_dict": converted.state_dict}, unfinished)
     for theirs, ours in converted.mapped:
         print(f"  {theirs} → {ours}")
     for name in converted.unused:

@@ -1,4 +1,4 @@
-"""Checkpoints of GLoRIA and BLIP, generated in their formats, against models that are built without this package."""
+"""Checkpoints of GLoRIA, generated in their format, against models that are built without this package."""
 
 import re
 
@@ -7,11 +7,9 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from mmengine.config import Config
-from transformers import BertConfig, BertModel, BlipVisionConfig, BlipVisionModel
+from transformers import BertConfig, BertModel
 
-from mgca_mm.checkpoints.conversion.blip import convert_blip
 from mgca_mm.checkpoints.conversion.gloria import convert_gloria
-from mgca_mm.checkpoints.weights import read_state_dict
 from mgca_mm.engine import install
 from mgca_mm.engine.pretrained import load_complete_model
 from mgca_mm.errors import UserError
@@ -126,71 +124,6 @@ def test_unknown_names_of_gloria(gloria):
     _, state_dict = gloria
     with pytest.raises(UserError, match=r"first is 'gloria\.extra'"):
         convert_gloria(state_dict | {"gloria.extra": torch.zeros(1)})
-
-
-VISION = dict(
-    hidden_size=128, intermediate_size=256, num_hidden_layers=2, num_attention_heads=2, image_size=64, patch_size=16,
-    layer_norm_eps=1e-6,
-)  # fmt: skip
-TO_AUTHORS = [
-    ("embeddings.class_embedding", "cls_token"),
-    ("embeddings.position_embedding", "pos_embed"),
-    ("embeddings.patch_embedding", "patch_embed.proj"),
-    ("encoder.layers", "blocks"),
-    ("self_attn.projection", "attn.proj"),
-    ("self_attn", "attn"),
-    ("layer_norm", "norm"),
-    ("post_layernorm", "norm"),
-]
-
-
-def blip(authors):
-    """transformers' vision tower with random weights, and its state dict by transformers' or the authors' names."""
-    torch.manual_seed(0)
-    tower = BlipVisionModel(BlipVisionConfig(**VISION)).eval()
-    state_dict = {}
-    for name, tensor in tower.state_dict().items():
-        tensor.add_(0.02 * torch.randn_like(tensor))
-        if authors:
-            for theirs, other in TO_AUTHORS:
-                name = name.replace(theirs, other)
-        state_dict[("visual_encoder." if authors else "vision_model.") + name] = tensor
-    return tower, state_dict | {"text_decoder.bert.x": torch.zeros(1)}
-
-
-@pytest.mark.parametrize("authors", [False, True], ids=["transformers", "authors"])
-def test_blip_gives_the_features_of_its_tower(authors, tmp_path):
-    tower, state_dict = blip(authors)
-    torch.save({"model": state_dict}, tmp_path / "blip.pth")
-    converted = convert_blip(read_state_dict(str(tmp_path / "blip.pth")))
-    assert converted.unused == ["text_decoder.bert.x"] and len(converted.mapped) == len(state_dict) - 1
-    torch.save({"state_dict": converted.state_dict}, tmp_path / "ours.pth")
-    backbone = MODELS.build(
-        dict(
-            type="mmpretrain.VisionTransformer",
-            arch=dict(embed_dims=128, num_layers=2, num_heads=2, feedforward_channels=256),
-            img_size=64,
-            patch_size=16,
-            out_type="cls_token",
-            init_cfg=dict(type="Pretrained", checkpoint=str(tmp_path / "ours.pth")),
-        )
-    )
-    backbone.init_weights()
-    backbone.eval()
-    image = torch.randn(2, 3, 64, 64)
-    with torch.no_grad():
-        expected = tower(image).last_hidden_state[:, 0]  # pooler_output would be normalized twice
-        assert expected.std() > 0.1
-        torch.testing.assert_close(backbone(image)[-1], expected, rtol=1e-5, atol=1e-5)
-
-
-def test_truncated_and_wrong_blip():
-    _, state_dict = blip(authors=True)
-    for lost in ("visual_encoder.blocks.1.attn.qkv.bias", "visual_encoder.cls_token", "visual_encoder.pos_embed"):
-        with pytest.raises(UserError, match="incomplete"):
-            convert_blip({name: tensor for name, tensor in state_dict.items() if name != lost})
-    with pytest.raises(UserError, match="Not a checkpoint of BLIP"):
-        convert_blip({"text_decoder.bert.x": torch.zeros(1)})
 
 
 def test_command_line(gloria, tmp_path):

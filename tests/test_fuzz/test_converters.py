@@ -1,6 +1,7 @@
 """State dicts with any fault in their structure, through all commands of the converter."""
 
 import shutil
+from functools import partial
 
 import pytest
 import torch
@@ -9,9 +10,9 @@ from hypothesis import strategies as st
 from mmengine.registry import init_default_scope
 from transformers import BertConfig, BertModel
 
-from mgca_mm.checkpoints.conversion.blip import convert_blip
 from mgca_mm.checkpoints.conversion.extract import FORMATS, extract_backbone
 from mgca_mm.checkpoints.conversion.gloria import convert_gloria
+from mgca_mm.checkpoints.conversion.image_encoders import convert_image_encoder
 from mgca_mm.checkpoints.conversion.released_mgca import convert_released_mgca
 from mgca_mm.checkpoints.conversion.renaming import write_torch
 from mgca_mm.checkpoints.publish import publish
@@ -20,12 +21,21 @@ from mgca_mm.files import replacing_output
 from mgca_mm.registry import MODELS
 from tests.command_line import call
 from tests.test_checkpoints.test_extract import SMALL_VIT
+from tests.test_checkpoints.test_image_encoders import make as image_encoder
 from tests.test_fuzz.cases import at, bounded, cases, few, in_time, places
 
 BERT = dict(
     vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=1, intermediate_size=64,
     max_position_embeddings=16,
 )  # fmt: skip
+# A project of each naming scheme → its file in the tests of what it converts to.
+CASES = {
+    "blip": "blip",
+    "cxr-clip": "cxr-clip swin",
+    "ptunifier": "ptunifier",
+    "rad-dino": "rad-dino",
+    "refers": "refers",
+}
 _TO_TIMM = {
     "patch_embed.projection": "patch_embed.proj",
     "ffn.layers.0.0": "mlp.fc1",
@@ -79,13 +89,17 @@ def make():
     return {
         "from-released-mgca": released,
         "from-gloria": gloria,
-        "from-blip": {f"visual_encoder.{name}": tensor for name, tensor in timm_names(vit).items()},
+        **{f"from-{project}": image_encoder(case)[0] for project, case in CASES.items()},
         "extract-backbone": {f"image_encoder.backbone.{name}": tensor for name, tensor in vit.items()},
         "publish": {f"image_encoder.backbone.{name}": tensor for name, tensor in vit.items()},
     }
 
 
-CONVERTERS = {"from-released-mgca": convert_released_mgca, "from-gloria": convert_gloria, "from-blip": convert_blip}
+CONVERTERS = {
+    "from-released-mgca": convert_released_mgca,
+    "from-gloria": convert_gloria,
+    **{f"from-{project}": partial(convert_image_encoder, project) for project in CASES},
+}
 COMMANDS = (*CONVERTERS, "extract-backbone", "publish")
 
 

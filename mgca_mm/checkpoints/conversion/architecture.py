@@ -38,12 +38,20 @@ def backbone_config(state_dict: dict[str, Tensor]) -> dict | None:
     Raises:
         UserError: If it is one of them, but a part is missing, misshapen or not known.
     """
+    if "pre_norm.weight" in state_dict:  # CLIP's, whose activation is not to be seen in the weights
+        return None
     if "patch_embed.projection.weight" in state_dict and "pos_embed" in state_dict:
         config = _vit_config(state_dict)
     elif _is_resnet(state_dict):
         config = _resnet_config(state_dict)
     else:
         return None
+    _require_weights(state_dict, config)
+    return config
+
+
+def _require_weights(state_dict: dict[str, Tensor], config: dict) -> None:
+    """Check that a state dict has the weights of a config, and no others."""
     expected = _expected(config)
     wrong = [
         name
@@ -61,7 +69,6 @@ def backbone_config(state_dict: dict[str, Tensor]) -> dict | None:
             f"The encoder is incomplete: {len(wrong)} weights are missing, misshapen or not known: "
             f"{', '.join(wrong[:3])}…\nThe file is damaged, or of another architecture."
         )
-    return config
 
 
 def _expected(config: dict) -> dict[str, Tensor]:
@@ -71,17 +78,34 @@ def _expected(config: dict) -> dict[str, Tensor]:
             return MODELS.build(config).state_dict()
         # Of mmpretrain's, which has the same names, the constructor needs numbers.
         weights = torchvision.models.get_model(f"resnet{config['depth']}", weights=None).state_dict()
-    return {name: tensor for name, tensor in weights.items() if not name.startswith("fc.")}
+    absent = ("fc.", *(f"layer{stage}." for stage in range(config.get("num_stages", 4) + 1, 5)))
+    return {name: tensor for name, tensor in weights.items() if not name.startswith(absent)}
 
 
-def require_backbone(state_dict: dict[str, Tensor], kind: str) -> None:
-    """Check that a state dict is a complete ResNet or vision transformer.
+def require_backbone(state_dict: dict[str, Tensor], kind: str, num_stages: int = 4) -> dict:
+    """Config of a state dict that must be a complete vision transformer, or ResNet of so many stages.
 
     Raises:
         UserError: If it is not.
     """
-    if backbone_config(state_dict) is None:
-        raise UserError(f"The checkpoint of {kind} is incomplete: it holds no image encoder.\nDownload it again.")
+    config = backbone_config(state_dict)
+    if config is None or config.get("num_stages", 4) < num_stages:
+        part = "no image encoder" if config is None else f"{config['num_stages']} stages of {num_stages}"
+        raise UserError(f"The checkpoint of {kind} is incomplete: it holds {part}.\nDownload it again.")
+    return config
+
+
+def require_clip(state_dict: dict[str, Tensor], kind: str) -> dict:
+    """Config of a complete vision transformer of CLIP, with a norm before its layers; without its activation.
+
+    Raises:
+        UserError: If it is not.
+    """
+    if "pre_norm.weight" not in state_dict:
+        raise UserError(f"The checkpoint of {kind} is incomplete: it lacks 'ln_pre.weight'.\nDownload it again.")
+    config = {**_vit_config(state_dict), "pre_norm": True}
+    _require_weights(state_dict, config)
+    return config
 
 
 def build_backbone(config: dict, state_dict: dict[str, Tensor]) -> nn.Module:
@@ -112,7 +136,7 @@ def bert_shapes(state_dict: dict[str, Tensor]) -> dict[str, torch.Size]:
     config = BertConfig(
         vocab_size=sizes["word_embeddings"],
         hidden_size=channels,
-        num_hidden_layers=_count(state_dict, r"encoder\.layer\.(\d+)\."),
+        num_hidden_layers=count(state_dict, r"encoder\.layer\.(\d+)\."),
         num_attention_heads=1,  # of no influence on the shapes
         intermediate_size=sizes["intermediate"],
         max_position_embeddings=sizes["position_embeddings"],
@@ -155,27 +179,31 @@ def _vit_config(state_dict: dict[str, Tensor]) -> dict:
         type="mmpretrain.VisionTransformer",
         arch=dict(
             embed_dims=channels,
-            num_layers=_count(state_dict, r"layers\.(\d+)\."),
+            num_layers=count(state_dict, r"layers\.(\d+)\."),
             num_heads=heads,
             feedforward_channels=weights[2][0],
         ),
         img_size=img_size,
         patch_size=patch_size,
         out_type="cls_token",
+        # DINOv2's; the value is that of a fresh one.
+        **(dict(layer_scale_init_value=1e-5) if "layers.0.attn.gamma1.weight" in state_dict else {}),
     )
 
 
 def _resnet_config(state_dict: dict[str, Tensor]) -> dict:
-    blocks = tuple(_count(state_dict, rf"layer{stage}\.(\d+)\.") for stage in range(1, 5))
+    blocks = tuple(count(state_dict, rf"layer{stage}\.(\d+)\.") for stage in range(1, 5))
     bottleneck = "layer1.0.conv3.weight" in state_dict
-    if (blocks, bottleneck) not in _RESNETS:
-        raise UserError(
-            f"No ResNet has {blocks} blocks in its stages.\nThe file is damaged, or of another architecture."
-        )
-    return dict(type="mmpretrain.ResNet", depth=_RESNETS[blocks, bottleneck])
+    if (blocks, bottleneck) in _RESNETS:
+        return dict(type="mmpretrain.ResNet", depth=_RESNETS[blocks, bottleneck])
+    for (whole, kind), depth in _RESNETS.items():
+        if blocks == (*whole[:3], 0) and kind == bottleneck:  # MedKLIP's, which ends after three stages
+            stages = dict(num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2,))
+            return dict(type="mmpretrain.ResNet", depth=depth, **stages)
+    raise UserError(f"No ResNet has {blocks} blocks in its stages.\nThe file is damaged, or of another architecture.")
 
 
-def _count(names: Iterable[str], pattern: str) -> int:
+def count(names: Iterable[str], pattern: str) -> int:
     """How many numbers a pattern finds in the names, which must be the first ones; 0 where it finds none.
 
     Raises:

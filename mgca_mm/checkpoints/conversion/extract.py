@@ -33,6 +33,8 @@ _TIMM_VIT = [
     (r"layers\.(\d+)\.ln([12])\.(.+)", r"blocks.\1.norm\2.\3"),
     (r"layers\.(\d+)\.ffn\.layers\.0\.0\.(.+)", r"blocks.\1.mlp.fc1.\2"),
     (r"layers\.(\d+)\.ffn\.layers\.1\.(.+)", r"blocks.\1.mlp.fc2.\2"),
+    (r"layers\.(\d+)\.attn\.gamma1\.weight", r"blocks.\1.ls1.gamma"),
+    (r"layers\.(\d+)\.ffn\.gamma2\.weight", r"blocks.\1.ls2.gamma"),
     (r"layers\.(\d+)\.attn\.(.+)", r"blocks.\1.attn.\2"),
     (r"ln1\.(.+)", r"norm.\1"),
 ]
@@ -59,6 +61,11 @@ _HUGGINGFACE_VIT = [
     (r"layers\.(\d+)\.attn\.proj\.(.+)", r"encoder.layer.\1.attention.output.dense.\2"),
     (r"ln1\.(.+)", r"layernorm.\1"),
 ]
+# Setting of a config → formats whose library has no model of this kind.
+_IMPOSSIBLE = {
+    "layer_scale_init_value": ("torchvision", "huggingface"),
+    "num_stages": ("torchvision", "timm", "huggingface"),
+}
 
 
 def extract_backbone(state_dict: dict[str, Tensor], target: str | Path, format: str) -> float | None:
@@ -91,6 +98,15 @@ def extract_backbone(state_dict: dict[str, Tensor], target: str | Path, format: 
         raise UserError(
             "The encoder is neither mmpretrain's plain ResNet nor its VisionTransformer.\n"
             "Formats mmengine and safetensors, which keep its own names, take any."
+        )
+    lacks = {
+        "layer_scale_init_value": ("torchvision", "huggingface"),
+        "num_stages": ("torchvision", "timm", "huggingface"),
+    }
+    if config is not None and any(key in config and format in formats for key, formats in lacks.items()):
+        raise UserError(
+            f"Format {format} has no encoder of this kind (three stages, or layer scale).\n"
+            "Formats mmengine and safetensors take any."
         )
     if config is not None:
         for name, tensor in weights.items():
@@ -189,6 +205,7 @@ def _load_timm(target: Path, config: dict) -> nn.Module:
             num_heads=arch["num_heads"],
             mlp_ratio=arch["feedforward_channels"] / arch["embed_dims"],
             num_classes=0,
+            init_values=config.get("layer_scale_init_value"),
         )
     else:
         model = timm.create_model(f"resnet{config['depth']}", num_classes=0)

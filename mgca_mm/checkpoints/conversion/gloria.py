@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from .architecture import bert_shapes, require_backbone
+from .preprocessing import HALF, of_unit
 from .renaming import ConvertedCheckpoint, part_of, rename, rename_all, require_shapes
 
 _RENAMES = [
@@ -58,4 +59,4 @@ def convert_gloria(state_dict: dict[str, Tensor]) -> ConvertedCheckpoint:
         made |= {f"text_token_projector.fc.{name}": value.clone() for name, value in identity.items()}
     else:
         absent = [f"{part}.{name}" for part in (regions, "text_token_projector.fc") for name in identity]
-    return ConvertedCheckpoint(converted | made, mapped, unused, (*made, *absent))
+    return ConvertedCheckpoint(converted | made, mapped, unused, (*made, *absent), of_unit(*HALF, 224))

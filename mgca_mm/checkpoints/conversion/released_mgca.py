@@ -9,6 +9,7 @@ from mgca_mm.errors import UserError
 
 from . import timm_vit
 from .architecture import bert_shapes, require_backbone
+from .preprocessing import HALF, of_unit
 from .renaming import ConvertedCheckpoint, part_of, rename, rename_all, require_shapes
 
 # Ordered: the first pattern that matches a whole name gives its replacement.
@@ -70,7 +71,7 @@ def convert_released_mgca(state_dict: dict[str, Tensor]) -> ConvertedCheckpoint:
     table = embeddings + "position_embeddings.weight"
     converted[table] = converted[table][:1].repeat(len(converted[table]), 1)
     converted[embeddings + types] = torch.zeros(2, hidden_size)
-    return ConvertedCheckpoint(converted, mapped, unused, (embeddings + types,))
+    return ConvertedCheckpoint(converted, mapped, unused, (embeddings + types,), of_unit(*HALF, 224))
 
 
 def _require_head(weights: dict[str, Tensor], head: str) -> None:

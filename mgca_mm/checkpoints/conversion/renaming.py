@@ -13,6 +13,8 @@ from torch import Tensor
 from mgca_mm.bounds import TIMES
 from mgca_mm.errors import UserError
 
+from .preprocessing import Preprocessing
+
 Renames = Sequence[tuple[str, str]]
 
 
@@ -24,12 +26,14 @@ class ConvertedCheckpoint(NamedTuple):
         mapped: (their name, our name) pairs.
         unused: Their names that have no influence on the model's output, or no place in ours.
         missing: Our names that they do not have; what stands for them in ``state_dict``, if anything, changes nothing.
+        preprocessing: Of the images in pretraining, by the project's code.
     """
 
     state_dict: dict[str, Tensor]
     mapped: list[tuple[str, str]]
     unused: list[str]
     missing: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
 
 
 def rename(name: str, renames: Renames) -> str | None:

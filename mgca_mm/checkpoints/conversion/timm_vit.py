@@ -14,6 +14,8 @@ RENAMES = [
     (r"blocks\.(\d+)\.mlp\.fc1\.(.+)", r"layers.\1.ffn.layers.0.0.\2"),
     (r"blocks\.(\d+)\.mlp\.fc2\.(.+)", r"layers.\1.ffn.layers.1.\2"),
     (r"blocks\.(\d+)\.attn\.(.+)", r"layers.\1.attn.\2"),
+    (r"blocks\.(\d+)\.ls1\.gamma", r"layers.\1.attn.gamma1.weight"),  # layer scale, as of DINOv2
+    (r"blocks\.(\d+)\.ls2\.gamma", r"layers.\1.ffn.gamma2.weight"),
     (r"norm\.(.+)", r"ln1.\1"),
 ]
 

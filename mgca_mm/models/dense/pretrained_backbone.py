@@ -87,29 +87,29 @@ def build_encoder(
 
 
 def _resnet(config: dict, strides: Sequence[int] | None, frozen: bool) -> nn.Module:
-    strides = _STAGE_STRIDES[-1:] if strides is None else tuple(strides)
+    known = _STAGE_STRIDES[: config.get("num_stages")]
+    strides = known[-1:] if strides is None else tuple(strides)
     has_stem = strides[:1] == (_STEM_STRIDE,)
     # A stride that is repeated is that of the next stage, dilated, as mmseg's heads have it.
     dilated: list[int] = []
     stages: list[int] = []
     for before, stride in zip((0, *strides[has_stem:]), strides[has_stem:], strict=False):
-        if stride not in _STAGE_STRIDES or stride < before or len(dilated) > 3:
+        if stride not in known or stride < before or len(dilated) == len(known):
             break
         dilated += [stages[-1] + 1] if stride == before else []
-        stages.append(_STAGE_STRIDES.index(stride) + len(dilated))
-    if not strides or has_stem + len(stages) < len(strides) or max(stages, default=0) >= len(_STAGE_STRIDES):
-        known = ", ".join(map(str, (_STEM_STRIDE, *_STAGE_STRIDES)))
+        stages.append(known.index(stride) + len(dilated))
+    if not strides or has_stem + len(stages) < len(strides) or max(stages, default=0) >= len(known):
         raise UserError(
-            f"A ResNet has maps of strides {known}, ascending, not {list(strides)}; one that is repeated stands for "
-            "the next of its four stages, dilated."
+            f"The ResNet has maps of strides {', '.join(map(str, (_STEM_STRIDE, *known)))}, ascending, not "
+            f"{list(strides)}; one that is repeated stands for the next of its {len(known)} stages, dilated."
         )
     settings = dict(
         out_indices=stages,
-        strides=[1 if stage == 0 or stage in dilated else 2 for stage in range(len(_STAGE_STRIDES))],
-        dilations=[2 ** sum(one <= stage for one in dilated) for stage in range(len(_STAGE_STRIDES))],
+        strides=[1 if stage == 0 or stage in dilated else 2 for stage in range(len(known))],
+        dilations=[2 ** sum(one <= stage for one in dilated) for stage in range(len(known))],
     )
     if frozen:
-        settings |= dict(frozen_stages=len(_STAGE_STRIDES), norm_eval=True)
+        settings |= dict(frozen_stages=len(known), norm_eval=True)
     kind = "mgca_mm.ResNetWithStem" if has_stem else config["type"]
     backbone = MODELS.build({**config, **settings, "type": kind})
     for name in backbone.res_layers[max(stages, default=0) + 1 :]:
