@@ -1,6 +1,7 @@
 """What the folder of a run says of its model."""
 
 import ast
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from mgca_mm.errors import UserError
 from mgca_mm.radiographs.frame import Frame
 
 _READ = ("model", "train_dataloader", "test_dataloader", "optim_wrapper", "max_epochs", "randomness")
+_PLAIN = re.compile(r"[\w.,+ -]+")  # names and numbers, not paths
 _FAULTS = (AttributeError, LookupError, MemoryError, OSError, RecursionError, SyntaxError, TypeError, ValueError)
 
 
@@ -42,13 +44,13 @@ def frame_of(pipeline: Sequence[dict], crop_size: int | None) -> Frame | None:
 
 
 def training_of(checkpoint: str | Path) -> Training | None:
-    """How the image encoder of a checkpoint was trained, by the config beside it, of which nothing is run.
+    """How the image encoder of a checkpoint was pretrained, by the config beside it, of which nothing is run.
 
     Args:
         checkpoint: A file, or the folder of a run.
 
     Returns:
-        None where no config lies beside it, or one that is no plain data, or of another kind than ours.
+        None where no config lies beside it, or one that is no plain data or of no pretraining.
     """
     try:
         path = config_beside(checkpoint)
@@ -77,32 +79,26 @@ def _values(path: Path) -> dict[str, Any]:
 
 def _training(name: str, cfg: dict[str, Any]) -> Training | None:
     model = cfg["model"]
-    preprocessor = model["data_preprocessor"]
+    encoder, preprocessor = model["image_encoder"], model["data_preprocessor"]
     frame = frame_of(cfg["test_dataloader"]["dataset"]["pipeline"], preprocessor.get("crop_size"))
     if frame is None:
         return None
-    optimizer = cfg["optim_wrapper"]["optimizer"]
+    optimizer = cfg.get("optim_wrapper", {}).get("optimizer", {})
     facts = {
         "config": name,
-        "aligned by": ", ".join(part["type"] for part in model.get("alignments", {}).values()),
-        "epochs": int(cfg["max_epochs"]),
-        "batch size": int(cfg["train_dataloader"]["batch_size"]),
-        "optimizer": f"{optimizer['type']}, learning rate {float(optimizer['lr']):g}",
+        "aligned by": ", ".join(part["type"] for part in model["alignments"].values()),
+        "pooled by": (encoder.get("pooling") or {}).get("type"),
+        "epochs": cfg.get("max_epochs"),
+        "batch size": cfg.get("train_dataloader", {}).get("batch_size"),
+        "optimizer": optimizer.get("type"),
+        "learning rate": optimizer.get("lr"),
         "seed": cfg.get("randomness", {}).get("seed"),
     }
     return Training(
         square=int(frame.square),
         crop=int(frame.crop),
-        resize_to=model.get("image_encoder", model).get("resize_to"),
-        mean=_gray(preprocessor["mean"]),
-        std=_gray(preprocessor["std"]),
-        facts={what: str(value) for what, value in facts.items() if value not in (None, "")},
+        resize_to=int(encoder["resize_to"]) if encoder.get("resize_to") else None,
+        mean=float(preprocessor.get("mean", Training.mean)),
+        std=float(preprocessor.get("std", Training.std)),
+        facts={what: str(value) for what, value in facts.items() if value is not None and _PLAIN.fullmatch(str(value))},
     )
-
-
-def _gray(level: float | list[float]) -> float:
-    """One number for the three equal channels."""
-    levels = set(level if isinstance(level, list | tuple) else [level])
-    if len(levels) > 1:
-        raise ValueError("the channels differ")
-    return float(levels.pop())

@@ -51,8 +51,9 @@ def extract(args: argparse.Namespace) -> None:
     else:
         print(f"Image encoder for {args.format} → {args.target}; loaded there, features differ by {difference:.1e}")
     if args.format == "huggingface":
-        known = "" if training else "; no config of a run lies beside the checkpoint: its sizes are those of the paper"
-        print(f"Fill in the model card, {Path(args.target) / 'README.md'}{known}")
+        print(f"Fill in the model card, {Path(args.target) / 'README.md'}")
+        if training is None:
+            print("No config of a pretraining lies beside the checkpoint: the processor has the sizes of the paper's.")
 
 
 def publish_weights(args: argparse.Namespace) -> None:

@@ -99,7 +99,7 @@ def test_what_is_in_the_folder(tmp_path):
     printed = export(run / "epoch_1.pth", tmp_path / "it's")
     names = ["README.md", "config.json", "model.safetensors", "preprocessor_config.json"]
     files = sorted((tmp_path / "it's").iterdir())
-    assert [path.name for path in files] == names and "no config" not in printed
+    assert [path.name for path in files] == names and "No config" not in printed
     assert len({stat.S_IMODE(path.stat().st_mode) for path in files}) == 1
     card = ModelCard.load(tmp_path / "it's" / "README.md")
     assert card.data.library_name == "transformers" and card.data.license is None
@@ -112,7 +112,7 @@ def test_a_checkpoint_alone(tmp_path):
     """The sizes are those of the paper for such a backbone, and the card says that they are not known."""
     for name, config, crop, square in [("vit", SMALL_VIT, 64, 73), ("r18", BACKBONES["resnet18"], 224, 256)]:
         torch.save({"state_dict": checkpoint_of(MODELS.build(config))}, tmp_path / "alone.pth")
-        assert "no config" in export(tmp_path / "alone.pth", tmp_path / name)
+        assert "No config" in export(tmp_path / "alone.pth", tmp_path / name)
         processor = AutoImageProcessor.from_pretrained(tmp_path / name)
         assert processor.crop_size["height"] == crop and processor.size["max_height"] == square
         card = (tmp_path / name / "README.md").read_text()
@@ -129,6 +129,19 @@ def test_a_config_of_another_model(tmp_path):
     assert "| config | x |" not in (target / "README.md").read_text()
 
 
+def test_what_the_card_says_of_a_run(tmp_path):
+    """Of a config that somebody has made by hand, names and numbers alone; and what sizes it gives."""
+    steps = "[dict(type='mgca_mm.ResizeAndPad', size=300)]"
+    (tmp_path / "mine.py").write_text(
+        "model = dict(image_encoder=dict(pooling=dict(type='WeldonPooling'), resize_to=240), "
+        "data_preprocessor=dict(crop_size=200, mean=100), alignments=dict(ita=dict(type='InstanceAlignment')))\n"
+        f"test_dataloader = dict(dataset=dict(pipeline={steps}))\n"
+        "optim_wrapper = dict(optimizer=dict({'type': 'Lion'}))\nrandomness = dict(seed='/home/someone/seed')\n"
+    )
+    facts = {"config": "mine", "aligned by": "InstanceAlignment", "pooled by": "WeldonPooling", "optimizer": "Lion"}
+    assert training_of(tmp_path / "epoch_1.pth") == Training(300, 200, 240, 100.0, 127.5, facts)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -139,6 +152,7 @@ def test_a_config_of_another_model(tmp_path):
         "model = \0\n",
         f"model = {'(' * 5000}\n",
         "a.b = 1\n",
+        "model = dict(image_encoder=dict(), data_preprocessor=dict(mean='dark'), alignments={})\n",
         "",
     ],
 )

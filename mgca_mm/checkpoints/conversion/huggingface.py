@@ -39,8 +39,8 @@ tags:
 
 # {name}
 
-Image encoder of radiographs ({architecture}), trained and exported by mgca_mm {version}. For research only: not a medical
-device, not to be used to diagnose or treat.
+Image encoder of radiographs ({architecture}), trained and exported by mgca_mm {version}. For research
+only: not a medical device, not to be used to diagnose or treat.
 
 ## Use
 
@@ -58,11 +58,12 @@ pixels = processor(Image.open("radiograph.png"), return_tensors="pt").pixel_valu
 
 ## Input
 
-8-bit gray levels, air dark and bone bright; images of 16 bits and DICOM files are brought to 8 bits first. The processor
-resizes the long side to {square} pixels, pads the short side with black, takes the center of {crop} x {crop}, and normalizes
-with mean {mean:g} and standard deviation {std:g} in gray levels of 0 to 255. Features of an image whose long side has
-{square} pixels are those of the training. Others are resized bilinearly here and by areas there, so that they differ a little;
-an odd short side between {crop} and {square} lies one pixel beside.{note}
+8-bit gray levels, air dark and bone bright; images of 16 bits and DICOM files are brought to 8 bits first. The
+processor resizes the long side to {square} pixels, pads the short side with black, takes the center of {crop} x {crop},
+and normalizes with mean {mean:g} and standard deviation {std:g} in gray levels of 0 to 255. Features of an image whose
+long side has {square} pixels are those of the training, before its projection. Others are resized bilinearly
+here and by areas there, so that they differ a little; an odd short side between {crop} and {square} lies one pixel
+beside.{note}
 
 ## Training
 
@@ -83,7 +84,7 @@ _UPSAMPLE = (
 
 @dataclass(frozen=True)
 class Training:
-    """How an encoder was trained, as far as it is known. Sizes are those of the paper's configs (docs/protocol.md#data).
+    """How an encoder was trained, as far as it is known; the defaults are the paper's (docs/protocol.md#data).
 
     Attributes:
         square: Side of the square that radiographs are resized and padded to, in pixels.
@@ -149,7 +150,7 @@ def describe(target: Path, name: str, config: dict, training: Training | None) -
 
     if training is not None and is_vit(config) and (training.resize_to or training.crop) != config["img_size"]:
         training = None  # of another model
-    facts = {"config": "not known: none lay beside the checkpoint; the sizes above are those of the paper"}
+    facts = {"config": "not known: none of a pretraining lay beside the checkpoint; the sizes above are the paper's"}
     if training is None and is_vit(config):
         crop = config["img_size"]
         training = Training(square=round(crop * Training.square / Training.crop), crop=crop, facts=facts)
