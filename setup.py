@@ -11,7 +11,11 @@ MIM_FILES = ("configs", "tools", "model-index.yml")
 
 
 class BuildWithMim(build_py):
-    """Copies configs and tools to ``mgca_mm/.mim``, where MIM and ``_base_ = ['mgca_mm::…']`` look for them."""
+    """Copies configs and tools to ``mgca_mm/.mim``, where MIM and ``_base_ = ['mgca_mm::…']`` look for them.
+
+    MIM looks for a config by the file's name alone, which several methods share: each gets a file of a name of its own,
+    ``mgca_pretrain_vit.py`` for ``mgca/pretrain_vit.py``, as the models are called in the metafiles.
+    """
 
     def run(self):
         super().run()
@@ -26,6 +30,10 @@ class BuildWithMim(build_py):
                 shutil.copytree(source, mim / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, mim / name)
+        (mim / "by_name").mkdir()
+        for config in (ROOT / "configs").glob("[!_]*/**/*.py"):
+            name = config.relative_to(ROOT / "configs")
+            (mim / "by_name" / "_".join(name.parts)).write_text(f"_base_ = '../configs/{name.as_posix()}'\n")
 
 
 setup(cmdclass={"build_py": BuildWithMim})

@@ -24,6 +24,7 @@ _ONE_FILE = _BASIC | {"radiographs", "reports", "prepared"}
 # What is imported by docs/architecture.md, room by room.
 MAY_IMPORT = {
     **dict.fromkeys(_CORE | {"radiographs", "reports", "prepared", "phantom"}, _BASIC),
+    "utils": _CORE,
     "preparation": _ONE_FILE,
     "datasets": _CORE | _ONE_FILE,
     "models": _CORE | _ONE_FILE | {"checkpoints"},

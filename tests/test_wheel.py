@@ -58,6 +58,8 @@ def test_everything_is_in_the_wheel(wheel):
         for path in (ROOT / folder).rglob("*.py"):
             name = path.relative_to(ROOT).as_posix()
             assert ".mim" in name or f"{prefix}{name}" in names, name
+    for path in (ROOT / "configs").glob("[!_]*/**/*.py"):
+        assert f"mgca_mm/.mim/by_name/{'_'.join(path.relative_to(ROOT / 'configs').parts)}" in names
     assert "mgca_mm/.mim/model-index.yml" in names and not any(name.startswith("tests") for name in names)
 
 
@@ -92,6 +94,10 @@ def test_python(installed, tmp_path):
         "assert Config.fromfile('mine.py').model.type == 'ImageReportPretrainer'\n"
         "assert 'mgca/pretrain_vit' in mgca_mm.list_models()\n"
         "model = mgca_mm.get_model('quickstart/pretrain_resnet18', device='cpu')\n"
+        "from mmengine.hub import get_model\n"
+        "assert type(get_model('mgca_mm::quickstart/pretrain_resnet18.py')) is type(model)\n"
+        "by_name = Config.fromfile(f'{mgca_mm.__path__[0]}/.mim/by_name/quickstart_pretrain_resnet18.py')\n"
+        "assert by_name.model == model.cfg.model\n"
         "print(*model.encode_images(numpy.zeros((2, 112, 112), numpy.uint8)).shape)\n"
     )
     assert call(installed / "python", "program.py", cwd=tmp_path).splitlines()[-1] == "2 128"

@@ -1,5 +1,6 @@
 from .index import EmbeddingIndex, Match
-from .inferencer import RadiographInferencer, config_beside
+from .inferencer import RadiographInferencer
 from .models import get_model, list_models
+from .run_folder import config_beside
 
 __all__ = ["EmbeddingIndex", "Match", "RadiographInferencer", "config_beside", "get_model", "list_models"]

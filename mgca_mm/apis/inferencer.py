@@ -22,7 +22,6 @@ from mgca_mm.models.grounding import phrase_maps
 from mgca_mm.models.prompts import NORMAL, make_prompts
 from mgca_mm.models.sentence_embedder import mean_embedding
 from mgca_mm.models.zero_shot import presence
-from mgca_mm.radiographs.frame import Frame
 from mgca_mm.registry import TRANSFORMS
 from mgca_mm.reports.cleaning import clean_phrase, drop_section_names, report_sentences
 from mgca_mm.structures import ImageFeatures, TextFeatures
@@ -31,6 +30,7 @@ from mgca_mm.visualization.attention import Grounding
 from .index import EmbeddingIndex, Kind, Match
 from .inputs import ImageInput, NamedImage, list_images
 from .models import get_model
+from .run_folder import frame_of
 
 _LOADING = "LoadRadiograph"
 _TOKENIZING = "TokenizeReport"
@@ -88,12 +88,10 @@ class RadiographInferencer:
         )
         self._tokenize = TRANSFORMS.build(steps[kinds.index(_TOKENIZING)])
         self._data_root = dataset.get("data_root")
-        square = next((step["size"] for step, kind in zip(steps, kinds, strict=True) if kind == "ResizeAndPad"), None)
-        crop = self.model.data_preprocessor.crop_size
-        crop = crop or next((step["crop_size"] for step in steps if "crop_size" in step), square)
-        if square is None:
+        frame = frame_of(dataset.pipeline, self.model.data_preprocessor.crop_size)
+        if frame is None:
             raise UserError(f"{cfg.filename} has no ResizeAndPad in its test pipeline: images of any size need it.")
-        self.frame = Frame(square, crop)
+        self.frame = frame
 
     def embed_images(self, images: ImageInput | Iterable[ImageInput]) -> Tensor:
         """Unit embeddings (N, D) of images.
@@ -323,19 +321,6 @@ def _as_list(reports: str | Iterable[str]) -> list[str]:
     if not texts:
         raise UserError("no report was given")
     return texts
-
-
-def config_beside(checkpoint: str | Path) -> Path:
-    """The config that a run has written into the folder of its checkpoints, given the folder or one of these.
-
-    Raises:
-        UserError: There is none, or there are several.
-    """
-    path = Path(checkpoint).absolute()
-    found = sorted((path if path.is_dir() else path.parent).glob("*.py"))
-    if len(found) != 1:
-        raise UserError(f"{len(found)} configs lie beside '{checkpoint}': name the one that it was trained with.")
-    return found[0]
 
 
 def _single(image: ImageInput) -> NamedImage:

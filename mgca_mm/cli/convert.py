@@ -4,6 +4,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from mgca_mm.apis.run_folder import training_of
 from mgca_mm.checkpoints.conversion.extract import FORMATS, extract_backbone
 from mgca_mm.checkpoints.conversion.gloria import convert_gloria
 from mgca_mm.checkpoints.conversion.image_encoders import SOURCES, convert_image_encoder
@@ -47,12 +48,17 @@ def convert(args: argparse.Namespace) -> None:
 
 def extract(args: argparse.Namespace) -> None:
     """Write the image encoder of one of our checkpoints for another library."""
-    difference = extract_backbone(read_state_dict(args.source), args.target, args.format)
+    training = training_of(args.source) if args.format == "huggingface" else None
+    difference = extract_backbone(read_state_dict(args.source), args.target, args.format, training)
     if difference is None:
         reason = "neither a ResNet nor a ViT of mmpretrain"
         print(f"Image encoder, with its own names → {args.target} (not compared: {reason})")
     else:
         print(f"Image encoder for {args.format} → {args.target}; loaded there, features differ by {difference:.1e}")
+    if args.format == "huggingface":
+        print(f"Fill in the model card, {Path(args.target) / 'README.md'}")
+        if training is None:
+            print("No config of a pretraining lies beside the checkpoint: the processor has the sizes of the paper's.")
 
 
 def publish_weights(args: argparse.Namespace) -> None:

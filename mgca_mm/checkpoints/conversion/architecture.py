@@ -71,10 +71,15 @@ def _require_weights(state_dict: dict[str, Tensor], config: dict) -> None:
         )
 
 
+def is_vit(config: dict) -> bool:
+    """Whether a config of :func:`backbone_config` is of a vision transformer; the others are ResNets."""
+    return config["type"].endswith("VisionTransformer")
+
+
 def _expected(config: dict) -> dict[str, Tensor]:
     """The weights of a backbone without their memory."""
     with torch.device("meta"):
-        if config["type"].endswith("VisionTransformer"):
+        if is_vit(config):
             return MODELS.build(config).state_dict()
         # Of mmpretrain's, which has the same names, the constructor needs numbers.
         weights = torchvision.models.get_model(f"resnet{config['depth']}", weights=None).state_dict()

@@ -1,18 +1,17 @@
 """The image encoder as a plain file for other libraries, checked by loading it there."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from mgca_mm.errors import UserError
 from mgca_mm.files import replacing_output
 
-from .architecture import backbone_config, build_backbone
+from .architecture import backbone_config, build_backbone, is_vit
+from .huggingface import Training, describe, load_model, write_model
 from .renaming import (
     Renames,
     own_memory,
@@ -49,18 +48,6 @@ _TORCHVISION_VIT = [
     (r"layers\.(\d+)\.attn\.proj\.(.+)", r"encoder.layers.encoder_layer_\1.self_attention.out_proj.\2"),
     (r"ln1\.(.+)", r"encoder.ln.\1"),
 ]
-_HUGGINGFACE_VIT = [
-    (r"cls_token", "embeddings.cls_token"),
-    (r"pos_embed", "embeddings.position_embeddings"),
-    (r"patch_embed\.projection\.(.+)", r"embeddings.patch_embeddings.projection.\1"),
-    (r"layers\.(\d+)\.ln1\.(.+)", r"encoder.layer.\1.layernorm_before.\2"),
-    (r"layers\.(\d+)\.ln2\.(.+)", r"encoder.layer.\1.layernorm_after.\2"),
-    (r"layers\.(\d+)\.ffn\.layers\.0\.0\.(.+)", r"encoder.layer.\1.intermediate.dense.\2"),
-    (r"layers\.(\d+)\.ffn\.layers\.1\.(.+)", r"encoder.layer.\1.output.dense.\2"),
-    (r"layers\.(\d+)\.attn\.(query|key|value)\.(.+)", r"encoder.layer.\1.attention.attention.\2.\3"),
-    (r"layers\.(\d+)\.attn\.proj\.(.+)", r"encoder.layer.\1.attention.output.dense.\2"),
-    (r"ln1\.(.+)", r"layernorm.\1"),
-]
 # Setting of a config → formats whose library has no model of this kind.
 _IMPOSSIBLE = {
     "layer_scale_init_value": ("torchvision", "huggingface"),
@@ -68,7 +55,9 @@ _IMPOSSIBLE = {
 }
 
 
-def extract_backbone(state_dict: dict[str, Tensor], target: str | Path, format: str) -> float | None:
+def extract_backbone(
+    state_dict: dict[str, Tensor], target: str | Path, format: str, training: Training | None = None
+) -> float | None:
     """Write the image encoder of a checkpoint for another library, load it there, and compare the features.
 
     Args:
@@ -77,7 +66,9 @@ def extract_backbone(state_dict: dict[str, Tensor], target: str | Path, format: 
             features agree.
         format: One of :data:`FORMATS`. ``'mmengine'``: mmpretrain's names, for ``init_cfg``; ``'safetensors'``: the
             same names in that format; ``'torchvision'`` and ``'timm'``: a plain state dict without a head, for
-            ``load_state_dict(…, strict=False)``; ``'huggingface'``: a folder for ``AutoModel.from_pretrained``.
+            ``load_state_dict(…, strict=False)``; ``'huggingface'``: a folder for ``AutoModel`` and
+            ``AutoImageProcessor``, with a model card.
+        training: What the folder is to say of the training; None: nothing is known.
 
     Returns:
         Largest difference of the features of a random image between our model and theirs; None for a backbone that is
@@ -113,14 +104,12 @@ def extract_backbone(state_dict: dict[str, Tensor], target: str | Path, format: 
             require_finite(name, tensor)
     with replacing_output(target) as partial:
         _FORMATS[format].write(weights, config, partial)
+        if format == "huggingface":
+            describe(partial, Path(target).name, config, training)
         difference = None if config is None else _compare(config, weights, _FORMATS[format].load(partial, config))
         if difference is not None and not difference <= _TOLERANCE:
             raise UserError(f"The features of the extracted encoder differ by {difference:.1e}; nothing was written.")
     return difference
-
-
-def _is_vit(config: dict) -> bool:
-    return config["type"].endswith("VisionTransformer")
 
 
 @torch.no_grad()
@@ -145,7 +134,7 @@ def _write_plain(renames: Renames | None) -> Callable[[dict, dict, Path], None]:
     """Writer of a plain state dict; ResNets have the same names everywhere but in transformers."""
 
     def write(weights: dict[str, Tensor], config: dict, target: Path) -> None:
-        if renames is not None and _is_vit(config):
+        if renames is not None and is_vit(config):
             weights = {rename(name, renames): tensor for name, tensor in weights.items()}
         write_torch(weights, target)
 
@@ -173,7 +162,7 @@ def _load_safetensors(target: Path, config: dict) -> Callable[[Tensor], Tensor]:
 def _load_torchvision(target: Path, config: dict) -> nn.Module:
     import torchvision
 
-    if _is_vit(config):
+    if is_vit(config):
         arch = config["arch"]
         model = torchvision.models.VisionTransformer(
             config["img_size"],
@@ -195,7 +184,7 @@ def _load_timm(target: Path, config: dict) -> nn.Module:
     import timm
     from timm.models.vision_transformer import VisionTransformer
 
-    if _is_vit(config):
+    if is_vit(config):
         arch = config["arch"]
         model = VisionTransformer(
             img_size=config["img_size"],
@@ -213,75 +202,6 @@ def _load_timm(target: Path, config: dict) -> nn.Module:
     return model.eval()
 
 
-def _write_huggingface(weights: dict[str, Tensor], config: dict, target: Path) -> None:
-    from transformers import ResNetConfig, ResNetModel, ViTConfig, ViTModel
-
-    if _is_vit(config):
-        arch = config["arch"]
-        model = ViTModel(
-            ViTConfig(
-                image_size=config["img_size"],
-                patch_size=config["patch_size"],
-                hidden_size=arch["embed_dims"],
-                num_hidden_layers=arch["num_layers"],
-                num_attention_heads=arch["num_heads"],
-                intermediate_size=arch["feedforward_channels"],
-                layer_norm_eps=1e-6,  # mmpretrain's
-            ),
-            add_pooling_layer=False,
-        )
-        split = {}
-        for name, tensor in weights.items():
-            if ".attn.qkv." in name:
-                for part, value in zip(("query", "key", "value"), tensor.chunk(3), strict=True):
-                    split[name.replace("qkv", part)] = value
-            else:
-                split[name] = tensor
-        renamed = {rename(name, _HUGGINGFACE_VIT): tensor for name, tensor in split.items()}
-    else:
-        model = ResNetModel(
-            ResNetConfig(
-                embedding_size=64,
-                hidden_sizes=[len(weights[f"layer{stage}.0.{_last(weights)}.weight"]) for stage in range(1, 5)],
-                depths=[len({n.split(".")[1] for n in weights if n.startswith(f"layer{s}.")}) for s in range(1, 5)],
-                layer_type="bottleneck" if _last(weights) == "conv3" else "basic",
-            )
-        )
-        renamed = {_huggingface_resnet_name(name): tensor for name, tensor in weights.items()}
-    model.load_state_dict(renamed)
-    try:
-        model.save_pretrained(target)
-    except SafetensorError as error:  # which tells of a full disk
-        raise OSError(str(error)) from error
-
-
-def _last(weights: dict[str, Tensor]) -> str:
-    """Last convolution of a block."""
-    return "conv3" if "layer1.0.conv3.weight" in weights else "conv2"
-
-
-def _huggingface_resnet_name(name: str) -> str:
-    parts = {"conv": "convolution", "bn": "normalization", "0": "convolution", "1": "normalization"}
-    if match := re.fullmatch(r"(conv|bn)1\.(.+)", name):
-        return f"embedder.embedder.{parts[match[1]]}.{match[2]}"
-    stage, block, rest = re.fullmatch(r"layer(\d)\.(\d+)\.(.+)", name).groups()
-    layer = f"encoder.stages.{int(stage) - 1}.layers.{block}"
-    if match := re.fullmatch(r"downsample\.([01])\.(.+)", rest):
-        return f"{layer}.shortcut.{parts[match[1]]}.{match[2]}"
-    kind, index, parameter = re.fullmatch(r"(conv|bn)(\d)\.(.+)", rest).groups()
-    return f"{layer}.layer.{int(index) - 1}.{parts[kind]}.{parameter}"
-
-
-def _load_huggingface(target: Path, config: dict) -> Callable[[Tensor], Tensor]:
-    from transformers import AutoModel
-
-    if _is_vit(config):
-        model = AutoModel.from_pretrained(target, add_pooling_layer=False).eval()
-        return lambda image: model(image).last_hidden_state[:, 0]
-    model = AutoModel.from_pretrained(target).eval()
-    return lambda image: model(image).pooler_output.flatten(1)
-
-
 class _Format(NamedTuple):
     """How a format is written, and loaded again by the library it is for, as a function of images."""
 
@@ -293,7 +213,7 @@ _FORMATS = {
     "mmengine": _Format(_write_mmengine, _load_mmengine),
     "torchvision": _Format(_write_plain(_TORCHVISION_VIT), _load_torchvision),
     "timm": _Format(_write_plain(_TIMM_VIT), _load_timm),
-    "huggingface": _Format(_write_huggingface, _load_huggingface),
+    "huggingface": _Format(write_model, load_model),
     "safetensors": _Format(_write_safetensors, _load_safetensors),
 }
 FORMATS = tuple(_FORMATS)
