@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mgca_mm.bounds import parts_of
 from mgca_mm.errors import UserError, first_line, or_nearest
-from mgca_mm.models.dense.pretrained_backbone import build_encoder, read_encoder
+from mgca_mm.models.dense.pretrained_backbone import DEFAULT_NORMALIZATION, build_encoder, encoder_of
 from mgca_mm.registry import MODELS
 
 _SIDE = 224  # pixels of the image that a model is shown; some take no other
@@ -44,13 +44,13 @@ def swap_backbone(config: str | Path, checkpoint: str | Path, frozen: bool = Fal
             the model cannot take the encoder's maps.
     """
     cfg = read_config(str(config))
-    encoder, _ = read_encoder(str(checkpoint))
+    encoder, _, normalization = encoder_of(str(checkpoint))
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         _replace(cfg.model, encoder, dict(type="mgca_mm.PretrainedBackbone", checkpoint=str(checkpoint), frozen=frozen))
         _leave_former(cfg, encoder)
         for part in (cfg, cfg.model):
             if part.get("data_preprocessor"):
-                part.data_preprocessor.update(mean=[127.5] * 3, std=[127.5] * 3)
+                part.data_preprocessor.update(normalization or DEFAULT_NORMALIZATION)
         _try(cfg, str(config))
     imports = cfg.get("custom_imports") or dict(imports=[])
     cfg.custom_imports = {**imports, "imports": [*_listed(imports["imports"]), "mgca_mm"]}

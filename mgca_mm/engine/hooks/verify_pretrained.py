@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Mapping
+from logging import Logger
 from typing import Any
 
+import numpy as np
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
@@ -50,7 +52,7 @@ class VerifyPretrainedHook(Hook):
         self._lacking = lacking
 
     def before_train(self, runner: Runner) -> None:
-        """Compare it with what they have, and the channels that a neck or heads expect with those of the backbone.
+        """Compare it with what they have, and what a backbone of ours says with what the model does.
 
         Raises:
             UserError: A module has not been given all of its tensors, or ``in_channels`` are others.
@@ -71,6 +73,7 @@ class VerifyPretrainedHook(Hook):
                 )
             runner.logger.info(f"{name} ({kind}): {count - len(lacking)} of {count} tensors are those of {file}")
         _require_channels(model)
+        _compare_normalization(model, runner.logger)
 
 
 def _settings(model: nn.Module, cfg: Mapping[str, Any]) -> dict[nn.Module, Mapping[str, Any]]:
@@ -117,3 +120,18 @@ def _require_channels(model: nn.Module) -> None:
                 f"model.{name}.in_channels is {expected}, but the backbone gives {given}.\n"
                 f"Set model.{name}.in_channels={given}; tools/swap_backbone.py writes such configs."
             )
+
+
+def _compare_normalization(model: nn.Module, logger: Logger) -> None:
+    """Warn where images are normalized otherwise than in the pretraining of a backbone that says it."""
+    wanted = getattr(getattr(model, "backbone", None), "data_preprocessor", None)
+    preprocessor = getattr(model, "data_preprocessor", None)
+    if wanted is None or preprocessor is None:
+        return
+    levels = {name: getattr(preprocessor, name, None) for name in ("mean", "std")}
+    given = {name: None if level is None else level.flatten().tolist() for name, level in levels.items()}
+    if any(given[name] is None or not np.allclose(given[name], wanted[name]) for name in given):
+        logger.warning(
+            f"Images are normalized by {given}, those of the encoder's pretraining by {wanted}. Set "
+            f"data_preprocessor=dict(mean={wanted['mean']}, std={wanted['std']})."
+        )

@@ -7,12 +7,13 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mgca_mm.checkpoints.conversion.architecture import backbone_config
-from mgca_mm.checkpoints.weights import backbone_of, prefix_of_backbone, read_state_dict
+from mgca_mm.checkpoints.weights import read_encoder
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 
 from .vit_pyramid import ViTPyramid
 
+DEFAULT_NORMALIZATION = dict(mean=[127.5] * 3, std=[127.5] * 3)  # of our pretraining
 _STEM_STRIDE, _STAGE_STRIDES = 2, (4, 8, 16, 32)  # of a ResNet
 
 
@@ -35,35 +36,43 @@ def build_pretrained_backbone(
         pyramid_channels: Channels of each map of a :class:`ViTPyramid`.
 
     Returns:
-        The backbone, with ``out_channels``, the channels of each output.
+        The backbone, with ``out_channels``, the channels of each output, and ``data_preprocessor``, the mean and
+        standard deviation of gray levels in its pretraining.
 
     Raises:
         UserError: The checkpoint cannot be read, holds no complete encoder or one of another kind, or has no maps of
             these strides.
     """
-    config, weights = read_encoder(checkpoint)
+    config, weights, normalization = encoder_of(checkpoint)
     backbone, encoder = build_encoder(config, strides, frozen, pyramid_channels)
     encoder.load_state_dict(weights)
     encoder.is_init = True  # lest a runner draw weights for it
+    backbone.data_preprocessor = normalization or DEFAULT_NORMALIZATION
     count = len(encoder.state_dict())
     maps = f"strides {list(strides)}, " if strides else ""
+    mean, std = (
+        ", ".join(f"{level:g}" for level in sorted({*backbone.data_preprocessor[name]})) for name in ("mean", "std")
+    )
     print_log(
         f"{type(encoder).__name__}: {count} of {count} tensors are those of {os.path.basename(checkpoint)}; "
-        f"{maps}channels {list(backbone.out_channels)}",
+        f"{maps}channels {list(backbone.out_channels)}; for gray in three channels, mean {mean}, std {std}"
+        f"{'' if normalization else ' (ours; the checkpoint does not say it)'}",
         logger="current",
     )
     return backbone
 
 
-def read_encoder(checkpoint: str) -> tuple[dict, dict[str, Tensor]]:
-    """Read the image encoder of a checkpoint: the config of its class without initial weights, and its weights.
+def encoder_of(checkpoint: str) -> tuple[dict, dict[str, Tensor], dict[str, list[float]] | None]:
+    """Read the image encoder of a checkpoint.
+
+    Returns:
+        Config of its class, without initial weights; its weights; and the normalization of its pretraining, if the
+        checkpoint says it.
 
     Raises:
         UserError: As for :func:`build_pretrained_backbone`.
     """
-    content = read_state_dict(checkpoint)
-    prefix = prefix_of_backbone(content)
-    weights = backbone_of(content, prefix)
+    prefix, weights, normalization = read_encoder(checkpoint)
     # A classification head in the names of a plain file.
     weights = {name: tensor for name, tensor in weights.items() if not name.startswith(("fc.", "head."))}
     config = backbone_config(weights)
@@ -72,7 +81,7 @@ def read_encoder(checkpoint: str) -> tuple[dict, dict[str, Tensor]]:
             f"Checkpoint '{checkpoint}' holds neither a plain ResNet nor a vision transformer.\nName its class: "
             f"type='LIBRARY.CLASS', init_cfg=dict(type='Pretrained', checkpoint=FILE, prefix='{prefix}')"
         )
-    return config, weights
+    return config, weights, normalization
 
 
 def build_encoder(
