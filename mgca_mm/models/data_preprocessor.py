@@ -82,7 +82,7 @@ class ImageReportDataPreprocessor(BaseDataPreprocessor):
         """Pieces to keep, known before the copy so that nothing waits for the device."""
         if self.length_bucket is None or "attention_mask" not in inputs:
             return None
-        longest = int(inputs["attention_mask"].sum(dim=1).max())
+        longest = 1 + int(inputs["attention_mask"].any(dim=0).nonzero().max())
         return math.ceil(longest / self.length_bucket) * self.length_bucket
 
 
