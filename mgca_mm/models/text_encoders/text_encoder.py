@@ -128,6 +128,8 @@ class TextEncoder(BaseModule):
         if not (features.tokens.isfinite().all() and features.token_weight.isfinite().all()):
             raise UserError(f"{name} gives no finite features of a report; its weights or arguments are damaged.")
         self.global_channels, self.token_channels = features.global_feature.shape[1], features.tokens.shape[2]
+        if self.is_causal:
+            print_log(f"{type(self.model).__name__} is causal: the last piece takes the place of [CLS]", "current")
         if self.is_causal and self.pooling == "cls_word":
             raise UserError(
                 f"pooling='cls_word' would be the same for all reports: in {type(self.model).__name__} the first word "
