@@ -55,7 +55,12 @@ def build(cfg):
 
 def test_every_block_is_tested():
     tested = {"resnet50_classifier.py", "yolov3.py", "fcn.py", "torchvision_resnet50.py"}
-    assert set(BLOCKS) == tested | {"pretrain_regnet.py", "pretrain_convnext.py", "detect_regnet.py"}
+    assert set(BLOCKS) == tested | {
+        "pretrain_regnet.py",
+        "pretrain_convnext.py",
+        "pretrain_modernbert.py",
+        "detect_regnet.py",
+    }
     assert PAGE.read_text().count("```python") == len(BLOCKS)
 
 
@@ -86,6 +91,12 @@ def test_other_backbones_in_pretraining(name, write):
     features = encoder(torch.rand(2, 3, 224, 224))
     assert features.global_feature.shape == (2, encoder.global_channels)
     assert features.tokens.shape == (2, 14 * 14, encoder.token_channels)
+
+
+def test_another_text_encoder_in_pretraining(write):
+    encoder = MODELS.build(Config.fromfile(write("pretrain_modernbert.py")).model.text_encoder)
+    assert type(encoder.model).__name__ == "ModernBertModel"
+    assert encoder.global_channels == encoder.token_channels == 192
 
 
 def test_another_backbone_downstream(write, tmp_path):

@@ -82,7 +82,8 @@ class ImageReportDataPreprocessor(BaseDataPreprocessor):
         """Pieces to keep, known before the copy so that nothing waits for the device."""
         if self.length_bucket is None or "attention_mask" not in inputs:
             return None
-        longest = int(inputs["attention_mask"].sum(dim=1).max())
+        mask = inputs["attention_mask"]
+        longest = int((mask.bool() * torch.arange(1, 1 + mask.shape[1], device=mask.device)).max())
         return math.ceil(longest / self.length_bucket) * self.length_bucket
 
 

@@ -42,6 +42,20 @@ class Packing(NamedTuple):
         return _Unpack.apply(packed, *self)
 
 
+def real_first(mask: Tensor, *tensors: Tensor) -> list[Tensor]:
+    """Move the padding of each row behind its real tokens, wherever it stands.
+
+    Args:
+        mask: (B, T) 1 or True = real.
+        tensors: (B, T) each.
+
+    Returns:
+        ``mask`` and ``tensors`` in the new order.
+    """
+    order = mask.int().argsort(dim=1, descending=True, stable=True)
+    return [tensor.gather(1, order) for tensor in (mask, *tensors)]
+
+
 # Each is the other's backward pass: reading, where PyTorch's own would add to places in an order that changes, and
 # sort them on a GPU.
 class _Pack(Function):

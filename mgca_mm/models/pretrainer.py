@@ -15,7 +15,7 @@ from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import CrossAttention, ImageFeatures, ImageReportSample, TextFeatures
 
-from .packing import Packing
+from .packing import Packing, real_first
 
 
 def _eager_in_evaluation(method: Callable) -> Callable:
@@ -169,10 +169,11 @@ class ImageReportPretrainer(BaseModel):
     @_eager_in_evaluation
     def embed_reports(self, inputs: dict[str, Tensor]) -> TextFeatures:
         """Projected embeddings of the tokenized reports, beside the pieces they are made of."""
-        pieces = dict(piece_ids=inputs["input_ids"], piece_mask=inputs["attention_mask"].bool())
+        names = [name for name in ("attention_mask", "input_ids", "is_continuation") if name in inputs]
+        reports = dict(zip(names, real_first(*(inputs[name] for name in names)), strict=True))
+        pieces = dict(piece_ids=reports["input_ids"], piece_mask=reports["attention_mask"].bool())
         if not self.encodes_reports:
             return TextFeatures(None, **pieces)
-        reports = {key: inputs[key] for key in ("input_ids", "attention_mask", "is_continuation")}
         if hasattr(self.text_encoder, "count_real"):  # one of others need not know of packing
             reports["packing"] = self._packing(pieces["piece_mask"], inputs.get("num_pieces"))
         features = self.text_encoder(**reports)

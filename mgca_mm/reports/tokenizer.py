@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from mgca_mm.bounds import allowed_bytes, parts_of, read_json, size_of
 from mgca_mm.errors import UserError
@@ -49,6 +49,17 @@ _LONGEST_REPLACEMENT = 128  # bytes for one character in a table of normal forms
 _CHARACTER = r"(?:[^\\\[\](){}.*+?^$|]|\\[^\w]|\\[sSdDwWnrt]|\.|\[(?:[^\\\[\]&]|\\[^\w]|\\[sSdDwWnrt])+\])"
 _RUN = rf"{_CHARACTER}(?:\+|\{{[1-9],?\}})?"
 _PLAIN_REGEX = re.compile(rf"{_RUN}(?:\|{_RUN})*")
+# Of CLIP, Qwen 2 and LLaMA 3, which take time in proportion to the text, too.
+_KNOWN_REGEXES = {
+    r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+",
+    *(
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|" + number + r"| ?[^\s\p{L}\p{N}]+[\r\n]*|"
+        r"\s*[\r\n]+|\s+(?!\S)|\s+"
+        for number in (r"\p{N}", r"\p{N}{1,3}")
+    ),
+}
+# What stands for the space before a word: itself, in sentencepiece, in byte-level pieces.
+_SPACE = "[ \u2581\u0120]"
 
 
 def train_tokenizer(sentences: Iterable[str], vocab_size: int) -> "BertTokenizerFast":
@@ -93,11 +104,15 @@ def load_tokenizer(name: str) -> "PreTrainedTokenizerFast":
     their runs (the library's search for others can take longer than anyone waits, and cannot be interrupted),
     replacements longer than what they replace, long pieces. The tokenizers of the BERT family have nothing of the kind.
 
+    Those of other families are brought into the form that a report has here: [CLS] and [SEP] around it, for which their
+    own tokens of beginning and end are taken (GPT-2 has one for both, T5 that of the end), padding on the right, and
+    words that can be told apart: where the pieces of a whole text are one word (LLaMA), it is split before each space.
+
     Args:
         name: Folder or hub name; the hub is asked only because the user named it.
 
     Raises:
-        UserError: It cannot be loaded, has no fast version, lacks [CLS], [SEP] or padding, or is refused as above.
+        UserError: It cannot be loaded, has no fast version, no token for beginning or end, or is refused as above.
     """
     from transformers import AutoTokenizer
 
@@ -115,15 +130,48 @@ def load_tokenizer(name: str) -> "PreTrainedTokenizerFast":
     tokenizer.name_or_path = str(name)
     if not tokenizer.is_fast:
         raise UserError(f"Tokenizer '{name}' has no fast version, and word pieces must be mapped to words")
-    if None in (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id):
-        raise UserError(f"Tokenizer '{name}' has no [CLS], [SEP] or padding token; use one of the BERT family")
     tokenizer.padding_side = tokenizer.truncation_side = "right"  # tokenizer.json can say otherwise, too
     with _typed_errors(name):
-        around = tokenizer("")["input_ids"]
+        _put_marks(tokenizer)
+        _split_words(tokenizer)
         tokenizer.decode(tokenizer(_SAMPLE, max_length=16, truncation=True, padding="max_length")["input_ids"])
-    if around != [tokenizer.cls_token_id, tokenizer.sep_token_id]:
-        raise UserError(f"Tokenizer '{name}' does not put [CLS] and [SEP] around a text; use one of the BERT family")
     return tokenizer
+
+
+def _put_marks(tokenizer: "PreTrainedTokenizerFast") -> None:
+    """Let [CLS] and [SEP], or what the tokenizer has instead, stand around each text, and padding be known."""
+    names = (("cls_token", "bos_token"), ("sep_token", "eos_token"))
+    first, last = (next(filter(None, (getattr(tokenizer, name) for name in side)), None) for side in names)
+    if first is None and last is None:
+        raise UserError(
+            f"Tokenizer '{tokenizer.name_or_path}' has no token for the beginning or the end of a text.\n"
+            "Name those that it has as cls_token and sep_token in its tokenizer_config.json."
+        )
+    tokenizer.cls_token, tokenizer.sep_token = first or last, last or first
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.sep_token
+    marks = [(mark, tokenizer.convert_tokens_to_ids(mark)) for mark in (tokenizer.sep_token, tokenizer.cls_token)]
+    if tokenizer("")["input_ids"] != [tokenizer.cls_token_id, tokenizer.sep_token_id]:
+        tokenizer.backend_tokenizer.post_processor = processors.BertProcessing(*marks)
+
+
+def _split_words(tokenizer: "PreTrainedTokenizerFast") -> None:
+    """Split a text before each space, where the tokenizer itself does not tell which pieces are of one word."""
+    if _tells_words_apart(tokenizer):
+        return
+    backend = tokenizer.backend_tokenizer
+    steps = [] if backend.pre_tokenizer is None else [backend.pre_tokenizer]
+    split = pre_tokenizers.Split(Regex(_SPACE), "merged_with_next")
+    backend.pre_tokenizer = pre_tokenizers.Sequence([*steps, split])
+    if not _tells_words_apart(tokenizer):
+        raise UserError(
+            f"Tokenizer '{tokenizer.name_or_path}' does not tell which pieces are of one word.\n"
+            "Give its tokenizer.json a pre_tokenizer that splits at spaces, or let mgca-mm prepare train one."
+        )
+
+
+def _tells_words_apart(tokenizer: "PreTrainedTokenizerFast") -> bool:
+    return len({*tokenizer("no effusion").word_ids()} - {None}) > 1
 
 
 # Words, numbers, signs, and every other character once, for tables of normal forms are checked only when they are used.
@@ -220,10 +268,11 @@ def _require_plain_steps(name: str, content: dict[str, Any]) -> None:
 
 def _require_plain_step(name: str, step: dict[str, Any]) -> None:
     regex, pattern = step.get("Regex"), step.get("pattern")
-    if "Regex" in step and not (isinstance(regex, str) and _PLAIN_REGEX.fullmatch(regex)):
+    plain = isinstance(regex, str) and (_PLAIN_REGEX.fullmatch(regex) or regex in _KNOWN_REGEXES)
+    if "Regex" in step and not plain:
         raise UserError(
             f"Tokenizer '{name}' is refused: tokenizer.json has a regular expression that may take without end.\n"
-            "Those of the BERT family have none but for single characters and their runs."
+            "Those of the BERT family have none but for single characters and their runs; take one of them."
         )
     replaced = pattern.get("String") if isinstance(pattern, dict) else None
     replacement = step.get("content")

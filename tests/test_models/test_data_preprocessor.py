@@ -64,6 +64,13 @@ def test_padding_is_cut_to_the_bucket(bucket, longest, expected):
     assert inputs["input_ids"].shape == (2, 20)  # the loader's batch stays
 
 
+def test_padding_on_the_left_is_not_taken_for_a_report():
+    mask = torch.tensor([[0, 0, 0, 1, 1, 1, 0, 0], [1, 1, 0, 0, 0, 0, 0, 0]])
+    inputs = dict(image=torch.zeros(2, 1, 4, 4, dtype=torch.uint8), attention_mask=mask)
+    out = ImageReportDataPreprocessor(length_bucket=2)({"inputs": inputs})["inputs"]
+    assert out["attention_mask"].equal(mask[:, :6])
+
+
 @pytest.mark.parametrize("options", [dict(std=0), dict(crop_size=0), dict(length_bucket=0)])
 def test_bad_options(options):
     with pytest.raises(ValueError, match="must be positive"):

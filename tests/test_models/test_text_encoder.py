@@ -18,11 +18,11 @@ from . import references
 SMALL = dict(vocab_size=50, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64)
 CONFIGS = {
     "bert": dict(model_type="bert", **SMALL),
-    "roberta": dict(model_type="roberta", max_position_embeddings=64, **SMALL),
+    "roberta": dict(model_type="roberta", max_position_embeddings=128, **SMALL),
     "electra": dict(model_type="electra", embedding_size=16, **SMALL),
     "distilbert": dict(model_type="distilbert", vocab_size=50, dim=32, n_layers=3, n_heads=4, hidden_dim=64),
     "roformer": dict(model_type="roformer", embedding_size=32, **SMALL),
-    "mpnet": dict(model_type="mpnet", max_position_embeddings=64, **SMALL),
+    "mpnet": dict(model_type="mpnet", max_position_embeddings=128, **SMALL),
     "deberta-v2": dict(model_type="deberta-v2", relative_attention=True, pos_att_type=["p2c", "c2p"], **SMALL),
     "modernbert": dict(model_type="modernbert", pad_token_id=0, reference_compile=False, **SMALL),
 }

@@ -137,7 +137,7 @@ class TokenizeReport(BaseTransform):
         text = self._text(results)
         encoding = self._encode([text], results)[0]
         order = dict.fromkeys(word for word in encoding.word_ids if word is not None)
-        return [text[slice(*encoding.word_to_chars(word))] for word in order] + ["[SEP]"]
+        return [text[slice(*encoding.word_to_chars(word))].strip() for word in order] + ["[SEP]"]
 
     def decode(self, input_ids: Tensor) -> list[str]:
         """The texts of (N, T) pieces that this has tokenized, without those that mark beginning, end and padding."""

@@ -10,8 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_buffer_registration_hook as watch_buffers
 from torch.nn.modules.module import register_module_parameter_registration_hook as watch_parameters
-from transformers import CONFIG_MAPPING, AutoModel
-from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+from transformers import CONFIG_MAPPING, AutoModel, AutoModelForTextEncoding, PretrainedConfig
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES,
+)
 
 from mgca_mm.bounds import read_json
 from mgca_mm.checkpoints.reading import read_checkpoint
@@ -20,20 +25,48 @@ from mgca_mm.model_folders import OWN_CODE, find_file, model_type
 
 # The first that is there is taken, in transformers' order.
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+# Kinds of models that read text. Others, of images and sounds, load further models that config.json names.
+_KINDS = {
+    *MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    *MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES,
+    *MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    *MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+}
 # Keys of config.json that name files, code and kernels to be loaded, or are of a head, which is not loaded.
 _LEFT_OUT = frozenset(
     {"auto_map", "transformers_weights", "configuration_files", "attn_implementation", "_attn_implementation"}
 ) | {"num_labels", "id2label", "label2id", "dtype", "torch_dtype", "return_dict", "torchscript"}
 _MOST_TENSORS = 10_000  # of a model; BERT-large has 400
-_SMALL = 2**20  # numbers that a model may have besides those in the file, such as the indices of its positions
+# Numbers that a model may have besides those in the file: the indices of its positions, the masks of GPT-2's layers.
+_SMALL = 2**24
 
 
-def load_text_model(name: str, changes: dict[str, Any], **kwargs: Any) -> nn.Module:
+def make_text_model(config: PretrainedConfig, **kwargs: Any) -> nn.Module:
+    """A randomly initialized model of transformers, whole; arguments as of ``from_config``."""
+    # Of T5 and its kind this is the encoder alone.
+    auto = AutoModelForTextEncoding if config.model_type in MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES else AutoModel
+    return auto.from_config(config, **kwargs)
+
+
+def encoder_of(model: nn.Module) -> nn.Module:
+    """The part that reads: the encoder of an encoder–decoder (T5, BART), the whole of any other model."""
+    return model.get_encoder() if model.config.is_encoder_decoder else model
+
+
+def layers_kept(kind: str, count: int | None) -> dict[str, int]:
+    """What to write into a config of a kind of model so that only its first layers are built; None: all."""
+    if count is None:
+        return {}
+    key = "encoder_layers" if hasattr(CONFIG_MAPPING[kind](), "encoder_layers") else "num_hidden_layers"
+    return {key: count}
+
+
+def load_text_model(name: str, num_layers: int | None, **kwargs: Any) -> nn.Module:
     """Load an encoder of transformers from a folder, or from the hub where no such folder exists.
 
     Args:
         name: Folder or hub name.
-        changes: What takes the place of the same keys in config.json.
+        num_layers: Keep the first layers only. None: all.
         kwargs: Arguments of ``from_config`` and ``from_pretrained`` of transformers.
 
     Raises:
@@ -42,13 +75,14 @@ def load_text_model(name: str, changes: dict[str, Any], **kwargs: Any) -> nn.Mod
     content, kind = _read_config(name)
     weights = _read_weights(name)
     try:
-        config = CONFIG_MAPPING[kind].from_dict({**content, **changes})
+        config = CONFIG_MAPPING[kind].from_dict({**content, **layers_kept(kind, num_layers)})
         # Without memory first, to see that the model is as large as the weights.
         with torch.device("meta"), _no_larger_than(name, weights):
-            model_class = type(AutoModel.from_config(config, **kwargs))
+            model_class = type(make_text_model(config, **kwargs))
         model, info = model_class.from_pretrained(
             None, config=config, state_dict=weights, output_loading_info=True, **kwargs
         )
+        encoder = encoder_of(model)
     except UserError:
         raise
     except Exception as error:  # whichever of a hundred values of config.json leads to in a constructor of transformers
@@ -56,41 +90,16 @@ def load_text_model(name: str, changes: dict[str, Any], **kwargs: Any) -> nn.Mod
             f"Text encoder '{name}' could not be loaded: {first_line(error)}\n"
             "config.json must be the one that was saved with its weights."
         ) from error
-    missing = [name for name in info["missing_keys"] if "pooler" not in name]
+    unread = ("pooler",) if encoder is model else ("pooler", "decoder.")
+    missing = [name for name in info["missing_keys"] if not any(part in name for part in unread)]
     if missing:
         raise UserError(
             f"Text encoder '{name}' holds only a part of its model; {len(missing)} missing: "
             f"{', '.join(sorted(missing)[:3])}…\nDownload it again, or lower model.text_encoder.num_hidden_layers."
         )
-    if model.config.num_hidden_layers < 1:
+    if encoder.config.num_hidden_layers < 1:
         raise UserError(f"Text encoder '{name}': config.json asks for a model without layers.")
-    return model
-
-
-def require_features(model: nn.Module, name: str, length: int) -> None:
-    """Try a model at once, for much in config.json shows only when it runs: activations, heads, positions.
-
-    Args:
-        model: In evaluation mode, as transformers loads it.
-        name: Of the folder or hub model that it is from.
-        length: Pieces that a report may have.
-
-    Raises:
-        UserError: It does not take so many pieces, or its features are not finite.
-    """
-    last_piece = model.get_input_embeddings().num_embeddings - 1  # a real one, whichever is the padding
-    input_ids = torch.full((1, length), last_piece)
-    try:
-        with torch.no_grad():
-            features = model(input_ids=input_ids, attention_mask=torch.ones_like(input_ids)).last_hidden_state
-    except Exception as error:  # as in load_text_model
-        raise UserError(
-            f"Text encoder '{name}' does not take a report of {length} pieces: {first_line(error)}\n"
-            "config.json must be the one that was saved with its weights, and model.text_encoder.max_length at most "
-            "the positions that it has."
-        ) from error
-    if features.shape != (1, length, model.config.hidden_size) or not features.isfinite().all():
-        raise UserError(f"Text encoder '{name}' gives no finite features of a report; the files are damaged.")
+    return encoder
 
 
 def _read_config(name: str) -> tuple[dict[str, Any], str]:
@@ -113,11 +122,13 @@ def _read_config(name: str) -> tuple[dict[str, Any], str]:
     kind = model_type(content, name)
     if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
         raise UserError(f"Text encoder '{name}' {OWN_CODE}")
-    if kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
-        # Others, of images and sounds, load further models that config.json names.
+    parts = CONFIG_MAPPING[kind].sub_configs
+    if kind == "clip" and isinstance(content.get("text_config"), dict):  # its text model has the names of its weights
+        content, kind = content["text_config"], parts["text_config"].model_type
+    elif kind not in _KINDS or parts:
         raise UserError(
             f"Text encoder '{name}' is a model of the kind '{kind}'.\n"
-            "Take an encoder of text: BERT, RoBERTa or another that transformers has for masked words."
+            "Take an encoder of text, such as a BERT, RoBERTa, T5 or GPT-2."
         )
     if content.get("quantization_config"):
         raise UserError(f"Text encoder '{name}' is quantized.\nTake the model that it was made of.")
