@@ -367,7 +367,8 @@ def _channels_as_usual(output: Tensor, backbone: nn.Module) -> Tensor:
     if _dim(output) == 4 and str(getattr(model, "output_fmt", "NCHW")).endswith("NHWC"):  # timm's Swin
         return output.permute(0, 3, 1, 2)
     channels = getattr(model, "num_features", getattr(model, "embed_dims", None))
-    if _dim(output) == 3 and output.shape[1] == channels != output.shape[2]:  # mmpretrain's MlpMixer
+    channels = channels[-1] if isinstance(channels, list | tuple) else channels  # of the last stage
+    if _dim(output) == 3 and output.shape[1] == channels != output.shape[2]:  # mmpretrain's MlpMixer, EfficientFormer
         return output.transpose(1, 2)
     return output
 
