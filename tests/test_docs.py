@@ -8,12 +8,16 @@ import sys
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 
 from mgca_mm.engine import install
+from mgca_mm.engine.config import load_config
+from mgca_mm.engine.validation import validate
+from mgca_mm.errors import UserError
 from mgca_mm.models import ImageEncoder
 from mgca_mm.reproduction import paper
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SMALL_MODEL
 
 install()
 
@@ -55,12 +59,8 @@ def build(cfg):
 
 def test_every_block_is_tested():
     tested = {"resnet50_classifier.py", "yolov3.py", "fcn.py", "torchvision_resnet50.py"}
-    assert set(BLOCKS) == tested | {
-        "pretrain_regnet.py",
-        "pretrain_convnext.py",
-        "pretrain_modernbert.py",
-        "detect_regnet.py",
-    }
+    tested |= {"pretrain_regnet.py", "pretrain_convnext.py", "pretrain_modernbert.py", "detect_regnet.py"}
+    assert set(BLOCKS) == tested | {"vit_finetune.py", "pretrain_layer_decay.py"}
     assert PAGE.read_text().count("```python") == len(BLOCKS)
 
 
@@ -97,6 +97,38 @@ def test_another_text_encoder_in_pretraining(write):
     encoder = MODELS.build(Config.fromfile(write("pretrain_modernbert.py")).model.text_encoder)
     assert type(encoder.model).__name__ == "ModernBertModel"
     assert encoder.global_channels == encoder.token_channels == 192
+
+
+def test_layer_wise_decay_of_a_stock_config(write, tmp_path):
+    vit = dict(type="mmpretrain.VisionTransformer", arch="deit-base", img_size=224, out_type="raw")
+    expected = save_checkpoint(tmp_path / "work_dirs/pretrain_vit/epoch_50.pth", vit)
+    cfg = load_config(str(write("vit_finetune.py")))
+    validate(cfg)
+    model = build(cfg)
+    model.init_weights()
+    found = model.backbone.state_dict()
+    assert set(found) - set(expected) == {"ln2.weight", "ln2.bias"}
+    assert all(torch.equal(found[name], expected[name]) for name in set(found) & set(expected))
+    assert found["ln2.weight"].eq(1).all() and found["ln2.bias"].eq(0).all()
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    assert {group["layer_id"]: group["lr"] for group in groups} == pytest.approx(
+        {layer: 2e-3 * 0.65 ** (13 - layer) for layer in range(14)}
+    )
+
+
+def test_layer_wise_decay_of_the_pretraining(write):
+    cfg = load_config(str(write("pretrain_layer_decay.py")))
+    validate(cfg)
+    model = MODELS.build(SMALL_MODEL)  # which has two layers
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    lr = {group["param_name"]: group["lr"] for group in groups}
+    depths = {"patch_embed.projection": 3, "layers.0.ln1": 2, "layers.1.ffn.layers.1": 1, "ln1": 0}
+    for name, power in depths.items():
+        assert lr[f"image_encoder.backbone.{name}.weight"] == pytest.approx(2e-5 * 0.75**power)
+    assert {rate for name, rate in lr.items() if "backbone" not in name} == {2e-5}
+    model.image_encoder.backbone = torch.nn.Linear(1, 1)
+    with pytest.raises(UserError, match=r"get_layer_depth, and Linear has none"):
+        build_optim_wrapper(model, cfg.optim_wrapper)
 
 
 def test_another_backbone_downstream(write, tmp_path):

@@ -29,8 +29,8 @@ def read_encoder(checkpoint: str) -> tuple[str, dict[str, Tensor], dict[str, lis
 
     Returns:
         What its names begin with; its weights, without that; and, where the checkpoint says it, how gray levels were
-        normalized in its pretraining: ``mean`` and ``std`` of three channels, as the ``data_preprocessor`` of mmpretrain,
-        mmdet and mmseg takes them.
+        normalized in its pretraining: ``mean`` and ``std`` of three channels, as the ``data_preprocessor`` of
+        mmpretrain, mmdet and mmseg takes them.
 
     Raises:
         UserError: If it cannot be read or holds no weights.

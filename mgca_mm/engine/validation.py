@@ -45,7 +45,13 @@ _UNCHECKED = ("norm_cfg", "conv_cfg", "act_cfg", "upsample_cfg", "nms", "model_w
 _ALWAYS_BUILT = {"dataset", "pipeline", "backbone", "neck", "head", "bbox_head", "decode_head", "data_preprocessor"}
 _KNOWN = ("mgca_mm.", "mmengine.", "torch.optim.", "torch.utils.data.", "torch.nn.utils.")
 _NEARLY = 0.85
-_OPEN = ("env_cfg.", "randomness.", "model.text_encoder.config.")  # what can be in there is checked elsewhere
+# What only another constructor than the config's takes.
+_REMEDIES = {
+    "optim_wrapper.paramwise_cfg.layer_decay_rate": " by itself.\nSet optim_wrapper.constructor="
+    "'mmpretrain.LearningRateDecayOptimWrapperConstructor', which takes it."
+}
+# What can be in there is checked elsewhere.
+_OPEN = ("env_cfg.", "randomness.", "optim_wrapper.paramwise_cfg.", "model.text_encoder.config.")
 # MMEngine passes over what it does not know in sections without a type.
 # Place → names and type hints of what may stand there, or the type that the runner takes where none is named.
 _UNTYPED = {
@@ -177,7 +183,8 @@ def _check(node: Any, path: str, key: str, strict: bool) -> None:
 def _constructor(node: Mapping, path: str, strict: bool) -> Callable | Mapping | None:
     """What a dict holds the arguments of; None where that is nothing, or something that another library knows."""
     if path == "optim_wrapper" and "constructor" in node:
-        _registered(node["constructor"], "optim_wrapper.constructor", node, strict=True)
+        # Looked up where the run is, whatever scope the base config was in that the rest of this dict is from.
+        _registered(node["constructor"], "optim_wrapper.constructor", {}, strict=True)
     if path == "optim_wrapper.clip_grad":
         return torch.nn.utils.clip_grad_value_ if node.get("type") == "value" else _UNTYPED[path]
     if isinstance(node.get("type"), str):
@@ -194,7 +201,7 @@ def _has_own_constructor(wrapper: Any) -> bool:
     """Whether an ``optim_wrapper`` has a constructor of another library, which alone knows its arguments."""
     name = wrapper.get("constructor") if isinstance(wrapper, Mapping) else None
     known = (DefaultOptimWrapperConstructor, MergedGroupsOptimWrapperConstructor)
-    return name is not None and _find(name, wrapper.get("_scope_")) not in known
+    return name is not None and _find(name, None) not in known
 
 
 def _check_arguments(node: Mapping, prefix: str, constructor: Any, taken_out: set[str], strict: bool) -> None:
@@ -208,7 +215,8 @@ def _check_arguments(node: Mapping, prefix: str, constructor: Any, taken_out: se
         if key not in known and not takes_any:
             if strict or difflib.get_close_matches(key, known - given.keys(), 1, cutoff=_NEARLY):
                 owner = prefix.strip(".") if is_section else getattr(constructor, "__name__", str(constructor))
-                raise UserError(f"Config key '{path}' is no argument of {owner}{or_nearest(key, known)}")
+                hint = _REMEDIES.get(path) or or_nearest(key, known)
+                raise UserError(f"Config key '{path}' is no argument of {owner}{hint}")
         elif not _is_known(constructor):
             continue  # hints that nothing enforces are often narrower than what is taken
         elif key in hints and not _fits(value, hints[key], constructor):

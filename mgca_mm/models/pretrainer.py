@@ -156,6 +156,28 @@ class ImageReportPretrainer(BaseModel):
         if not self.encodes_reports:
             raise UserError(f"The model's alignments ({', '.join(self.alignments)}) write reports and embed none.")
 
+    def get_layer_depth(self, name: str) -> tuple[int, int]:
+        """Depth of a parameter, for which mmpretrain's ``LearningRateDecayOptimWrapperConstructor`` asks.
+
+        Args:
+            name: Name of the parameter in the model.
+
+        Returns:
+            Depth of its layer in the image encoder's backbone, and the number of layers. All else counts as the last
+            one, of which the learning rate is that of the config.
+
+        Raises:
+            UserError: The backbone's class does not count its layers.
+        """
+        backbone = self.image_encoder.backbone
+        if not hasattr(backbone, "get_layer_depth"):
+            raise UserError(
+                f"Layer-wise decay of the learning rate needs a backbone with get_layer_depth, and "
+                f"{type(backbone).__name__} has none.\nTake one that has: mmpretrain's VisionTransformer, BEiTViT, "
+                "SwinTransformer, ConvNeXt or ResNet."
+            )
+        return backbone.get_layer_depth(name, "image_encoder.backbone.")
+
     @_eager_in_evaluation
     def embed_images(self, inputs: dict[str, Tensor]) -> ImageFeatures:
         """Projected embeddings of ``inputs['image']``."""

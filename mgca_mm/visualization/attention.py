@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mgca_mm.errors import UserError
 from mgca_mm.radiographs.frame import Frame
 from mgca_mm.structures import CrossAttention, TextFeatures
 
@@ -44,11 +45,16 @@ class Grounding(NamedTuple):
             attention: Of a square of regions.
             text: Embeddings of the reports.
             words: The real words of the first report.
+
+        Raises:
+            UserError: The regions make no square.
         """
         arrays = (values[0].detach().float().cpu().numpy() for values in (*attention, text.token_weight))
         to_regions, to_words, weight = arrays
-        count = len(words)
-        return cls(words, to_regions[:count], to_words[:, :count], weight[:count], math.isqrt(len(to_words)))
+        count, side = len(words), math.isqrt(len(to_words))
+        if side * side != len(to_words):
+            raise UserError(f"The image encoder has {len(to_words)} regions, which make no square: they have no map.")
+        return cls(words, to_regions[:count], to_words[:, :count], weight[:count], side)
 
     def grid(self, word: int) -> np.ndarray:
         """(side, side) attention of a word over the regions."""

@@ -134,6 +134,7 @@ def read_once(quickstart, monkeypatch):
         ({"optim_wrapper.clip_grad": dict(max_norm=-1)}, "max_norm' must be above 0"),
         ({"optim_wrapper.clip_grad": dict(type="value", clip_valu=1)}, "clip_valu'.*did you mean 'clip_value'"),
         ({"optim_wrapper.constructor": "Nope"}, "'Nope' is not registered"),
+        ({"optim_wrapper.paramwise_cfg.layer_decay_rate": 0.7}, "LearningRateDecayOptimWrapperConstructor"),
         ({"optim_wrapper.paramwise_cfg": dict(norm_decay_multt=0)}, "did you mean 'norm_decay_mult'"),
         ({"param_scheduler.0.start_factor": 0}, "start_factor' must be above 0"),
         ({"param_scheduler.1.T_max": 0}, "T_max' must be above 0"),
@@ -258,6 +259,17 @@ def test_options_that_add_something_are_taken(read_once):
     cfg = configure_run(QUICKSTART, options)
     assert cfg.train_dataloader.prefetch_factor == 4 and cfg.load_from == "file.pth"
     assert cfg.default_hooks.early_stopping == dict(type="EarlyStoppingHook", monitor="loss")
+
+
+def test_a_constructor_is_looked_up_where_the_run_is(tmp_path):
+    """And not in the scope that ``_base_`` writes into what it hands down."""
+    text = "_base_ = 'mgca_mm::downstream/{}'\noptim_wrapper = dict(constructor={!r}, paramwise_cfg=dict({}))\n"
+    for base, constructor, paramwise in (
+        ("classification/rsna_resnet50.py", "LearningRateDecayOptimWrapperConstructor", "layer_decay_rate=0.7"),
+        ("segmentation/rsna_resnet50.py", "LearningRateDecayOptimizerConstructor", "decay_rate=0.7, num_layers=6"),
+    ):
+        (tmp_path / "c.py").write_text(text.format(base, constructor, paramwise))
+        validate(load_config(str(tmp_path / "c.py")))
 
 
 def test_a_delete_mark_that_deletes_nothing(quickstart):

@@ -105,7 +105,7 @@ def test_registers_without_cls_are_no_cls():
 
 @pytest.mark.parametrize("model_name", ["vit_small_patch16_dinov3", "beit_base_patch16_224"])
 def test_attention_with_positions_inside_is_refused_not_guessed(model_name):
-    with pytest.raises(TypeError, match="token_weight='uniform'"):
+    with pytest.raises(UserError, match="token_weight='uniform'"):
         ImageEncoder(dict(type=TIMM, model_name=model_name, img_size=64), input_size=64)
 
 
@@ -149,7 +149,7 @@ def test_uniform_weights_on_request():
 
 def test_a_backbone_without_cls_attention_is_refused_clearly():
     for backbone in (dict(type="mmpretrain.ResNet", depth=18), {**TINY_VIT, "out_type": "featmap"}):
-        with pytest.raises(TypeError, match="token_weight='uniform'"):
+        with pytest.raises(UserError, match="token_weight='uniform'"):
             ImageEncoder(backbone, token_weight="cls_attention", input_size=64)
 
 
@@ -197,7 +197,7 @@ def test_attention_equals_the_librarys(changes):
 
 
 def test_a_pooled_backbone_is_refused_clearly():
-    with pytest.raises(TypeError, match="out_type='raw'"):
+    with pytest.raises(UserError, match="out_type='raw'"):
         ImageEncoder({**TINY_VIT, "out_type": "cls_token"}, token_weight="uniform", input_size=64)
 
 

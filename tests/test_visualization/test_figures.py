@@ -6,11 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 
 from mgca_mm.apis.prepared import _only_finding
 from mgca_mm.errors import UserError
 from mgca_mm.radiographs.frame import Frame
+from mgca_mm.structures import CrossAttention, TextFeatures
 from mgca_mm.visualization import curves
 from mgca_mm.visualization.attention import Grounding, attention_figure, blend, weightiest
 from mgca_mm.visualization.curves import plot_label_fractions
@@ -216,3 +218,9 @@ def test_batch_shows_what_is_fed(method, options, tmp_path, monkeypatch):  # noq
     rows = json.loads(Path(options["data_root"], "train.json").read_text())["data_list"][:6]
     for caption, row in zip(shown["captions"], rows, strict=True):
         assert caption in row["report"] if method else caption == " ".join(row["report"])
+
+
+def test_regions_that_make_no_square():
+    attention = CrossAttention(torch.ones(1, 2, 17), torch.ones(1, 17, 2))
+    with pytest.raises(UserError, match="17 regions, which make no square"):
+        Grounding.of(attention, TextFeatures(None, token_weight=torch.ones(1, 2)), ["a", "b"])

@@ -1,5 +1,6 @@
-"""Image encoder: any backbone of mmpretrain or timm, seen as one global feature and a set of tokens."""
+"""Image encoder: a backbone of any library, seen as one global feature and a set of tokens."""
 
+import math
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,18 +15,23 @@ from torch import Tensor, nn
 
 from mgca_mm.bounds import allowed_bytes
 from mgca_mm.checkpoints.reading import require_plain
-from mgca_mm.errors import UserError, first_line, require_positive
+from mgca_mm.errors import UserError, first_line, or_nearest, require_positive
 from mgca_mm.models.activation_checkpointing import checkpoint_blocks
 from mgca_mm.models.cls_attention import ClsAttention
 from mgca_mm.models.recomputed_gelu import recompute_gelu
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures
 
+from .remedies import find_remedy
 from .unbound_attention import unbind_attention
 
 # What timm makes of a damaged file.
 _DAMAGED = (AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError)
 _DAMAGED += (SafetensorError, zipfile.BadZipFile)
+
+
+class _UnusableError(Exception):
+    """A backbone, or what it returns, is nothing that an image encoder can be made of."""
 
 
 @MODELS.register_module()
@@ -60,7 +66,8 @@ class ImageEncoder(BaseModule):
         token_channels: C of the tokens.
 
     Raises:
-        UserError: The backbone's weights cannot be had, or it does not take images of this size.
+        UserError: The backbone's weights cannot be had, it does not take images of this size, returns neither maps nor
+            tokens, or has no attention of [CLS] where one is asked for; with changes of the config that help, if any.
         ValueError: The backbone has no stage of a name in ``activation_checkpointing``.
     """
 
@@ -80,25 +87,44 @@ class ImageEncoder(BaseModule):
             raise ValueError(f"token_weight must be 'cls_attention', 'uniform' or None, got {token_weight!r}")
         require_positive(resize_to=resize_to, input_size=input_size)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.backbone = _build(backbone).to(memory_format=self.memory_format)
-        self.resize_to = resize_to
-        self.num_prefix_tokens = _num_prefix_tokens(self.backbone)
-        self.has_cls_token = (
-            self.num_prefix_tokens > 0 and getattr(_timm_or_own(self.backbone), "cls_token", None) is not None
-        )
-        self._pools = False
-        self._watch_output: Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]] | None = None
+        self.input_size = input_size
         self.pooling = None
-        self.cls_attention = None
-        self.global_channels, self.token_channels, self._has_sequence = self._probe(input_size)
+        config = dict(backbone=backbone, resize_to=resize_to, token_weight=token_weight)
+        try:
+            self._assemble(**config)
+        except UserError:
+            raise
+        except Exception as error:  # of any library
+            remedy = find_remedy(config, resize_to or input_size, lambda changed: self._assemble(**changed))
+            if remedy is None and not isinstance(error, _UnusableError):
+                raise
+            reason = error if isinstance(error, _UnusableError) else f"cannot be built: {first_line(error)}"
+            raise UserError(
+                f"image_encoder.backbone ({backbone.get('model_name', backbone['type'])}) {reason}\n"
+                + (f"Set {remedy}." if remedy else "Take another backbone, or other arguments of it.")
+            ) from error
         if pooling is not None:
             self.pooling = MODELS.build({**pooling, "in_channels": self.global_channels})
             self.global_channels = self.pooling.out_channels
-        if token_weight == "cls_attention" or (token_weight is None and self._has_sequence and self.has_cls_token):
-            self.cls_attention = self._watch_cls_attention()
         if activation_checkpointing:
             stages = None if activation_checkpointing is True else activation_checkpointing
             checkpoint_blocks(_timm_or_own(self.backbone), stages)
+
+    def _assemble(self, backbone: dict, resize_to: int | None, token_weight: str | None) -> None:
+        """Build the backbone and see what it returns."""
+        self.resize_to = resize_to
+        self.backbone = _build(backbone).to(memory_format=self.memory_format)
+        self._pools = False
+        self._watch_output: Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]] | None = None
+        self.cls_attention = None
+        outputs = self._probe()
+        self._has_sequence = outputs[-1].dim() == 3
+        self.num_prefix_tokens = _num_prefix_tokens(self.backbone, outputs[-1].shape[1]) if self._has_sequence else 0
+        self.has_cls_token = self.num_prefix_tokens > 0 and _has_cls_token(self.backbone)
+        features = self._from_sequence(outputs[-1]) if self._has_sequence else self._from_maps(outputs)
+        self.global_channels, self.token_channels = features.global_feature.shape[1], features.tokens.shape[2]
+        if token_weight == "cls_attention" or (token_weight is None and self.has_cls_token):
+            self.cls_attention = self._watch_cls_attention()
 
     def forward(self, images: Tensor) -> ImageFeatures:
         """Encode a batch of images.
@@ -108,8 +134,15 @@ class ImageEncoder(BaseModule):
 
         Returns:
             Features with ``global_feature`` (B, C), ``tokens`` (B, S, C') and ``token_weight`` (B, S), detached.
+
+        Raises:
+            UserError: The images are of another size than ``input_size``, and the backbone does not take them.
         """
-        outputs = self._run_backbone(images)
+        as_probed = images.shape[2:] == (self.input_size, self.input_size)
+        if self.resize_to is not None or as_probed or torch.compiler.is_compiling():
+            outputs = self._run_backbone(images)
+        else:
+            outputs = self._run_on_other_size(images)
         return self._from_sequence(outputs[-1]) if outputs[-1].dim() == 3 else self._from_maps(outputs)
 
     @contextmanager
@@ -130,16 +163,13 @@ class ImageEncoder(BaseModule):
 
         def watch_output(outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             last = outputs[-1]
-            if last.dim() == 4 and _is_channels_last(self.backbone):
-                last = last.permute(0, 3, 1, 2)
             is_map = last.dim() == 4
             # A copy that the rest is computed from, so that the gradient goes through it.
             regions = last.flatten(2).transpose(1, 2) if is_map else last[:, self.num_prefix_tokens :]
             watched.append(regions)
             if not is_map:
                 return (*outputs[:-1], torch.cat([last[:, : self.num_prefix_tokens], regions], dim=1))
-            last = regions.transpose(1, 2).unflatten(2, last.shape[2:])
-            return (*outputs[:-1], last.permute(0, 2, 3, 1) if _is_channels_last(self.backbone) else last)
+            return (*outputs[:-1], regions.transpose(1, 2).unflatten(2, last.shape[2:]))
 
         def watch_input(module: nn.Module, args: tuple, kwargs: dict) -> tuple:
             tokens = args[0]
@@ -172,7 +202,21 @@ class ImageEncoder(BaseModule):
         # timm's distilled transformers pool in forward() whatever they are told.
         outputs = self.backbone.timm_model.forward_features(images) if self._pools else self.backbone(images)
         outputs = tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
+        outputs = tuple(_channels_as_usual(output, self.backbone) for output in outputs)
         return outputs if self._watch_output is None else self._watch_output(outputs)
+
+    def _run_on_other_size(self, images: Tensor) -> tuple[Tensor, ...]:
+        try:
+            return self._run_backbone(images)
+        except torch.OutOfMemoryError:
+            raise
+        except (AssertionError, RuntimeError) as error:
+            height, width = images.shape[2:]
+            raise UserError(
+                f"The images are of {height} x {width}, which image_encoder.backbone does not take: "
+                f"{first_line(error)}\nSet image_encoder.input_size to their side length, {height}, so that it is "
+                f"checked beforehand, or crop them to {self.input_size}."
+            ) from error
 
     def _from_sequence(self, sequence: Tensor) -> ImageFeatures:
         prefix = self.num_prefix_tokens
@@ -186,49 +230,37 @@ class ImageEncoder(BaseModule):
         return ImageFeatures(global_feature, tokens, self.cls_attention.pop()[:, prefix:])
 
     def _from_maps(self, maps: tuple[Tensor, ...]) -> ImageFeatures:
-        if _is_channels_last(self.backbone):
-            maps = tuple(m.permute(0, 3, 1, 2) for m in maps)
         regions = [m.flatten(2).transpose(1, 2) for m in maps[-2:]]
         global_feature = maps[-1].mean(dim=(2, 3)) if self.pooling is None else self.pooling(regions[-1])
         tokens = regions[0]
         return ImageFeatures(global_feature, tokens, _uniform_weight(tokens))
 
     def _watch_cls_attention(self) -> ClsAttention:
-        attention = _last_attention(self.backbone) if self._has_sequence and self.has_cls_token else None
+        attention = _last_attention(self.backbone) if self.has_cls_token else None
         if attention is None or not ClsAttention.supports(attention):
-            raise TypeError(
-                f"{type(self.backbone).__name__} gives no [CLS] attention that could weight its tokens; "
-                "set image_encoder.token_weight='uniform'"
-            )
+            raise _UnusableError("gives no [CLS] attention that could weight its tokens.")
         return ClsAttention(attention)
 
     @torch.no_grad()
-    def _probe(self, input_size: int) -> tuple[int, int, bool]:
-        """Channels of the global feature and of the tokens, and whether the backbone returns a sequence."""
+    def _probe(self) -> tuple[Tensor, ...]:
+        """What the backbone returns for one image."""
         was_training = self.training
-        images = torch.zeros(1, 3, input_size, input_size)
+        images = torch.zeros(1, 3, self.input_size, self.input_size)
         self.eval()
         try:
             outputs = self._run_backbone(images)
+            if _dim(outputs[-1]) == 2 and hasattr(self.backbone, "timm_model"):
+                self._pools = True
+                outputs = self._run_backbone(images)
         except (AssertionError, RuntimeError) as error:  # of a table of positions or windows made for another size
-            size = self.resize_to or input_size
-            raise UserError(
-                f"image_encoder.backbone ({type(_timm_or_own(self.backbone)).__name__}) does not take images of "
-                f"{size} x {size}: {first_line(error)}\n"
-                f"Set image_encoder.backbone.img_size={size}, or image_encoder.resize_to to a size that it takes."
-            ) from error
-        if outputs[-1].dim() == 2:
-            if not hasattr(self.backbone, "timm_model"):
-                raise TypeError(
-                    f"{type(self.backbone).__name__} returns one vector an image and no tokens; set out_type='raw' or "
-                    "out_type='featmap', or out_indices and no global pooling, in image_encoder.backbone"
-                )
-            self._pools = True
-            outputs = self._run_backbone(images)
-        has_sequence = outputs[-1].dim() == 3
-        features = self._from_sequence(outputs[-1]) if has_sequence else self._from_maps(outputs)
+            size = self.resize_to or self.input_size
+            raise _UnusableError(f"does not take images of {size} x {size}: {first_line(error)}") from error
         self.train(was_training)
-        return features.global_feature.shape[1], features.tokens.shape[2], has_sequence
+        dims = [_dim(output) for output in outputs[-2:]]
+        if dims[-1] not in (3, 4) or (dims[-1] == 4 and set(dims) != {4}):
+            last = "one vector an image" if dims[-1] == 2 else f"a {type(outputs[-1]).__name__}"
+            raise _UnusableError(f"returns {last}, and neither maps (B, C, H, W) nor tokens (B, T, C).")
+        return outputs
 
 
 def _build(backbone: dict) -> nn.Module:
@@ -237,8 +269,13 @@ def _build(backbone: dict) -> nn.Module:
         _require_unpacked_size(weights)
     elif weights and not str(weights).endswith((".npy", ".safetensors")):
         require_plain(weights)
+    if weights and backbone.get("features_only"):
+        # timm takes the stages out of a model before it reads ``checkpoint_path``, when their names no longer fit; what
+        # it takes for pretrained weights it reads before.
+        overlay = dict(file=weights, custom_load=str(weights).endswith((".npz", ".npy")), classifier=None)
+        backbone = {**backbone, "checkpoint_path": "", "pretrained": True, "pretrained_cfg_overlay": overlay}
     try:
-        model = MODELS.build(backbone)
+        model = MODELS.build(_in_own_scope(backbone))
     except OSError as error:  # timm's pretrained=True without access to the hub
         raise UserError(
             f"The weights of {backbone.get('model_name', backbone['type'])} cannot be had: "
@@ -246,6 +283,12 @@ def _build(backbone: dict) -> nn.Module:
             "(timm) or init_cfg."
         ) from error
     except _DAMAGED as error:
+        if "Unknown model" in str(error):
+            import timm
+
+            name = str(backbone.get("model_name"))
+            nearest = or_nearest(name, timm.list_models())
+            raise UserError(f"image_encoder.backbone: timm has no model '{name}'{nearest}") from error
         if not weights:
             raise
         raise UserError(
@@ -259,6 +302,15 @@ def _build(backbone: dict) -> nn.Module:
     unbind_attention(model)
     recompute_gelu(model)
     return model
+
+
+def _in_own_scope(backbone: dict) -> dict:
+    """A config of a backbone whose layers are looked up in the registry of its own library."""
+    kind = backbone["type"]
+    if not isinstance(kind, str) or MODELS.get(kind) is None:  # which imports the library
+        return backbone
+    scope = kind.partition(".")[0]
+    return {**backbone, "_scope_": scope} if scope in MODELS.parent.children else backbone
 
 
 def _require_unpacked_size(weights: str) -> None:
@@ -287,19 +339,38 @@ def _uniform_weight(tokens: Tensor) -> Tensor:
     return tokens.new_full(tokens.shape[:2], 1 / tokens.shape[1], requires_grad=False)
 
 
-def _num_prefix_tokens(backbone: nn.Module) -> int:
-    """Tokens before the patches ([CLS], distillation, registers) of an mmpretrain or timm transformer; 0 otherwise."""
+def _num_prefix_tokens(backbone: nn.Module, length: int) -> int:
+    """Tokens before the patches ([CLS], distillation, registers), given how many there are for a square image."""
     model = _timm_or_own(backbone)
-    return int(getattr(model, "num_prefix_tokens", getattr(model, "num_extra_tokens", 0)))
+    declared = getattr(model, "num_prefix_tokens", getattr(model, "num_extra_tokens", None))
+    if declared is None:
+        return int(_has_cls_token(backbone) and math.isqrt(length) ** 2 != length)
+    return int(declared)
+
+
+def _has_cls_token(backbone: nn.Module) -> bool:
+    return getattr(_timm_or_own(backbone), "cls_token", None) is not None
+
+
+def _dim(output: object) -> int:
+    """Axes of a tensor; 0 for anything else."""
+    return output.dim() if isinstance(output, Tensor) else 0
 
 
 def _timm_or_own(backbone: nn.Module) -> nn.Module:
     return getattr(backbone, "timm_model", backbone)
 
 
-def _is_channels_last(backbone: nn.Module) -> bool:
-    """Some timm models (Swin) return maps as (B, H, W, C)."""
-    return str(getattr(_timm_or_own(backbone), "output_fmt", "NCHW")).endswith("NHWC")
+def _channels_as_usual(output: Tensor, backbone: nn.Module) -> Tensor:
+    """(B, C, H, W) of a map, (B, T, C) of a sequence, whichever way round the backbone returns it."""
+    model = _timm_or_own(backbone)
+    if _dim(output) == 4 and str(getattr(model, "output_fmt", "NCHW")).endswith("NHWC"):  # timm's Swin
+        return output.permute(0, 3, 1, 2)
+    channels = getattr(model, "num_features", getattr(model, "embed_dims", None))
+    channels = channels[-1] if isinstance(channels, list | tuple) else channels  # of the last stage
+    if _dim(output) == 3 and output.shape[1] == channels != output.shape[2]:  # mmpretrain's MlpMixer, EfficientFormer
+        return output.transpose(1, 2)
+    return output
 
 
 def _last_attention(backbone: nn.Module) -> nn.Module | None:
