@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -6,6 +7,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 
 import mgca_mm
+from tests.conftest import ROOT
 
 
 def test_installing_twice_changes_nothing():
@@ -73,3 +75,15 @@ def test_yolov3_predicts_without_compiled_operators():
     sample = DetDataSample(metainfo=dict(img_shape=(64, 64), scale_factor=(1.0, 1.0), ori_shape=(64, 64)))
     predictions = model.predict(torch.randn(1, 3, 64, 64), [sample])[0].pred_instances
     assert 0 < len(predictions) <= 10
+
+
+def test_the_environment_has_the_shims_before_any_program(tmp_path):
+    """By the line that ``tools/setup_env.sh`` writes into a .pth file, as Python reads such files."""
+    script = (ROOT / "tools" / "setup_env.sh").read_text()
+    line = next(line for line in script.splitlines() if "mgca_mm_shims.pth" in line)
+    subprocess.run(["bash", "-c", f"site='{tmp_path}'; {line}"], check=True)
+    code = f"import site, sys; site.addsitedir('{tmp_path}'); print('mgca_mm' in sys.modules); import mmcv.ops"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    command = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmengine.utils import get_installed_path
 from torch import Tensor
 
 from mgca_mm.bounds import parts_of
@@ -75,12 +76,11 @@ def _file_of(name: str) -> str:
     """A file, or that of a stock config's name."""
     if "::" not in name:
         return name
-    file = Path(Config._get_cfg_path(f"{name.removesuffix('.py')}.py", "")[0])
+    package, config = name.split("::", 1)
+    file = Path(get_installed_path(package), ".mim", "configs", f"{config.removesuffix('.py')}.py")
     if not file.is_file():
-        folder = file.parent
-        raise UserError(
-            f"{folder.name} has no {file.stem}{or_nearest(file.stem, (other.stem for other in folder.glob('*.py')))}"
-        )
+        others = [other.stem for other in file.parent.glob("*.py")]
+        raise UserError(f"'{file.parent.name}' of {package} has no '{file.stem}'{or_nearest(file.stem, others)}")
     return str(file)
 
 
@@ -191,11 +191,13 @@ def _shown(part: Any, inputs: Any) -> list[Tensor]:
         module = MODELS.build(settings)
         module.eval()  # which returns None in mmpretrain's transformers
         with torch.no_grad():
-            outputs = module(inputs)
+            outputs = _listed(module(inputs))
     except Exception as error:  # modules of other libraries fail in ways of their own
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise UserError(f"{part['type']}, which is to be replaced, cannot be looked at: {reason}") from error
-    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+    if not outputs or not all(isinstance(output, Tensor) for output in outputs):
+        raise UserError(f"{part['type']} gives more than one map a level, which only heads that are made for it take.")
+    return outputs
 
 
 def _strides(maps: Sequence[Tensor]) -> list[int]:

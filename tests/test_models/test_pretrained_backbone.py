@@ -47,6 +47,46 @@ def test_maps_of_a_resnet(resnet, strides):
     assert backbone.state_dict().keys() == weights.keys()  # the library's own names
 
 
+@pytest.mark.parametrize(
+    ("strides", "channels"),
+    [
+        ((4, 8, 8, 8), (64, 128, 256, 512)),
+        ((16, 16), (256, 512)),
+        ((2, 8, 8), (64, 128, 256)),
+        ((8, 8, 16), (128, 256, 512)),
+    ],
+)
+def test_a_repeated_stride_is_a_dilated_stage(resnet, strides, channels):
+    backbone = build(resnet[0], strides=strides)
+    maps = backbone(torch.rand(1, 3, 64, 64))
+    assert tuple(64 // feature.shape[-1] for feature in maps) == strides
+    assert tuple(feature.shape[1] for feature in maps) == backbone.out_channels == channels
+
+
+def test_stages_that_no_map_needs_have_no_gradient(resnet):
+    """On several ranks, the others would wait for it."""
+    backbone = build(resnet[0], strides=(4, 16))
+    sum(feature.sum() for feature in backbone(torch.rand(2, 3, 64, 64))).backward()
+    assert all((parameter.grad is not None) == parameter.requires_grad for parameter in backbone.parameters())
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        (dict(mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0]), True),
+        (dict(mean=[1.0, 2.0, 3.0], std=[4.0, 0.0, 6.0]), False),
+        (dict(mean=[1.0], std=[4.0]), False),
+        (dict(mean="abc", std=[float("nan")] * 3), False),
+        ([1], False),
+        (None, False),
+    ],
+)
+def test_normalization_of_the_pretraining(resnet, tmp_path, given, known, caplog):
+    torch.save({"state_dict": resnet[1], "meta": {"data_preprocessor": given}}, tmp_path / "other.pth")
+    backbone = build(tmp_path / "other.pth")
+    assert backbone.data_preprocessor == (given if known else dict(mean=[127.5] * 3, std=[127.5] * 3))
+
+
 def test_maps_of_a_vit(vit):
     checkpoint, weights = vit
     backbone = build(checkpoint, strides=(8, 16, 32), pyramid_channels=24)
@@ -100,7 +140,7 @@ def test_names_of_timm(tmp_path):
 
 
 def test_what_it_cannot_give(resnet, vit, tmp_path):
-    for strides in ((16, 8), (3,), (), (64,)):
+    for strides in ((16, 8), (3,), (), (64,), (32, 32), (2, 2)):
         with pytest.raises(UserError, match="strides 2, 4, 8, 16, 32, ascending"):
             build(resnet[0], strides=strides)
     with pytest.raises(UserError, match="no maps of strides"):
