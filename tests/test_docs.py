@@ -30,7 +30,9 @@ def save_checkpoint(path, backbone):
     """A pretraining checkpoint with weights unlike any initialization's; returns those of the backbone."""
     init_default_scope("mgca_mm")
     state_dict = ImageEncoder(backbone).state_dict()
-    content = {f"image_encoder.{name}": torch.rand_like(tensor.float()) for name, tensor in state_dict.items()}
+    content = {
+        f"image_encoder.{name}": torch.rand(tensor.shape).to(tensor.dtype) for name, tensor in state_dict.items()
+    }
     path.parent.mkdir(parents=True)
     torch.save({"state_dict": content | {"text_encoder.x": torch.ones(1)}}, path)
     return {name.removeprefix(PREFIX): tensor for name, tensor in content.items()}
@@ -54,17 +56,18 @@ def build(cfg):
     init_default_scope(scope)
     if "data_preprocessor" in cfg:
         cfg.model.setdefault("data_preprocessor", cfg.data_preprocessor)
-    return MODELS.build({**cfg.model, "type": f"{scope}.{cfg.model.type.rpartition('.')[2]}"})
+    name = cfg.model.type
+    return MODELS.build({**cfg.model, "type": name if "." in name else f"{scope}.{name}"})
 
 
 def test_every_block_is_tested():
-    tested = {"resnet50_classifier.py", "yolov3.py", "fcn.py", "torchvision_resnet50.py"}
+    tested = {"resnet50_classifier.py", "yolov3.py", "fcn.py", "unet.py", "torchvision_resnet50.py"}
     tested |= {"pretrain_regnet.py", "pretrain_convnext.py", "pretrain_modernbert.py", "detect_regnet.py"}
     assert set(BLOCKS) == tested | {"vit_finetune.py", "pretrain_layer_decay.py"}
     assert PAGE.read_text().count("```python") == len(BLOCKS)
 
 
-@pytest.mark.parametrize("name", ["resnet50_classifier.py", "yolov3.py", "fcn.py"])
+@pytest.mark.parametrize("name", ["resnet50_classifier.py", "yolov3.py", "fcn.py", "unet.py"])
 def test_stock_configs_take_the_encoder(name, write, tmp_path):
     checkpoint = tmp_path / "work_dirs/pretrain_resnet50/epoch_50.pth"
     expected = save_checkpoint(checkpoint, dict(type="mmpretrain.ResNet", depth=50, out_indices=(2, 3)))

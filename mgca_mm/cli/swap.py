@@ -22,7 +22,7 @@ def main() -> None:
         if not args.out.absolute().parent.is_dir() or args.out.suffix != ".py":
             raise UserError(f"'{args.out}' must be a .py file in a folder that exists.")
 
-        from mgca_mm.apis.swap_backbone import read_config, swap_backbone
+        from mgca_mm.apis.stock_configs import read_config, swap_backbone
         from mgca_mm.files import write_output
 
         former = read_config(args.config)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mgca_mm.apis.swap_backbone import swap_backbone
+from mgca_mm.apis import swap_backbone
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 from tests.conftest import ROOT

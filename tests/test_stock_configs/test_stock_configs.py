@@ -1,0 +1,45 @@
+"""Rows of docs/compatibility.md: a library each by default, every row and encoder by one of the programs in the slow run."""
+
+from itertools import product
+
+import pytest
+
+from tests.test_stock_configs import grid
+
+FAST = [
+    ("mmdet", "YOLOv3", "ResNet-50", "its train.py"),
+    ("mmseg", "U-Net", "ViT-B/16", "Runner"),
+    ("mmpretrain", "ViT", "ResNet-50", "our train.py"),
+]
+# What cannot be: the head of Faster R-CNN's C4 is the last stage of a ResNet.
+IMPOSSIBLE = {("Faster R-CNN, C4", "ViT-B/16"): "to have 1024 channels, but got 256"}
+
+
+@pytest.fixture(scope="session")
+def work_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("compatibility")
+
+
+def check(work_dir, library, cells):
+    """Train cells, of a row, an encoder and a program each, and look at what was saved."""
+    folders = {cell: work_dir / f"{library}_{number}" for number, cell in enumerate(cells)}
+    for (row, encoder, _), folder in folders.items():
+        grid.make_cell(folder, library, row, encoder)
+    for program in {cell[2] for cell in cells}:
+        grid.train(library, program, [folder for cell, folder in folders.items() if cell[2] == program])
+    for (row, encoder, program), folder in folders.items():
+        found = grid.outcome(folder, program, grid.make_checkpoint(encoder, work_dir / "data"))
+        count = {"ResNet-50": "318/318", "ViT-B/16": "150/150"}[encoder]
+        assert IMPOSSIBLE.get((row, encoder), count) in found, (row, encoder, program, found)
+
+
+@pytest.mark.parametrize(("library", "row", "encoder", "program"), FAST)
+def test_a_row_of_each_library(work_dir, library, row, encoder, program):
+    check(work_dir, library, [(row, encoder, program)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", grid.CONFIGS)
+def test_every_row(tmp_path, library):
+    cells = product(grid.CONFIGS[library], grid.ENCODERS)
+    check(tmp_path, library, [(*cell, list(grid.PROGRAMS)[number % 3]) for number, cell in enumerate(cells)])
