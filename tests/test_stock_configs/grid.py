@@ -269,14 +269,14 @@ def main() -> None:
 _INTRODUCTION = """
 # Compatibility
 
-Stock configs of the installed libraries with our encoders, as `tools/swap_backbone.py` writes them: our `tools/train.py`,
-the library's own, and MMEngine's `Runner` in a script, each in another folder, train one iteration and evaluate once, on
-ten made images of 128 × 128. A cell counts the encoder's tensors that the saved checkpoint then has, frozen, bit for
-bit; or the number of the reason below why there are none. Nothing was downloaded: all other weights are random, so that
-this says what runs, not how well.
+Stock configs of the installed libraries with our encoders, as `tools/swap_backbone.py` writes them: our
+`tools/train.py`, the library's own, and MMEngine's `Runner` in a script, each in another folder, train one iteration
+and evaluate once, on ten made images of 128 × 128. A cell counts the encoder's tensors that the saved checkpoint then has,
+frozen, bit for bit; or the number of the reason below why there are none. Nothing was downloaded: all other weights are
+random, so that this says what runs, not how well.
 
-Written by `python -m tests.test_stock_configs.grid`, which goes on where it was stopped; the tests try each row by one of
-the three.
+Written by `python -m tests.test_stock_configs.grid`, which goes on where it was stopped; the tests try each row by one
+of the three.
 """
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Rows of docs/compatibility.md: a library each by default, every row and encoder by one of the programs in the slow run."""
+"""Rows of docs/compatibility.md: one a library by default, all in the slow run, each by one of the programs."""
 
 from itertools import product
 
