@@ -1,5 +1,6 @@
 """A stock config of mmdet, mmseg or mmpretrain with the image encoder of a checkpoint as its backbone."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -168,7 +169,7 @@ def _try(cfg: Config, name: str) -> None:
 
             meta = dict(img_shape=shape, ori_shape=shape, pad_shape=shape, batch_input_shape=shape, scale_factor=(1, 1))
             samples = [DetDataSample(metainfo=meta)]
-        model = MODELS.build(cfg.model)
+        model = MODELS.build(copy.deepcopy(cfg.model))  # some write into their config
         model.eval()
         with torch.no_grad():
             if samples:  # some detectors predict only what a test pipeline of theirs has prepared
@@ -188,7 +189,7 @@ def _shown(part: Any, inputs: Any) -> list[Tensor]:
     """What a backbone or a neck gives, without initial weights, of an image or of maps."""
     settings = {name: value for name, value in part.items() if name not in ("init_cfg", "pretrained")}
     try:
-        module = MODELS.build(settings)
+        module = MODELS.build(copy.deepcopy(settings))
         module.eval()  # which returns None in mmpretrain's transformers
         with torch.no_grad():
             outputs = _listed(module(inputs))
