@@ -146,7 +146,7 @@ def test_what_it_cannot_give(resnet, vit, tmp_path):
     with pytest.raises(UserError, match="no maps of strides"):
         build(vit[0], strides=(12,))
     torch.save({"features.0.weight": torch.rand(3)}, tmp_path / "other.pth")
-    with pytest.raises(UserError, match="neither a plain ResNet nor a vision transformer"):
+    with pytest.raises(UserError, match="no plain ResNet or ViT by"):
         build(tmp_path / "other.pth", strides=(8,))
     torch.save(dict(list(resnet[1].items())[:-3]), tmp_path / "half.pth")
     with pytest.raises(UserError, match="incomplete"):

@@ -28,7 +28,8 @@ def build_pretrained_backbone(
     are those of these classes, so that what is trained on loads without the first checkpoint, too.
 
     Args:
-        checkpoint: A file of pretraining, converted, extracted or published; the folder of a run (its best); a URL.
+        checkpoint: A file of pretraining, converted, published, or extracted (of a vision transformer, by the names of
+            mmpretrain or timm); the folder of a run (its best); a URL.
         strides: Strides of the maps to give, in pixels, ascending; one that is repeated, as in ``(4, 8, 8, 8)``, is
             that of the next stage of a ResNet, dilated. None: what a classifier takes, the last map of a ResNet and
             [CLS] of a vision transformer.
@@ -78,8 +79,9 @@ def encoder_of(checkpoint: str) -> tuple[dict, dict[str, Tensor], dict[str, list
     config = backbone_config(weights)
     if config is None:
         raise UserError(
-            f"Checkpoint '{checkpoint}' holds neither a plain ResNet nor a vision transformer.\nName its class: "
-            f"type='LIBRARY.CLASS', init_cfg=dict(type='Pretrained', checkpoint=FILE, prefix='{prefix}')"
+            f"Checkpoint '{checkpoint}' holds no plain ResNet or ViT by the names of mmpretrain or timm.\n"
+            "Give the checkpoint that it was extracted from, or name its class: type='LIBRARY.CLASS', "
+            f"init_cfg=dict(type='Pretrained', checkpoint=FILE, prefix='{prefix}')"
         )
     return config, weights, normalization
 
