@@ -278,6 +278,12 @@ def _modulated(
     **_: int,
 ) -> Tensor:
     places = dict(stride=(stride_h, stride_w), padding=(pad_h, pad_w), dilation=(dilation_h, dilation_w))
+    kernel = zip(input.shape[2:], weight.shape[2:], *places.values(), strict=True)
+    size = tuple((side + 2 * pad - gap * (taps - 1) - 1) // step + 1 for side, taps, step, pad, gap in kernel)
+    if offset.shape[2:] != size:  # as DyHead has it, whose offsets are those of a larger map
+        raise NotImplementedError(
+            f"Deformable convolution with offsets of another size is not available: {_FULL_BUILD}"
+        )
     return torchvision.ops.deform_conv2d(input, offset, weight, bias if with_bias else None, mask=mask, **places)
 
 

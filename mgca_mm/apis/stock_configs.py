@@ -1,6 +1,9 @@
 """A stock config of mmdet, mmseg or mmpretrain with the image encoder of a checkpoint as its backbone."""
 
 import copy
+import math
+import os
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from mgca_mm.errors import UserError, first_line, or_nearest
 from mgca_mm.models.dense.pretrained_backbone import DEFAULT_NORMALIZATION, build_encoder, encoder_of
 from mgca_mm.registry import MODELS
 
-_SIDE = 224  # pixels of the image that a model is shown; some take no other
+_SIDES = (224, 384)  # pixels of the image that a model is shown; some take no other, or none as small as the first
 _POOLING = "GlobalAveragePooling"
 _RESNET_STRIDES = (4, 8, 16, 32)
 _UNET_STRIDES = (2, 4, 8, 16, 32)  # of the maps that mgca_mm.UNetHead decodes
@@ -39,23 +42,35 @@ def swap_backbone(config: str | Path, checkpoint: str | Path, frozen: bool = Fal
         frozen: Keep the encoder's weights.
 
     Returns:
-        The config, for the library's own programs. Its model has been built, and has made a prediction.
+        The config, for the library's own programs. Its model has been built and has computed its outputs.
 
     Raises:
         UserError: The config cannot be read or has no backbone, the checkpoint cannot be read, or the other parts of
             the model cannot take the encoder's maps.
     """
-    cfg = read_config(str(config))
-    encoder, _, normalization = encoder_of(str(checkpoint))
+    errors = []
+    for side in _SIDES:
+        try:
+            return _swapped(str(config), os.fspath(checkpoint), frozen, torch.zeros(1, 3, side, side))
+        except UserError as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def _swapped(name: str, checkpoint: str, frozen: bool, image: Tensor) -> Config:
+    cfg = read_config(name)
+    encoder, _, normalization = encoder_of(checkpoint)
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
-        _replace(cfg.model, encoder, dict(type="mgca_mm.PretrainedBackbone", checkpoint=str(checkpoint), frozen=frozen))
+        backbone = dict(type="mgca_mm.PretrainedBackbone", checkpoint=checkpoint, frozen=frozen)
+        _replace(cfg, encoder, backbone, image)
         _leave_former(cfg, encoder)
         for part in (cfg, cfg.model):
             if part.get("data_preprocessor"):
                 part.data_preprocessor.update(normalization or DEFAULT_NORMALIZATION)
-        _try(cfg, str(config))
+        _try(cfg, name, image)
     imports = cfg.get("custom_imports") or dict(imports=[])
-    cfg.custom_imports = {**imports, "imports": [*_listed(imports["imports"]), "mgca_mm"]}
+    names = [module for module in _listed(imports["imports"]) if module != "mgca_mm"]
+    cfg.custom_imports = {**imports, "imports": [*names, "mgca_mm"]}
     return cfg
 
 
@@ -70,6 +85,8 @@ def read_config(name: str) -> Config:
         ) from error
     if not (cfg.get("model") or {}).get("backbone"):
         raise UserError(f"Config '{name}' has no model.backbone to replace.")
+    if "::" in name:  # some have no scope of their own
+        cfg.default_scope = cfg.get("default_scope") or name.partition("::")[0]
     return cfg
 
 
@@ -85,28 +102,31 @@ def _file_of(name: str) -> str:
     return str(file)
 
 
-def _replace(model: Any, encoder: dict, backbone: dict) -> None:
+def _replace(cfg: Config, encoder: dict, backbone: dict, image: Tensor) -> None:
     """Set the backbone of a model's config, and what its neck and heads say of it."""
-    is_resnet = encoder["type"].endswith("ResNet")
-    former = _shown(model.backbone, torch.zeros(1, 3, _SIDE, _SIDE))
+    model, is_resnet = cfg.model, encoder["type"].endswith("ResNet")
+    former = _shown(model.backbone, image)
     necks = _listed(model.get("neck"))
     if all(map_.dim() < 4 for map_ in former) or (necks and str(necks[-1].type).endswith(_POOLING)):
         model.neck = dict(type=f"mmpretrain.{_POOLING}") if is_resnet else None
-        if "in_channels" not in model.head:  # the backbone is the whole network, as VGG is
-            model.head.update(type="mmpretrain.LinearClsHead", num_classes=former[-1].shape[1])
-        model.head.in_channels = build_encoder(encoder, None)[0].out_channels[-1]
+        if model.head.type == "ClsHead":  # the backbone is the whole network, as VGG is
+            model.head.update(type="LinearClsHead", in_channels=0, num_classes=former[-1].shape[1])
+        if "in_channels" in model.head:
+            model.head.in_channels = build_encoder(encoder, None)[0].out_channels[-1]
         model.backbone = backbone
         return
-    strides = _strides(former)
+    strides = _strides(former, image)
     if len(strides) > 1 and strides == sorted(strides, reverse=True) and strides[0] > strides[-1]:
         _replace_unet(model, encoder, backbone)
         return
     if len(strides) > 1 and len(set(strides)) == 1:
         if len(necks) == 1:
             former, necks = _shown(necks[0], former), []
-            strides, model.neck = _strides(former), None
+            strides, model.neck = _strides(former, image), None
         if is_resnet and len(set(strides)) == 1:
             strides = [min(stride, strides[0]) for stride in _RESNET_STRIDES[-len(strides) :]]
+    if not is_resnet:  # of the levels of a pyramid, necks and heads may leave some unread
+        cfg.find_unused_parameters = True
     channels = build_encoder(encoder, strides)[0].out_channels
     model.backbone = dict(backbone, strides=strides)
     for part in necks[:1] or [part for name, part in model.items() if name not in _NO_PART]:
@@ -133,13 +153,14 @@ def _set_channels(part: Any, former: Sequence[int], channels: Sequence[int]) -> 
     for inner in parts_of(part):
         if isinstance(inner, dict) and "in_index" in inner:
             index = inner["in_index"]
-            inner["in_channels"] = channels[index] if isinstance(index, int) else [channels[one] for one in index]
+            one = isinstance(index, int)
+            inner["in_channels"] = channels[index] if one else type(index)(channels[each] for each in index)
     given = part.get("in_channels")
-    if "in_index" not in part and given is not None:
-        if isinstance(given, int):
-            part["in_channels"] = by_former.get(given, given)
-        else:
-            part["in_channels"] = list(channels) if list(given) == former else [by_former.get(n, n) for n in given]
+    if "in_index" not in part and isinstance(given, int):
+        part["in_channels"] = by_former.get(given, given)
+    elif "in_index" not in part and given is not None:  # some look whether it is a list or a tuple
+        new = channels if list(given) == former else [by_former.get(each, each) for each in given]
+        part["in_channels"] = type(given)(new)
     if "c1_in_channels" in part:  # DeepLabV3+, of the first map
         part["c1_in_channels"] = channels[0]
 
@@ -159,30 +180,47 @@ def _leave_former(cfg: Config, encoder: dict) -> None:
             settings.pop(name, None)
 
 
-def _try(cfg: Config, name: str) -> None:
-    """Build the model, and let all of its parts compute."""
-    shape = (_SIDE, _SIDE)
+def _try(cfg: Config, name: str, image: Tensor) -> None:
+    """Build the model, and let it compute its outputs from an image."""
     try:
-        samples = None
-        if cfg.get("default_scope") == "mmdet":
-            from mmdet.structures import DetDataSample
-
-            meta = dict(img_shape=shape, ori_shape=shape, pad_shape=shape, batch_input_shape=shape, scale_factor=(1, 1))
-            samples = [DetDataSample(metainfo=meta)]
         model = MODELS.build(copy.deepcopy(cfg.model))  # some write into their config
         model.eval()
         with torch.no_grad():
-            if samples:  # some detectors predict only what a test pipeline of theirs has prepared
-                model(torch.zeros(1, 3, *shape), samples, mode="tensor")
+            if cfg.get("default_scope") == "mmdet":
+                model(image, [_sample_of_mmdet(image, getattr(model, "with_rpn", True))], mode="tensor")
+            elif cfg.get("default_scope") == "mmseg":  # some of whose heads want a sample otherwise
+                model.predict(image)
             else:
-                model.predict(torch.zeros(1, 3, *shape))
+                model(image, mode="tensor")
     except UserError:
         raise
+    except NotImplementedError as error:  # of an operator, with the remedy
+        raise UserError(f"Config '{name}': {error}") from error
     except Exception as error:  # models of other libraries fail in ways of their own
         raise UserError(
-            f"Config '{name}' does not work with this encoder: {type(error).__name__}: {first_line(error)}\n"
-            "A part of its model is made for the former backbone; take another config of the method."
+            f"Config '{name}' does not work with this encoder: {_reason(error)}\n"
+            "A part of its model may be made for the former backbone; take another config of the method."
         ) from error
+
+
+def _sample_of_mmdet(image: Tensor, with_rpn: bool) -> Any:
+    """What detectors ask for beside the image: its sizes, no boxes, and a proposal where they make none."""
+    from mmdet.structures import DetDataSample
+    from mmengine.structures import InstanceData
+
+    shape = tuple(image.shape[2:])
+    meta = dict(img_shape=shape, ori_shape=shape, pad_shape=shape, batch_input_shape=shape, scale_factor=(1, 1))
+    sample = DetDataSample(metainfo=meta)
+    sample.gt_instances = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
+    if not with_rpn:
+        sample.proposals = InstanceData(bboxes=torch.tensor([[0.0, 0.0, *shape]]))
+    return sample
+
+
+def _reason(error: Exception) -> str:
+    """What an error says and where, for some say nothing."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {first_line(error)} ({Path(where.filename).name}, line {where.lineno})"
 
 
 def _shown(part: Any, inputs: Any) -> list[Tensor]:
@@ -194,15 +232,15 @@ def _shown(part: Any, inputs: Any) -> list[Tensor]:
         with torch.no_grad():
             outputs = _listed(module(inputs))
     except Exception as error:  # modules of other libraries fail in ways of their own
-        reason = f"{type(error).__name__}: {first_line(error)}"
-        raise UserError(f"{part['type']}, which is to be replaced, cannot be looked at: {reason}") from error
+        raise UserError(f"{part['type']}, which is to be replaced, cannot be looked at: {_reason(error)}") from error
     if not outputs or not all(isinstance(output, Tensor) for output in outputs):
         raise UserError(f"{part['type']} gives more than one map a level, which only heads that are made for it take.")
     return outputs
 
 
-def _strides(maps: Sequence[Tensor]) -> list[int]:
-    return [round(_SIDE / map_.shape[-1]) for map_ in maps]
+def _strides(maps: Sequence[Tensor], image: Tensor) -> list[int]:
+    """Of maps of an image, to the nearest power of two: some lose a pixel at the border."""
+    return [2 ** round(math.log2(image.shape[-1] / map_.shape[-1])) for map_ in maps]
 
 
 def _listed(value: Any) -> list:

@@ -12,7 +12,7 @@ from .conversion.timm_vit import is_timm_vit, rename_timm_vit
 from .reading import UntrustedCheckpointError
 from .schemes import load_checkpoint
 
-_PREFIXES = ("image_encoder.backbone.", "backbone.", "")
+_PREFIXES = ("image_encoder.backbone.", "backbone.vit.", "backbone.", "")
 
 
 def read_state_dict(checkpoint: str, map_location: str = "cpu", remedy: str = "Give another file.") -> dict:
@@ -65,13 +65,15 @@ def _weights_of(content: dict, checkpoint: str, remedy: str) -> dict:
         raise UserError(f"Checkpoint '{checkpoint}' holds no weights.\n{remedy}")
     if not all(isinstance(name, str) for name in state_dict):
         raise UserError(f"Checkpoint '{checkpoint}' holds weights whose names are no text.\n{remedy}")
-    weights = OrderedDict((name, value) for name, value in state_dict.items() if isinstance(value, Tensor))
+    # Saved within DistributedDataParallel, names begin with "module.".
+    named = ((name.removeprefix("module."), value) for name, value in state_dict.items())
+    weights = OrderedDict((name, value) for name, value in named if isinstance(value, Tensor))
     weights._metadata = getattr(state_dict, "_metadata", {})  # versions of the modules, where torch looks for them
     return weights
 
 
 def prefix_of_backbone(names: Collection[str], wanted: Iterable[str] = ()) -> str:
-    """What the names of an image encoder begin with: as we, or mmpretrain, mmdet and mmseg write them, or nothing.
+    """What the names of an image encoder begin with: in a pretraining, a detector or classifier of ours, or nothing.
 
     Args:
         names: Of a checkpoint.

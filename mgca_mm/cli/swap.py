@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import os
 from pathlib import Path
 
 from mgca_mm.cli.arguments import add_trust_checkpoint
@@ -26,7 +27,9 @@ def main() -> None:
         from mgca_mm.files import write_output
 
         former = read_config(args.config)
-        cfg = swap_backbone(args.config, args.checkpoint, args.frozen)
+        # The written config may be used from another folder.
+        checkpoint = os.path.abspath(args.checkpoint) if os.path.exists(args.checkpoint) else args.checkpoint
+        cfg = swap_backbone(args.config, checkpoint, args.frozen)
         write_output(args.out, cfg.pretty_text)
     changes = difflib.unified_diff(former.pretty_text.splitlines(), cfg.pretty_text.splitlines(), n=0, lineterm="")
     print("\n".join(line for line in changes if not line.startswith(("---", "+++", "@@"))))

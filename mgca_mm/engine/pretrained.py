@@ -125,7 +125,7 @@ def require_complete_parts(model: nn.Module, checkpoint: str) -> None:
     Raises:
         UserError: If it cannot be read, fits in no part, or in one of them by half.
     """
-    found = {name.removeprefix("module."): value for name, value in read_state_dict(checkpoint).items()}
+    found = read_state_dict(checkpoint)
     absent, filled = [], []
     parts: dict[str, nn.Module] = {}
     for name, module in model.named_children():

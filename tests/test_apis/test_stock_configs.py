@@ -108,12 +108,37 @@ def test_what_a_config_has_of_its_own_stays(swap, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "config",
+    [
+        "mmdet::ssd/ssd300_coco",  # compares its channels with a tuple, and takes no small images
+        "mmdet::sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco",  # asks for boxes
+        "mmdet::fast_rcnn/fast-rcnn_r50_fpn_1x_coco",  # makes no proposals
+        "mmseg::fastfcn/fastfcn_r50-d32_jpu_psp_4xb2-80k_cityscapes-512x1024",  # asks for a tuple
+        "mmseg::icnet/icnet_r50-d8_4xb2-80k_cityscapes-832x832",  # loses pixels at the border
+        "mmpretrain::swin_transformer/swin-large_8xb8_cub-384px",  # windows of 12
+        "mmpretrain::mocov2/mocov2_resnet50_8xb32-coslr-200e_in1k",  # predicts nothing
+    ],
+)
+def test_odd_ones(swap, config):
+    assert swap(config).model.backbone.type == "mgca_mm.PretrainedBackbone"
+
+
+def test_swapping_again(swap, tmp_path):
+    (tmp_path / "first.py").write_text(swap("mmdet::yolo/yolov3_d53_8xb8-ms-416-273e_coco").pretty_text)
+    cfg = swap(tmp_path / "first.py", "vit")
+    assert cfg.custom_imports["imports"] == ["mgca_mm"] and channels(cfg.model.neck) == [256] * 3
+    assert cfg.find_unused_parameters  # levels of a pyramid that a neck leaves out
+
+
+@pytest.mark.parametrize(
     ("config", "message"),
     [
         ("mmdet::retinanet/retinanet_r50_fpn_1x_cocoo", "did you mean 'retinanet_r50_fpn_1x_coco'"),
         ("mmdet::retinanet_r50", "cannot be read"),
         ("nothing::x/y", "cannot be read"),
         ("absent.py", "cannot be read"),
+        ("mmseg::psanet/psanet_r50-d8_4xb4-20k_voc12aug-512x512", "builds it"),
+        ("mmdet::dyhead/atss_r50_fpn_dyhead_1x_coco", "offsets of another size is not available"),
         ("mmpretrain::arcface/resnet50-arcface_8xb32_inshop", "no model.backbone"),
         ("mmseg::dpt/dpt_vit-b16_8xb2-160k_ade20k-512x512", "gives more than one map a level"),
         ("mmseg::swin/swin-tiny-patch4-window7_upernet_1xb8-20k_levir-256x256", "6 channels"),
@@ -125,11 +150,12 @@ def test_what_cannot_be_swapped(swap, config, message):
 
 
 def test_command_line(checkpoints, tmp_path):
-    command = [sys.executable, ROOT / "tools" / "swap_backbone.py", "mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco"]
+    command = [sys.executable, ROOT / "tools" / "swap_backbone.py", "mmdet::dino/dino-4scale_r50_8xb2-12e_coco"]
     command += [checkpoints / "resnet.pth", "--out"]
-    done = subprocess.run([*command, tmp_path / "fcos.py"], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run([*command, tmp_path / "dino.py"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "120 of 120 tensors" in done.stdout and "mgca_mm.PretrainedBackbone" in done.stdout
-    assert MODELS.build(Config.fromfile(tmp_path / "fcos.py").model.backbone).out_channels == (64, 128, 256, 512)
-    done = subprocess.run([*command, tmp_path / "absent" / "fcos.py"], capture_output=True, text=True)
+    model = MODELS.build({**Config.fromfile(tmp_path / "dino.py").model, "type": "mmdet.DINO"})
+    assert model.backbone.out_channels == (128, 256, 512)
+    done = subprocess.run([*command, tmp_path / "absent" / "dino.py"], capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr

@@ -226,6 +226,9 @@ def part(in_channels, in_index=None):
         (dict(neck=part((2048, 1024, 512))), None),  # YOLOv3 begins at the coarsest
         (dict(neck=part([256, 512, 1024, 2048])), r"model.neck.in_channels=\[512, 1024, 2048\]"),
         (dict(decode_head=part(2048, 2), auxiliary_head=part(1024, 1)), None),
+        (dict(neck=part([1024, 512, 2048])), r"model.neck.in_channels=\[512, 1024, 2048\]"),
+        (dict(neck=part([None, 512])), r"model.neck.in_channels=\[512, 1024, 2048\]"),
+        (dict(decode_head=part(512, 3)), "gives 3 maps"),
         (dict(decode_head=part(512, 2)), "model.decode_head.in_channels=2048"),
         (dict(decode_head=part(3584, (0, 1, 2))), None),  # which mmseg's head has summed
         (dict(decode_head=part((256, 512), (1, 2))), r"in_channels=\[1024, 2048\]"),
@@ -238,6 +241,15 @@ def test_channels_that_do_not_fit_are_named(parts, error):
     hook.before_run(runner)
     with pytest.raises(UserError, match=error) if error else nullcontext():
         hook.before_train(runner)
+
+
+def test_a_class_that_means_something_else_by_out_channels():
+    model = model_of(neck=part([512, 1024]))
+    model.backbone.out_channels = 320  # mmpretrain's EfficientNet
+    hook = VerifyPretrainedHook()
+    runner = SimpleNamespace(model=model, cfg=dict(model={}), logger=logging.getLogger("mmengine"))
+    hook.before_run(runner)
+    hook.before_train(runner)
 
 
 @pytest.mark.parametrize("mean", [127.5, 123.675])

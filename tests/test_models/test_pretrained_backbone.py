@@ -81,7 +81,7 @@ def test_stages_that_no_map_needs_have_no_gradient(resnet):
         (None, False),
     ],
 )
-def test_normalization_of_the_pretraining(resnet, tmp_path, given, known, caplog):
+def test_normalization_of_the_pretraining(resnet, tmp_path, given, known):
     torch.save({"state_dict": resnet[1], "meta": {"data_preprocessor": given}}, tmp_path / "other.pth")
     backbone = build(tmp_path / "other.pth")
     assert backbone.data_preprocessor == (given if known else dict(mean=[127.5] * 3, std=[127.5] * 3))
@@ -129,6 +129,14 @@ def test_a_runner_draws_nothing_for_it(resnet):
     assert all(torch.equal(tensor, weights[name]) for name, tensor in model.backbone.state_dict().items())
 
 
+def test_names_of_a_detector_and_of_several_ranks(vit, tmp_path):
+    detector = torch.nn.Module()
+    detector.backbone = build(vit[0], strides=(8, 16))
+    torch.save({f"module.{name}": tensor for name, tensor in detector.state_dict().items()}, tmp_path / "detector.pth")
+    backbone = build(tmp_path / "detector.pth")
+    assert all(torch.equal(tensor, vit[1][name]) for name, tensor in backbone.state_dict().items())
+
+
 def test_names_of_timm(tmp_path):
     model = timm.create_model("vit_tiny_patch16_224", num_classes=3, img_size=64)
     torch.save(model.state_dict(), tmp_path / "timm.pth")
@@ -140,9 +148,13 @@ def test_names_of_timm(tmp_path):
 
 
 def test_what_it_cannot_give(resnet, vit, tmp_path):
-    for strides in ((16, 8), (3,), (), (64,), (32, 32), (2, 2)):
-        with pytest.raises(UserError, match="strides 2, 4, 8, 16, 32, ascending"):
+    for strides in ((3,), (64,), (32, 32), (2, 2), (2,)):
+        with pytest.raises(UserError, match="strides 4, 8, 16, 32, and before these 2, ascending"):
             build(resnet[0], strides=strides)
+    for strides in ((16, 8), (), 32, "16", (None,), (8.0,), (0,)):
+        for checkpoint in (resnet[0], vit[0]):
+            with pytest.raises(UserError, match="strides are those of the maps in pixels"):
+                build(checkpoint, strides=strides)
     with pytest.raises(UserError, match="no maps of strides"):
         build(vit[0], strides=(12,))
     torch.save({"features.0.weight": torch.rand(3)}, tmp_path / "other.pth")

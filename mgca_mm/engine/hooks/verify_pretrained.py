@@ -61,6 +61,7 @@ class VerifyPretrainedHook(Hook):
         for name, module in model.named_modules():
             if module not in self._lacking:
                 continue
+            name = name or "model"
             settings, count, lacking = self._settings[module], len(module.state_dict()), self._lacking.pop(module)
             missing = required(module, lacking, settings.get("allow_missing", ()))
             kind, file = type(module).__name__, os.path.basename(settings["checkpoint"])
@@ -101,20 +102,28 @@ def _settings(model: nn.Module, cfg: Mapping[str, Any]) -> dict[nn.Module, Mappi
 
 def _require_channels(model: nn.Module) -> None:
     """Check the channels of a neck, or else of heads, against a backbone that says those of its outputs."""
-    channels = list(getattr(getattr(model, "backbone", None), "out_channels", ()))
+    channels = getattr(getattr(model, "backbone", None), "out_channels", None)
+    if not isinstance(channels, tuple):  # some classes mean something else by the name
+        return
     has_neck = getattr(model, "neck", None) is not None
     for name, part in model.named_children():
-        expected = getattr(part, "in_channels", None)
-        if not channels or expected is None or name == "backbone" or (has_neck and name != "neck"):
+        expected, index = getattr(part, "in_channels", None), getattr(part, "in_index", None)
+        if name == "backbone" or (has_neck and name != "neck") or not isinstance(expected, int | list | tuple):
             continue
-        index = getattr(part, "in_index", None)
         if index is not None:  # of mmseg's heads, which may have summed what they were given
-            given = channels[index] if isinstance(index, int) else [channels[one] for one in index]
-            fits = expected in (given, tuple(given), sum(given)) if isinstance(given, list) else expected == given
+            indices = [index] if isinstance(index, int) else list(index)
+            if max(indices) >= len(channels):
+                raise UserError(
+                    f"model.{name}.in_index is {index}, but the backbone gives {len(channels)} maps.\n"
+                    f"Ask for more (model.backbone.strides), or count the maps from 0 to {len(channels) - 1}."
+                )
+            given = [channels[one] for one in indices]
+            fits = expected == sum(given) if isinstance(expected, int) else list(expected) == given
+            given = given[0] if isinstance(index, int) else given
         elif isinstance(expected, int):
             given, fits = channels[-1], expected in channels
-        else:
-            given, fits = channels, sorted(expected) == sorted(channels)
+        else:  # some necks begin at the coarsest
+            given, fits = list(channels), list(expected) in (list(channels), list(channels[::-1]))
         if not fits:
             raise UserError(
                 f"model.{name}.in_channels is {expected}, but the backbone gives {given}.\n"

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
@@ -19,13 +20,13 @@ _STEM_STRIDE, _STAGE_STRIDES = 2, (4, 8, 16, 32)  # of a ResNet
 
 @MODELS.register_module(name="PretrainedBackbone")
 def build_pretrained_backbone(
-    checkpoint: str, strides: Sequence[int] | None = None, frozen: bool = False, pyramid_channels: int = 256
+    checkpoint: str | Path, strides: Sequence[int] | None = None, frozen: bool = False, pyramid_channels: int = 256
 ) -> nn.Module:
     """Build the backbone that a checkpoint is of, with its weights.
 
     A ResNet becomes ``mmpretrain.ResNet`` (:class:`ResNetWithStem` for stride 2), a vision transformer
-    ``mmpretrain.VisionTransformer``, within a :class:`ViTPyramid` where maps are asked for. The names of the weights
-    are those of these classes, so that what is trained on loads without the first checkpoint, too.
+    ``mmpretrain.VisionTransformer``, within a :class:`ViTPyramid` where maps are asked for; the names of the weights
+    are those of these classes.
 
     Args:
         checkpoint: A file of pretraining, converted, published, or extracted (of a vision transformer, by the names of
@@ -44,7 +45,9 @@ def build_pretrained_backbone(
         UserError: The checkpoint cannot be read, holds no complete encoder or one of another kind, or has no maps of
             these strides.
     """
-    config, weights, normalization = encoder_of(checkpoint)
+    if strides is not None and not _are_strides(strides):
+        raise UserError(f"strides are those of the maps in pixels, ascending, such as (8, 16, 32), not {strides!r}.")
+    config, weights, normalization = encoder_of(os.fspath(checkpoint))
     backbone, encoder = build_encoder(config, strides, frozen, pyramid_channels)
     encoder.load_state_dict(weights)
     encoder.is_init = True  # lest a runner draw weights for it
@@ -97,6 +100,11 @@ def build_encoder(
     return backbone, backbone.vit if isinstance(backbone, ViTPyramid) else backbone
 
 
+def _are_strides(value: object) -> bool:
+    is_list = isinstance(value, list | tuple) and len(value) > 0
+    return is_list and all(type(one) is int and one > 0 for one in value) and list(value) == sorted(value)
+
+
 def _resnet(config: dict, strides: Sequence[int] | None, frozen: bool) -> nn.Module:
     known = _STAGE_STRIDES[: config.get("num_stages")]
     strides = known[-1:] if strides is None else tuple(strides)
@@ -109,10 +117,10 @@ def _resnet(config: dict, strides: Sequence[int] | None, frozen: bool) -> nn.Mod
             break
         dilated += [stages[-1] + 1] if stride == before else []
         stages.append(known.index(stride) + len(dilated))
-    if not strides or has_stem + len(stages) < len(strides) or max(stages, default=0) >= len(known):
+    if not stages or has_stem + len(stages) < len(strides) or max(stages) >= len(known):
         raise UserError(
-            f"The ResNet has maps of strides {', '.join(map(str, (_STEM_STRIDE, *known)))}, ascending, not "
-            f"{list(strides)}; one that is repeated stands for the next of its {len(known)} stages, dilated."
+            f"The ResNet has maps of strides {', '.join(map(str, known))}, and before these {_STEM_STRIDE}, ascending, "
+            f"not {list(strides)}; one that is repeated stands for the next of its {len(known)} stages, dilated."
         )
     settings = dict(
         out_indices=stages,
@@ -123,7 +131,7 @@ def _resnet(config: dict, strides: Sequence[int] | None, frozen: bool) -> nn.Mod
         settings |= dict(frozen_stages=len(known), norm_eval=True)
     kind = "mgca_mm.ResNetWithStem" if has_stem else config["type"]
     backbone = MODELS.build({**config, **settings, "type": kind})
-    for name in backbone.res_layers[max(stages, default=0) + 1 :]:
+    for name in backbone.res_layers[max(stages) + 1 :]:
         getattr(backbone, name).requires_grad_(False)  # of no influence: ranks would wait for its gradients
     width = 64 if config["depth"] < 50 else 256
     backbone.out_channels = (*[64] * has_stem, *(width * 2**stage for stage in stages))
