@@ -129,9 +129,19 @@ def test_layer_wise_decay_of_the_pretraining(write):
     for name, power in depths.items():
         assert lr[f"image_encoder.backbone.{name}.weight"] == pytest.approx(2e-5 * 0.75**power)
     assert {rate for name, rate in lr.items() if "backbone" not in name} == {2e-5}
-    model.image_encoder.backbone = torch.nn.Linear(1, 1)
-    with pytest.raises(UserError, match=r"get_layer_depth, and Linear has none"):
-        build_optim_wrapper(model, cfg.optim_wrapper)
+    model.image_encoder.backbone = MODELS.build(dict(type="mmpretrain.ResNet", depth=50))
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    lr = {group["param_name"]: group["lr"] for group in groups}
+    blocks = ("layer1.2", "layer2.1", "layer2.2", "layer3.2", "layer3.3", "layer4.0")
+    depths = {"conv1": 7} | {f"{block}.conv1": 6 - index for index, block in enumerate(blocks)}
+    for name, power in depths.items():
+        assert lr[f"image_encoder.backbone.{name}.weight"] == pytest.approx(2e-5 * 0.75**power)
+    assert len({rate for name, rate in lr.items() if "backbone" in name}) == 7
+    assert {rate for name, rate in lr.items() if "backbone" not in name} == {2e-5}
+    for backbone in (torch.nn.Linear(1, 1), MODELS.build(dict(type="mmpretrain.ResNet", depth=18))):
+        model.image_encoder.backbone = backbone
+        with pytest.raises(UserError, match=rf"get_layer_depth\), and this {type(backbone).__name__} does not\.\n"):
+            build_optim_wrapper(model, cfg.optim_wrapper)
 
 
 def test_another_backbone_downstream(write, tmp_path):

@@ -45,10 +45,11 @@ _UNCHECKED = ("norm_cfg", "conv_cfg", "act_cfg", "upsample_cfg", "nms", "model_w
 _ALWAYS_BUILT = {"dataset", "pipeline", "backbone", "neck", "head", "bbox_head", "decode_head", "data_preprocessor"}
 _KNOWN = ("mgca_mm.", "mmengine.", "torch.optim.", "torch.utils.data.", "torch.nn.utils.")
 _NEARLY = 0.85
+_LAYER_DECAY = "LearningRateDecayOptimWrapperConstructor"
 # What only another constructor than the config's takes.
 _REMEDIES = {
     "optim_wrapper.paramwise_cfg.layer_decay_rate": " by itself.\nSet optim_wrapper.constructor="
-    "'mmpretrain.LearningRateDecayOptimWrapperConstructor', which takes it."
+    f"'mmpretrain.{_LAYER_DECAY}', which takes it."
 }
 # What can be in there is checked elsewhere.
 _OPEN = ("env_cfg.", "randomness.", "optim_wrapper.paramwise_cfg.", "model.text_encoder.config.")
@@ -184,7 +185,9 @@ def _constructor(node: Mapping, path: str, strict: bool) -> Callable | Mapping |
     """What a dict holds the arguments of; None where that is nothing, or something that another library knows."""
     if path == "optim_wrapper" and "constructor" in node:
         # Looked up where the run is, whatever scope the base config was in that the rest of this dict is from.
-        _registered(node["constructor"], "optim_wrapper.constructor", {}, strict=True)
+        found = _registered(node["constructor"], "optim_wrapper.constructor", {}, strict=True)
+        if getattr(found, "__name__", "") == _LAYER_DECAY:
+            _check_layer_decay(node)
     if path == "optim_wrapper.clip_grad":
         return torch.nn.utils.clip_grad_value_ if node.get("type") == "value" else _UNTYPED[path]
     if isinstance(node.get("type"), str):
@@ -195,6 +198,16 @@ def _constructor(node: Mapping, path: str, strict: bool) -> Callable | Mapping |
         return _find("IterBasedTrainLoop", None)
     implied = _UNTYPED.get(path)
     return _find(implied, None) if isinstance(implied, str) else implied
+
+
+def _check_layer_decay(wrapper: Mapping) -> None:
+    """Check what mmpretrain's constructor passes over, or writes into its log without having it."""
+    path, settings = "optim_wrapper.paramwise_cfg", wrapper.get("paramwise_cfg")
+    if isinstance(settings, Mapping):
+        _check_arguments(settings, f"{path}.", {**_UNTYPED[path], "layer_decay_rate": float}, set(), strict=True)
+    optimizer = wrapper.get("optimizer")
+    if isinstance(optimizer, Mapping) and optimizer.get("weight_decay") is None:
+        raise UserError(f"Config key 'optim_wrapper.optimizer.weight_decay': {_LAYER_DECAY} needs it; 0 is none.")
 
 
 def _has_own_constructor(wrapper: Any) -> bool:

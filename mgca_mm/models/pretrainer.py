@@ -167,16 +167,20 @@ class ImageReportPretrainer(BaseModel):
             one, of which the learning rate is that of the config.
 
         Raises:
-            UserError: The backbone's class does not count its layers.
+            UserError: The backbone does not count its layers.
         """
         backbone = self.image_encoder.backbone
-        if not hasattr(backbone, "get_layer_depth"):
+        try:
+            if not hasattr(backbone, "get_layer_depth"):
+                raise NotImplementedError
+            # mmpretrain's ResNet knows its layers by the name that they have in mmpretrain's classifiers alone.
+            return backbone.get_layer_depth(name.removeprefix("image_encoder."), "backbone.")
+        except NotImplementedError as error:
             raise UserError(
-                f"Layer-wise decay of the learning rate needs a backbone with get_layer_depth, and "
-                f"{type(backbone).__name__} has none.\nTake one that has: mmpretrain's VisionTransformer, BEiTViT, "
-                "SwinTransformer, ConvNeXt or ResNet."
-            )
-        return backbone.get_layer_depth(name, "image_encoder.backbone.")
+                f"Layer-wise decay of the learning rate needs a backbone that counts its layers (get_layer_depth), and "
+                f"this {type(backbone).__name__} does not.\nTake one that does: mmpretrain's VisionTransformer, "
+                "BEiTViT, SwinTransformer, ConvNeXt, or ResNet of 34 layers or more."
+            ) from error
 
     @_eager_in_evaluation
     def embed_images(self, inputs: dict[str, Tensor]) -> ImageFeatures:

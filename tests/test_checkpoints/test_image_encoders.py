@@ -224,6 +224,23 @@ def test_registers_are_not_left_out():
         convert_image_encoder("rad-dino", model.state_dict())
 
 
+@pytest.mark.parametrize(
+    ("project", "case", "what"),
+    [
+        ("rad-dino", "mrm", "no layer scale"),
+        ("mrm", "rad-dino of dinov2", "has layer scale"),
+        ("blip", "rad-dino of dinov2", "has layer scale"),
+    ],
+)
+def test_layer_scale_tells_projects_apart(project, case, what):
+    state_dict, _ = make(case)
+    state_dict.pop("mask_token", None)
+    prefix = "visual_encoder." if project == "blip" else ""
+    state_dict = {prefix + name: tensor for name, tensor in state_dict.items() if name not in {*MAE, *ELSE}}
+    with pytest.raises(UserError, match=f"Not a checkpoint of {project}: .* {what}"):
+        convert_image_encoder(project, state_dict)
+
+
 @torch.no_grad()
 def test_maps_of_three_stages(tmp_path):
     state_dict, features = make("medklip")
@@ -254,7 +271,7 @@ def test_extract_what_was_converted(tmp_path):
 
 def test_the_clip_encoder_names_its_class(tmp_path):
     torch.save({"state_dict": convert_image_encoder("ptunifier", make("ptunifier")[0]).state_dict}, tmp_path / "x.pth")
-    with pytest.raises(UserError, match="Name its class"):
+    with pytest.raises(UserError, match="name its class"):
         MODELS.build(dict(type="PretrainedBackbone", checkpoint=str(tmp_path / "x.pth")))
 
 

@@ -23,6 +23,7 @@ install()
 
 CONFIGS = [path for path in sorted((ROOT / "configs").rglob("*.py")) if "_base_" not in path.parts]
 QUICKSTART = str(ROOT / "configs/quickstart/pretrain_resnet18.py")
+BY_LAYER = {"optim_wrapper.constructor": "mmpretrain.LearningRateDecayOptimWrapperConstructor"}
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +137,9 @@ def read_once(quickstart, monkeypatch):
         ({"optim_wrapper.constructor": "Nope"}, "'Nope' is not registered"),
         ({"optim_wrapper.paramwise_cfg.layer_decay_rate": 0.7}, "LearningRateDecayOptimWrapperConstructor"),
         ({"optim_wrapper.paramwise_cfg": dict(norm_decay_multt=0)}, "did you mean 'norm_decay_mult'"),
+        (BY_LAYER | {"optim_wrapper.paramwise_cfg": dict(layer_decay_rat=0.7)}, "did you mean 'layer_decay_rate'"),
+        (BY_LAYER | {"optim_wrapper.paramwise_cfg": dict(num_layers=12)}, "num_layers' is no argument"),
+        (BY_LAYER | {"optim_wrapper.optimizer.weight_decay": None}, "optimizer.weight_decay': .* needs it"),
         ({"param_scheduler.0.start_factor": 0}, "start_factor' must be above 0"),
         ({"param_scheduler.1.T_max": 0}, "T_max' must be above 0"),
         ({"randomness.sead": 1}, "sead'.*did you mean 'seed'"),

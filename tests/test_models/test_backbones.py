@@ -9,6 +9,7 @@ import torch
 
 from mgca_mm.errors import UserError
 from mgca_mm.models import ImageEncoder
+from mgca_mm.models.image_encoders.remedies import find_remedy
 from mgca_mm.radiographs.frame import Frame
 from mgca_mm.registry import MODELS
 from mgca_mm.visualization.attention import Grounding, draw_attention
@@ -169,6 +170,38 @@ def test_what_no_change_mends_stays_the_librarys_error():
         build(dict(type="mmpretrain.VAN", arch="b0"))
     with pytest.raises(TypeError, match="must be bool"):
         build(timm_model("resnet18", pretrained="file.pth"))
+
+
+def test_cls_alone_is_no_region():
+    pit = timm_model("pit_ti_224", img_size=SIZE)
+    with pytest.raises(UserError, match=r"returns one vector an image(?s:.*)backbone\.features_only=True"):
+        build(pit)
+    assert build({**pit, "features_only": True})(torch.randn(1, 3, SIZE, SIZE)).tokens.shape[1] > 1
+
+
+def test_a_remedy_is_sought_no_longer_than_needed():
+    vit, tried = dict(type="mmpretrain.VisionTransformer"), []
+
+    def build(config):
+        tried.append(config)
+        if config["backbone"].get("out_type") != "raw":
+            raise RuntimeError
+
+    config = dict(backbone=vit, resize_to=None, token_weight=None)
+    assert find_remedy(config, SIZE, build) == "image_encoder.backbone.out_type='raw'"
+    assert len(tried) == 2 and config not in tried
+    # What fails for its weights alone has no remedy here.
+    assert find_remedy({**config, "backbone": {**vit, "pretrained": "file.pth"}}, SIZE, lambda changed: None) is None
+
+
+def test_an_error_that_is_not_of_the_size_stays_as_it_is():
+    encoder = build(dict(type="mmpretrain.ResNet", depth=18))
+    statistics = copy.deepcopy(encoder.state_dict())
+    for images in (torch.randn(2, 3, 96, 96).double(), torch.randn(2, 1, 96, 96), torch.randn(3, 96, 96)):
+        with pytest.raises((RuntimeError, ValueError)) as error:
+            encoder(images)
+        assert not isinstance(error.value, UserError)
+    assert encoder.training and all(torch.equal(statistics[k], v) for k, v in encoder.state_dict().items())
 
 
 def test_images_of_another_size_than_it_was_built_for():

@@ -90,11 +90,7 @@ def extract_backbone(
             "The encoder is neither mmpretrain's plain ResNet nor its VisionTransformer.\n"
             "Formats mmengine and safetensors, which keep its own names, take any."
         )
-    lacks = {
-        "layer_scale_init_value": ("torchvision", "huggingface"),
-        "num_stages": ("torchvision", "timm", "huggingface"),
-    }
-    if config is not None and any(key in config and format in formats for key, formats in lacks.items()):
+    if config is not None and any(key in config and format in formats for key, formats in _IMPOSSIBLE.items()):
         raise UserError(
             f"Format {format} has no encoder of this kind (three stages, or layer scale).\n"
             "Formats mmengine and safetensors take any."

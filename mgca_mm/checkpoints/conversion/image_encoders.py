@@ -98,12 +98,14 @@ class Source(NamedTuple):
         example: Such a name, for the error.
         preprocessing: Of its pretraining.
         num_stages: Of a ResNet.
+        layer_scale: Whether it is a vision transformer that scales the output of its layers.
     """
 
     prefix: str
     example: str
     preprocessing: Preprocessing
     num_stages: int = 4
+    layer_scale: bool = False
 
 
 # Command → what the names of the image encoder begin with, by kind of encoder where that makes a difference.
@@ -146,7 +148,7 @@ SOURCES = {
     ],
     "biovil": [Source(r"encoder\.encoder\.", "encoder.encoder.conv1.weight", of_unit(0, 1, 480))],
     "biovil-t": [Source(r"encoder\.encoder\.", "encoder.encoder.conv1.weight", of_unit(0, 1, 448))],
-    "rad-dino": [Source("", "encoder.layer.0.layer_scale1.lambda1", of_unit(0.5307, 0.2583, 518))],
+    "rad-dino": [Source("", "encoder.layer.0.layer_scale1.lambda1", of_unit(0.5307, 0.2583, 518), layer_scale=True)],
 }
 
 
@@ -191,6 +193,11 @@ def convert_image_encoder(project: str, state_dict: dict[str, Tensor]) -> Conver
         config = require_clip(converted, project)
     else:
         config = require_backbone(converted, project, source.num_stages)
+    if ("layer_scale_init_value" in config) != source.layer_scale:
+        raise UserError(
+            f"Not a checkpoint of {project}: its encoder has {'no ' if source.layer_scale else ''}layer scale.\n"
+            f"Expected names such as '{source.example}'."
+        )
     # The positions of a vision transformer tell the size of the file at hand.
     image_size = config.get("img_size", source.preprocessing.image_size)
     preprocessing = source.preprocessing._replace(image_size=image_size)

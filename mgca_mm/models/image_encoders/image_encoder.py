@@ -58,7 +58,8 @@ class ImageEncoder(BaseModule):
         activation_checkpointing: Compute the activations of each block again in the backward pass instead of keeping
             them: less memory for one more forward pass. Names of stages, such as ``['layer1']`` of a ResNet: of these
             stages' blocks alone.
-        input_size: Side length (H, W alike) of the images; only used once, to find the numbers of channels.
+        input_size: Side length (H, W alike) of the images that the backbone is tried with when it is built. Those of
+            another size are encoded, too, if it takes them.
         init_cfg: MMEngine initialization.
 
     Attributes:
@@ -211,12 +212,31 @@ class ImageEncoder(BaseModule):
         except torch.OutOfMemoryError:
             raise
         except (AssertionError, RuntimeError) as error:
+            if images.dim() != 4 or images.shape[1] != 3 or self._takes(*images.shape[2:]):
+                raise
             height, width = images.shape[2:]
             raise UserError(
                 f"The images are of {height} x {width}, which image_encoder.backbone does not take: "
                 f"{first_line(error)}\nSet image_encoder.input_size to their side length, {height}, so that it is "
                 f"checked beforehand, or crop them to {self.input_size}."
             ) from error
+
+    def _takes(self, height: int, width: int) -> bool:
+        try:
+            self._run_on_zeros(height, width)
+        except (AssertionError, RuntimeError):
+            return False
+        return True
+
+    @torch.no_grad()
+    def _run_on_zeros(self, height: int, width: int) -> tuple[Tensor, ...]:
+        """What the backbone returns for one image, in evaluation: batch statistics stay as they are."""
+        was_training = self.training
+        self.eval()
+        try:
+            return self._run_backbone(next(self.backbone.parameters(), torch.empty(0)).new_zeros(1, 3, height, width))
+        finally:
+            self.train(was_training)
 
     def _from_sequence(self, sequence: Tensor) -> ImageFeatures:
         prefix = self.num_prefix_tokens
@@ -241,24 +261,20 @@ class ImageEncoder(BaseModule):
             raise _UnusableError("gives no [CLS] attention that could weight its tokens.")
         return ClsAttention(attention)
 
-    @torch.no_grad()
     def _probe(self) -> tuple[Tensor, ...]:
         """What the backbone returns for one image."""
-        was_training = self.training
-        images = torch.zeros(1, 3, self.input_size, self.input_size)
-        self.eval()
         try:
-            outputs = self._run_backbone(images)
+            outputs = self._run_on_zeros(self.input_size, self.input_size)
             if _dim(outputs[-1]) == 2 and hasattr(self.backbone, "timm_model"):
                 self._pools = True
-                outputs = self._run_backbone(images)
+                outputs = self._run_on_zeros(self.input_size, self.input_size)
         except (AssertionError, RuntimeError) as error:  # of a table of positions or windows made for another size
             size = self.resize_to or self.input_size
             raise _UnusableError(f"does not take images of {size} x {size}: {first_line(error)}") from error
-        self.train(was_training)
         dims = [_dim(output) for output in outputs[-2:]]
-        if dims[-1] not in (3, 4) or (dims[-1] == 4 and set(dims) != {4}):
-            last = "one vector an image" if dims[-1] == 2 else f"a {type(outputs[-1]).__name__}"
+        is_vector = dims[-1] == 2 or (dims[-1] == 3 and outputs[-1].shape[1] == 1)  # the latter: timm's PiT, [CLS]
+        if is_vector or dims[-1] not in (3, 4) or (dims[-1] == 4 and set(dims) != {4}):
+            last = "one vector an image" if is_vector else f"a {type(outputs[-1]).__name__}"
             raise _UnusableError(f"returns {last}, and neither maps (B, C, H, W) nor tokens (B, T, C).")
         return outputs
 

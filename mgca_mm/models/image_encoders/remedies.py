@@ -1,7 +1,7 @@
 """What to change in an image encoder's config so that its backbone gives regions, found by trying."""
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import product
+from collections.abc import Callable
+from itertools import chain, product
 from typing import Any
 
 # Arguments by which the libraries say what a backbone returns and what it is fed; one that does not know them fails.
@@ -26,12 +26,13 @@ def find_remedy(config: dict[str, Any], size: int, build: Callable[[dict[str, An
         build: Builds an image encoder from a config, or raises anything.
 
     Returns:
-        The changes as the user writes them, alternatives joined by "or"; None where none is known.
+        The first changes that help, as the user writes them; None where none is known.
     """
     # Nothing is read for a trial, least of all downloaded.
     backbone = {key: value for key, value in config["backbone"].items() if key not in _WEIGHTS or not value}
+    had_weights = backbone != config["backbone"]
     config = {**config, "backbone": backbone}
-    if _helps(config, build, {}):
+    if had_weights and _helps(config, build, {}):
         return None
     fed = (
         {"backbone.in_channels": 3},  # radiographs come as three equal ones
@@ -39,16 +40,9 @@ def find_remedy(config: dict[str, Any], size: int, build: Callable[[dict[str, An
         {"backbone.img_size": size},
         {"backbone.img_size": (size, size)},
     )
-    found = [_first(config, build, changes) for changes in (_OUTPUTS, fed, _RESIZED)]
-    found = [changes for changes in found if changes]
-    if not found:
-        both = ({**of_input, **of_output} for of_input, of_output in product((*fed, *_RESIZED), _OUTPUTS))
-        found = [changes for changes in [_first(config, build, both)] if changes]
-    return ", or ".join(" and ".join(_written(changes)) for changes in found) or None
-
-
-def _first(config: dict, build: Callable[[dict], Any], candidates: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
-    return next((changes for changes in candidates if _helps(config, build, changes)), None)
+    both = ({**of_input, **of_output} for of_input, of_output in product((*fed, *_RESIZED), _OUTPUTS))
+    candidates = chain(_OUTPUTS, fed, _RESIZED, both)
+    return next((_written(changes) for changes in candidates if _helps(config, build, changes)), None)
 
 
 def _helps(config: dict, build: Callable[[dict], Any], changes: dict[str, Any]) -> bool:
@@ -63,5 +57,5 @@ def _helps(config: dict, build: Callable[[dict], Any], changes: dict[str, Any]) 
     return True
 
 
-def _written(changes: dict[str, Any]) -> Iterator[str]:
-    return (f"image_encoder.{key}={value!r}" for key, value in changes.items())
+def _written(changes: dict[str, Any]) -> str:
+    return " and ".join(f"image_encoder.{key}={value!r}" for key, value in changes.items())
