@@ -167,7 +167,7 @@ def shorten(cfg: Config, data: Path) -> None:
     cfg.val_evaluator = cfg.test_evaluator = evaluator
     cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=1, val_interval=1)
     cfg.val_cfg, cfg.test_cfg, cfg.param_scheduler = dict(type="ValLoop"), dict(type="TestLoop"), []
-    cfg.default_hooks.checkpoint = dict(type="CheckpointHook", by_epoch=False, interval=1)
+    cfg.default_hooks.checkpoint = dict(type="CheckpointHook", by_epoch=False, interval=1, save_optimizer=False)
     cfg.log_processor = dict(by_epoch=False)
     # Hooks that change the pipeline in the course of a training have one of the stock config in mind.
     cfg.custom_hooks = [hook for hook in cfg.get("custom_hooks", []) if "Switch" not in hook.type]
@@ -190,24 +190,15 @@ def make_cell(folder: Path, library: str, row: str, encoder: str) -> None:
     cfg.dump(folder / "config.py")
 
 
-def outcome(folder: Path, program: str, checkpoint: Path) -> str:
+def outcome(folder: Path, program: str) -> str:
     """How many tensors of the encoder are in what a run has saved, or why it did not come to its end."""
     if (folder / "refused").exists():
         return (folder / "refused").read_text().splitlines()[0].rpartition("encoder: ")[2]
-    work_dir = folder / PROGRAMS[program]
-    if not (work_dir / "ended").exists():
-        log = work_dir.with_suffix(".log")
-        lines = [line for line in log.read_text().splitlines() if line.strip()] if log.exists() else []
-        return lines[-1] if lines else "not run"
-    wanted = {name.removeprefix(PREFIX): value for name, value in _weights(checkpoint).items()}
-    saved = _weights(work_dir / "iter_1.pth")
-    prefix = "backbone.vit." if any(name.startswith("backbone.vit.") for name in saved) else "backbone."
-    equal = sum(torch.equal(saved.get(prefix + name, torch.empty(0)), value) for name, value in wanted.items())
-    return f"{equal}/{len(wanted)}"
-
-
-def _weights(file: Path) -> dict[str, torch.Tensor]:
-    return torch.load(file, map_location="cpu", weights_only=False)["state_dict"]
+    equal, log = ((folder / PROGRAMS[program]).with_suffix(suffix) for suffix in (".equal", ".log"))
+    if equal.exists():
+        return equal.read_text()
+    lines = [line for line in log.read_text().splitlines() if line.strip()] if log.exists() else []
+    return lines[-1] if lines else "not run"
 
 
 def train(library: str, program: str, folders: list[Path]) -> None:
@@ -217,7 +208,7 @@ def train(library: str, program: str, folders: list[Path]) -> None:
         "its train.py": Path(get_installed_path(library), ".mim", "tools", "train.py"),
     }
     todo = [folder for folder in folders if (folder / "config.py").exists()]
-    todo = [folder for folder in todo if not (folder / PROGRAMS[program] / "ended").exists()]
+    todo = [folder for folder in todo if not (folder / PROGRAMS[program]).with_suffix(".equal").exists()]
     worker = [sys.executable, Path(__file__).with_name("worker.py"), library, paths.get(program, program)]
     subprocess.run([*worker, PROGRAMS[program], *todo], env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True)
 
@@ -260,8 +251,7 @@ def main() -> None:
         for program in PROGRAMS:
             train(library, program, list(folders.values()))
             for (row, encoder), folder in folders.items():
-                checkpoint = make_checkpoint(encoder, work_dir / "data")
-                results[row, encoder, program] = outcome(folder, program, checkpoint)
+                results[row, encoder, program] = outcome(folder, program)
                 print(library, row, encoder, program, results[row, encoder, program], flush=True)
         version = importlib.import_module(library).__version__
         page.append(f"## {library} {version}\n\n{table(library, results)}")

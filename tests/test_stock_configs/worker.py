@@ -36,6 +36,21 @@ def train(program: str, folder: Path, work_dir: Path) -> None:
         runpy.run_path(program, run_name="__main__")
 
 
+def count_equal(folder: Path, work_dir: Path) -> str:
+    """Of the encoder's tensors, those that a run has saved bit for bit; what it has saved, which is large, goes."""
+    import torch
+    from mmengine.config import Config
+
+    prefix = "image_encoder.backbone."
+    checkpoint = Config.fromfile(folder / "config.py", import_custom_modules=False).model.backbone.checkpoint
+    wanted = torch.load(checkpoint, weights_only=True)["state_dict"]
+    saved = torch.load(work_dir / "iter_1.pth", weights_only=False)["state_dict"]
+    (work_dir / "iter_1.pth").unlink()
+    ours = "backbone.vit." if any(name.startswith("backbone.vit.") for name in saved) else "backbone."
+    found = {name: saved.get(ours + name.removeprefix(prefix), torch.empty(0)) for name in wanted}
+    return f"{sum(torch.equal(found[name], wanted[name]) for name in wanted)}/{len(wanted)}"
+
+
 def main() -> None:
     library, program, name, *folders = sys.argv[1:]
     importlib.import_module(f"{library}.models")
@@ -46,11 +61,12 @@ def main() -> None:
             os.waitpid(process, 0)
             continue
         try:
-            train(program, folder, folder / name)
-            (folder / name / "ended").touch()
-        except SystemExit as error:
-            if not error.code:
-                (folder / name / "ended").touch()
+            try:
+                train(program, folder, folder / name)
+            except SystemExit as error:
+                if error.code:
+                    raise
+            (folder / name).with_suffix(".equal").write_text(count_equal(folder, folder / name))
         except BaseException:
             import traceback
 
