@@ -112,7 +112,8 @@ def load_tokenizer(name: str) -> "PreTrainedTokenizerFast":
         name: Folder or hub name; the hub is asked only because the user named it.
 
     Raises:
-        UserError: It cannot be loaded, has no fast version, no token for beginning or end, or is refused as above.
+        UserError: It cannot be loaded, has no fast version, no token for beginning or end, makes letters or spaces
+            words, or is refused as above.
     """
     from transformers import AutoTokenizer
 
@@ -157,21 +158,22 @@ def _put_marks(tokenizer: "PreTrainedTokenizerFast") -> None:
 
 def _split_words(tokenizer: "PreTrainedTokenizerFast") -> None:
     """Split a text before each space, where the tokenizer itself does not tell which pieces are of one word."""
-    if _tells_words_apart(tokenizer):
+    if _count_words(tokenizer) == 2:
         return
     backend = tokenizer.backend_tokenizer
     steps = [] if backend.pre_tokenizer is None else [backend.pre_tokenizer]
     split = pre_tokenizers.Split(Regex(_SPACE), "merged_with_next")
     backend.pre_tokenizer = pre_tokenizers.Sequence([*steps, split])
-    if not _tells_words_apart(tokenizer):
+    if (count := _count_words(tokenizer)) != 2:
         raise UserError(
-            f"Tokenizer '{tokenizer.name_or_path}' does not tell which pieces are of one word.\n"
-            "Give its tokenizer.json a pre_tokenizer that splits at spaces, or let mgca-mm prepare train one."
+            f"Tokenizer '{tokenizer.name_or_path}' does not tell which pieces are of one word: it makes {count} of "
+            "'no effusion'.\nGive its tokenizer.json a pre_tokenizer that makes words without the spaces between them, "
+            "such as WhitespaceSplit, or let mgca-mm prepare train one."
         )
 
 
-def _tells_words_apart(tokenizer: "PreTrainedTokenizerFast") -> bool:
-    return len({*tokenizer("no effusion").word_ids()} - {None}) > 1
+def _count_words(tokenizer: "PreTrainedTokenizerFast") -> int:
+    return len({*tokenizer("no effusion").word_ids()} - {None})
 
 
 # Words, numbers, signs, and every other character once, for tables of normal forms are checked only when they are used.

@@ -61,8 +61,9 @@ class TextEncoder(BaseModule):
 
     Raises:
         UserError: If ``pretrained`` is no readable folder and cannot be had from the hub either, if the model does not
-            take ``max_length`` pieces or returns no attention, if its positions or token types are to be left out and
-            are not those of BERT, or if ``pooling`` is ``'cls_word'`` and it is causal.
+            take ``max_length`` pieces, or reports of several lengths, or returns no attention probabilities, if its
+            positions or token types are to be left out and are not those of BERT, or if ``pooling`` is ``'cls_word'``
+            and it is causal.
     """
 
     def __init__(
@@ -122,11 +123,14 @@ class TextEncoder(BaseModule):
     def _try_out(self, name: str) -> None:
         """Set the attributes, and see at once that a report of ``max_length`` pieces has features."""
         with trial(self.model, name, self.max_length):
-            self.is_causal = is_causal(self.model, self.max_length)
+            # A model that takes packed pieces is a BERT or its kin, and no decoder.
+            self.is_causal = self.cls_attention is None and is_causal(self.model, self.max_length)
             report = made_report(self.model, self.max_length)
             features = self(report, torch.ones_like(report), torch.zeros_like(report))
         if not (features.tokens.isfinite().all() and features.token_weight.isfinite().all()):
             raise UserError(f"{name} gives no finite features of a report; its weights or arguments are damaged.")
+        if getattr(self.model.config, "axial_pos_embds", False):  # Reformer
+            raise UserError(f"{name} trains with reports of one length only (axial_pos_embds).\nTake another kind.")
         self.global_channels, self.token_channels = features.global_feature.shape[1], features.tokens.shape[2]
         if self.is_causal:
             print_log(f"{type(self.model).__name__} is causal: the last piece takes the place of [CLS]", "current")

@@ -29,8 +29,8 @@ def trial(model: nn.Module, name: str, length: int) -> Iterator[None]:
     except Exception as error:  # whichever of a hundred values of a config leads to in transformers
         raise UserError(
             f"{name} does not take a report of {length} pieces: {first_line(error)}\n"
-            "Take an encoder of text that returns its attention (BERT, RoBERTa, T5, GPT-2 and their kind), its own "
-            "config.json, and a model.text_encoder.max_length of at most the positions that it has."
+            "Check its config.json (or model.text_encoder.config) and model.text_encoder.max_length, or take an "
+            "encoder of text that returns its attention: BERT, RoBERTa, T5, GPT-2 and their kind."
         ) from error
     finally:
         model.train(training)
@@ -46,9 +46,18 @@ def is_causal(model: nn.Module, length: int) -> bool:
 
     Then the state of the first piece does not change with the others. The name of a model does not tell: a BERT can be
     configured so.
+
+    Raises:
+        ValueError: What it returns as its attention is something else, such as logits (SqueezeBERT, ProphetNet).
     """
     report = made_report(model, length)
-    other = report - (torch.arange(length) > 0).long()
-    states = [model(input_ids=ids).last_hidden_state[:, 0] for ids in (report, other)]
+    # From all over the vocabulary: neighbors in it can be equal, such as rows of zeros or of the mean at its end.
+    other = torch.linspace(0, int(report[0, 0]), length).long()[None]
+    other[:, 0] = report[:, 0]
+    outputs = [model(input_ids=ids, output_attentions=True) for ids in (report, other)]
+    attention = outputs[1].attentions[-1]
+    if (attention < 0).any() or (attention.sum(dim=-1) > 1 + 1e-3).any():
+        raise ValueError("it returns no attention probabilities")
+    states = [output.last_hidden_state[:, 0] for output in outputs]
     # Both have the same shapes, hence the same rounding; what is below it cannot tell reports apart.
     return bool((states[0] - states[1]).abs().max() <= 1e-6 * states[0].abs().max())
