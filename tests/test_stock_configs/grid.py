@@ -139,6 +139,7 @@ def shorten(cfg: Config, data: Path) -> None:
         annotations, pack = dict(ann_file="coco.json", data_prefix=dict(img="images/")), "PackDetInputs"
         dataset = dict(type="CocoDataset", **annotations)
         metric = ["bbox", "segm"] if has_masks else "bbox"
+        cfg.model.data_preprocessor.pop("batch_augments", None)  # which pads to 1024 × 1024
         evaluator = dict(type="CocoMetric", ann_file=str(data / "coco.json"), metric=metric)
     elif library == "mmseg":
         load += [dict(type="LoadAnnotations")]
