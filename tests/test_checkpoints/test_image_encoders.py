@@ -254,7 +254,7 @@ def test_maps_of_three_stages(tmp_path):
     maps = backbone(image)
     assert [64 // feature.shape[-1] for feature in maps] == [2, 8, 16] and backbone.out_channels == (64, 128, 256)
     torch.testing.assert_close(maps[-1].mean(dim=(2, 3)), features(image))
-    with pytest.raises(UserError, match="strides 2, 4, 8, 16, ascending"):
+    with pytest.raises(UserError, match="strides 4, 8, 16, and before these 2, ascending"):
         build(dict(strides=(8, 16, 32)))
 
 

@@ -50,7 +50,7 @@ def gloria():
 def small_model():
     model = Config.fromfile(ROOT / "configs/gloria/pretrain_resnet50.py").model
     model.image_encoder.backbone.init_cfg = None
-    model.text_encoder.update(pretrained=None, config=dict(model_type="bert", **BERT))
+    model.text_encoder.update(pretrained=None, max_length=32, config=dict(model_type="bert", **BERT))
     model.projector.out_channels = 64
     return MODELS.build(model).eval()
 
