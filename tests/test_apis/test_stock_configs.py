@@ -115,12 +115,18 @@ def test_what_a_config_has_of_its_own_stays(swap, tmp_path):
         "mmdet::fast_rcnn/fast-rcnn_r50_fpn_1x_coco",  # makes no proposals
         "mmseg::fastfcn/fastfcn_r50-d32_jpu_psp_4xb2-80k_cityscapes-512x1024",  # asks for a tuple
         "mmseg::icnet/icnet_r50-d8_4xb2-80k_cityscapes-832x832",  # loses pixels at the border
-        "mmpretrain::swin_transformer/swin-large_8xb8_cub-384px",  # windows of 12
         "mmpretrain::mocov2/mocov2_resnet50_8xb32-coslr-200e_in1k",  # predicts nothing
     ],
 )
 def test_odd_ones(swap, config):
     assert swap(config).model.backbone.type == "mgca_mm.PretrainedBackbone"
+
+
+def test_a_backbone_for_larger_images(swap, tmp_path):
+    windows = "img_size=384, stage_cfgs=dict(block_cfgs=dict(window_size=12))"  # more than the last map of 224 has
+    base = "mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py"
+    (tmp_path / "own.py").write_text(f"_base_ = '{base}'\nmodel = dict(backbone=dict({windows}))\n")
+    assert swap(tmp_path / "own.py").model.head.in_channels == 512
 
 
 def test_swapping_again(swap, tmp_path):
