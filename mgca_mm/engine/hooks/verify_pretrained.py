@@ -87,8 +87,8 @@ def _settings(model: nn.Module, cfg: Mapping[str, Any]) -> dict[nn.Module, Mappi
     for name, part in [("", cfg), *dicts_below(cfg)]:
         if part.get("init_cfg") and name in modules:
             named[modules[name]] = part["init_cfg"]
-        if isinstance(part.get("pretrained"), str):
-            # In mmseg, that of the whole model is meant for its backbone.
+        # In mmseg, that of the whole model is meant for its backbone; elsewhere the word has other meanings.
+        if isinstance(part.get("pretrained"), str) and name.rpartition(".")[2] in ("", "backbone"):
             module = modules.get(name or "backbone")
             named[module] = dict(checkpoint=part["pretrained"])
     found = {}
