@@ -218,9 +218,10 @@ def _sample_of_mmdet(image: Tensor, with_rpn: bool) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """What an error says and where, for some say nothing."""
+    """What an error says and where, and of an assertion that says nothing, what it asserts."""
     where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {first_line(error)} ({Path(where.filename).name}, line {where.lineno})"
+    text = first_line(error) if str(error) else where.line
+    return f"{type(error).__name__}: {text} ({Path(where.filename).name}, line {where.lineno})"
 
 
 def _shown(part: Any, inputs: Any) -> list[Tensor]:

@@ -170,6 +170,10 @@ def shorten(cfg: Config, data: Path) -> None:
     cfg.val_cfg, cfg.test_cfg, cfg.param_scheduler = dict(type="ValLoop"), dict(type="TestLoop"), []
     cfg.default_hooks.checkpoint = dict(type="CheckpointHook", by_epoch=False, interval=1, save_optimizer=False)
     cfg.log_processor = dict(by_epoch=False)
+    if "num_queries" in cfg.model:  # so small images have fewer places than DINO has queries
+        cfg.model.num_queries = min(cfg.model.num_queries, 100)
+    if cfg.optim_wrapper.type == "AmpOptimWrapper":  # of GPUs
+        cfg.optim_wrapper = dict(type="OptimWrapper", optimizer=cfg.optim_wrapper.optimizer)
     # Hooks that change the pipeline in the course of a training have one of the stock config in mind.
     cfg.custom_hooks = [hook for hook in cfg.get("custom_hooks", []) if "Switch" not in hook.type]
     for _, part in dicts_below(cfg.model):  # nothing is downloaded
