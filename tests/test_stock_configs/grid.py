@@ -7,6 +7,7 @@ import argparse
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -219,21 +220,20 @@ def train(library: str, program: str, folders: list[Path]) -> None:
 
 
 def table(library: str, results: dict[tuple[str, str, str], str]) -> str:
-    """One row a config, one column an encoder and program; what could not be is explained below."""
-    columns = [(encoder, program) for encoder in ENCODERS for program in PROGRAMS]
-    lines = [
-        f"| | config | {' | '.join(f'{encoder}, {program}' for encoder, program in columns)} |",
-        "|---|---|" + "---|" * len(columns),
-    ]
+    """One row a config, one column an encoder; what could not be is explained below."""
+    lines = [f"| | config | {' | '.join(ENCODERS)} |", "|---|---|" + "---|" * len(ENCODERS)]
     reasons: list[str] = []
     for row, config in CONFIGS[library].items():
         cells = []
-        for encoder, program in columns:
-            result = results[row, encoder, program]
-            if "/" not in result or not result.replace("/", "").isdigit():
-                reasons += [result] if result not in reasons else []
-                result = f"no ({reasons.index(result) + 1})"
-            cells.append(result)
+        for encoder in ENCODERS:
+            found = {}
+            for program in PROGRAMS:
+                found[program] = results[row, encoder, program]
+                if not re.fullmatch(r"\d+/\d+", found[program]):
+                    reasons += [found[program]] if found[program] not in reasons else []
+                    found[program] = f"no ({reasons.index(found[program]) + 1})"
+            alike = len({*found.values()}) == 1
+            cells.append(found[program] if alike else ", ".join(" ".join(item) for item in found.items()))
         lines.append(f"| {row} | `{config}` | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *(f"{number}. {reason}" for number, reason in enumerate(reasons, 1))]).strip()
 
@@ -269,8 +269,8 @@ _INTRODUCTION = """
 Stock configs of the installed libraries with our encoders, as `tools/swap_backbone.py` writes them: our
 `tools/train.py`, the library's own, and MMEngine's `Runner` in a script, each in another folder, train one iteration
 and evaluate once, on ten made images of 128 × 128. A cell counts the encoder's tensors that the saved checkpoint then
-has, frozen, bit for bit; or the number of the reason below why there are none. Nothing was downloaded: all other
-weights are random, so that this says what runs, not how well.
+has, frozen, bit for bit, one number where it is that of all three programs; or the number of the reason below.
+Nothing was downloaded: all other weights are random, so that this says what runs, not how well.
 
 Written by `python -m tests.test_stock_configs.grid`, which goes on where it was stopped; the tests try each row by
 one of the three.
