@@ -173,7 +173,7 @@ def shorten(cfg: Config, data: Path) -> None:
     cfg.log_processor = dict(by_epoch=False)
     if "num_queries" in cfg.model:  # so small images have fewer places than DINO has queries
         cfg.model.num_queries = min(cfg.model.num_queries, 100)
-    if cfg.optim_wrapper.type == "AmpOptimWrapper":  # of GPUs
+    if cfg.optim_wrapper.get("type") == "AmpOptimWrapper":  # of GPUs
         cfg.optim_wrapper = dict(type="OptimWrapper", optimizer=cfg.optim_wrapper.optimizer)
     # Hooks that change the pipeline in the course of a training have one of the stock config in mind.
     cfg.custom_hooks = [hook for hook in cfg.get("custom_hooks", []) if "Switch" not in hook.type]
