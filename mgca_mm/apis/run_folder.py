@@ -98,7 +98,6 @@ def _training(name: str, cfg: dict[str, Any]) -> Training | None:
         square=int(frame.square),
         crop=int(frame.crop),
         resize_to=int(encoder["resize_to"]) if encoder.get("resize_to") else None,
-        mean=float(preprocessor.get("mean", Training.mean)),
-        std=float(preprocessor.get("std", Training.std)),
+        **{name: (float(preprocessor.get(name, 127.5)),) * 3 for name in ("mean", "std")},
         facts={what: str(value) for what, value in facts.items() if value is not None and _PLAIN.fullmatch(str(value))},
     )

@@ -15,14 +15,20 @@ from mmengine.utils import get_installed_path
 from torch import Tensor
 
 from mgca_mm.bounds import parts_of
+from mgca_mm.checkpoints.conversion.architecture import is_vit
 from mgca_mm.errors import UserError, first_line, or_nearest
-from mgca_mm.models.dense.pretrained_backbone import DEFAULT_NORMALIZATION, build_encoder, encoder_of
+from mgca_mm.models.dense.pretrained_backbone import (
+    DEFAULT_NORMALIZATION,
+    STAGE_STRIDES,
+    STEM_STRIDE,
+    build_encoder,
+    encoder_of,
+)
 from mgca_mm.registry import MODELS
 
 _SIDES = (224, 384)  # pixels of the image that a model is shown; some take no other, or none as small as the first
 _POOLING = "GlobalAveragePooling"
-_RESNET_STRIDES = (4, 8, 16, 32)
-_UNET_STRIDES = (2, 4, 8, 16, 32)  # of the maps that mgca_mm.UNetHead decodes
+_UNET_STRIDES = (STEM_STRIDE, *STAGE_STRIDES)  # of the maps that mgca_mm.UNetHead decodes
 _NO_PART = ("type", "backbone", "neck", "data_preprocessor", "train_cfg", "test_cfg", "init_cfg")
 _LAYER_DECAY = ("layer_decay_rate", "decay_rate", "decay_type", "num_layers")
 
@@ -104,7 +110,7 @@ def _file_of(name: str) -> str:
 
 def _replace(cfg: Config, encoder: dict, backbone: dict, image: Tensor) -> None:
     """Set the backbone of a model's config, and what its neck and heads say of it."""
-    model, is_resnet = cfg.model, encoder["type"].endswith("ResNet")
+    model, is_resnet = cfg.model, not is_vit(encoder)
     former = _shown(model.backbone, image)
     necks = _listed(model.get("neck"))
     if all(map_.dim() < 4 for map_ in former) or (necks and str(necks[-1].type).endswith(_POOLING)):
@@ -124,7 +130,7 @@ def _replace(cfg: Config, encoder: dict, backbone: dict, image: Tensor) -> None:
             former, necks = _shown(necks[0], former), []
             strides, model.neck = _strides(former, image), None
         if is_resnet and len(set(strides)) == 1:
-            strides = [min(stride, strides[0]) for stride in _RESNET_STRIDES[-len(strides) :]]
+            strides = [min(stride, strides[0]) for stride in STAGE_STRIDES[-len(strides) :]]
     if not is_resnet:  # of the levels of a pyramid, necks and heads may leave some unread
         cfg.find_unused_parameters = True
     channels = build_encoder(encoder, strides)[0].out_channels
@@ -174,7 +180,7 @@ def _leave_former(cfg: Config, encoder: dict) -> None:
     wrapper = cfg.get("optim_wrapper") or {}
     settings = wrapper.get("paramwise_cfg") or {}
     known = "layer_decay_rate" in settings and cfg.get("default_scope") == "mmpretrain"  # by mmpretrain's constructor
-    if any(name in settings for name in _LAYER_DECAY) and not (known and encoder["type"].endswith("VisionTransformer")):
+    if any(name in settings for name in _LAYER_DECAY) and not (known and is_vit(encoder)):
         wrapper.pop("constructor", None)
         for name in _LAYER_DECAY:
             settings.pop(name, None)

@@ -1,6 +1,5 @@
 """The weights in a checkpoint, and those of its image encoder."""
 
-import math
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 
@@ -16,49 +15,24 @@ _PREFIXES = ("image_encoder.backbone.", "backbone.vit.", "backbone.", "")
 
 
 def read_state_dict(checkpoint: str, map_location: str = "cpu", remedy: str = "Give another file.") -> dict:
-    """Read the weights of a checkpoint: name → tensor, whatever else stands among them.
+    """Read the weights of a checkpoint: name → tensor; otherwise as :func:`read_weights`."""
+    return read_weights(checkpoint, map_location, remedy)[0]
+
+
+def read_weights(
+    checkpoint: str, map_location: str = "cpu", remedy: str = "Give another file."
+) -> tuple[dict[str, Tensor], dict]:
+    """Read the weights of a checkpoint, whatever else stands among them, and its ``meta``, empty if there is none.
 
     Raises:
-        UserError: If it cannot be read or holds none; the message ends with ``remedy``.
+        UserError: If it cannot be read or holds no weights; the message ends with ``remedy``.
     """
-    return _weights_of(_load(checkpoint, map_location, remedy), checkpoint, remedy)
-
-
-def read_encoder(checkpoint: str) -> tuple[str, dict[str, Tensor], dict[str, list[float]] | None]:
-    """Read the image encoder of a checkpoint.
-
-    Returns:
-        What its names begin with; its weights, without that; and, where the checkpoint says it, how gray levels were
-        normalized in its pretraining: ``mean`` and ``std`` of three channels, as the ``data_preprocessor`` of
-        mmpretrain, mmdet and mmseg takes them.
-
-    Raises:
-        UserError: If it cannot be read or holds no weights.
-    """
-    content = _load(checkpoint, "cpu", "Give another file.")
-    weights = _weights_of(content, checkpoint, "Give another file.")
-    prefix = prefix_of_backbone(weights)
-    meta = content.get("meta")
-    found = meta.get("data_preprocessor") if isinstance(meta, dict) else None
     try:
-        levels = {name: [float(value) for value in found[name]] for name in ("mean", "std")}
-        valid = all(len(value) == 3 and all(map(math.isfinite, value)) for value in levels.values())
-        normalization = levels if valid and min(levels["std"]) > 0 else None
-    except (KeyError, OverflowError, TypeError, ValueError):  # of another project, or nothing
-        normalization = None
-    return prefix, backbone_of(weights, prefix), normalization
-
-
-def _load(checkpoint: str, map_location: str, remedy: str) -> dict:
-    try:
-        return load_checkpoint(checkpoint, map_location)
+        content = load_checkpoint(checkpoint, map_location)
     except UntrustedCheckpointError:
         raise
     except UserError as error:
         raise UserError(f"{error}\n{remedy}") from error
-
-
-def _weights_of(content: dict, checkpoint: str, remedy: str) -> dict:
     # DeiT's files, and those of projects after it, have "model".
     state_dict = content.get("state_dict", content.get("model", content))
     if not isinstance(state_dict, dict) or not any(isinstance(value, Tensor) for value in state_dict.values()):
@@ -69,7 +43,8 @@ def _weights_of(content: dict, checkpoint: str, remedy: str) -> dict:
     named = ((name.removeprefix("module."), value) for name, value in state_dict.items())
     weights = OrderedDict((name, value) for name, value in named if isinstance(value, Tensor))
     weights._metadata = getattr(state_dict, "_metadata", {})  # versions of the modules, where torch looks for them
-    return weights
+    meta = content.get("meta")
+    return weights, meta if isinstance(meta, dict) else {}
 
 
 def prefix_of_backbone(names: Collection[str], wanted: Iterable[str] = ()) -> str:

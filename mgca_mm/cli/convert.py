@@ -7,11 +7,12 @@ from pathlib import Path
 from mgca_mm.apis.run_folder import training_of
 from mgca_mm.checkpoints.conversion.extract import FORMATS, extract_backbone
 from mgca_mm.checkpoints.conversion.gloria import convert_gloria
+from mgca_mm.checkpoints.conversion.huggingface import Training
 from mgca_mm.checkpoints.conversion.image_encoders import SOURCES, convert_image_encoder
 from mgca_mm.checkpoints.conversion.released_mgca import convert_released_mgca
 from mgca_mm.checkpoints.conversion.renaming import write_torch
 from mgca_mm.checkpoints.publish import publish
-from mgca_mm.checkpoints.weights import read_state_dict
+from mgca_mm.checkpoints.weights import prefix_of_backbone, read_state_dict, read_weights
 from mgca_mm.cli.arguments import add_trust_checkpoint
 from mgca_mm.engine import install
 from mgca_mm.errors import UserError, exit_on_user_error
@@ -48,8 +49,11 @@ def convert(args: argparse.Namespace) -> None:
 
 def extract(args: argparse.Namespace) -> None:
     """Write the image encoder of one of our checkpoints for another library."""
+    weights, meta = read_weights(args.source)
     training = training_of(args.source) if args.format == "huggingface" else None
-    difference = extract_backbone(read_state_dict(args.source), args.target, args.format, training)
+    if training is None and prefix_of_backbone(weights) == "backbone.":  # of another project
+        training = Training.of_converted(meta)
+    difference = extract_backbone(weights, args.target, args.format, training)
     if difference is None:
         reason = "neither a ResNet nor a ViT of mmpretrain"
         print(f"Image encoder, with its own names → {args.target} (not compared: {reason})")

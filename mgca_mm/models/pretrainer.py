@@ -171,11 +171,9 @@ class ImageReportPretrainer(BaseModel):
         """
         backbone = self.image_encoder.backbone
         try:
-            if not hasattr(backbone, "get_layer_depth"):
-                raise NotImplementedError
             # mmpretrain's ResNet knows its layers by the name that they have in mmpretrain's classifiers alone.
             return backbone.get_layer_depth(name.removeprefix("image_encoder."), "backbone.")
-        except NotImplementedError as error:
+        except (AttributeError, NotImplementedError) as error:
             raise UserError(
                 f"Layer-wise decay of the learning rate needs a backbone that counts its layers (get_layer_depth), and "
                 f"this {type(backbone).__name__} does not.\nTake one that does: mmpretrain's VisionTransformer, "

@@ -121,6 +121,20 @@ def test_a_checkpoint_alone(tmp_path):
     assert "size=299" in (tmp_path / "r50" / "README.md").read_text()
 
 
+def test_an_encoder_of_another_project(tmp_path):
+    """Its normalization is not ours, and it was not shown upsampled crops; the converted file says so."""
+    weights = {f"backbone.{name}": value for name, value in MODELS.build(BACKBONES["resnet50"]).state_dict().items()}
+    levels = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+    meta = dict(converted_by="from-cxr-clip", data_preprocessor=levels, image_size=224)
+    torch.save({"state_dict": weights, "meta": meta}, tmp_path / "converted.pth")
+    assert "No config" not in export(tmp_path / "converted.pth", tmp_path / "r50")
+    processor = AutoImageProcessor.from_pretrained(tmp_path / "r50")
+    assert [255 * level for level in processor.image_mean] == pytest.approx(levels["mean"])
+    assert [255 * level for level in processor.image_std] == pytest.approx(levels["std"])
+    card = (tmp_path / "r50" / "README.md").read_text()
+    assert "mean 123.675, 116.28, 103.53" in card and "| project | cxr-clip |" in card and "interpolate" not in card
+
+
 def test_a_config_of_another_model(tmp_path):
     """A vision transformer takes one size: what lies beside it does not count where it says another one."""
     target = tmp_path / "vit"
@@ -139,7 +153,7 @@ def test_what_the_card_says_of_a_run(tmp_path):
         "optim_wrapper = dict(optimizer=dict({'type': 'Lion'}))\nrandomness = dict(seed='/home/someone/seed')\n"
     )
     facts = {"config": "mine", "aligned by": "InstanceAlignment", "pooled by": "WeldonPooling", "optimizer": "Lion"}
-    assert training_of(tmp_path / "epoch_1.pth") == Training(300, 200, 240, 100.0, 127.5, facts)
+    assert training_of(tmp_path / "epoch_1.pth") == Training(300, 200, 240, (100.0,) * 3, (127.5,) * 3, facts)
 
 
 @pytest.mark.parametrize(

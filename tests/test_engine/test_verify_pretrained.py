@@ -46,14 +46,15 @@ def start(backbone, cfg=None):
     """What a runner does before the first iteration."""
     model = torch.nn.Module()
     model.backbone = backbone
-    runner = SimpleNamespace(
-        model=model, cfg=dict(model=dict(backbone=cfg or {})), logger=logging.getLogger("mmengine")
-    )
+    with DefaultScope.overwrite_default_scope(type(backbone).__module__.split(".")[0]):
+        run_hook(model, dict(backbone=cfg or {}), backbone.init_weights)
+
+
+def run_hook(model, cfg=None, initialize=lambda: None):
+    runner = SimpleNamespace(model=model, cfg=dict(model=cfg or {}), logger=logging.getLogger("test"))
     hook = VerifyPretrainedHook()
     hook.before_run(runner)
-    scope = type(backbone).__module__.split(".")[0]
-    with DefaultScope.overwrite_default_scope(scope):
-        backbone.init_weights()
+    initialize()
     hook.before_train(runner)
 
 
@@ -199,3 +200,56 @@ def test_every_backbone_is_filled_whole_or_refused(name, tmp_path):
     with pytest.raises(UNREADABLE[name]) if name in UNREADABLE else nullcontext():
         given = ways[0]("")
         start(build(cfg | given), cfg | given)
+
+
+def model_of(**parts):
+    """With a backbone that says the channels of its maps, and how images were normalized in its pretraining."""
+    model = torch.nn.Module()
+    model.backbone = torch.nn.Identity()
+    model.backbone.out_channels = (512, 1024, 2048)
+    model.backbone.data_preprocessor = dict(mean=[127.5] * 3, std=[127.5] * 3)
+    for name, module in parts.items():
+        setattr(model, name, module)
+    return model
+
+
+def part(in_channels, in_index=None):
+    module = torch.nn.Identity()
+    module.in_channels, module.in_index = in_channels, in_index
+    return module
+
+
+@pytest.mark.parametrize(
+    ("parts", "error"),
+    [
+        (dict(neck=part([512, 1024, 2048]), bbox_head=part(256)), None),
+        (dict(neck=part((2048, 1024, 512))), None),  # YOLOv3 begins at the coarsest
+        (dict(neck=part([256, 512, 1024, 2048])), r"model.neck.in_channels=\[512, 1024, 2048\]"),
+        (dict(decode_head=part(2048, 2), auxiliary_head=part(1024, 1)), None),
+        (dict(neck=part([1024, 512, 2048])), r"model.neck.in_channels=\[512, 1024, 2048\]"),
+        (dict(neck=part([None, 512])), r"model.neck.in_channels=\[512, 1024, 2048\]"),
+        (dict(decode_head=part(512, 3)), "gives 3 maps"),
+        (dict(decode_head=part(512, 2)), "model.decode_head.in_channels=2048"),
+        (dict(decode_head=part(3584, (0, 1, 2))), None),  # which mmseg's head has summed
+        (dict(decode_head=part((256, 512), (1, 2))), r"in_channels=\[1024, 2048\]"),
+        (dict(bbox_head=part(256)), "model.bbox_head.in_channels=2048"),
+    ],
+)
+def test_channels_that_do_not_fit_are_named(parts, error):
+    with pytest.raises(UserError, match=error) if error else nullcontext():
+        run_hook(model_of(**parts))
+
+
+def test_a_class_that_means_something_else_by_out_channels():
+    model = model_of(neck=part([512, 1024]))
+    model.backbone.out_channels = 320  # mmpretrain's EfficientNet
+    run_hook(model)
+
+
+@pytest.mark.parametrize("mean", [127.5, 123.675])
+def test_another_normalization_is_said(mean, caplog):
+    model = model_of(data_preprocessor=torch.nn.Module())
+    model.data_preprocessor.mean = torch.full((3, 1, 1), mean)
+    model.data_preprocessor.std = torch.full((3, 1, 1), 127.5)
+    run_hook(model)
+    assert ("mean=[127.5, 127.5, 127.5]" in caplog.text) == (mean != 127.5)

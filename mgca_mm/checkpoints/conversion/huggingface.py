@@ -1,9 +1,10 @@
 """The image encoder as a folder for transformers and its hub: model, image processor and model card."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from mgca_mm.version import __version__
 
 from .architecture import is_vit
+from .preprocessing import normalization_of
 from .renaming import rename
 
 # Names of mmpretrain's vision transformer → those of transformers.
@@ -39,8 +41,8 @@ tags:
 
 # {name}
 
-Image encoder of radiographs ({architecture}), trained and exported by mgca_mm {version}. For research
-only: not a medical device, not to be used to diagnose or treat.
+Image encoder of radiographs ({architecture}), exported by mgca_mm {version}.
+For research only: not a medical device, not to be used to diagnose or treat.
 
 ## Use
 
@@ -60,7 +62,7 @@ pixels = processor(Image.open("radiograph.png"), return_tensors="pt").pixel_valu
 
 8-bit gray levels, air dark and bone bright; images of 16 bits and DICOM files are brought to 8 bits first. The
 processor resizes the long side to {square} pixels, pads the short side with black, takes the center of {crop} x {crop},
-and normalizes with mean {mean:g} and standard deviation {std:g} in gray levels of 0 to 255. Features of an image whose
+and normalizes with mean {mean} and standard deviation {std} in gray levels of 0 to 255. Features of an image whose
 long side has {square} pixels are those of the training, before its projection. Others are resized bilinearly
 here and by areas there, so that they differ a little; an odd short side between {crop} and {square} lies one pixel
 beside.{note}
@@ -90,7 +92,7 @@ class Training:
         square: Side of the square that radiographs are resized and padded to, in pixels.
         crop: Side of its center crop.
         resize_to: Side that the crop is upsampled to. None: it is not.
-        mean: Of the normalization, in gray levels of 0 to 255.
+        mean: Of the normalization, in gray levels of 0 to 255, of the three channels.
         std: The same.
         facts: Rows of the model card: what, and its value.
     """
@@ -98,9 +100,18 @@ class Training:
     square: int = 256
     crop: int = 224
     resize_to: int | None = None
-    mean: float = 127.5
-    std: float = 127.5
+    mean: Sequence[float] = (127.5,) * 3
+    std: Sequence[float] = (127.5,) * 3
     facts: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_converted(cls, meta: Mapping[str, Any]) -> "Training | None":
+        """What the ``meta`` of another project's converted encoder says of it; None where it does not say it."""
+        normalization, size = normalization_of(meta), meta.get("image_size")
+        if normalization is None or type(size) is not int or size < 1:
+            return None
+        facts = {"project": str(meta.get("converted_by", "not known")).removeprefix("from-")}
+        return cls(square=round(size * cls.square / cls.crop), crop=size, **normalization, facts=facts)
 
 
 def write_model(weights: dict[str, Tensor], config: dict, target: Path) -> None:
@@ -161,8 +172,8 @@ def describe(target: Path, name: str, config: dict, training: Training | None) -
         resample=2,  # bilinear
         do_center_crop=True,  # which pads with black where an image is smaller
         crop_size=training.crop,
-        image_mean=[training.mean / 255] * 3,
-        image_std=[training.std / 255] * 3,
+        image_mean=[level / 255 for level in training.mean],
+        image_std=[level / 255 for level in training.std],
         do_convert_rgb=True,
     ).save_pretrained(target)
     size = training.resize_to
@@ -184,8 +195,8 @@ def describe(target: Path, name: str, config: dict, training: Training | None) -
         note=f" The training has shown it the crop upsampled to {size} x {size}, as above." if size else "",
         square=training.square,
         crop=training.crop,
-        mean=training.mean,
-        std=training.std,
+        mean=", ".join(f"{level:g}" for level in dict.fromkeys(training.mean)),
+        std=", ".join(f"{level:g}" for level in dict.fromkeys(training.std)),
         facts="\n".join(f"| {what} | {value} |" for what, value in training.facts.items()),
     )
     (target / "README.md").write_text(card, encoding="utf-8")

@@ -1,5 +1,7 @@
 """What was done to the pixels that an encoder was pretrained on: a part of its weights in all but name."""
 
+import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 Channels = tuple[float, float, float]
@@ -24,6 +26,21 @@ class Preprocessing(NamedTuple):
             "data_preprocessor": {"mean": list(self.mean), "std": list(self.std)},
             "image_size": self.image_size,
         }
+
+
+def normalization_of(meta: Mapping[str, Any]) -> dict[str, list[float]] | None:
+    """How gray levels were normalized in the pretraining, as ``meta`` of a checkpoint says it.
+
+    Returns:
+        ``mean`` and ``std`` of three channels, as the ``data_preprocessor`` of mmpretrain, mmdet and mmseg takes them;
+        None where it says nothing of the kind.
+    """
+    try:
+        levels = {name: [float(value) for value in meta["data_preprocessor"][name]] for name in ("mean", "std")}
+        valid = all(len(value) == 3 and all(map(math.isfinite, value)) for value in levels.values())
+        return levels if valid and min(levels["std"]) > 0 else None
+    except (KeyError, OverflowError, TypeError, ValueError):
+        return None
 
 
 def of_unit(mean: float | Channels, std: float | Channels, image_size: int) -> Preprocessing:

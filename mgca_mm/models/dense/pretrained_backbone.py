@@ -7,15 +7,16 @@ from pathlib import Path
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mgca_mm.checkpoints.conversion.architecture import backbone_config
-from mgca_mm.checkpoints.weights import read_encoder
+from mgca_mm.checkpoints.conversion.architecture import backbone_config, is_vit
+from mgca_mm.checkpoints.conversion.preprocessing import normalization_of
+from mgca_mm.checkpoints.weights import backbone_of, prefix_of_backbone, read_weights
 from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 
 from .vit_pyramid import ViTPyramid
 
 DEFAULT_NORMALIZATION = dict(mean=[127.5] * 3, std=[127.5] * 3)  # of our pretraining
-_STEM_STRIDE, _STAGE_STRIDES = 2, (4, 8, 16, 32)  # of a ResNet
+STEM_STRIDE, STAGE_STRIDES = 2, (4, 8, 16, 32)  # of a ResNet
 
 
 @MODELS.register_module(name="PretrainedBackbone")
@@ -55,7 +56,7 @@ def build_pretrained_backbone(
     count = len(encoder.state_dict())
     maps = f"strides {list(strides)}, " if strides else ""
     mean, std = (
-        ", ".join(f"{level:g}" for level in sorted({*backbone.data_preprocessor[name]})) for name in ("mean", "std")
+        ", ".join(f"{level:g}" for level in dict.fromkeys(backbone.data_preprocessor[name])) for name in ("mean", "std")
     )
     print_log(
         f"{type(encoder).__name__}: {count} of {count} tensors are those of {os.path.basename(checkpoint)}; "
@@ -76,9 +77,12 @@ def encoder_of(checkpoint: str) -> tuple[dict, dict[str, Tensor], dict[str, list
     Raises:
         UserError: As for :func:`build_pretrained_backbone`.
     """
-    prefix, weights, normalization = read_encoder(checkpoint)
+    weights, meta = read_weights(checkpoint)
+    prefix = prefix_of_backbone(weights)
     # A classification head in the names of a plain file.
-    weights = {name: tensor for name, tensor in weights.items() if not name.startswith(("fc.", "head."))}
+    weights = {
+        name: tensor for name, tensor in backbone_of(weights, prefix).items() if not name.startswith(("fc.", "head."))
+    }
     config = backbone_config(weights)
     if config is None:
         raise UserError(
@@ -86,17 +90,14 @@ def encoder_of(checkpoint: str) -> tuple[dict, dict[str, Tensor], dict[str, list
             "Give the checkpoint that it was extracted from, or name its class: type='LIBRARY.CLASS', "
             f"init_cfg=dict(type='Pretrained', checkpoint=FILE, prefix='{prefix}')"
         )
-    return config, weights, normalization
+    return config, weights, normalization_of(meta)
 
 
 def build_encoder(
     config: dict, strides: Sequence[int] | None, frozen: bool = False, pyramid_channels: int = 256
 ) -> tuple[nn.Module, nn.Module]:
     """Build, with random weights, the backbone that gives maps of these strides, and the encoder within it."""
-    if config["type"].endswith("ResNet"):
-        backbone = _resnet(config, strides, frozen)
-    else:
-        backbone = _vit(config, strides, frozen, pyramid_channels)
+    backbone = _vit(config, strides, frozen, pyramid_channels) if is_vit(config) else _resnet(config, strides, frozen)
     return backbone, backbone.vit if isinstance(backbone, ViTPyramid) else backbone
 
 
@@ -106,9 +107,9 @@ def _are_strides(value: object) -> bool:
 
 
 def _resnet(config: dict, strides: Sequence[int] | None, frozen: bool) -> nn.Module:
-    known = _STAGE_STRIDES[: config.get("num_stages")]
+    known = STAGE_STRIDES[: config.get("num_stages")]
     strides = known[-1:] if strides is None else tuple(strides)
-    has_stem = strides[:1] == (_STEM_STRIDE,)
+    has_stem = strides[:1] == (STEM_STRIDE,)
     # A stride that is repeated is that of the next stage, dilated, as mmseg's heads have it.
     dilated: list[int] = []
     stages: list[int] = []
@@ -119,7 +120,7 @@ def _resnet(config: dict, strides: Sequence[int] | None, frozen: bool) -> nn.Mod
         stages.append(known.index(stride) + len(dilated))
     if not stages or has_stem + len(stages) < len(strides) or max(stages) >= len(known):
         raise UserError(
-            f"The ResNet has maps of strides {', '.join(map(str, known))}, and before these {_STEM_STRIDE}, ascending, "
+            f"The ResNet has maps of strides {', '.join(map(str, known))}, and before these {STEM_STRIDE}, ascending, "
             f"not {list(strides)}; one that is repeated stands for the next of its {len(known)} stages, dilated."
         )
     settings = dict(

@@ -53,9 +53,8 @@ class ViTPyramid(BaseModule):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute one map a level, (B, out_channels[i], H / strides[i], W / strides[i]), of images (B, 3, H, W)."""
-        feature = self.vit(x)[
-            -1
-        ].contiguous()  # the transformer's is a view of its tokens, which some heads cannot take
+        # The transformer's map is a view of its tokens, which some heads cannot take.
+        feature = self.vit(x)[-1].contiguous()
         return tuple(level(feature) for level in self.levels)
 
 
