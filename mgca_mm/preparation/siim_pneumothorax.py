@@ -1,6 +1,5 @@
 """SIIM-ACR Pneumothorax Segmentation (2019): masks as relative run lengths on the transposed grid, images in DICOM."""
 
-import os
 from pathlib import Path
 
 from pycocotools import mask as coco_mask
@@ -11,6 +10,7 @@ from mgca_mm.errors import UserError
 from mgca_mm.tables import read_table
 
 from .collection import Collection, FilterLog, Sample
+from .image_files import find_images
 from .options import Options
 from .raw_folder import RawFolder
 from .splits import divide
@@ -52,7 +52,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         except ValueError as error:
             raise row.fault(f"column 'EncodedPixels': {error}; correct the row") from error
 
-    path_of = {} if options.annotations_only else _find_images(raw)
+    path_of = {} if options.annotations_only else find_images(raw, (".dcm",))
     if options.protocol == "released":
         split_of = _split_rows(image_of_row, table)
         notes = ["the rows of the table are divided: an image of several rows may be in several splits"]
@@ -100,28 +100,6 @@ def parse_rle(text: str, height: int, width: int) -> dict:
     if rest < 0:
         raise ValueError(f"the run-length mask ends beyond the {height * width} pixels of the grid")
     return coco_mask.frPyObjects({"counts": [*counts, rest], "size": [height, width]}, height, width)
-
-
-def _find_images(raw: RawFolder) -> dict[str, str]:
-    """Path of each DICOM file in the folder, by its name without the ending.
-
-    Links to folders are followed, each folder once; whether they may be is decided where a file is opened.
-    """
-    found: dict[str, str] = {}
-    seen: set[str] = set()
-    for folder, folders, names in os.walk(raw.path, followlinks=True):
-        place = os.path.realpath(folder)
-        if place in seen:
-            folders.clear()
-            continue
-        seen.add(place)
-        for name in names:
-            if name.endswith(".dcm"):
-                path = str(Path(folder, name).relative_to(raw.path))
-                if name[:-4] in found:
-                    raise UserError(f"{raw.path}: {path} and {found[name[:-4]]} are one image; remove one of them")
-                found[name[:-4]] = path
-    return found
 
 
 def _split_rows(image_of_row: list[str], table: Path) -> dict[str, tuple[str, ...]]:

@@ -197,7 +197,7 @@ def layout_rng(study: PhantomStudy) -> np.random.Generator:
 
 
 def write_image(path: Path, pixels: np.ndarray) -> None:
-    """Write gray pixels, uint8 (H, W), as the suffix says, JPEG or PNG, and the folders above."""
+    """Write gray pixels, uint8 (H, W), in a PNG uint16 too, as the suffix says, JPEG or PNG, and the folders above."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encode_image(pixels, path.suffix))
 

@@ -1,0 +1,93 @@
+"""CheXpert Plus (Chambon et al., 2024): the radiographs of CheXpert with their reports, one table of both."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mgca_mm.reports import cleaning as reports
+from mgca_mm.tables import Row, read_table
+
+from .collection import Collection, FilterLog, Rejected, Sample, passes_text_filters
+from .image_files import find_images
+from .options import Options
+from .raw_folder import RawFolder
+from .splits import hold_out_images
+
+_TABLE = "df_chexpert_plus_240401.csv"
+_REMEDY = "It is part of CheXpert Plus: https://aimi.stanford.edu/datasets/chexpert-plus"
+_TEXTS = ("section_impression", "section_findings")  # in the order that the text encoder reads
+_COLUMNS = ("path_to_image", "frontal_lateral", "ap_pa", "deid_patient_id", "split", *_TEXTS, "report")
+_PATH = re.compile(r"(((?:train|valid)/patient\d+/study\d+)/view\d+_(?:frontal|lateral))\.jpg", re.ASCII)
+_VIEWS = {"Frontal": True, "Lateral": False}
+_SPLITS = {"train": (), "valid": ("test",)}
+_ENDINGS = (".png", ".jpg", ".dcm")  # of CheXpert Plus, of CheXpert, and of the original files
+_NUM_VALIDATION = 5000
+
+
+def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
+    """The table."""
+    return {_TABLE: [raw.table(_TABLE, remedy=_REMEDY)]}
+
+
+def collect(raw: RawFolder, options: Options) -> Collection:
+    """Keep the frontal images whose study has a report; ``valid`` is the test, as in :mod:`.chexpert`.
+
+    5,000 frontal training images, a tenth of a smaller set, are drawn for validation, all images of a patient together.
+
+    The text is the columns of the impression and the findings; where both are empty, such sections of the column
+    ``report``, and never its last paragraph, which is the radiologist's signature.
+
+    Args:
+        raw: Folder with the table, and the images in any folders below it, ``train/patient…/study…/view….png``, or as
+            CheXpert's JPEG or as DICOM.
+        options: Nothing here depends on them.
+    """
+    table = raw.table(_TABLE, remedy=_REMEDY)
+    path_of = find_images(raw, _ENDINGS, depth=4)
+    filters = FilterLog("rows in the table")
+    samples: list[Sample] = []
+    rejected: list[Rejected] = []
+    seen: set[str] = set()
+    report_of_study: dict[str, list[str]] = {}
+    for row in tqdm(read_table(table, _COLUMNS), desc="reports", unit="row", disable=None):
+        image_id = row.text("path_to_image")
+        match = _PATH.fullmatch(image_id)
+        if match is None:
+            raise row.fault("column 'path_to_image' is not of the form train/patient1/study1/view1_frontal.jpg")
+        row.require_new("path_to_image", image_id, seen)
+        seen.add(image_id)
+        filters.keep("rows in the table")
+        if not filters.keep("frontal view", row.choice("frontal_lateral", _VIEWS)):
+            continue
+        study, image_path = match[2], path_of.get(match[1], image_id)
+        if study not in report_of_study:
+            report_of_study[study] = _clean_report(row)
+        if not passes_text_filters(report_of_study[study], filters):
+            rejected.append(Rejected(image_id, image_path, False, reports.TOO_SHORT))
+            continue
+        samples.append(
+            Sample(
+                image_id=image_id,
+                patient_id=row.text("deid_patient_id"),
+                study_id=study,
+                view=row["ap_pa"] or "Frontal",
+                splits=row.choice("split", _SPLITS),
+                report=report_of_study[study],
+                image_path=image_path,
+            )
+        )
+    num_images = Counter(sample.patient_id for sample in samples if not sample.splits)
+    split_of = hold_out_images(num_images, min(_NUM_VALIDATION, num_images.total() // 10))
+    samples = [replace(sample, splits=sample.splits or (split_of[sample.patient_id],)) for sample in samples]
+    return Collection(samples, filters, rejected=rejected)
+
+
+def _clean_report(row: Row) -> list[str]:
+    """Sentences of a row's report."""
+    sections = [row[name] for name in _TEXTS if row[name]]
+    if not sections and reports.find_sections(row["report"]):
+        return reports.report_sentences(row["report"])
+    return [sentence for section in sections for sentence in reports.clean_text(section)]
