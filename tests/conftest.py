@@ -25,6 +25,7 @@ LAYOUT_OF = {
     "object": "object_cxr",
     "siim": "siim_pneumothorax",
     "covid": "covid_chestxray",
+    "nih": "nih_chestxray14",
 }
 
 SMALL_MODEL = dict(

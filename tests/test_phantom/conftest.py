@@ -86,6 +86,9 @@ def find_image(name, folder, row):
         "object_cxr": lambda: f"*/{row['image_name']}",
         "siim_pneumothorax": lambda: f"dicom-images-train/*/*/{row['ImageId']}.dcm",
         "iu_xray": lambda: f"NLMCXR_png/{row['image_id']}.png",
+        "chexpert_plus": lambda: f"PNG/*/{row['path_to_image'].removesuffix('.jpg')}.png",
+        "padchest": lambda: f"*/{row['ImageID']}",
+        "nih_chestxray14": lambda: f"images_*/images/{row['Image Index']}",
         "covid_chestxray": lambda: f"images/{row['filename'].replace('[', '[[]')}",
     }[name]()
     (found,) = Path(folder).glob(path)

@@ -16,6 +16,7 @@ from mgca_mm.preparation import Options, prepare
 SECRET = "SECRETWORD"  # In every text of a patient: no message may repeat it.
 REPORT = f"The lungs are clear {SECRET}. No effusion."
 LUNG_BOXES = "annotations/imageannotation_ai_lung_bounding_boxes.json"
+PADCHEST = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"
 SIDE = 64
 
 
@@ -214,6 +215,50 @@ def _image_report_csv() -> RawTree:
     return RawTree({"pairs.csv": [["image", "report", "patient"], *rows]}, names)
 
 
+def _chexpert_plus() -> RawTree:
+    header = ["path_to_image", "frontal_lateral", "ap_pa", "deid_patient_id", "split"]
+    header += ["section_impression", "section_findings", "report"]
+    names = [f"{'train' if n < 10 else 'valid'}/patient{n:05}/study1/view1_frontal" for n in range(12)]
+    rows = [
+        [f"{name}.jpg", "Frontal", "PA", f"patient{n:05}", name.partition("/")[0], REPORT, "", f"IMPRESSION: {REPORT}"]
+        for n, name in enumerate(names)
+    ]
+    images = [f"PNG/png_chexpert_plus_chunk_{n % 2}/{name}.png" for n, name in enumerate(names)]
+    return RawTree({"df_chexpert_plus_240401.csv": [header, *rows]}, images)
+
+
+def _padchest() -> RawTree:
+    names = [f"{n}_a1b2c3.png" for n in range(6)]
+    rows = [
+        [name, str(n % 2), f"20{n}", f"p{n}", "PA", f"pinzamient sen {SECRET} . sin hallazg patolog . "]
+        for n, name in enumerate(names)
+    ]
+    return RawTree(
+        {PADCHEST: [["ImageID", "ImageDir", "StudyID", "PatientID", "Projection", "Report"], *rows]},
+        [f"{n % 2}/{name}" for n, name in enumerate(names)],
+    )
+
+
+def _nih_chestxray14() -> RawTree:
+    labels = ["No Finding", "Effusion|Infiltration", "Mass"]
+    names = [f"{n:08}_000.png" for n in range(1, 9)]
+    boxes = [
+        [names[n], label, "100.5", "200", "300", "400.25", "", "", ""] for n, label in ((0, "Mass"), (6, "Nodule"))
+    ]
+    boxes += [[names[7], "Infiltrate", "1", "2", "3", "4", "", "", ""]]
+    return RawTree(
+        {
+            "Data_Entry_2017_v2020.csv": [["Image Index", "Finding Labels", "Patient ID", "View Position"]]
+            + [[name, labels[n % 3], str(n), "PA"] for n, name in enumerate(names, 1)],
+            "train_val_list.txt": [[name] for name in names[:5]],
+            "test_list.txt": [[name] for name in names[5:]],
+            "BBox_List_2017.csv": [["Image Index", "Finding Label", "Bbox [x", "y", "w", "h]", "", "", ""], *boxes],
+        },
+        [f"images_{1 + n // 4:03}/images/{name}" for n, name in enumerate(names)],
+        side=1024,
+    )
+
+
 _TREES = {
     "mimic_cxr": _mimic_cxr,
     "chexpert": _chexpert,
@@ -224,4 +269,7 @@ _TREES = {
     "iu_xray": _iu_xray,
     "covid_chestxray": _covid_chestxray,
     "image_report_csv": _image_report_csv,
+    "chexpert_plus": _chexpert_plus,
+    "padchest": _padchest,
+    "nih_chestxray14": _nih_chestxray14,
 }

@@ -6,13 +6,15 @@ MIMIC-CXR's tables, and what all csv files share, are in ``test_prepare_bad_inpu
 import gzip
 import json
 import os
+import re
 
 import pytest
 
 from mgca_mm.preparation import Options, prepare
-from tests.test_preparation.raw_trees import LUNG_BOXES, SECRET, raw_tree, refuse
+from tests.test_preparation.raw_trees import LUNG_BOXES, PADCHEST, SECRET, raw_tree, refuse
 
 RSNA, SIIM, PROJECTIONS = "stage_2_train_labels.csv", "train-rle.csv", "indiana_projections.csv"
+PLUS, NIH, NIH_BOXES = "df_chexpert_plus_240401.csv", "Data_Entry_2017_v2020.csv", "BBox_List_2017.csv"
 TABLES = {  # The tables a data set cannot do without, and their columns.
     ("chexpert", "train.csv"): ("Path", "Frontal/Lateral"),
     ("chexpert", "valid.csv"): ("Path", "Frontal/Lateral", "Edema", "Fracture"),
@@ -23,8 +25,16 @@ TABLES = {  # The tables a data set cannot do without, and their columns.
     ("covid_chestxray", "metadata.csv"): ("patientid", "finding", "view", "modality", "filename", "clinical_notes"),
     ("image_report_csv", "pairs.csv"): ("image", "report"),
     ("iu_xray", PROJECTIONS): ("filename", "projection"),
+    ("chexpert_plus", PLUS): (
+        *("path_to_image", "frontal_lateral", "ap_pa", "deid_patient_id", "split"),
+        *("section_impression", "section_findings", "report"),
+    ),
+    ("padchest", PADCHEST): ("ImageID", "StudyID", "PatientID", "Projection", "Report"),
+    ("nih_chestxray14", NIH): ("Image Index", "Finding Labels", "Patient ID"),
+    ("nih_chestxray14", NIH_BOXES): ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]"),
 }
 LISTS = [("covidx", "train_COVIDx9A.txt"), ("covidx", "test_COVIDx9A.txt")]
+LISTS += [("nih_chestxray14", "train_val_list.txt"), ("nih_chestxray14", "test_list.txt")]
 NO_PATH = "is not a plain file name"
 NO_BOX = "has a (rectangle|ellipse|polygon) with other numbers than its coordinates"
 
@@ -37,6 +47,9 @@ def test_missing_table(tmp_path, name, table):
         prepare(name, raw, tmp_path / "out", Options(annotations_only=True))
         notes = json.loads((tmp_path / "out" / "manifest.json").read_text())["notes"]
         assert any(PROJECTIONS in note for note in notes)
+    elif table == NIH_BOXES:
+        prepare(name, raw, tmp_path / "out", Options(annotations_only=True))
+        assert not (tmp_path / "out" / "detection").exists()
     elif name == "image_report_csv":
         refuse(name, raw, "raw: 0 csv files in the folder; expected one csv file with the columns image, report")
     else:
@@ -57,7 +70,7 @@ def test_missing_column(tmp_path, name, table, column):
     header = next(iter(tree.tables[table]))
     header[[cell.strip() for cell in header].index(column)] = SECRET
     raw = tree.write(tmp_path / "raw", images=False)
-    refuse(name, raw, f"{table}, line 1: no column '{column}' in the header", annotations_only=True)
+    refuse(name, raw, f"{table}, line 1: no column {re.escape(repr(column))} in the header", annotations_only=True)
 
 
 @pytest.mark.parametrize(("name", "table"), TABLES)
@@ -121,6 +134,45 @@ def test_malformed_rows(tmp_path, name, table):
             "is not a path inside the folder of the table",
         ),
         ("image_report_csv", "pairs.csv", 5, "image", ("",), "is empty"),
+        (
+            "chexpert_plus",
+            PLUS,
+            3,
+            "path_to_image",
+            (
+                *("../../../a/view1_frontal.jpg", "/train/patient1/study1/view1_frontal.jpg", "train/patient1/a.jpg"),
+                *("train/patient1/../view1_frontal.jpg", f"train/{SECRET}/study1/view1_frontal.jpg", "\0"),
+                *("train/patient1/study1/view1_frontal.png", "train/patient1\n/study1/view1_frontal.jpg"),
+            ),
+            "is not of the form train/patient1/study1/view1_frontal.jpg",
+        ),
+        ("chexpert_plus", PLUS, 4, "frontal_lateral", (SECRET, ""), "is none of Frontal, Lateral"),
+        ("chexpert_plus", PLUS, 2, "split", (SECRET, "", "test"), "is none of train, valid"),
+        ("chexpert_plus", PLUS, 2, "deid_patient_id", ("",), "is empty"),
+        ("padchest", PADCHEST, 3, "ImageID", ("../x.png", "/etc/passwd", "a\nb.png"), NO_PATH),
+        ("padchest", PADCHEST, 3, "StudyID", ("",), "is empty"),
+        ("padchest", PADCHEST, 7, "PatientID", ("",), "is empty"),
+        ("nih_chestxray14", NIH, 2, "Image Index", ("../x.png", "/etc/passwd", ""), f"({NO_PATH}|is empty)"),
+        ("nih_chestxray14", NIH, 2, "Finding Labels", ("",), "is empty"),
+        (
+            "nih_chestxray14",
+            NIH,
+            3,
+            "Finding Labels",
+            (SECRET, "No Finding|Mass", "Mass|", "Infiltrate", "mass"),
+            "is neither No Finding nor some of Atelectasis, .* Hernia",
+        ),
+        ("nih_chestxray14", NIH, 3, "Patient ID", (SECRET, "1.0", ""), "is (not a whole number|empty)"),
+        ("nih_chestxray14", NIH_BOXES, 2, "Image Index", ("../x.png", ""), f"({NO_PATH}|is empty)"),
+        (
+            "nih_chestxray14",
+            NIH_BOXES,
+            3,
+            "Finding Label",
+            (SECRET, "", "Edema"),
+            "is none of Atelectasis, .*Infiltrate",
+        ),
+        ("nih_chestxray14", NIH_BOXES, 4, "Bbox [x", (SECRET, "nan", "1e999", ""), "is (not a number|empty)"),
         ("image_report_csv", "pairs.csv", 2, "patient", ("",), "is empty"),
     ],
 )
@@ -129,7 +181,7 @@ def test_bad_cell(tmp_path, name, table, line, column, values, message):
         tree = raw_tree(name)
         rows = tree.tables[table]
         rows[line - 1][[cell.strip() for cell in rows[0]].index(column)] = value
-        place = rf"{table}, line {line + value.count(chr(10))}: (column '{column}'.* |the box is )?"
+        place = rf"{table}, line {line + value.count(chr(10))}: (column '{re.escape(column)}'.* |the box is )?"
         refuse(name, tree.write(tmp_path / "raw", images=False), place + message, annotations_only=True)
 
 
@@ -165,6 +217,12 @@ def test_bad_line_of_a_list(tmp_path, cells, message):
         ("siim_pneumothorax", SIIM, ["1.2.0", "-1"], "this ImageId stands twice, and one of its rows"),
         ("siim_pneumothorax", SIIM, ["1.2.5", "1 1"], "this ImageId stands twice, and one of its rows"),
         ("iu_xray", PROJECTIONS, 2, "this filename stands twice"),
+        ("chexpert_plus", PLUS, 2, "this path_to_image stands twice"),
+        ("padchest", PADCHEST, 2, "this ImageID stands twice"),
+        ("nih_chestxray14", NIH, 3, "this Image Index stands twice"),
+        ("nih_chestxray14", NIH_BOXES, 3, "this box stands twice"),
+        ("nih_chestxray14", "test_list.txt", 1, "this image stands twice in the lists"),
+        ("nih_chestxray14", "test_list.txt", ["00000002_000.png"], "this image stands twice in the lists"),
         ("image_report_csv", "pairs.csv", 2, "this image stands twice"),
         ("image_report_csv", "pairs.csv", ["./scans//0.png", SECRET, "p9"], "this image stands twice"),
     ],

@@ -80,7 +80,7 @@ def test_sound_and_private(layout, name):
     assert prepare(name, layout(name)[0], out, Options(image_size=SIZE, vocab_size=500)) is False
 
 
-@pytest.mark.parametrize("name", ["mimic_cxr", "iu_xray", "covid_chestxray"])
+@pytest.mark.parametrize("name", ["mimic_cxr", "iu_xray", "covid_chestxray", "chexpert_plus", "padchest"])
 def test_image_report_batch(layout, name):
     _, out = layout(name)
     dataset = ImageReportDataset(
@@ -114,6 +114,7 @@ def test_iu_xray_without_laterals(layout):
         ("covidx", dict(exclusive=True)),
         ("siim_pneumothorax", {}),
         ("object_cxr", {}),
+        ("nih_chestxray14", {}),
     ],
 )
 def test_classification_batch(layout, name, options):
@@ -154,8 +155,10 @@ def raw_files(name, raw, out):
             path = next(raw.rglob(f"{image_id}.jpg"))
         elif name in ("rsna_pneumonia", "siim_pneumothorax"):
             path = by_stem[image_id]
-        elif name == "object_cxr":
+        elif name in ("object_cxr", "padchest", "nih_chestxray14"):
             path = next(raw.rglob(image_id))
+        elif name == "chexpert_plus":
+            path = next(raw.glob(f"PNG/*/{image_id.removesuffix('.jpg')}.png"))
         elif name == "iu_xray":
             path = raw / folders[name] / f"{image_id}.png"
         else:
@@ -190,7 +193,7 @@ def mmseg_scope():
     init_default_scope("mgca_mm")
 
 
-@pytest.mark.parametrize("name", ["rsna_pneumonia", "object_cxr", "covid_chestxray"])
+@pytest.mark.parametrize("name", ["rsna_pneumonia", "object_cxr", "covid_chestxray", "nih_chestxray14"])
 def test_detection_batch(layout, name, mmdet_scope):
     _, out = layout(name)
     classes = tuple(category["name"] for category in load(out / "detection" / "train.json")["categories"])
