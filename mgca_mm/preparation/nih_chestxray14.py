@@ -81,7 +81,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         dense_split_of = divide(list(patients), 0.4, 0.5, raw.table(_BOXES, remedy=_REMEDY))
         notes.append("detection divides the images with boxes anew; for the labels they keep their official split")
     if len(boxed) < len(boxes_of):
-        notes.append(f"{len(boxes_of) - len(boxed)} images with boxes are not in the table or the split lists")
+        notes.append(f"images with boxes that are not in the table or the lists: {len(boxes_of) - len(boxed)}")
     for index, sample in enumerate(samples):
         part = part_of[sample.image_id]
         samples[index] = replace(

@@ -192,6 +192,7 @@ OPTIONAL = [
     ("covid_chestxray", LUNG_BOXES),
     ("covid_chestxray", "annotations/lungVAE-masks/0_mask.png"),
     ("image_report_csv", "pairs.csv"),
+    ("nih_chestxray14", "BBox_List_2017.csv"),
     ("siim_pneumothorax", "train-rle.csv.gz"),
 ]
 
