@@ -17,7 +17,7 @@ from .raw_folder import RawFolder
 from .splits import hold_out_images
 
 _TABLE = "df_chexpert_plus_240401.csv"
-_REMEDY = "It is part of CheXpert Plus: https://aimi.stanford.edu/datasets/chexpert-plus"
+_REMEDY = "It is part of CheXpert Plus: https://stanfordaimi.azurewebsites.net/datasets/5158c524-d3ab-4e02-96e9-6ee9efc110a1"
 _TEXTS = ("section_impression", "section_findings")  # in the order that the text encoder reads
 _COLUMNS = ("path_to_image", "frontal_lateral", "ap_pa", "deid_patient_id", "split", *_TEXTS, "report")
 _PATH = re.compile(r"(((?:train|valid)/patient\d+/study\d+)/view\d+_(?:frontal|lateral))\.jpg", re.ASCII)

@@ -6,7 +6,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mgca_mm.reports import cleaning as reports
-from mgca_mm.tables import read_table
+from mgca_mm.tables import Row, read_table
 
 from .collection import Collection, FilterLog, Rejected, Sample, passes_text_filters
 from .image_files import find_images
@@ -50,7 +50,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             continue
         study, image_path = row.text("StudyID"), path_of.get(image_id.removesuffix(".png"), image_id)
         if study not in report_of_study:
-            report_of_study[study] = reports.clean_text(row["Report"])
+            report_of_study[study] = _clean_report(row)
         if not passes_text_filters(report_of_study[study], filters):
             rejected.append(Rejected(image_id, image_path, False, reports.TOO_SHORT))
             continue
@@ -67,3 +67,12 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     split_of = divide(list(dict.fromkeys(sample.patient_id for sample in samples)), 0.2, 0.5, table)
     samples = [replace(sample, splits=(split_of[sample.patient_id],)) for sample in samples]
     return Collection(samples, filters, rejected=rejected)
+
+
+def _clean_report(row: Row) -> list[str]:
+    """Sentences of a row's report; one whose table was saved again may be in Latin-1."""
+    try:
+        text = reports.decode_report(row["Report"].encode("utf-8", "surrogateescape"))
+    except ValueError as error:
+        raise row.fault(f"column 'Report': {error}") from error
+    return reports.clean_text(text)

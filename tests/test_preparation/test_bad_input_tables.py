@@ -151,6 +151,7 @@ def test_malformed_rows(tmp_path, name, table):
         ("chexpert_plus", PLUS, 2, "deid_patient_id", ("",), "is empty"),
         ("padchest", PADCHEST, 3, "ImageID", ("../x.png", "/etc/passwd", "a\nb.png"), NO_PATH),
         ("padchest", PADCHEST, 3, "StudyID", ("",), "is empty"),
+        ("padchest", PADCHEST, 3, "Report", (f"{SECRET}\1",), "the report is not a text"),
         ("padchest", PADCHEST, 7, "PatientID", ("",), "is empty"),
         ("nih_chestxray14", NIH, 2, "Image Index", ("../x.png", "/etc/passwd", ""), f"({NO_PATH}|is empty)"),
         ("nih_chestxray14", NIH, 2, "Finding Labels", ("",), "is empty"),
