@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         type=int,
         default=256,
         help="shortest long side in pixels; it varies up to a quarter above (default: 256). "
-        "Images of rsna_pneumonia and siim_pneumothorax are 1024 x 1024, whatever it says",
+        "Images of rsna_pneumonia, siim_pneumothorax and nih_chestxray14 are 1024 x 1024, whatever it says",
     )
     parser.add_argument(
         "--split",
@@ -35,8 +35,8 @@ def main(argv: list[str] | None = None) -> int:
         nargs=3,
         default=(0.7, 0.1, 0.2),
         metavar=("TRAIN", "VALIDATE", "TEST"),
-        help="fractions of the patients (default: 0.7 0.1 0.2). chexpert and covidx are published in two parts: the "
-        "first holds TRAIN and VALIDATE; object_cxr is divided 8 to 1, the others but mimic_cxr not at all",
+        help="fractions of the patients (default: 0.7 0.1 0.2). chexpert, chexpert_plus, covidx and nih_chestxray14 are "
+        "published in two parts: the first holds TRAIN and VALIDATE; object_cxr is divided 8 to 1, the others but mimic_cxr not at all",
     )
     parser.add_argument(
         "--workers", type=int, default=1, help="processes; the output does not depend on it (default: 1)"

@@ -17,10 +17,12 @@ from .raw_folder import RawFolder
 from .splits import hold_out_images
 
 _TABLE = "df_chexpert_plus_240401.csv"
-_REMEDY = "It is part of CheXpert Plus: https://stanfordaimi.azurewebsites.net/datasets/5158c524-d3ab-4e02-96e9-6ee9efc110a1"
+_REMEDY = (
+    "It is part of CheXpert Plus: https://stanfordaimi.azurewebsites.net/datasets/5158c524-d3ab-4e02-96e9-6ee9efc110a1"
+)
 _TEXTS = ("section_impression", "section_findings")  # in the order that the text encoder reads
-_COLUMNS = ("path_to_image", "frontal_lateral", "ap_pa", "deid_patient_id", "split", *_TEXTS, "report")
-_PATH = re.compile(r"(((?:train|valid)/patient\d+/study\d+)/view\d+_(?:frontal|lateral))\.jpg", re.ASCII)
+_COLUMNS = ("path_to_image", "frontal_lateral", "ap_pa", "split", *_TEXTS, "report")
+_PATH = re.compile(r"(((?:train|valid)/(patient\d+)/study\d+)/view\d+_(?:frontal|lateral))\.jpg", re.ASCII)
 _VIEWS = {"Frontal": True, "Lateral": False}
 _SPLITS = {"train": (), "valid": ("test",)}
 _ENDINGS = (".png", ".jpg", ".dcm")  # of CheXpert Plus, of CheXpert, and of the original files
@@ -62,7 +64,8 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         filters.keep("rows in the table")
         if not filters.keep("frontal view", row.choice("frontal_lateral", _VIEWS)):
             continue
-        study, image_path = match[2], path_of.get(match[1], image_id)
+        name, study, patient = match.groups()
+        image_path = path_of.get(name, image_id)
         if study not in report_of_study:
             report_of_study[study] = _clean_report(row)
         if not passes_text_filters(report_of_study[study], filters):
@@ -71,7 +74,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         samples.append(
             Sample(
                 image_id=image_id,
-                patient_id=row.text("deid_patient_id"),
+                patient_id=patient,
                 study_id=study,
                 view=row["ap_pa"] or "Frontal",
                 splits=row.choice("split", _SPLITS),

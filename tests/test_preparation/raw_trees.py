@@ -216,11 +216,11 @@ def _image_report_csv() -> RawTree:
 
 
 def _chexpert_plus() -> RawTree:
-    header = ["path_to_image", "frontal_lateral", "ap_pa", "deid_patient_id", "split"]
+    header = ["path_to_image", "frontal_lateral", "ap_pa", "split"]
     header += ["section_impression", "section_findings", "report"]
     names = [f"{'train' if n < 10 else 'valid'}/patient{n:05}/study1/view1_frontal" for n in range(12)]
     rows = [
-        [f"{name}.jpg", "Frontal", "PA", f"patient{n:05}", name.partition("/")[0], REPORT, "", f"IMPRESSION: {REPORT}"]
+        [f"{name}.jpg", "Frontal", "PA", name.partition("/")[0], REPORT, "", f"IMPRESSION: {REPORT}"]
         for n, name in enumerate(names)
     ]
     images = [f"PNG/png_chexpert_plus_chunk_{n % 2}/{name}.png" for n, name in enumerate(names)]

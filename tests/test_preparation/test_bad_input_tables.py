@@ -26,7 +26,7 @@ TABLES = {  # The tables a data set cannot do without, and their columns.
     ("image_report_csv", "pairs.csv"): ("image", "report"),
     ("iu_xray", PROJECTIONS): ("filename", "projection"),
     ("chexpert_plus", PLUS): (
-        *("path_to_image", "frontal_lateral", "ap_pa", "deid_patient_id", "split"),
+        *("path_to_image", "frontal_lateral", "ap_pa", "split"),
         *("section_impression", "section_findings", "report"),
     ),
     ("padchest", PADCHEST): ("ImageID", "StudyID", "PatientID", "Projection", "Report"),
@@ -148,7 +148,6 @@ def test_malformed_rows(tmp_path, name, table):
         ),
         ("chexpert_plus", PLUS, 4, "frontal_lateral", (SECRET, ""), "is none of Frontal, Lateral"),
         ("chexpert_plus", PLUS, 2, "split", (SECRET, "", "test"), "is none of train, valid"),
-        ("chexpert_plus", PLUS, 2, "deid_patient_id", ("",), "is empty"),
         ("padchest", PADCHEST, 3, "ImageID", ("../x.png", "/etc/passwd", "a\nb.png"), NO_PATH),
         ("padchest", PADCHEST, 3, "StudyID", ("",), "is empty"),
         ("padchest", PADCHEST, 3, "Report", (f"{SECRET}\1",), "the report is not a text"),

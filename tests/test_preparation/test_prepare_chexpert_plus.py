@@ -94,6 +94,6 @@ def test_png_before_dicom_and_no_image_twice(tree, tmp_path):
 
 
 def test_a_patient_in_both_splits(tree, tmp_path):
-    set_cells(tree, 13, deid_patient_id="patient00000")
+    set_cells(tree, 13, path_to_image="valid/patient00000/study2/view1_frontal.jpg")
     raw = tree.write(tmp_path / "raw", images=False)
     refuse("chexpert_plus", raw, "patient patient00000 is in the splits train and test", annotations_only=True)
