@@ -35,8 +35,9 @@ def main(argv: list[str] | None = None) -> int:
         nargs=3,
         default=(0.7, 0.1, 0.2),
         metavar=("TRAIN", "VALIDATE", "TEST"),
-        help="fractions of the patients (default: 0.7 0.1 0.2). chexpert, chexpert_plus, covidx and nih_chestxray14 are "
-        "published in two parts: the first holds TRAIN and VALIDATE; object_cxr is divided 8 to 1, the others but mimic_cxr not at all",
+        help="fractions of the patients (default: 0.7 0.1 0.2). chexpert, chexpert_plus, covidx and nih_chestxray14 "
+        "are published in two parts: the first holds TRAIN and VALIDATE; object_cxr is divided 8 to 1, the others but "
+        "mimic_cxr not at all",
     )
     parser.add_argument(
         "--workers", type=int, default=1, help="processes; the output does not depend on it (default: 1)"
