@@ -21,6 +21,7 @@ from mgca_mm.files import is_inside
 DATA_SETS = (
     *("mimic_cxr", "chexpert", "rsna_pneumonia", "covidx", "object_cxr", "siim_pneumothorax", "iu_xray"),
     *("covid_chestxray", "image_report_csv"),
+    *("vindr_cxr", "shenzhen", "montgomery"),
 )
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"

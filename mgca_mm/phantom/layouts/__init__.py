@@ -3,10 +3,25 @@
 from collections.abc import Callable
 from functools import partial
 
-from . import chexpert, covid_chestxray, covidx, iu_xray, mimic_cxr, object_cxr, rsna_pneumonia, siim_pneumothorax
+from . import (
+    chexpert,
+    covid_chestxray,
+    covidx,
+    iu_xray,
+    mimic_cxr,
+    montgomery,
+    object_cxr,
+    rsna_pneumonia,
+    shenzhen,
+    siim_pneumothorax,
+    vindr_cxr,
+)
 from .layout import PhantomOptions, write
 
-_MODULES = (mimic_cxr, chexpert, rsna_pneumonia, covidx, object_cxr, siim_pneumothorax, iu_xray, covid_chestxray)
+_MODULES = (
+    *(mimic_cxr, chexpert, rsna_pneumonia, covidx, object_cxr, siim_pneumothorax, iu_xray, covid_chestxray),
+    *(vindr_cxr, shenzhen, montgomery),
+)
 
 # Called as LAYOUTS[name](out, options, workers=1, progress=True); see layout.write.
 LAYOUTS: dict[str, Callable[..., dict]] = {module.LAYOUT.name: partial(write, module.LAYOUT) for module in _MODULES}
