@@ -25,6 +25,9 @@ LAYOUT_OF = {
     "object": "object_cxr",
     "siim": "siim_pneumothorax",
     "covid": "covid_chestxray",
+    "vindr": "vindr_cxr",
+    "shenzhen": "shenzhen",
+    "montgomery": "montgomery",
 }
 
 SMALL_MODEL = dict(

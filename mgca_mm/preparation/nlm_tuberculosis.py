@@ -22,12 +22,12 @@ Places = Sequence[Sequence[str]]  # where masks may lie: files that make a mask 
 def find_sources(raw: RawFolder, prefix: str, places: Places) -> dict[str, list[Path]]:
     """The images, whose names are the table, the masks and the readings."""
     names = _read_names(raw, prefix)
-    readings = [raw.optional(_READING.format(name)) for name in names]
-    return {
-        "CXR_png": [raw.file(_IMAGE.format(name)) for name in names],
-        "masks": [raw.file(path) for name in names for path in _find_mask(raw, name, places) or ()],
-        "ClinicalReadings": [path for path in readings if path is not None],
+    sources = {
+        "CXR_png": [_IMAGE.format(name) for name in names],
+        "masks": [path for name in names for path in _find_mask(raw, name, places) or ()],
+        "ClinicalReadings": [_READING.format(name) for name in names],
     }
+    return {key: [path for path in map(raw.optional, paths) if path] for key, paths in sources.items()}
 
 
 def collect(raw: RawFolder, prefix: str, places: Places) -> Collection:

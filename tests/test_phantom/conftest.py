@@ -87,6 +87,9 @@ def find_image(name, folder, row):
         "siim_pneumothorax": lambda: f"dicom-images-train/*/*/{row['ImageId']}.dcm",
         "iu_xray": lambda: f"NLMCXR_png/{row['image_id']}.png",
         "covid_chestxray": lambda: f"images/{row['filename'].replace('[', '[[]')}",
+        "vindr_cxr": lambda: f"*/{row['image_id']}.dicom",
+        "shenzhen": lambda: f"CXR_png/{row['image_id']}.png",
+        "montgomery": lambda: f"CXR_png/{row['image_id']}.png",
     }[name]()
     (found,) = Path(folder).glob(path)
     return found

@@ -13,6 +13,8 @@ from mgca_mm.preparation import Options, prepare
 from tests.test_preparation.raw_trees import LUNG_BOXES, SECRET, raw_tree, refuse
 
 RSNA, SIIM, PROJECTIONS = "stage_2_train_labels.csv", "train-rle.csv", "indiana_projections.csv"
+VINDR_LABELS, VINDR_TEST = "annotations/image_labels_train.csv", "annotations/image_labels_test.csv"
+VINDR_BOXES, VINDR_TEST_BOXES = "annotations/annotations_train.csv", "annotations/annotations_test.csv"
 TABLES = {  # The tables a data set cannot do without, and their columns.
     ("chexpert", "train.csv"): ("Path", "Frontal/Lateral"),
     ("chexpert", "valid.csv"): ("Path", "Frontal/Lateral", "Edema", "Fracture"),
@@ -23,6 +25,10 @@ TABLES = {  # The tables a data set cannot do without, and their columns.
     ("covid_chestxray", "metadata.csv"): ("patientid", "finding", "view", "modality", "filename", "clinical_notes"),
     ("image_report_csv", "pairs.csv"): ("image", "report"),
     ("iu_xray", PROJECTIONS): ("filename", "projection"),
+    ("vindr_cxr", VINDR_LABELS): ("image_id", "rad_id", "Edema", "Other diseases"),
+    ("vindr_cxr", VINDR_TEST): ("image_id", "COPD"),
+    ("vindr_cxr", VINDR_BOXES): ("image_id", "rad_id", "class_name", "x_min", "y_min", "x_max", "y_max"),
+    ("vindr_cxr", VINDR_TEST_BOXES): ("image_id", "class_name", "y_max"),
 }
 LISTS = [("covidx", "train_COVIDx9A.txt"), ("covidx", "test_COVIDx9A.txt")]
 NO_PATH = "is not a plain file name"
@@ -120,6 +126,13 @@ def test_malformed_rows(tmp_path, name, table):
             ("../a.png", "/etc/passwd", "a/../../b.png", f"a\n{SECRET}.png", "a\0b"),
             "is not a path inside the folder of the table",
         ),
+        ("vindr_cxr", VINDR_LABELS, 2, "image_id", ("../x", "/etc/passwd", ".."), NO_PATH),
+        ("vindr_cxr", VINDR_LABELS, 3, "Edema", (SECRET, "2", "-1", ""), "is none of 1.0, 0.0, 1, 0"),
+        ("vindr_cxr", VINDR_BOXES, 2, "class_name", (SECRET, "Fracture", ""), "is none of Aortic enlargement, "),
+        ("vindr_cxr", VINDR_BOXES, 3, "x_min", (SECRET, "nan", ""), "is (not a number|empty)"),
+        ("vindr_cxr", VINDR_BOXES, 3, "x_max", ("14", "-5", "1e300"), "a box without area, or far outside"),
+        ("vindr_cxr", VINDR_BOXES, 3, "rad_id", ("R3", SECRET), "this image and reader are not in annotations/image"),
+        ("vindr_cxr", VINDR_TEST_BOXES, 2, "image_id", ("t0", SECRET), "this image and reader are not in annotations"),
         ("image_report_csv", "pairs.csv", 5, "image", ("",), "is empty"),
         ("image_report_csv", "pairs.csv", 2, "patient", ("",), "is empty"),
     ],
@@ -165,6 +178,10 @@ def test_bad_line_of_a_list(tmp_path, cells, message):
         ("siim_pneumothorax", SIIM, ["1.2.0", "-1"], "this ImageId stands twice, and one of its rows"),
         ("siim_pneumothorax", SIIM, ["1.2.5", "1 1"], "this ImageId stands twice, and one of its rows"),
         ("iu_xray", PROJECTIONS, 2, "this filename stands twice"),
+        ("vindr_cxr", VINDR_LABELS, 2, "this image_id and rad_id stands twice"),
+        ("vindr_cxr", VINDR_TEST, 2, "this image_id stands twice"),
+        ("vindr_cxr", VINDR_TEST, ["t5"], "this image_id is in the training table, too"),
+        ("vindr_cxr", VINDR_BOXES, ["t5", "R1", "No finding", "1", "1", "5", "5"], "a box of a class that has none"),
         ("image_report_csv", "pairs.csv", 2, "this image stands twice"),
         ("image_report_csv", "pairs.csv", ["./scans//0.png", SECRET, "p9"], "this image stands twice"),
     ],
@@ -304,7 +321,7 @@ def test_the_same_from_tables_with_a_mark_other_line_ends_and_gzip(tmp_path, nam
         if table == PROJECTIONS:
             path.write_bytes(changed)
         else:
-            path.with_name(f"{table}.gz").write_bytes(gzip.compress(changed))
+            path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(changed))
     manifests = []
     for folder in (raw, other):
         prepare(name, folder, tmp_path / f"{folder.name} out", Options(annotations_only=True, vocab_size=200))
