@@ -18,7 +18,10 @@ from .splits import hold_out
 
 _LABELS = {split: f"annotations/image_labels_{split}.csv" for split in ("train", "test")}
 _BOXES = {split: f"annotations/annotations_{split}.csv" for split in ("train", "test")}
-_REMEDY = "It is part of VinDr-CXR: https://physionet.org/content/vindr-cxr/1.0.0/"
+_REMEDY = (
+    "It is part of VinDr-CXR: https://physionet.org/content/vindr-cxr/1.0.0/ "
+    "(train.csv of the challenge on Kaggle is another table)"
+)
 _FINDINGS = (  # The local labels, which have boxes.
     *("Aortic enlargement", "Atelectasis", "Calcification", "Cardiomegaly", "Clavicle fracture", "Consolidation"),
     *("Edema", "Emphysema", "Enlarged PA", "ILD", "Infiltration", "Lung Opacity", "Lung cavity", "Lung cyst"),
