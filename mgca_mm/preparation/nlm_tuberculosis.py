@@ -62,6 +62,8 @@ def collect(raw: RawFolder, prefix: str, places: Places) -> Collection:
     without = sum(sample.mask is None for sample in samples)
     expected = " and ".join(path.format("NAME") for path in places[0])
     notes = [f"{without} images have no mask, {expected}"] if without else []
+    if not any(raw.optional(_READING.format(name)) for name in labels):
+        notes.append("no ClinicalReadings/: which images show one patient is not known, each counts as one")
     mask_classes = ["background", "lung"] if without < len(samples) else None
     return Collection(samples, filters, ["Tuberculosis"], mask_classes=mask_classes, notes=notes)
 

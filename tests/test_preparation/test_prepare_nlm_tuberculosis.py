@@ -67,9 +67,10 @@ def test_without_masks_and_readings_there_are_labels(tmp_path):
     tree.files = {path: content for path, content in tree.files.items() if path.startswith("CXR_png")}
     rows, masks, manifest = prepared("montgomery", tree.write(tmp_path / "raw"))
     assert len(rows) == 6 and not masks and manifest["dense_splits"] == {}
-    assert manifest["notes"] == [
+    assert manifest["notes"][0] == (
         "6 images have no mask, ManualMask/leftMask/NAME.png and ManualMask/rightMask/NAME.png"
-    ]
+    )
+    assert "no ClinicalReadings/" in manifest["notes"][1] and len({row["patient_id"] for row in rows.values()}) == 6
 
 
 def test_half_a_mask_is_none(tmp_path):
