@@ -22,6 +22,7 @@ DATA_SETS = (
     *("mimic_cxr", "chexpert", "rsna_pneumonia", "covidx", "object_cxr", "siim_pneumothorax", "iu_xray"),
     *("covid_chestxray", "image_report_csv"),
     *("chexpert_plus", "padchest", "nih_chestxray14"),
+    *("vindr_cxr", "shenzhen", "montgomery"),
 )
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"

@@ -26,6 +26,9 @@ LAYOUT_OF = {
     "siim": "siim_pneumothorax",
     "covid": "covid_chestxray",
     "nih": "nih_chestxray14",
+    "vindr": "vindr_cxr",
+    "shenzhen": "shenzhen",
+    "montgomery": "montgomery",
 }
 
 SMALL_MODEL = dict(

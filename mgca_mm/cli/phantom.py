@@ -19,7 +19,8 @@ def main(argv: list[str] | None = None) -> int:
         "--patients",
         type=int,
         required=True,
-        help="number of patients, one to four studies each; rsna_pneumonia and object_cxr have one image a patient",
+        help="number of patients, one to four studies each; rsna_pneumonia, object_cxr, vindr_cxr and shenzhen have "
+        "one image a patient",
     )
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes (default: 0)")
     parser.add_argument(
@@ -36,8 +37,8 @@ def main(argv: list[str] | None = None) -> int:
         default=(0.7, 0.1, 0.2),
         metavar=("TRAIN", "VALIDATE", "TEST"),
         help="fractions of the patients (default: 0.7 0.1 0.2). chexpert, chexpert_plus, covidx and nih_chestxray14 "
-        "are published in two parts: the first holds TRAIN and VALIDATE; object_cxr is divided 8 to 1, the others but "
-        "mimic_cxr not at all",
+        "are published in two parts: the first holds TRAIN and VALIDATE; object_cxr is divided 8 to 1, vindr_cxr 5 to "
+        "1, the others but mimic_cxr not at all",
     )
     parser.add_argument(
         "--workers", type=int, default=1, help="processes; the output does not depend on it (default: 1)"

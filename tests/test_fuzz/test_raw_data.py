@@ -51,7 +51,7 @@ preparation_options = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.parametrize("name", DATA_SETS)
+@pytest.mark.parametrize("name", [name for name in DATA_SETS if raw_tree(name).tables])
 @given(data=st.data(), options=preparation_options)
 @cases(20, 3000)
 def test_tables(name, data, options, folder):
@@ -87,6 +87,16 @@ def test_open_i_reports(data, folder):
         tree.files[name] = spoil_bytes(data, tree.files[name])
     write_tree(tree, folder)
     prepare_or_refuse("iu_xray", folder, {"max_rejected": 1})
+
+
+@given(data=st.data())
+@cases(10, 400)
+def test_readings(data, folder):
+    tree = raw_tree("montgomery")
+    name = data.draw(st.sampled_from(sorted(name for name in tree.files if name.endswith(".txt"))))
+    tree.files[name] = spoil_bytes(data, tree.files[name])
+    write_tree(tree, folder)
+    prepare_or_refuse("montgomery", folder, {})
 
 
 @given(data=st.data())

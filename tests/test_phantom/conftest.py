@@ -90,6 +90,9 @@ def find_image(name, folder, row):
         "padchest": lambda: f"*/{row['ImageID']}",
         "nih_chestxray14": lambda: f"images_*/images/{row['Image Index']}",
         "covid_chestxray": lambda: f"images/{row['filename'].replace('[', '[[]')}",
+        "vindr_cxr": lambda: f"*/{row['image_id']}.dicom",
+        "shenzhen": lambda: f"CXR_png/{row['image_id']}.png",
+        "montgomery": lambda: f"CXR_png/{row['image_id']}.png",
     }[name]()
     (found,) = Path(folder).glob(path)
     return found

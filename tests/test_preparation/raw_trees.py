@@ -18,6 +18,12 @@ REPORT = f"The lungs are clear {SECRET}. No effusion."
 LUNG_BOXES = "annotations/imageannotation_ai_lung_bounding_boxes.json"
 PADCHEST = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"
 SIDE = 64
+_VINDR_LABELS = (
+    "Aortic enlargement,Atelectasis,Calcification,Cardiomegaly,Clavicle fracture,Consolidation,Edema,Emphysema,"
+    "Enlarged PA,ILD,Infiltration,Lung Opacity,Lung cavity,Lung cyst,Mediastinal shift,Nodule/Mass,Pleural effusion,"
+    "Pleural thickening,Pneumothorax,Pulmonary fibrosis,Rib fracture,Other lesion,COPD,Lung tumor,Pneumonia,"
+    "Tuberculosis,Other diseases,No finding"
+)
 
 
 @dataclass
@@ -60,7 +66,7 @@ def write_image(path: Path, side: int = SIDE, number: int = 0) -> None:
     """A ramp, each number another one."""
     pixels = (np.arange(side, dtype=np.uint16) * 180 // side + 5 * number + np.zeros((side, 1), int)).astype(np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".dcm":
+    if path.suffix in (".dcm", ".dicom"):
         write_dicom(path, pixels, SOPInstanceUID=f"1.2.{number}")
     else:
         cv2.imwrite(str(path), pixels)
@@ -259,6 +265,73 @@ def _nih_chestxray14() -> RawTree:
     )
 
 
+def _vindr_cxr() -> RawTree:
+    """Image t0 has a large heart, which two of three readers see; their boxes are of equal size, 4 pixels apart."""
+    labels = _VINDR_LABELS.split(",")
+    box = ["class_name", "x_min", "y_min", "x_max", "y_max"]
+    names = {"train": [f"t{n}" for n in range(6)], "test": ["u0", "u1"]}
+    readers = ["R1", "R2", "R9"]
+    hearts = [
+        ["t0", "R1", "Cardiomegaly", "10", "20", "30", "40"],
+        ["t0", "R2", "Cardiomegaly", "14", "20", "34", "40"],
+    ]
+    seen = {tuple(row[:2]) for row in hearts}
+    healthy = [(name, reader) for name in names["train"] for reader in readers if (name, reader) not in seen]
+    trains = [
+        [name, reader, *(str(int(n == (3 if (name, reader) in seen else 27))) for n in range(28))]
+        for name in names["train"]
+        for reader in readers
+    ]
+    tests = [["u0", *(str(int(n in (3, 24))) for n in range(28))], ["u1", *(str(int(n == 27)) for n in range(28))]]
+    return RawTree(
+        {
+            "annotations/image_labels_train.csv": [["image_id", "rad_id", *labels], *trains],
+            "annotations/image_labels_test.csv": [
+                ["image_id", *(name.replace("Other diseases", "Other disease") for name in labels)],
+                *tests,
+            ],
+            "annotations/annotations_train.csv": [
+                ["image_id", "rad_id", *box],
+                *hearts,
+                *([*key, "No finding", "", "", "", ""] for key in healthy),
+            ],
+            "annotations/annotations_test.csv": [
+                ["image_id", *box],
+                ["u0", "Cardiomegaly", "10", "20", "30", "40"],
+                ["u1", "No finding", "", "", "", ""],
+            ],
+        },
+        [f"{split}/{name}.dicom" for split, found in names.items() for name in found],
+    )
+
+
+def _shenzhen() -> RawTree:
+    return _nlm_tuberculosis("CHNCXR", "male 45yrs\nnormal", "mask/{}_mask.png")
+
+
+def _montgomery() -> RawTree:
+    """The third image is of the same patient as the second."""
+    masks = ("ManualMask/leftMask/{}.png", "ManualMask/rightMask/{}.png")
+    tree = _nlm_tuberculosis("MCUCXR", "Patient's Sex: F \nPatient's Age: 027Y\nnormal", *masks)
+    tree.files["ClinicalReadings/MCUCXR_0003_0.txt"] += f" {SECRET} (same pt as MCUCXR_0002_1)".encode()
+    return tree
+
+
+def _nlm_tuberculosis(prefix: str, reading: str, *masks: str) -> RawTree:
+    """Six images with labels in turn; the last has no mask."""
+    names = [f"{prefix}_{n:04}_{(n + 1) % 2}" for n in range(1, 7)]
+    images = [f"CXR_png/{name}.png" for name in names]
+    files = {f"ClinicalReadings/{name}.txt": reading.encode() for name in names}
+    for number, pattern in enumerate(masks):
+        half = np.zeros((SIDE, SIDE), np.uint8)
+        half[:, number * SIDE // 2 : (number + 1) * SIDE // 2] = 255
+        _, mask = cv2.imencode(".png", half)
+        files |= {pattern.format(name): mask.tobytes() for name in names[:-1]}
+    # The images among the files, too, for without them there is no list of images.
+    _, image = cv2.imencode(".png", np.full((SIDE, SIDE), 9, np.uint8))
+    return RawTree({}, images, files | dict.fromkeys(images, image.tobytes()))
+
+
 _TREES = {
     "mimic_cxr": _mimic_cxr,
     "chexpert": _chexpert,
@@ -272,4 +345,7 @@ _TREES = {
     "chexpert_plus": _chexpert_plus,
     "padchest": _padchest,
     "nih_chestxray14": _nih_chestxray14,
+    "vindr_cxr": _vindr_cxr,
+    "shenzhen": _shenzhen,
+    "montgomery": _montgomery,
 }

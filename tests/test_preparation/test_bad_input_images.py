@@ -241,6 +241,12 @@ LINKED = [
     ("covid_chestxray", LUNG_BOXES),
     ("covid_chestxray", "annotations/lungVAE-masks/0_mask.png"),
     ("mimic_cxr", "files/p10/p10000000/s50000000.txt"),
+    ("vindr_cxr", "annotations"),
+    ("vindr_cxr", "train/t1.dicom"),
+    ("shenzhen", "CXR_png"),
+    ("shenzhen", "mask/CHNCXR_0001_0_mask.png"),
+    ("montgomery", "ManualMask/rightMask"),
+    ("montgomery", "ClinicalReadings/MCUCXR_0003_0.txt"),
 ]
 
 

@@ -15,6 +15,8 @@ from tests.test_preparation.raw_trees import LUNG_BOXES, PADCHEST, SECRET, raw_t
 
 RSNA, SIIM, PROJECTIONS = "stage_2_train_labels.csv", "train-rle.csv", "indiana_projections.csv"
 PLUS, NIH, NIH_BOXES = "df_chexpert_plus_240401.csv", "Data_Entry_2017_v2020.csv", "BBox_List_2017.csv"
+VINDR_LABELS, VINDR_TEST = "annotations/image_labels_train.csv", "annotations/image_labels_test.csv"
+VINDR_BOXES, VINDR_TEST_BOXES = "annotations/annotations_train.csv", "annotations/annotations_test.csv"
 TABLES = {  # The tables a data set cannot do without, and their columns.
     ("chexpert", "train.csv"): ("Path", "Frontal/Lateral"),
     ("chexpert", "valid.csv"): ("Path", "Frontal/Lateral", "Edema", "Fracture"),
@@ -32,6 +34,10 @@ TABLES = {  # The tables a data set cannot do without, and their columns.
     ("padchest", PADCHEST): ("ImageID", "StudyID", "PatientID", "Projection", "Report"),
     ("nih_chestxray14", NIH): ("Image Index", "Finding Labels", "Patient ID"),
     ("nih_chestxray14", NIH_BOXES): ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]"),
+    ("vindr_cxr", VINDR_LABELS): ("image_id", "rad_id", "Edema", "Other diseases"),
+    ("vindr_cxr", VINDR_TEST): ("image_id", "COPD"),
+    ("vindr_cxr", VINDR_BOXES): ("image_id", "rad_id", "class_name", "x_min", "y_min", "x_max", "y_max"),
+    ("vindr_cxr", VINDR_TEST_BOXES): ("image_id", "class_name", "y_max"),
 }
 LISTS = [("covidx", "train_COVIDx9A.txt"), ("covidx", "test_COVIDx9A.txt")]
 LISTS += [("nih_chestxray14", "train_val_list.txt"), ("nih_chestxray14", "test_list.txt")]
@@ -133,6 +139,13 @@ def test_malformed_rows(tmp_path, name, table):
             ("../a.png", "/etc/passwd", "a/../../b.png", f"a\n{SECRET}.png", "a\0b"),
             "is not a path inside the folder of the table",
         ),
+        ("vindr_cxr", VINDR_LABELS, 2, "image_id", ("../x", "/etc/passwd", ".."), NO_PATH),
+        ("vindr_cxr", VINDR_LABELS, 3, "Edema", (SECRET, "2", "-1", ""), "is none of 1.0, 0.0, 1, 0"),
+        ("vindr_cxr", VINDR_BOXES, 2, "class_name", (SECRET, "Fracture", ""), "is none of Aortic enlargement, "),
+        ("vindr_cxr", VINDR_BOXES, 3, "x_min", (SECRET, "nan", ""), "is (not a number|empty)"),
+        ("vindr_cxr", VINDR_BOXES, 3, "x_max", ("14", "-5", "1e300"), "a box without area, or far outside"),
+        ("vindr_cxr", VINDR_BOXES, 3, "rad_id", ("R3", SECRET), "this image and reader are not in annotations/image"),
+        ("vindr_cxr", VINDR_TEST_BOXES, 2, "image_id", ("t0", SECRET), "this image and reader are not in annotations"),
         ("image_report_csv", "pairs.csv", 5, "image", ("",), "is empty"),
         (
             "chexpert_plus",
@@ -223,6 +236,10 @@ def test_bad_line_of_a_list(tmp_path, cells, message):
         ("nih_chestxray14", NIH_BOXES, 3, "this box stands twice"),
         ("nih_chestxray14", "test_list.txt", 1, "this image stands twice in the lists"),
         ("nih_chestxray14", "test_list.txt", ["00000002_000.png"], "this image stands twice in the lists"),
+        ("vindr_cxr", VINDR_LABELS, 2, "this image_id and rad_id stands twice"),
+        ("vindr_cxr", VINDR_TEST, 2, "this image_id stands twice"),
+        ("vindr_cxr", VINDR_TEST, ["t5"], "this image_id is in the training table, too"),
+        ("vindr_cxr", VINDR_BOXES, ["t5", "R1", "No finding", "1", "1", "5", "5"], "a box of a class that has none"),
         ("image_report_csv", "pairs.csv", 2, "this image stands twice"),
         ("image_report_csv", "pairs.csv", ["./scans//0.png", SECRET, "p9"], "this image stands twice"),
     ],
@@ -362,7 +379,7 @@ def test_the_same_from_tables_with_a_mark_other_line_ends_and_gzip(tmp_path, nam
         if table == PROJECTIONS:
             path.write_bytes(changed)
         else:
-            path.with_name(f"{table}.gz").write_bytes(gzip.compress(changed))
+            path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(changed))
     manifests = []
     for folder in (raw, other):
         prepare(name, folder, tmp_path / f"{folder.name} out", Options(annotations_only=True, vocab_size=200))

@@ -194,6 +194,11 @@ OPTIONAL = [
     ("image_report_csv", "pairs.csv"),
     ("nih_chestxray14", "BBox_List_2017.csv"),
     ("siim_pneumothorax", "train-rle.csv.gz"),
+    ("vindr_cxr", "annotations/annotations_test.csv.gz"),
+    ("shenzhen", "CXR_png/CHNCXR_0002_1.png"),
+    ("shenzhen", "mask/CHNCXR_0006_1_mask.png"),
+    ("montgomery", "ManualMask/leftMask/MCUCXR_0001_0.png"),
+    ("montgomery", "ClinicalReadings/MCUCXR_0001_0.txt"),
 ]
 
 

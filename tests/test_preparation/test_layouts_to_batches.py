@@ -115,6 +115,9 @@ def test_iu_xray_without_laterals(layout):
         ("siim_pneumothorax", {}),
         ("object_cxr", {}),
         ("nih_chestxray14", {}),
+        ("vindr_cxr", {}),
+        ("shenzhen", {}),
+        ("montgomery", {}),
     ],
 )
 def test_classification_batch(layout, name, options):
@@ -147,13 +150,13 @@ def test_chexpert_labels_are_the_truth(layout):
 
 def raw_files(name, raw, out):
     """Raw image of each entry, found without the code under test."""
-    by_stem = {path.stem: path for path in raw.rglob("*.dcm")}
+    by_stem = {path.stem: path for path in (*raw.rglob("*.dcm"), *raw.rglob("*.dicom"), *raw.glob("CXR_png/*"))}
     folders = {"iu_xray": "NLMCXR_png", "covid_chestxray": "images", "object_cxr": None}
     for entry in entries(out):
         image_id = entry["image_id"]
         if name == "mimic_cxr":
             path = next(raw.rglob(f"{image_id}.jpg"))
-        elif name in ("rsna_pneumonia", "siim_pneumothorax"):
+        elif name in ("rsna_pneumonia", "siim_pneumothorax", "vindr_cxr", "shenzhen", "montgomery"):
             path = by_stem[image_id]
         elif name in ("object_cxr", "padchest", "nih_chestxray14"):
             path = next(raw.rglob(image_id))
@@ -193,7 +196,7 @@ def mmseg_scope():
     init_default_scope("mgca_mm")
 
 
-@pytest.mark.parametrize("name", ["rsna_pneumonia", "object_cxr", "covid_chestxray", "nih_chestxray14"])
+@pytest.mark.parametrize("name", ["rsna_pneumonia", "object_cxr", "covid_chestxray", "nih_chestxray14", "vindr_cxr"])
 def test_detection_batch(layout, name, mmdet_scope):
     _, out = layout(name)
     classes = tuple(category["name"] for category in load(out / "detection" / "train.json")["categories"])
@@ -214,7 +217,9 @@ def test_detection_batch(layout, name, mmdet_scope):
     samples = [dataset[index]["data_samples"].gt_instances for index in range(len(dataset))]
     boxes = torch.cat([sample.bboxes.tensor for sample in samples])
     assert len(boxes) > 0 and boxes.min() >= 0 and boxes.max() <= 224
-    assert {int(label) for sample in samples for label in sample.labels} == set(range(len(classes)))
+    labels = {int(label) for sample in samples for label in sample.labels}
+    # The phantom draws few of VinDr-CXR's findings.
+    assert labels == set(range(len(classes))) or (name == "vindr_cxr" and len(classes) == 22 and len(labels) > 2)
 
 
 def dense_boxes(out):
@@ -254,7 +259,7 @@ def test_boxes_are_where_the_findings_are_drawn(layout, name, key, kinds):
     assert num_boxes >= 5
 
 
-@pytest.mark.parametrize("name", ["rsna_pneumonia", "siim_pneumothorax", "covid_chestxray"])
+@pytest.mark.parametrize("name", ["rsna_pneumonia", "siim_pneumothorax", "covid_chestxray", "shenzhen", "montgomery"])
 def test_segmentation_batch(layout, name, mmseg_scope):
     _, out = layout(name)
     dataset = BaseSegDataset(

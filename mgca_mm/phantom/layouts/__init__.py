@@ -10,17 +10,21 @@ from . import (
     covidx,
     iu_xray,
     mimic_cxr,
+    montgomery,
     nih_chestxray14,
     object_cxr,
     padchest,
     rsna_pneumonia,
+    shenzhen,
     siim_pneumothorax,
+    vindr_cxr,
 )
 from .layout import PhantomOptions, write
 
 _MODULES = (
     *(mimic_cxr, chexpert, rsna_pneumonia, covidx, object_cxr, siim_pneumothorax, iu_xray, covid_chestxray),
     *(chexpert_plus, padchest, nih_chestxray14),
+    *(vindr_cxr, shenzhen, montgomery),
 )
 
 # Called as LAYOUTS[name](out, options, workers=1, progress=True); see layout.write.

@@ -1,0 +1,6 @@
+# Montgomery County, tuberculosis: linear layer on a frozen ResNet-50.
+_base_ = './rsna_resnet50.py'
+data_root = 'data/montgomery'
+train_dataloader = dict(dataset=dict(data_root=data_root))
+val_dataloader = dict(dataset=dict(data_root=data_root))
+test_dataloader = dict(dataset=dict(data_root=data_root))

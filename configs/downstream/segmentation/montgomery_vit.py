@@ -1,0 +1,7 @@
+# Montgomery County, lungs: U-Net decoder on a frozen ViT-B/16.
+_base_ = './rsna_vit.py'
+data_root = 'data/montgomery'
+metainfo = dict(classes=('background', 'lung'))
+train_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
+val_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
+test_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
