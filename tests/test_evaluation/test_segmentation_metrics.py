@@ -99,7 +99,7 @@ def test_on_the_samples_of_mmseg(channels):
         (sample(torch.ones(4, 4), torch.rand(2, 2)), "after Resize"),
         (sample(torch.full((2, 2), 2), torch.rand(2, 2)), "A mask must hold"),
         (sample(torch.ones(2, 2), torch.tensor([[0.5, -3.0], [2.0, 0.0]])), "probabilities"),
-        (sample(torch.ones(2, 2), predicted=torch.full((2, 2), 3)), "two classes"),
+        (sample(torch.ones(2, 2), predicted=torch.full((2, 2), 3)), "map of 2 classes"),
         (sample(torch.ones(1, 2, 2), torch.rand(2, 2)), r"\(1, H, W\)"),
     ],
 )
