@@ -25,6 +25,7 @@ LAYOUT_OF = {
     "object": "object_cxr",
     "siim": "siim_pneumothorax",
     "covid": "covid_chestxray",
+    "custom": "covid_chestxray",
 }
 
 SMALL_MODEL = dict(

@@ -149,13 +149,13 @@ def _read_images(raw: RawFolder, file: _File, entries: list[dict]) -> dict[Any, 
         if identifier in samples or path in seen:
             raise UserError(f"{place}: its id or its file_name stands twice in the file; remove one of them")
         seen.add(path)
-        patient = path if patient_key is None else str(entry.get(patient_key) or "").strip()
-        if not patient:
+        patient = path if patient_key is None else entry.get(patient_key)
+        if type(patient) not in (int, str) or not str(patient).strip():
             raise UserError(f"{place}: '{patient_key}' is given of other images, but not of this one; add it")
         found = _find_image(raw, file, path)
         samples[identifier] = Sample(
             image_id=found,
-            patient_id=found if patient_key is None else patient,
+            patient_id=found if patient_key is None else str(patient).strip(),
             image_path=found,
             splits=() if file.split is None else (file.split,),
             shape=_shape(entry, place),

@@ -51,7 +51,7 @@ preparation_options = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.parametrize("name", DATA_SETS)
+@pytest.mark.parametrize("name", [name for name in DATA_SETS if raw_tree(name).tables])
 @given(data=st.data(), options=preparation_options)
 @cases(20, 3000)
 def test_tables(name, data, options, folder):
@@ -89,16 +89,17 @@ def test_open_i_reports(data, folder):
     prepare_or_refuse("iu_xray", folder, {"max_rejected": 1})
 
 
+@pytest.mark.parametrize(("name", "file"), [("covid_chestxray", LUNG_BOXES), ("coco", "boxes.json")])
 @given(data=st.data())
 @cases(20, 4000)
-def test_coco_file(data, folder):
-    tree = raw_tree("covid_chestxray")
-    content = json.loads(tree.files[LUNG_BOXES])
+def test_coco_file(name, file, data, folder):
+    tree = raw_tree(name)
+    content = json.loads(tree.files[file])
     spoil_json(data, content)
     written = json.dumps(content).encode()
-    tree.files[LUNG_BOXES] = written if data.draw(st.integers(0, 5)) else spoil_bytes(data, written)
+    tree.files[file] = written if data.draw(st.integers(0, 5)) else spoil_bytes(data, written)
     write_tree(tree, folder)
-    prepare_or_refuse("covid_chestxray", folder, {"max_rejected": 1})
+    prepare_or_refuse(name, folder, {"max_rejected": 1})
 
 
 @pytest.mark.parametrize("name", ["iu_xray", "mimic_cxr"])
