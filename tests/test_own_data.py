@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 
+from mgca_mm.cli.probe import compare
 from mgca_mm.engine import install
 from mgca_mm.engine.config import load_config
 from mgca_mm.engine.own_classes import follow_classes
 from mgca_mm.engine.runner import PrivateRunner
 from mgca_mm.errors import UserError
 from mgca_mm.preparation import Options, check, prepare
+from mgca_mm.registry import MODELS
 from tests.conftest import ROOT, SHARED, needs_shared
 
 install()
@@ -23,6 +26,7 @@ BUILT_IN = "covid_chestxray"
 REAL = SHARED / "real_cxr"
 SPLITS = ("train", "val", "test")
 TASKS = {"labels_csv": "classification", "coco": "detection", "masks": "segmentation"}
+ITERATIONS = {"labels_csv": 12, "coco": 80, "masks": 12}
 SIZE = 128
 
 
@@ -169,12 +173,40 @@ def test_the_same_scores(folders, command, tmp_path):
     """A seeded training on either route ends at the same metrics."""
     scores = []
     for config, out in (("custom", folders[command]), (BUILT_IN, folders[BUILT_IN])):
-        runner = PrivateRunner.from_cfg(configure(f"{TASKS[command]}_{config}", out, tmp_path / config, 12))
+        runner = PrivateRunner.from_cfg(
+            configure(f"{TASKS[command]}_{config}", out, tmp_path / config, ITERATIONS[command])
+        )
         runner.train()
         scores.append(runner.test())
-    print(command, scores)
     assert scores[0] and scores[0].keys() == scores[1].keys()
     assert scores[0] == pytest.approx(scores[1], rel=1e-3 if command == "coco" else 1e-9, nan_ok=True)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """An encoder of the quickstart, untrained."""
+    path = tmp_path / "epoch_1.pth"
+    torch.save({"state_dict": MODELS.build(load_config("quickstart/pretrain_resnet18").model).state_dict()}, path)
+    return str(path)
+
+
+def test_the_same_probe(folders, checkpoint):
+    """On the labels of the folder that the encoder was pretrained on, and on the same as own labels."""
+    built_in = folders[BUILT_IN]
+    cfg = load_config("quickstart/pretrain_resnet18", {"data_root": str(built_in)})
+    theirs, retrieval = compare(cfg, checkpoint, seed=42)
+    mine, none = compare(cfg, checkpoint, seed=42, data_root=str(folders["labels_csv"]))
+    assert retrieval and not none
+    assert mine["pretrained"][100].per_class["COVID-19"] > 0
+    # Of 1 %, one image, nothing can be fitted.
+    assert repr(mine) == repr(theirs)
+
+
+def test_a_probe_of_classes_that_exclude_one_another(own, checkpoint):
+    cfg = load_config("quickstart/pretrain_resnet18")
+    results, _ = compare(cfg, checkpoint, seed=42, data_root=str(own("classes")))
+    assert set(results["random"][100].per_class) == {"TB, active", "normal", "pneumonia"}
+    assert set(compare(cfg, checkpoint, 42, str(own("many")))[0]["random"][100].per_class) >= {"a", "d"}
 
 
 @pytest.fixture
