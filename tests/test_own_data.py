@@ -216,10 +216,10 @@ def own(tmp_path):
 
     def make(kind):
         raw, out = tmp_path / f"raw_{kind}", tmp_path / kind
-        raw.mkdir()
+        (raw / "scans").mkdir(parents=True)
         rng = np.random.default_rng(0)
         for number in range(12):
-            cv2.imwrite(str(raw / f"{number}.png"), rng.integers(0, 256, (SIZE, SIZE), np.uint8))
+            cv2.imwrite(str(raw / "scans" / f"{number}.png"), rng.integers(0, 256, (SIZE, SIZE), np.uint8))
             cv2.imwrite(str(raw / f"{number}_mask.png"), np.kron(rng.integers(0, 4, (4, 4)), np.ones((32, 32))))
         splits = ["train"] * 6 + ["val"] * 3 + ["test"] * 3
         tables = {"binary": ("a",), "many": ("a", "b c", "d"), "classes": ("diagnosis",), "masks": ("mask",)}
@@ -230,12 +230,12 @@ def own(tmp_path):
             "masks": lambda n: [f"{n}_mask.png"],
         }
         if kind == "boxes":
-            images = [{"id": n, "file_name": f"{n}.png"} for n in range(12)]
+            images = [{"id": n, "file_name": f"scans/{n}.png"} for n in range(12)]
             boxes = [{"image_id": n, "category_id": n % 2, "bbox": [8, 8, 40, 60]} for n in range(12)]
             names = [{"id": 0, "name": "nodule"}, {"id": 1, "name": "mass"}]
             (raw / "a.json").write_text(json.dumps({"images": images, "annotations": boxes, "categories": names}))
         else:
-            rows = [[f"{n}.png", *cells[kind](n), splits[n]] for n in range(12)]
+            rows = [[f"scans/{n}.png", *cells[kind](n), splits[n]] for n in range(12)]
             write_rows(raw / "a.csv", ["image", *tables[kind], "split"], *rows)
         if kind == "masks":
             (raw / "classes.txt").write_text("background\nlung\nheart\nrib\n")

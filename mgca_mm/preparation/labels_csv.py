@@ -64,6 +64,10 @@ def collect(raw: RawFolder, options: Options) -> Collection:
 def _label_columns(table: Path) -> list[str]:
     """Names of the columns of labels."""
     for row in read_table(table, ("image",)):
+        if "" in row:
+            raise UserError(
+                f"{table}, line 1: a column has no name\nName it, or remove it: pandas' index, for instance."
+            )
         if columns := row.label_columns(_OTHERS):
             return columns
         raise UserError(f"{table}, line 1: no column of labels\nExpected {_FORMAT}")

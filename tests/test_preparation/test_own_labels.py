@@ -104,7 +104,7 @@ def test_a_missing_test_is_said(tmp_path):
         (["a"], [["normal"] * 6], "column 'a' has the same class in all rows; at least two are expected"),
         (["a"], [["b\tc", "d"] * 3], "line 2: column 'a' has line breaks"),
         (["patient"], [["p"] * 6], "line 1: no column of labels"),
-        (["a", ""], [["1"] * 6, ["1"] * 6], "line 1: a column of labels has no name"),
+        (["a", ""], [["1"] * 6, ["1"] * 6], "line 1: a column has no name\nName it"),
         (
             ["a", "split"],
             [["1", "0"] * 3, ["test"] * 6],
