@@ -5,7 +5,8 @@ _base_ = [
     '../../_base_/schedules/detection_50e.py',
 ]
 data_root = 'data/custom'
-train_dataloader = dict(dataset=dict(data_root=data_root))
-val_dataloader = dict(dataset=dict(data_root=data_root))
-test_dataloader = dict(dataset=dict(data_root=data_root))
-own_classes = dict()  # names and number are those of data_root, once it is read
+metainfo = dict(classes=())  # those of data_root, once it is read
+train_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
+val_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
+test_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
+own_classes = dict()
