@@ -20,9 +20,8 @@ from mgca_mm.files import is_inside
 
 DATA_SETS = (
     *("mimic_cxr", "chexpert", "rsna_pneumonia", "covidx", "object_cxr", "siim_pneumothorax", "iu_xray"),
-    *("covid_chestxray", "image_report_csv"),
-    *("chexpert_plus", "padchest", "nih_chestxray14"),
-    *("vindr_cxr", "shenzhen", "montgomery"),
+    *("covid_chestxray", "chexpert_plus", "padchest", "nih_chestxray14", "vindr_cxr", "shenzhen", "montgomery"),
+    *("image_report_csv", "labels_csv", "coco", "masks"),
 )
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
@@ -31,6 +30,12 @@ STORE = "images.npy"
 REJECTED = "rejected.csv"  # what was left out, and why
 # Percent and seed of each list of training images.
 SUBSETS = {f"train_{percent}pct_seed{seed}": (percent, seed) for percent in (1, 10) for seed in (42, 43, 44)}
+# By task: where the names of the classes stand.
+OWN_CLASSES = {
+    "classification": "train.json",
+    "detection": "detection/train.json",
+    "segmentation": "segmentation/classes.txt",
+}
 _PLACES = {"image_index", "img_path", "raw_path"}
 _TEXTS = {"image_id", "patient_id", "study_id", "view", "raw_path"}
 _KNOWN = _PLACES | _TEXTS | {"report", "labels"}
@@ -107,6 +112,43 @@ def read_annotations(ann_file: str | os.PathLike) -> tuple[dict, list]:
 def read_names(path: str | os.PathLike) -> list[str]:
     """Images of a list of ``subsets/`` or ``segmentation/``, one a line; ``OSError`` if it cannot be read."""
     return Path(path).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+
+
+def read_classes(data_root: str | os.PathLike, task: str) -> tuple[list[str], bool]:
+    """Classes of a prepared folder.
+
+    Args:
+        data_root: The folder.
+        task: ``classification``, ``detection`` or ``segmentation``.
+
+    Returns:
+        Their names, of masks the background first, and whether they exclude one another: exactly one of the labels is
+        true of an image, or a pixel has one of more than two classes.
+
+    Raises:
+        UserError: There is no such folder, or it has no such labels, boxes or masks.
+    """
+    path = Path(data_root, OWN_CLASSES[task])
+    require_prepared(Path(data_root, "train.json"))
+    if not path.is_file():
+        raise UserError(
+            f"'{data_root}' has nothing for the {task}: there is no {OWN_CLASSES[task]}.\n"
+            "Its data set has other annotations; point to another one: --cfg-options data_root=DIR"
+        )
+    if task == "classification":
+        metainfo, _ = read_annotations(path)
+        classes, exclusive = metainfo.get("classes") or [], bool(metainfo.get("exclusive"))
+    elif task == "detection":
+        content = read_json(path)
+        if fault := coco_fault(content):
+            raise UserError(f"'{path}' is not in COCO's format: it {fault}.\nPrepare the data set again.")
+        classes, exclusive = [category["name"] for category in content["categories"]], False
+    else:
+        classes = read_names(path)
+        exclusive = len(classes) > 2
+    if not classes:
+        raise UserError(f"'{path}' names no class.\nFor labels of your own: mgca-mm prepare labels_csv")
+    return classes, exclusive
 
 
 def metainfo_fault(metainfo: object) -> str | None:

@@ -29,6 +29,7 @@ LAYOUT_OF = {
     "vindr": "vindr_cxr",
     "shenzhen": "shenzhen",
     "montgomery": "montgomery",
+    "custom": "covid_chestxray",
 }
 
 SMALL_MODEL = dict(

@@ -205,7 +205,7 @@ def test_troubleshooting_quotes_messages_that_exist():
             assert len(words) < 4 or words in source, f"{message}: '{words}'"
 
 
-@pytest.mark.parametrize("page", ["configs_and_tools.md", "index.md", "figures.md", "inference.md"])
+@pytest.mark.parametrize("page", ["configs_and_tools.md", "index.md", "figures.md", "inference.md", "own_labels.md"])
 def test_commands_name_files_that_exist(page):
     text = (ROOT / "docs" / page).read_text()
     for path in re.findall(r"\b((?:configs|tools)/[\w/]+\.(?:py|sh))\b", text):

@@ -1,6 +1,8 @@
 """The grid of the paper's tables: its cells, their repetition, the report. The runs themselves are small scripts."""
 
 import csv
+import json
+import re
 import sys
 import threading
 import time
@@ -11,7 +13,7 @@ import pytest
 from mgca_mm.cli.reproduce import read_inits
 from mgca_mm.engine.config import find_config
 from mgca_mm.errors import UserError
-from mgca_mm.reproduction import grid, jobs
+from mgca_mm.reproduction import grid, jobs, settings
 from mgca_mm.reproduction.grid import Cell, Profile, cells_of, command_of, run_cell
 from mgca_mm.reproduction.paper import paper_number, paper_text
 from mgca_mm.reproduction.phantom import PRETRAINING, pretrain
@@ -248,6 +250,48 @@ def test_dry_run_prints_commands_and_writes_nothing(tmp_path):
         )
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_own_data(tmp_path):
+    for name, exclusive in (("mine", {}), ("classes", {"exclusive": True})):
+        metainfo = {"dataset": "labels_csv", "split": "train", "classes": ["a", "b"], **exclusive}
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.json").write_text(json.dumps({"metainfo": metainfo, "data_list": []}))
+    (tmp_path / "mine" / "segmentation").mkdir()
+    (tmp_path / "mine" / "segmentation" / "classes.txt").write_text("background\nlung\n")
+    words = [f"classification={tmp_path / 'mine'}", f"segmentation={tmp_path / 'mine'}"]
+    done = call("reproduce", *words, "--seeds", 1, "--dry-run", "--out", tmp_path / "out")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and len(lines) == 2 * 2 * 3
+    for line in lines:
+        assert re.search(r"train downstream/(classification|segmentation)/custom_(vit|resnet50) ", line)
+        assert f"data_root={tmp_path / 'mine'} image_init=random" in line
+    for wrong, message in (
+        ([f"detection={tmp_path / 'mine'}"], "has nothing for the detection: there is no detection/train.json"),
+        ([f"classification={tmp_path / 'none'}"], "train.json' does not exist"),
+        (["table7"], "'table7' is no table\nThere are table1, "),
+        ([f"sorting={tmp_path}"], "TASK is one of classification, detection, segmentation"),
+        ([words[0], "--data", "phantom"], "the phantom has small encoders for its own data"),
+    ):
+        done = call("reproduce", *wrong, "--dry-run")
+        assert done.returncode == 2 and message in done.stderr, done.stderr
+
+
+def test_metrics_of_own_data(tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "SETTINGS", dict(SETTINGS))
+    monkeypatch.setattr(settings, "TABLES", dict(TABLES))
+    for name, exclusive, metric in (("many", {}, "cls/macro"), ("one", {"exclusive": True}, "cls/top1")):
+        (tmp_path / name).mkdir()
+        metainfo = {"dataset": "labels_csv", "split": "train", "classes": ["a", "b"], **exclusive}
+        (tmp_path / name / "train.json").write_text(json.dumps({"metainfo": metainfo, "data_list": []}))
+        key = settings.add_own_data(f"classification={tmp_path / name}")
+        assert key == f"classification_{name}" and settings.SETTINGS[key].metric == metric
+        assert settings.TABLES[key].encoders == {key: ("resnet50", "vit")}
+    other = tmp_path / "elsewhere" / "one"
+    other.parent.mkdir()
+    (tmp_path / "one").rename(other)
+    with pytest.raises(UserError, match="there is a setting classification_one already"):
+        settings.add_own_data(f"classification={other}")
 
 
 def test_the_command_says_that_two_tables_have_changed_places(tmp_path):

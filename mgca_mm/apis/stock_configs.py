@@ -142,14 +142,9 @@ def _replace(cfg: Config, encoder: dict, backbone: dict, image: Tensor) -> None:
 
 
 def _replace_unet(model: Any, encoder: dict, backbone: dict) -> None:
-    if model.decode_head.num_classes > 2:
-        raise UserError(
-            f"mgca_mm.UNetHead, the decoder of a U-Net, tells two classes apart, not {model.decode_head.num_classes}.\n"
-            "Set model.decode_head.num_classes=2, or take a config with another head, such as mmseg::fcn/…"
-        )
     model.backbone = dict(backbone, strides=_UNET_STRIDES)
     channels = build_encoder(encoder, _UNET_STRIDES)[0].out_channels
-    model.decode_head = dict(type="mgca_mm.UNetHead", in_channels=channels)
+    model.decode_head = dict(type="mgca_mm.UNetHead", in_channels=channels, num_classes=model.decode_head.num_classes)
     model.neck = model.auxiliary_head = None
 
 

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
+from torch.utils.data import Dataset
 
 from mgca_mm.checkpoints.selection import select_checkpoint
 from mgca_mm.cli.arguments import add_cfg_options, add_trust_checkpoint
@@ -32,6 +33,12 @@ def main() -> None:
     parser.add_argument("config", help="config of the pretraining")
     parser.add_argument("checkpoint", help="checkpoint of the pretraining, or its folder: the best")
     parser.add_argument("--out", required=True, help="folder of the table (md, json) and the pictures")
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="labeled prepared folder to probe on, such as one of your own labels (default: the "
+        "pretraining's, on which retrieval is tested, too)",
+    )
     parser.add_argument("--seed", type=int, default=42, help="seed of the random initialization and the subset lists")
     add_trust_checkpoint(parser)
     add_cfg_options(parser)
@@ -41,18 +48,22 @@ def main() -> None:
     with exit_on_user_error():
         cfg = load_config(args.config, args.cfg_options)
         validate(cfg)
-        require_data(cfg)
+        require_data(cfg, () if args.data else ("train", "val", "test"))
         init_default_scope("mgca_mm")
         checkpoint = select_checkpoint(args.checkpoint)
         with errors_named_by_key(cfg):
-            results, retrieval = compare(cfg, checkpoint, args.seed)
+            results, retrieval = compare(cfg, checkpoint, args.seed, args.data)
         report(results, retrieval, checkpoint, Path(args.out))
 
 
-def compare(cfg: Config, checkpoint: str, seed: int) -> tuple[dict[str, dict[int, ProbeResult]], dict[str, float]]:
-    """Probe both encoders; returns initialization → percent of labels → result, and the retrieval metrics."""
-    train = DATASETS.build({**cfg.train_dataloader.dataset, "pipeline": cfg.test_dataloader.dataset.pipeline})
-    test = DATASETS.build(cfg.test_dataloader.dataset)
+def compare(
+    cfg: Config, checkpoint: str, seed: int, data_root: str | None = None
+) -> tuple[dict[str, dict[int, ProbeResult]], dict[str, float]]:
+    """Probe both encoders; returns initialization → percent of labels → result, and the retrieval metrics.
+
+    On another folder than the pretraining's (``data_root``) there are labels alone, and no retrieval.
+    """
+    train, test = data_sets(cfg, data_root)
     results = {}
     for name in ("random", "pretrained"):
         set_random_seed(seed)
@@ -62,11 +73,24 @@ def compare(cfg: Config, checkpoint: str, seed: int) -> tuple[dict[str, dict[int
         features = [extract_features(model, split, title=f"{name} encoder") for split in (train, test)]
         results[name] = {
             percent: linear_probe(
-                subset(features[0], cfg.data_root, percent, seed), features[1], test.metainfo["classes"]
+                subset(features[0], data_root or cfg.data_root, percent, seed), features[1], test.metainfo["classes"]
             )
             for percent in FRACTIONS
         }
-    return results, retrieve(cfg, model)
+    return results, retrieve(cfg, model) if data_root is None else {}
+
+
+def data_sets(cfg: Config, data_root: str | None) -> tuple[Dataset, Dataset]:
+    """Training and test images with their labels, as the config's test shows them, of its folder or of another one."""
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    if data_root is None:
+        train = DATASETS.build({**cfg.train_dataloader.dataset, "pipeline": pipeline})
+        return train, DATASETS.build(cfg.test_dataloader.dataset)
+    steps = [step for step in pipeline if not step["type"].endswith("TokenizeReport")]
+    # The probe leaves uncertain labels out; what they count as elsewhere is of no account.
+    labeled = dict(type="ChestXrayDataset", data_root=data_root, pipeline=steps, uncertain=0, test_mode=True)
+    train, test = (DATASETS.build({**labeled, "ann_file": f"{split}.json"}) for split in ("train", "test"))
+    return train, test
 
 
 def subset(train: LabeledFeatures, data_root: str, percent: int, seed: int) -> LabeledFeatures:

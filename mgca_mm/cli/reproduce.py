@@ -1,6 +1,6 @@
-"""Run the paper's downstream tables.
+"""Run the paper's downstream tables, or the same on prepared folders of one's own.
 
-Example: ``mgca-mm reproduce table1 --data data --inits random mgca=vit:CHECKPOINT``.
+Example: ``mgca-mm reproduce table1 classification=data/mine --data data --inits random mgca=vit:CHECKPOINT``.
 ``--data phantom`` makes small data sets and encoders of its own. ``--resume`` goes on where a call stopped.
 """
 
@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from mgca_mm.checkpoints.selection import select_checkpoint
@@ -19,14 +20,20 @@ from mgca_mm.reproduction.grid import RESULT, Cell, Profile, cells_of, command_o
 from mgca_mm.reproduction.jobs import run_side_by_side
 from mgca_mm.reproduction.phantom import PRETRAINING, make_data, pretrain, profile_of
 from mgca_mm.reproduction.report import write_report
-from mgca_mm.reproduction.settings import RENUMBERED, RENUMBERING, SUBSET_SEED, TABLES, require_rows
+from mgca_mm.reproduction.settings import RENUMBERED, RENUMBERING, SUBSET_SEED, TABLES, add_own_data, require_rows
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     titles = "; ".join(f"{name}: {table.title}" for name, table in TABLES.items())
-    parser.add_argument("tables", nargs="+", choices=[*TABLES, "all"], help=f"tables of the paper. {titles}")
+    parser.add_argument(
+        "tables",
+        nargs="+",
+        metavar="TABLE",
+        help=f"tables of the paper, or all. {titles}. classification=DIR, detection=DIR or segmentation=DIR is one of "
+        "a prepared folder of your own",
+    )
     parser.add_argument("--data", default="data", help="folder of the prepared data sets, or phantom (default: data)")
     parser.add_argument(
         "--inits",
@@ -108,10 +115,15 @@ def main() -> int:
     args = parse_args()
     with exit_on_user_error():
         out = args.out.absolute()
-        tables = list(TABLES) if "all" in args.tables else list(dict.fromkeys(args.tables))
+        papers = list(TABLES)
+        own = {word: add_own_data(word) for word in args.tables if word not in (*papers, "all")}
+        named = [papers if word == "all" else [own.get(word, word)] for word in args.tables]
+        tables = list(dict.fromkeys(chain.from_iterable(named)))
         if set(RENUMBERED) & set(args.tables):
             print(RENUMBERING, file=sys.stderr)
         phantom = args.data == "phantom"
+        if own and phantom:
+            raise UserError(f"{next(iter(own))}: the phantom has small encoders for its own data; give --data a folder")
         words = args.inits or ([RANDOM, *PRETRAINING] if phantom else [RANDOM])
         inits = read_inits(words, phantom)
         if args.inits or not phantom:

@@ -23,7 +23,7 @@ class ChestXrayDataset(StrictDataset):
         data_root: The prepared folder.
         ann_file: Annotation file in it: ``train.json``, ``val.json`` or ``test.json``.
         classes: Names of the labels to use, in this order; None for all.
-        uncertain: What an uncertain label (-1) counts as, 0 or 1, by class.
+        uncertain: What an uncertain label (-1) counts as, 0 or 1, by class or of all classes.
         exclusive: Whether exactly one label is positive, as the classes of COVIDx; ``gt_label`` is a number then.
         subset: A list of training images in the folder, such as ``subsets/train_1pct_seed42.txt``.
         per_class: With ``exclusive``: instead of asking that of every image, keep those that show one of the classes
@@ -38,7 +38,7 @@ class ChestXrayDataset(StrictDataset):
         data_root: str,
         ann_file: str,
         classes: Sequence[str] | None = None,
-        uncertain: Mapping[str, int] | None = None,
+        uncertain: Mapping[str, int] | int | None = None,
         exclusive: bool = False,
         subset: str | None = None,
         per_class: int | None = None,
@@ -46,7 +46,7 @@ class ChestXrayDataset(StrictDataset):
         **kwargs,
     ):
         self.classes = classes
-        self.uncertain = dict(uncertain or {})
+        self.uncertain = uncertain if isinstance(uncertain, int) else dict(uncertain or {})
         self.exclusive = exclusive
         self.subset = subset
         self.per_class = per_class
@@ -87,6 +87,8 @@ class ChestXrayDataset(StrictDataset):
 
     def _resolve(self, label: int | None, name: str) -> bool:
         """Whether a label counts as positive."""
+        if label == -1 and isinstance(self.uncertain, int):
+            return bool(self.uncertain)
         if label == -1 and name not in self.uncertain:
             raise UserError(
                 f"'{self.ann_file}' has uncertain labels of '{name}'; say what they count as: uncertain={{'{name}': 0}}"

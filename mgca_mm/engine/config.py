@@ -13,6 +13,7 @@ from mgca_mm.reports.tokenizer import load_tokenizer
 
 from .config_files import CONFIGS, assignments, base_files, own_values, with_our_hooks
 from .file_handlers import safe_reading
+from .own_classes import follow_classes
 from .schedule import follow_max_epochs
 from .validation import require_known_options
 
@@ -71,6 +72,7 @@ def load_config(filename: str | Path, options: dict[str, Any] | None = None) -> 
     for name in VARIABLES:
         if name in options and name in cfg:
             _replace(cfg._cfg_dict, cfg[name], options[name])
+    follow_classes(cfg)  # before other options, which may change what it fills in
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError, IndexError) as error:

@@ -27,6 +27,7 @@ from .config_errors import errors_named_by_key
 from .config_files import our_hooks, with_our_hooks
 from .hooks.waiting_gradients import average_waiting_gradients
 from .installation import install
+from .own_classes import follow_classes
 from .param_groups import merge_groups
 from .pretrained import require_complete_parts
 from .privacy import PathFilter, without_paths
@@ -59,6 +60,12 @@ class PrivateRunner(Runner):
         self._path_filter = PathFilter(paths)
         with errors_named_by_key(self._full_cfg):
             super().__init__(*args, cfg=shown, **kwargs)
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> "PrivateRunner":
+        """Build a runner as MMEngine does, from a config whose classes may be those of the prepared folder."""
+        follow_classes(cfg, required=True)
+        return super().from_cfg(cfg)
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set up processes and libraries; on GPUs also how exactly fp32 matrices are multiplied.

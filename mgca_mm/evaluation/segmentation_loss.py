@@ -1,4 +1,4 @@
-"""The loss of binary masks over a validation set."""
+"""The loss of masks over a validation set."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,8 @@ class SegmentationLoss(BaseMetric):
     Dice is that of a batch, and the batch that of all ranks together (:func:`mgca_mm.distributed.gather_samples`): the
     value belongs to ranks × batch of the loader. Samples are told apart by ``img_path``, of mmseg's ``PackSegInputs``.
 
-    Each sample needs ``gt_sem_seg`` (1, H, W) and ``seg_logits`` (1, H, W), in which mmseg hands out probabilities.
+    Each sample needs ``gt_sem_seg`` (1, H, W) and ``seg_logits``: (1, H, W), in which mmseg hands out probabilities, or
+    (K, H, W) of more than two classes, which are logits.
 
     Args:
         loss: Config of the loss.
@@ -31,11 +32,11 @@ class SegmentationLoss(BaseMetric):
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Compute the loss of the batch of all ranks."""
-        probabilities = torch.stack([sample["seg_logits"]["data"][0] for sample in data_samples]).float()
+        scores = torch.stack([sample["seg_logits"]["data"] for sample in data_samples]).float()
         target = torch.stack([sample["gt_sem_seg"]["data"][0] for sample in data_samples])
         names = [sample.get("img_path") for sample in data_samples]
-        probabilities, target = gather_samples((probabilities, target.to(probabilities.device)), names)
-        losses = self.loss(torch.logit(probabilities, eps=1e-6), target)
+        scores, target = gather_samples((scores, target.to(scores.device)), names)
+        losses = self.loss(torch.logit(scores[:, 0], eps=1e-6) if scores.shape[1] == 1 else scores, target)
         # Once for each image, so that an image which fills up the last batch is cut off with its result.
         self.results += [float(sum(losses.values()))] * len(data_samples)
 

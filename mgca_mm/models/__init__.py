@@ -13,7 +13,14 @@ from .data_preprocessor import ImageReportDataPreprocessor
 from .decoders import LSTMDecoder, MemoryTransformerDecoder
 from .grounding import PhraseGrounder
 from .image_encoders import ImageEncoder
-from .losses import FocalLogDiceLoss, InfoNCELoss, SwappedPredictionLoss, TokenInfoNCELoss, TripletLoss
+from .losses import (
+    CrossEntropyDiceLoss,
+    FocalLogDiceLoss,
+    InfoNCELoss,
+    SwappedPredictionLoss,
+    TokenInfoNCELoss,
+    TripletLoss,
+)
 from .pooling import WeldonPooling
 from .pretrainer import ImageReportPretrainer
 from .projectors import LinearProjector, Projector
@@ -23,6 +30,7 @@ from .zero_shot import ZeroShotClassifier
 __all__ = [
     "Alignment",
     "CaptioningAlignment",
+    "CrossEntropyDiceLoss",
     "CrossModalAttention",
     "FocalLogDiceLoss",
     "ImageEncoder",

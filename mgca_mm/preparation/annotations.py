@@ -20,6 +20,7 @@ def write_image_level(folder: Path, dataset: str, collection: Collection) -> Non
     for split in SPLITS:
         metainfo = {"dataset": dataset, "split": split}
         metainfo |= {} if collection.classes is None else {"classes": collection.classes}
+        metainfo |= {"exclusive": True} if collection.exclusive else {}
         _write_annotations(folder / f"{split}.json", metainfo, groups[split])
     _write_subsets(folder / "subsets", groups["train"])
 

@@ -28,6 +28,18 @@ class Box(NamedTuple):
     place: str
 
 
+class MaskFile(NamedTuple):
+    """A mask of a user's own, which may be one of several of an image.
+
+    Attributes:
+        path: Image file, relative to the raw folder.
+        label: Class of what is brighter than half (see :func:`.dense.read_mask`); None: the pixels are classes.
+    """
+
+    path: str
+    label: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One radiograph and what the raw data say about it.
@@ -46,7 +58,8 @@ class Sample:
         boxes: Boxes, none for an image without objects; None where the data set has no boxes.
         mask: Parts whose union is the mask, none for an image without foreground: boxes, filled; run lengths in COCO's
             encoding, on the image's grid; image files, relative to the raw folder, foreground where they are brighter
-            than half. None where the mask is not known.
+            than half, all of class 1; mask files of other classes, of which the last wins. None where the mask is not
+            known.
         shape: Height and width in pixels of the image that boxes and mask are made for; None where they are made for
             whatever it has.
     """
@@ -61,7 +74,7 @@ class Sample:
     labels: list[int | None] | None = None
     dense_splits: tuple[str, ...] = ()
     boxes: list[Box] | None = None
-    mask: Sequence[Box | dict | str] | None = None
+    mask: Sequence[Box | dict | str | MaskFile] | None = None
     shape: tuple[int, int] | None = None
 
 
@@ -147,6 +160,7 @@ class Collection:
         samples: The samples in the order of the data set's own table; prepared ones once the images are.
         filters: Counts of the filters passed so far.
         classes: Names of the labels, or None where there are no labels.
+        exclusive: Whether exactly one label is true of each image.
         categories: Names of what the boxes hold, or None where there are no boxes.
         mask_classes: Names of the values of the masks, the background first, or None where there are no masks.
         rejected: What was left out so far.
@@ -158,6 +172,7 @@ class Collection:
     classes: list[str] | None = None
     categories: list[str] | None = None
     mask_classes: list[str] | None = None
+    exclusive: bool = False
     rejected: list[Rejected] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

@@ -122,7 +122,9 @@ def _prepare_images(collection: Collection, raw: RawFolder, partial: Path, optio
         try:
             boxes = cut_boxes(sample.boxes, shape)
             if with_images and sample.dense_splits and sample.mask is not None:
-                write_png(masks / f"{sample.image_id}.png", place_mask(draw_mask(sample.mask, shape, raw), size))
+                num_classes = len(collection.mask_classes)
+                drawn = draw_mask(sample.mask, shape, raw, num_classes)
+                write_png(masks / f"{sample.image_id}.png", place_mask(drawn, size, num_classes))
             elif not with_images and sample.dense_splits and sample.mask and shape is not None:
                 mask = coco_mask.encode(np.asfortranarray(draw_mask(sample.mask, shape, raw)))
                 encoded[sample.image_id] = mask | {"counts": mask["counts"].decode("ascii")}
@@ -172,7 +174,7 @@ def _require_training_images(collection: Collection) -> None:
     empty = [row["stage"] for row in collection.filters.counts() if row["kept"] == 0]
     if empty:
         raise UserError(f"no image is left after the filter {empty[0]!r}; is --raw the right folder, and complete?")
-    if not any("train" in sample.splits for sample in collection.samples):
+    if not any("train" in (*sample.splits, *sample.dense_splits) for sample in collection.samples):
         raise UserError("no image of the training split is left; is --raw the right folder, and complete?")
 
 

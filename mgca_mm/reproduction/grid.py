@@ -92,7 +92,8 @@ def cells_of(
 
 def command_of(cell: Cell, folder: Path, checkpoint: str, profile: Profile) -> list[str]:
     """Command line of a cell."""
-    config = profile.config.format(task=cell.setting.task, name=cell.setting.name, encoder=cell.encoder)
+    name = cell.setting.config or cell.setting.name
+    config = profile.config.format(task=cell.setting.task, name=name, encoder=cell.encoder)
     options = {
         "data_root": str(profile.data / cell.setting.data),
         "image_init": checkpoint,

@@ -1,9 +1,11 @@
-"""The seven downstream settings, and the tables of the paper, numbered as there (docs/protocol.md#tables)."""
+"""The seven downstream settings, the tables of the paper, numbered as there (docs/protocol.md#tables), and own data."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from mgca_mm.errors import UserError
+from mgca_mm.prepared import OWN_CLASSES, read_classes
 
 # The subset of the training images that all runs of a cell share.
 SUBSET_SEED = 42
@@ -19,6 +21,7 @@ class Setting:
         data: Name of the data set, which is that of its prepared folder.
         metric: Key in ``test.json``, in percent, more is better.
         title: Heading of its column.
+        config: Name of its configs where it is another one.
     """
 
     name: str
@@ -26,6 +29,7 @@ class Setting:
     data: str
     metric: str
     title: str
+    config: str | None = None
 
     @property
     def key(self) -> str:
@@ -96,6 +100,38 @@ RENUMBERING = (
     "Tables are numbered as in the paper: table5 is BLIP against MGCA, table6 the error bars. Earlier versions had "
     "these two the other way round, and COVIDx in table2."
 )
+
+
+def add_own_data(word: str) -> str:
+    """Add a table of one's own data to :data:`TABLES`, and its setting to :data:`SETTINGS`.
+
+    Args:
+        word: ``TASK=DIR``: task and prepared folder, such as ``classification=data/mine``.
+
+    Returns:
+        The name of the table, which is the setting's key.
+
+    Raises:
+        UserError: The task is unknown, or the folder is none or has nothing for it.
+    """
+    task, _, folder = word.partition("=")
+    if task not in OWN_CLASSES or not folder:
+        raise UserError(
+            f"'{word}' is no table\nThere are {', '.join(TABLES)} and all, and TASK=DIR for a prepared folder of your "
+            f"own; TASK is one of {', '.join(OWN_CLASSES)}."
+        )
+    _, exclusive = read_classes(folder, task)
+    metric, unit = {
+        "classification": ("cls/top1", "accuracy") if exclusive else ("cls/macro", "AUROC"),
+        "detection": ("det/mAP", "mAP"),
+        "segmentation": ("seg/dice", "Dice"),
+    }[task]
+    path = Path(folder).absolute()
+    setting = Setting(path.name, task, str(path), metric, f"{path.name} {unit}", "custom")
+    if SETTINGS.setdefault(setting.key, setting) != setting:
+        raise UserError(f"'{word}': there is a setting {setting.key} already; give the folder another name")
+    TABLES[setting.key] = Table(f"{task.capitalize()} on {path.name}", {setting.key: _RESNET50 + _VIT})
+    return setting.key
 
 
 def require_rows(tables: Iterable[str], inits: Iterable[str]) -> None:

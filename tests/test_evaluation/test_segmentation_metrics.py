@@ -6,7 +6,8 @@ import torch
 from mmengine.evaluator import Evaluator
 
 from mgca_mm.errors import UserError
-from mgca_mm.evaluation import PerImageDice
+from mgca_mm.evaluation import PerImageDice, SegmentationLoss
+from mgca_mm.models import CrossEntropyDiceLoss, FocalLogDiceLoss
 
 
 def sample(mask, probability=None, predicted=None):
@@ -55,6 +56,56 @@ def test_dice_equals_the_loop():
     assert empty > 100
 
 
+def test_several_classes():
+    """Each is the foreground in its turn; of dice_positive those are left out that no image has."""
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        shape, samples, dice, positive = tuple(rng.integers(1, 6, size=2)), [], [[], [], []], [[], [], []]
+        for _ in range(rng.integers(1, 5)):
+            mask = rng.choice([0, 1, 2, 255], size=shape)
+            found = rng.integers(0, 4, size=shape)
+            samples.append(sample(mask, predicted=found))
+            for label in range(1, 4):
+                one = np.where(mask == 255, 255, mask == label)
+                dice[label - 1].append(reference(one, found == label))
+                positive[label - 1] += dice[label - 1][-1:] if (mask == label).any() else []
+        metric = PerImageDice()
+        metric.dataset_meta = dict(classes=("background", "lung", "heart", "rib"))
+        metric.process({}, samples)
+        metrics = metric.evaluate(len(samples))
+        for name, expected in zip(("lung", "heart", "rib"), dice, strict=True):
+            assert metrics[f"seg/dice_{name}"] == pytest.approx(np.mean(expected), abs=1e-4)
+        assert metrics["seg/dice"] == pytest.approx(np.mean(dice), abs=1e-4)
+        kept = [np.mean(own) for own in positive if own]
+        np.testing.assert_allclose(metrics["seg/dice_positive"], np.mean(kept) if kept else np.nan, atol=1e-4)
+
+
+def test_a_score_of_several_that_is_not_a_number():
+    metric = PerImageDice()
+    metric.dataset_meta = dict(classes=("background", "lung", "heart"))
+    empty = sample(torch.zeros(2, 2), predicted=torch.zeros(2, 2))
+    metric.process({}, [empty | dict(seg_logits=dict(data=torch.full((3, 2, 2), torch.nan)))])
+    assert np.isnan(metric.evaluate(1)["seg/dice"])
+    with pytest.raises(UserError, match="map of 3 classes"):
+        metric.process({}, [sample(torch.zeros(2, 2), predicted=torch.full((2, 2), 3))])
+    with pytest.raises(UserError, match="A mask must hold 0 to 2 and 255"):
+        metric.process({}, [sample(torch.full((2, 2), 3), predicted=torch.zeros(2, 2))])
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_loss_of_a_validation_is_that_of_the_training(num_classes):
+    torch.manual_seed(0)
+    logits = torch.randn(3, num_classes if num_classes > 2 else 1, 8, 8)
+    masks = torch.randint(num_classes, (3, 1, 8, 8))
+    loss = FocalLogDiceLoss() if num_classes == 2 else CrossEntropyDiceLoss()
+    scores = logits.sigmoid() if num_classes == 2 else logits  # what mmseg hands out
+    metric = SegmentationLoss(dict(type=f"mgca_mm.{type(loss).__name__}"))
+    pairs = zip(masks, scores, strict=True)
+    metric.process({}, [dict(gt_sem_seg=dict(data=mask), seg_logits=dict(data=score)) for mask, score in pairs])
+    expected = sum(loss(logits[:, 0] if num_classes == 2 else logits, masks[:, 0]).values())
+    assert metric.evaluate(3)["seg/loss"] == pytest.approx(float(expected), rel=1e-4)
+
+
 def test_empty_masks(log):
     empty, full = torch.zeros(4, 4), torch.ones(4, 4)
     assert evaluate([sample(empty, empty)])["seg/dice"] == 100
@@ -99,7 +150,7 @@ def test_on_the_samples_of_mmseg(channels):
         (sample(torch.ones(4, 4), torch.rand(2, 2)), "after Resize"),
         (sample(torch.full((2, 2), 2), torch.rand(2, 2)), "A mask must hold"),
         (sample(torch.ones(2, 2), torch.tensor([[0.5, -3.0], [2.0, 0.0]])), "probabilities"),
-        (sample(torch.ones(2, 2), predicted=torch.full((2, 2), 3)), "two classes"),
+        (sample(torch.ones(2, 2), predicted=torch.full((2, 2), 3)), "map of 2 classes"),
         (sample(torch.ones(1, 2, 2), torch.rand(2, 2)), r"\(1, H, W\)"),
     ],
 )

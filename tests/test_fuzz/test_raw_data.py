@@ -89,6 +89,7 @@ def test_open_i_reports(data, folder):
     prepare_or_refuse("iu_xray", folder, {"max_rejected": 1})
 
 
+@pytest.mark.parametrize(("name", "file"), [("covid_chestxray", LUNG_BOXES), ("coco", "boxes.json")])
 @given(data=st.data())
 @cases(10, 400)
 def test_readings(data, folder):
@@ -101,14 +102,14 @@ def test_readings(data, folder):
 
 @given(data=st.data())
 @cases(20, 4000)
-def test_coco_file(data, folder):
-    tree = raw_tree("covid_chestxray")
-    content = json.loads(tree.files[LUNG_BOXES])
+def test_coco_file(name, file, data, folder):
+    tree = raw_tree(name)
+    content = json.loads(tree.files[file])
     spoil_json(data, content)
     written = json.dumps(content).encode()
-    tree.files[LUNG_BOXES] = written if data.draw(st.integers(0, 5)) else spoil_bytes(data, written)
+    tree.files[file] = written if data.draw(st.integers(0, 5)) else spoil_bytes(data, written)
     write_tree(tree, folder)
-    prepare_or_refuse("covid_chestxray", folder, {"max_rejected": 1})
+    prepare_or_refuse(name, folder, {"max_rejected": 1})
 
 
 @pytest.mark.parametrize("name", ["iu_xray", "mimic_cxr"])

@@ -1,6 +1,7 @@
 """Decoders around an image encoder, and their loss against a loop over pixels."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from mmengine.registry import MODELS as ROOT_MODELS
 
 from mgca_mm.datasets.transforms import RandomScaleRotate
-from mgca_mm.models import FocalLogDiceLoss
+from mgca_mm.models import CrossEntropyDiceLoss, FocalLogDiceLoss
 from mgca_mm.models.dense import ResNetWithStem, UNetHead, ViTPyramid
 
 VIT = dict(
@@ -77,6 +78,67 @@ def test_loss_is_in_full_precision_under_autocast():
     assert all(loss.dtype == torch.float32 for loss in losses.values())
 
 
+def slow_loss_of_classes(logits, target, smooth):
+    """Cross-entropy, and 1 - the mean over the foreground classes of the batch's Dice, pixel by pixel."""
+    batch, num_classes, height, width = logits.shape
+    cross_entropy, count, sums = 0.0, 0, {label: [0.0, 0.0, 0.0] for label in range(1, num_classes)}
+    for b, y, x in np.ndindex(batch, height, width):
+        true = int(target[b, y, x])
+        if true == 255:
+            continue
+        weights = [math.exp(float(logit)) for logit in logits[b, :, y, x]]
+        cross_entropy -= math.log(weights[true] / sum(weights))
+        count += 1
+        for label, numbers in sums.items():
+            p, is_label = weights[label] / sum(weights), true == label
+            numbers[0] += p * is_label
+            numbers[1] += p
+            numbers[2] += is_label
+    dice = [(2 * overlap + smooth) / (predicted + real + smooth) for overlap, predicted, real in sums.values()]
+    return cross_entropy / count, 1 - sum(dice) / len(dice)
+
+
+@pytest.mark.parametrize("num_classes", [3, 5])
+@pytest.mark.parametrize("ignored", [0.0, 0.3])
+def test_loss_of_classes_equals_a_loop(num_classes, ignored):
+    for seed in range(3):
+        generator = torch.Generator().manual_seed(seed)
+        logits = 2 * torch.randn(2, num_classes, 4, 5, generator=generator)
+        target = torch.randint(num_classes - (seed == 2), (2, 4, 5), generator=generator)  # a class that is not there
+        target[torch.rand(2, 4, 5, generator=generator) < ignored] = 255
+        losses = CrossEntropyDiceLoss(smooth=0.5)(logits, target)
+        expected = slow_loss_of_classes(logits, target, 0.5)
+        assert (float(losses["loss_ce"]), float(losses["loss_dice"])) == pytest.approx(expected, rel=1e-5)
+
+
+def test_gradient_of_the_loss_of_classes():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(1, 3, 2, 2, generator=generator).requires_grad_()
+    target = torch.randint(3, (1, 2, 2), generator=generator)
+    sum(CrossEntropyDiceLoss()(logits, target).values()).backward()
+    step = 1e-3
+    for index in range(logits.numel()):
+        moved = logits.detach().double().flatten().repeat(2, 1)
+        moved[0, index] += step
+        moved[1, index] -= step
+        above, below = (sum(slow_loss_of_classes(values.view(1, 3, 2, 2), target, 1)) for values in moved)
+        assert float(logits.grad.flatten()[index]) == pytest.approx((above - below) / (2 * step), rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("value", [-1e4, 1e4])
+@pytest.mark.parametrize("label", [0, 2, 255])
+def test_loss_of_classes_is_finite(value, label):
+    logits = torch.zeros(1, 3, 4, 4)
+    logits[:, 1] = value
+    logits.requires_grad_()
+    losses = CrossEntropyDiceLoss()(logits, torch.full((1, 4, 4), label))
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(loss) for loss in losses.values()) and torch.isfinite(logits.grad).all()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        losses = CrossEntropyDiceLoss()(logits.bfloat16(), torch.full((1, 4, 4), label))
+    assert all(loss.dtype == torch.float32 for loss in losses.values())
+
+
 def test_resnet_with_stem_is_the_library_s_resnet():
     theirs = ROOT_MODELS.build(dict(type="mmpretrain.ResNet", depth=18, out_indices=(0, 1, 2, 3)))
     ours = ResNetWithStem(depth=18, out_indices=(0, 1, 2, 3))
@@ -108,6 +170,20 @@ def test_unet_head_of_the_paper():
     assert head.to_logit.out_channels == 1
     with pytest.raises(ValueError, match="5 maps need as many blocks"):
         UNetHead(channels=(256, 128))
+
+
+def test_unet_head_of_several_classes():
+    head = UNetHead(in_channels=(4, 6, 8, 10, 12), channels=(16, 8, 8, 4, 4), num_classes=3)
+    maps = tuple(torch.randn(2, c, 32 // 2**i, 32 // 2**i) for i, c in enumerate((4, 6, 8, 10, 12)))
+    assert head(maps).shape == (2, 3, 64, 64) and (head.num_classes, head.out_channels) == (3, 3)
+    masks = [SimpleNamespace(gt_sem_seg=SimpleNamespace(data=torch.randint(3, (1, 64, 64)))) for _ in range(2)]
+    losses = head.loss(maps, masks)
+    expected = CrossEntropyDiceLoss()(head(maps), torch.cat([sample.gt_sem_seg.data for sample in masks]))
+    assert {key: float(loss) for key, loss in losses.items()} == pytest.approx(
+        {key: float(loss) for key, loss in expected.items()}
+    )
+    with pytest.raises(ValueError, match="num_classes counts the background and must be at least 2"):
+        UNetHead(num_classes=1)
 
 
 @pytest.mark.parametrize("strides", [(8, 16, 32), (2, 4, 8, 16, 32)])

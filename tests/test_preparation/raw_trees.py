@@ -332,6 +332,39 @@ def _nlm_tuberculosis(prefix: str, reading: str, *masks: str) -> RawTree:
     return RawTree({}, images, files | dict.fromkeys(images, image.tobytes()))
 
 
+def _labels_csv() -> RawTree:
+    names = [f"scans/{n}{suffix}" for n, suffix in enumerate((".png", ".jpg", ".dcm", ".png", ".jpg", ".dcm"))]
+    rows = [[name, str(n % 2), ("", "-1", "1.0")[n % 3], f"p{n}"] for n, name in enumerate(names)]
+    return RawTree({"labels.csv": [["image", "Edema", "Pleural Effusion", "patient"], *rows]}, names)
+
+
+def coco_content(names: list[str], first: int = 0) -> dict:
+    """Two boxes of two categories in each image but the last, which has none."""
+    return {
+        "images": [{"id": n, "file_name": name, "height": SIDE, "width": SIDE} for n, name in enumerate(names, first)],
+        "categories": [{"id": 7, "name": "nodule"}, {"id": 3, "name": "knot, large"}],
+        "annotations": [
+            {"id": 2 * n + k, "image_id": n, "category_id": (7, 3)[k], "bbox": [10.5 + n, 5 + 20 * k, 20, 15]}
+            for n in range(first, first + len(names) - 1)
+            for k in range(2)
+        ],
+    }
+
+
+def _coco() -> RawTree:
+    names = [f"{n}{suffix}" for n, suffix in enumerate((".png", ".jpg", ".dcm", ".png", ".jpg", ".dcm"))]
+    return RawTree({}, [f"images/{name}" for name in names], {"boxes.json": json.dumps(coco_content(names)).encode()})
+
+
+def _masks() -> RawTree:
+    names = [f"images/{n}{suffix}" for n, suffix in enumerate((".png", ".jpg", ".dcm", ".png", ".jpg", ".dcm"))]
+    _, mask = cv2.imencode(".png", np.eye(SIDE, dtype=np.uint8) * 255)
+    masks = [f"masks/{n}.png" for n in range(6)]
+    rows = [[image, mask, f"p{n}"] for n, (image, mask) in enumerate(zip(names, masks, strict=True))]
+    files = dict.fromkeys(masks, mask.tobytes())
+    return RawTree({"masks.csv": [["image", "mask", "patient"], *rows]}, names, files)
+
+
 _TREES = {
     "mimic_cxr": _mimic_cxr,
     "chexpert": _chexpert,
@@ -348,4 +381,7 @@ _TREES = {
     "vindr_cxr": _vindr_cxr,
     "shenzhen": _shenzhen,
     "montgomery": _montgomery,
+    "labels_csv": _labels_csv,
+    "coco": _coco,
+    "masks": _masks,
 }

@@ -11,7 +11,7 @@ from mgca_mm.registry import MODELS
 
 @MODELS.register_module()
 class UNetHead(BaseModule):
-    """Five up-blocks with skips, then one logit a pixel (Ronneberger et al., *U-Net*, 2015).
+    """Five up-blocks with skips, then the logits of a pixel (Ronneberger et al., *U-Net*, 2015).
 
     Each block doubles the resolution, appends the encoder's map of that resolution and convolves twice; widths and
     skips are those of docs/protocol.md#segmentation. mmseg's own ``UNet`` is a backbone; this decodes the maps of any
@@ -21,19 +21,19 @@ class UNetHead(BaseModule):
     Args:
         in_channels: Channels of the encoder's maps, from stride 2 to stride 32.
         channels: Channels of the blocks, from the coarsest to the finest; one more than there are skips.
-        loss: Config of the loss of (B, H, W) logits and masks.
-        threshold: Probability above which a pixel is foreground.
+        num_classes: Classes of a pixel, the background among them. Two have one logit, more have one each.
+        loss: Config of the loss of masks (B, H, W) and logits: (B, H, W) of two classes, else (B, num_classes, H, W).
+        threshold: Probability above which a pixel is foreground, of two classes.
         init_cfg: As for :class:`mmengine.model.BaseModule`.
     """
 
-    num_classes = 2
-    out_channels = 1
     align_corners = False
 
     def __init__(
         self,
         in_channels: tuple[int, ...] = (64, 256, 512, 1024, 2048),
         channels: tuple[int, ...] = (256, 128, 64, 32, 16),
+        num_classes: int = 2,
         loss: dict | None = None,
         threshold: float = 0.5,
         init_cfg: dict | None = None,
@@ -42,6 +42,10 @@ class UNetHead(BaseModule):
         if len(channels) != len(in_channels):
             raise ValueError(f"{len(in_channels)} maps need as many blocks, got {len(channels)} channels")
         require_positive(in_channels=min(in_channels), channels=min(channels))
+        if num_classes < 2:
+            raise ValueError(f"num_classes counts the background and must be at least 2, got {num_classes}")
+        self.num_classes = num_classes
+        self.out_channels = 1 if num_classes == 2 else num_classes
         self.threshold = threshold
         *skips, deepest = in_channels
         inputs = (deepest, *channels[:-1])
@@ -49,11 +53,12 @@ class UNetHead(BaseModule):
             _UpBlock(below + skip, out)
             for below, skip, out in zip(inputs, (*reversed(skips), 0), channels, strict=True)
         )
-        self.to_logit = nn.Conv2d(channels[-1], 1, 3, padding=1)
-        self.loss_module = MODELS.build(loss or dict(type="mgca_mm.FocalLogDiceLoss"))
+        self.to_logit = nn.Conv2d(channels[-1], self.out_channels, 3, padding=1)
+        of_classes = "FocalLogDiceLoss" if num_classes == 2 else "CrossEntropyDiceLoss"
+        self.loss_module = MODELS.build(loss or dict(type=f"mgca_mm.{of_classes}"))
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Decode maps from stride 2 to stride 32 into logits (B, 1, H, W) at the resolution of the image."""
+        """Decode maps from stride 2 to stride 32 into logits (B, 1 or num_classes, H, W) of the image's size."""
         *skips, x = inputs
         for block, skip in zip(self.blocks, (*reversed(skips), None), strict=True):
             x = block(x, skip)
@@ -62,10 +67,11 @@ class UNetHead(BaseModule):
     def loss(self, inputs: tuple[Tensor, ...], batch_data_samples: list, train_cfg: dict | None = None) -> dict:
         """Losses of a batch; ``gt_sem_seg`` of each sample is (1, H, W)."""
         target = torch.cat([sample.gt_sem_seg.data for sample in batch_data_samples])
-        return self.loss_module(self(inputs)[:, 0], target)
+        logits = self(inputs)
+        return self.loss_module(logits[:, 0] if self.out_channels == 1 else logits, target)
 
     def predict(self, inputs: tuple[Tensor, ...], batch_img_metas: list[dict], test_cfg: dict | None = None) -> Tensor:
-        """Logits (B, 1, H, W) of the padded images."""
+        """Logits (B, 1 or num_classes, H, W) of the padded images."""
         return self(inputs)
 
 

@@ -1,3 +1,4 @@
+from .cross_entropy_dice import CrossEntropyDiceLoss
 from .focal_log_dice import FocalLogDiceLoss
 from .info_nce import InfoNCELoss
 from .sinkhorn import sinkhorn_codes
@@ -6,6 +7,7 @@ from .token_info_nce import TokenInfoNCELoss
 from .triplet import TripletLoss
 
 __all__ = [
+    "CrossEntropyDiceLoss",
     "FocalLogDiceLoss",
     "InfoNCELoss",
     "SwappedPredictionLoss",

@@ -1,0 +1,137 @@
+"""A user's own labels: one csv file with an image a row and columns of labels, or one column of class names."""
+
+import contextlib
+from pathlib import Path
+
+from mgca_mm.errors import UserError
+from mgca_mm.tables import Row, read_table
+
+from .collection import Collection, FilterLog, Sample
+from .options import Options
+from .own_files import complete_splits, only_table, patient_of, relative_path, split_of
+from .raw_folder import RawFolder
+
+_TABLE = "labels.csv"
+_FORMAT = "columns image, one or many of labels and, where they are known, patient and split"
+_OTHERS = ("image", "patient", "split")
+_WORDS = {"true": 1, "yes": 1, "false": 0, "no": 0} | dict.fromkeys(("", "nan", "na", "n/a", "null"))
+_MAX_CLASSES = 1000  # A column with more values than this is a text or a number, not a class.
+
+
+def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
+    """The table."""
+    table = only_table(raw, _TABLE, _FORMAT)
+    return {table.name: [table]}
+
+
+def collect(raw: RawFolder, options: Options) -> Collection:
+    """Read the labels; patients without a split of their own are divided.
+
+    A label is 1, 0, -1 (uncertain) or blank (not known), also written as true and false, yes and no, 1.0, NaN. One
+    column alone whose values are others holds class names: its different values are the classes, numbers in their
+    order and texts in that of the alphabet, and exactly one of them is true of an image; rows that name none are left
+    out.
+    """
+    ((table,),) = find_sources(raw).values()
+    columns = _label_columns(table)
+    classes = _classes_of(table, columns[0]) if len(columns) == 1 else None
+    filters = FilterLog("rows in the table")
+    samples: dict[str, Sample] = {}
+    num_blank = 0
+    for row in read_table(table, ("image",)):
+        image = relative_path(row, "image")
+        row.require_new("image", image, samples)
+        filters.keep("rows in the table")
+        if classes is None:
+            labels = [_label(row, column) for column in columns]
+        else:
+            if not filters.keep("class given", not _is_blank(row[columns[0]])):
+                continue
+            labels = [int(_class_name(row[columns[0]]) == name) for name in classes]
+        num_blank += all(label is None for label in labels)
+        samples[image] = Sample(
+            image_id=image,
+            patient_id=patient_of(row, image),
+            image_path=image,
+            labels=labels,
+            splits=split_of(row),
+        )
+    notes = [f"{num_blank} images have no label at all, which counts as negative"] if num_blank else []
+    divided = complete_splits(list(samples.values()), table, notes)
+    return Collection(divided, filters, classes or columns, exclusive=classes is not None, notes=notes)
+
+
+def _label_columns(table: Path) -> list[str]:
+    """Names of the columns of labels."""
+    for row in read_table(table, ("image",)):
+        if "" in row:
+            raise UserError(
+                f"{table}, line 1: a column has no name\nName it, or remove it: pandas' index, for instance."
+            )
+        if columns := row.label_columns(_OTHERS):
+            return columns
+        raise UserError(f"{table}, line 1: no column of labels\nExpected {_FORMAT}")
+    raise UserError(f"{table}: no row below the header\nExpected {_FORMAT}")
+
+
+def _classes_of(table: Path, column: str) -> list[str] | None:
+    """The class names in the only column of labels; None where it holds 1, 0, -1 and blanks."""
+    names: set[str] = set()
+    are_labels = True
+    for row in read_table(table, (column,)):
+        value = row[column]
+        if _is_blank(value):
+            continue
+        if not value.isprintable():
+            raise row.fault(f"column {column!r} has line breaks, or another encoding than UTF-8\nSave it as UTF-8.")
+        number = _number(value)
+        if number is not None and number != int(number):
+            raise row.fault(
+                f"column {column!r} has a number that is no label\nMake it 1, 0, -1 (uncertain) or blank, "
+                "or a class name."
+            )
+        names.add(_class_name(value))
+        are_labels = are_labels and _parse(value) is not None
+        if len(names) > _MAX_CLASSES:
+            raise row.fault(f"column {column!r} has more than {_MAX_CLASSES} values, hence no classes; remove it")
+    if are_labels:
+        return None
+    if len(names) == 1:
+        raise UserError(f"{table}: column {column!r} has the same class in all rows; at least two are expected")
+    return sorted(names, key=float if all(_number(name) is not None for name in names) else None)
+
+
+def _class_name(value: str) -> str:
+    """A cell of a column of class names: 1.0 is 1."""
+    number = _number(value)
+    return value if number is None or number != int(number) else str(int(number))
+
+
+def _label(row: Row, column: str) -> int | None:
+    """A cell of a column of labels."""
+    label = _parse(row[column])
+    if label is None and not _is_blank(row[column]):
+        raise row.fault(
+            f"column {column!r} is no label: 1, 0, -1 (uncertain) or blank is expected\n"
+            "Remove columns that are no labels; a column of class names must be the only one."
+        )
+    return label
+
+
+def _parse(value: str) -> int | None:
+    """1, 0 or -1; None for anything else."""
+    number = _number(value)
+    return _WORDS.get(value.lower()) if number is None else int(number) if number in (1, 0, -1) else None
+
+
+def _number(value: str) -> float | None:
+    """A finite number."""
+    with contextlib.suppress(ValueError, OverflowError):
+        number = float(value)
+        int(number)  # which neither infinity nor NaN is
+        return number
+    return None
+
+
+def _is_blank(value: str) -> bool:
+    return _WORDS.get(value.lower(), 0) is None

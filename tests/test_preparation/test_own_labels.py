@@ -1,0 +1,143 @@
+"""A user's own labels: which columns are labels, which values they have, what the splits are; odd and bad files."""
+
+import json
+
+import pytest
+
+from mgca_mm.preparation import Options, check, prepare
+from tests.test_preparation.raw_trees import RawTree, raw_tree, refuse
+
+NAMES = [f"scans/{n}.png" for n in range(6)]
+
+
+def prepare_rows(tmp_path, header, columns, annotations_only=True, encoding="utf-8", **files):
+    """Prepare one row an image; header and cells beside ``image``. Manifest and training, validation, test entries."""
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    names = [f"scans/{n}.png" for n in range(len(columns[0]))]
+    rows = [["image", *header], *([name, *cells] for name, *cells in zip(names, *columns, strict=True))]
+    RawTree({"labels.csv": rows}, names, files).write(raw, images=not annotations_only)
+    prepare("labels_csv", raw, out, Options(annotations_only=annotations_only, image_size=16))
+    assert check("labels_csv", out) == []
+    parts = {split: json.loads((out / f"{split}.json").read_text()) for split in ("train", "val", "test")}
+    return json.loads((out / "manifest.json").read_text()), parts
+
+
+def labels_of(parts):
+    entries = sorted((entry["image_id"], entry["labels"]) for part in parts.values() for entry in part["data_list"])
+    return [labels for _, labels in entries]
+
+
+def test_many_columns(tmp_path):
+    """Spaces, commas and accents in names; every way that a label is written."""
+    header = ["Pleural Effusion", "nodule, solid", "Épanchement", "patient"]
+    first = ["1", "0", "-1", "", "1.0", "-1.0"]
+    second = ["yes", "No", "TRUE", "False", "NaN", "n/a"]
+    manifest, parts = prepare_rows(
+        tmp_path, header, [first, second, ["0"] * 6, [f"p{n}" for n in range(6)]], annotations_only=False
+    )
+    assert parts["train"]["metainfo"] == {"dataset": "labels_csv", "split": "train", "classes": header[:3]}
+    assert labels_of(parts) == [[1, 1, 0], [0, 0, 0], [-1, 1, 0], [None, 0, 0], [1, None, 0], [-1, None, 0]]
+    assert manifest["notes"] == ["no split is given: the patients are divided 80/10/10"]
+    assert manifest["total"]["positive: nodule, solid"] == 2
+
+
+@pytest.mark.parametrize("values", [["0", "1"] * 3, ["0.0", "1.0", "", "-1", "0", "1"], ["yes", "no"] * 3])
+def test_one_column_of_labels_is_binary(tmp_path, values):
+    manifest, parts = prepare_rows(tmp_path, ["tuberculosis"], [values])
+    assert "exclusive" not in parts["train"]["metainfo"] and parts["train"]["metainfo"]["classes"] == ["tuberculosis"]
+    written = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "": None, "-1": -1, "yes": 1, "no": 0}
+    assert labels_of(parts) == [[written[value]] for value in values]
+    assert any("no label at all" in note for note in manifest["notes"]) == ("" in values)
+
+
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        (
+            ["normal", "Pneumonie bactérienne", "a, b", "", "normal", "a, b"],
+            ["Pneumonie bactérienne", "a, b", "normal"],
+        ),
+        (["10", "2.0", "2", "0", "10", "NaN"], ["0", "2", "10"]),
+        (["no", "yes", "unclear"] * 2, ["no", "unclear", "yes"]),
+    ],
+)
+def test_one_column_of_other_values_is_of_classes(tmp_path, values, classes):
+    manifest, parts = prepare_rows(tmp_path, ["diagnosis"], [values])
+    metainfo = parts["train"]["metainfo"]
+    assert metainfo["classes"] == classes and metainfo["exclusive"] is True
+    assert all(sum(labels) == 1 for labels in labels_of(parts))
+    blank = values.count("") + values.count("NaN")
+    assert len(labels_of(parts)) == 6 - blank
+    assert manifest["filters"][1] == {"stage": "class given", "kept": 6 - blank, "dropped": blank}
+
+
+def test_splits_that_are_given(tmp_path):
+    splits = ["train", "valid", "test", "train", "train", "validation"]
+    _, parts = prepare_rows(tmp_path, ["a", "split"], [["0", "1"] * 3, splits])
+    assert [len(parts[split]["data_list"]) for split in ("train", "val", "test")] == [3, 2, 1]
+
+
+def test_a_missing_validation_is_held_out_by_patient(tmp_path):
+    patients = [f"p{n // 2}" for n in range(40)]
+    manifest, parts = prepare_rows(
+        tmp_path, ["a", "patient", "split"], [["0", "1"] * 20, patients, ["train"] * 30 + ["test"] * 10]
+    )
+    assert [len(parts[split]["data_list"]) for split in ("train", "val", "test")] == [26, 4, 10]
+    assert manifest["notes"] == ["no validation split is given: a tenth of the training patients is held out"]
+
+
+def test_a_missing_test_is_said(tmp_path):
+    manifest, parts = prepare_rows(tmp_path, ["a", "split"], [["0", "1"] * 3, ["train"] * 4 + ["val"] * 2])
+    assert parts["test"]["data_list"] == [] and any("no test split" in note for note in manifest["notes"])
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "message"),
+    [
+        (["a", "b"], [["1", "0.5"] * 3, ["1"] * 6], "line 3: column 'a' is no label: 1, 0, -1 .* or blank is expected"),
+        (
+            ["a", "b"],
+            [["1"] * 6, ["sick"] * 6],
+            "line 2: column 'b' is no label: .*a column of class names must be the",
+        ),
+        (["a"], [["1", "0.5"] * 3], "line 3: column 'a' has a number that is no label"),
+        (["a"], [["normal"] * 6], "column 'a' has the same class in all rows; at least two are expected"),
+        (["a"], [["b\tc", "d"] * 3], "line 2: column 'a' has line breaks"),
+        (["patient"], [["p"] * 6], "line 1: no column of labels"),
+        (["a", ""], [["1"] * 6, ["1"] * 6], "line 1: a column has no name\nName it"),
+        (
+            ["a", "split"],
+            [["1", "0"] * 3, ["test"] * 6],
+            "all images are in the split test, none is for training\nName",
+        ),
+        (["a", "split"], [["1", "0"] * 3, ["train"] * 5 + [""]], "line 7: column 'split' is none of train, val, test"),
+        (["a", "patient"], [["1", "0"] * 3, ["p"] * 5 + [""]], "line 7: column 'patient' is empty"),
+        (["a", "patient"], [["1", "0"] * 3, ["p"] * 6], "1 patients are left after the filters"),
+        (["a"], [[f"report {n}" for n in range(1001)]], "line 1002: column 'a' has more than 1000 values"),
+    ],
+)
+def test_bad_tables(tmp_path, header, columns, message):
+    names = [f"{n}.png" for n in range(len(columns[0]))]
+    rows = [["image", *header], *([name, *cells] for name, *cells in zip(names, *columns, strict=True))]
+    raw = RawTree({"labels.csv": rows}, names).write(tmp_path / "raw", images=False)
+    refuse("labels_csv", raw, rf"labels\.csv(, |: ){message}", annotations_only=True)
+
+
+def test_other_bad_tables(tmp_path):
+    tree = raw_tree("labels_csv")
+    tree.tables["labels.csv"].append(["./scans//0.png", "1", "1", "p9"])
+    raw = tree.write(tmp_path / "raw", images=False)
+    refuse("labels_csv", raw, r"labels\.csv, line 8: this image stands twice", annotations_only=True)
+    tree.tables["labels.csv"][-1][0] = "../x.png"
+    refuse("labels_csv", tree.write(raw), "line 8: column 'image' is not a path inside", annotations_only=True)
+    (raw / "labels.csv").rename(raw / "a.csv")
+    (raw / "b.csv").touch()
+    refuse(
+        "labels_csv", raw, r"the csv files a\.csv, b\.csv in the folder\nExpected labels\.csv, or one csv file alone"
+    )
+    (raw / "a.csv").unlink()
+    refuse("labels_csv", raw, "b.csv: the file is empty")
+    (raw / "b.csv").write_text("image,a\n")
+    refuse("labels_csv", raw, "b.csv: no row below the header")
+    (raw / "b.csv").unlink()
+    refuse("labels_csv", raw, "no csv file in the folder\nExpected labels.csv")
