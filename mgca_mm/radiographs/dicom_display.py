@@ -59,11 +59,11 @@ def numbers(dataset: "Dataset", name: str) -> list[float]:
 
 def _padding(values: np.ndarray, dataset: "Dataset") -> np.ndarray:
     """Which bit patterns are padding (C.7.5.1.1.2): a stored value, or a range up to a limit on either side of it."""
-    ends = [numbers(dataset, name)[:1] for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
-    if not ends[0] or not np.isfinite(sum(ends, [])).all():
+    ends = numbers(dataset, "PixelPaddingValue")[:1] + numbers(dataset, "PixelPaddingRangeLimit")[:1]
+    if not numbers(dataset, "PixelPaddingValue") or not np.isfinite(ends).all():
         return np.zeros(values.shape, bool)
     # Some write a negative number as the unsigned one of the same bits, or the other way round.
-    low, high = np.sort(values[[int(end) % len(values) for end in sum(ends, [])]])[[0, -1]]
+    low, high = np.sort(values[[int(end) % len(values) for end in ends]])[[0, -1]]
     return (values >= low) & (values <= high)
 
 

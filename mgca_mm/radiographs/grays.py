@@ -1,7 +1,7 @@
 """From the numbers of an image to the eight gray bits of a display, where nothing says which of them to show.
 
-Numbers of 8 and 16 bits are counted and looked up by their bit patterns ("cells"): what is computed is a table of 256 or
-65,536 grays, not an image of floats.
+Numbers of 8 and 16 bits are counted and looked up by their bit patterns ("cells"): what is computed is a table of 256
+or 65,536 grays, not an image of floats.
 """
 
 import numpy as np
