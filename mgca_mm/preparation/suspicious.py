@@ -12,8 +12,8 @@ import numpy as np
 
 from mgca_mm.files import write_atomically
 
-# None of 6,389 radiographs of three public sets comes near: at most 55 % of one is below 32, 28 % from 224 on, and the
-# least deviation is 14.6.
+# Of 6,389 radiographs of three public sets one is suspicious by this, truly too bright: 57 % of it is 224 or more. Of
+# the others at most 28 % is, at most 55 % is below 32, and the least deviation is 14.6.
 _BLACK, _BLACK_SHARE = 32, 0.75
 _WHITE, _WHITE_SHARE = 224, 0.5
 _LEAST_DEVIATION = 8.0

@@ -34,14 +34,15 @@ def look_up(table: np.ndarray, cells: np.ndarray) -> np.ndarray:
 def shown_range(values: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
     """The darkest and the brightest gray to show, of some values and how often an image has each.
 
-    The 0.1st and the 99.9th percentile, and of 100 to 1,000 pixels all but the two at the ends, so that pixels which a
-    detector reads wrongly, of a dead row even, do not darken the image. What is small and truly bright, as a marker of
-    lead, stays white. Where the percentiles are one gray, an image of few grays, the ends of the values count.
+    The 0.2nd and the 99.8th percentile, and of 100 to 500 pixels all but the two at the ends, so that pixels which a
+    detector reads wrongly do not darken the image: a dead row has a 2,000th or a 1,000th of them. What is small and
+    truly bright, as a marker of lead, stays white. Where the percentiles are one gray, an image of few grays, the ends
+    of the values count.
     """
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(counts[order])
     total = int(reached[-1])
-    spared = -(-total // 1000) if total >= 100 else 0
+    spared = -(-total // 500) if total >= 100 else 0
     for ranks in ((spared, total - 1 - spared), (0, total - 1)):
         low, high = values[order[np.searchsorted(reached, ranks, side="right")]]
         if low < high:

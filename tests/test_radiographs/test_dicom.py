@@ -70,9 +70,9 @@ def rng():
 
 
 def ends(values):
-    """The range that is shown without a window: the 0.1st to the 99.9th percentile, of few pixels all but two."""
+    """The range that is shown without a window: the 0.2nd to the 99.8th percentile, of few pixels all but two."""
     ranked = np.sort(values.ravel())
-    spared = -(-len(ranked) // 1000)
+    spared = -(-len(ranked) // 500)
     return ranked[spared], ranked[-1 - spared]
 
 
