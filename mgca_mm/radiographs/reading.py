@@ -33,7 +33,18 @@ def read_radiograph(path: str | Path) -> np.ndarray:
             than 100 megapixels. The message names the file.
     """
     path = Path(path)
-    data = _read_bytes(path)
+    return decode_radiograph(_read_bytes(path), path)
+
+
+def decode_radiograph(data: bytes, path: Path | str) -> np.ndarray:
+    """Decode what a JPEG, PNG or DICOM file holds, as :func:`read_radiograph`.
+
+    Args:
+        data: The whole file.
+        path: Its name, for the messages.
+    """
+    if not data:
+        raise UserError(f"{path}: the image file is empty")
     if is_dicom(data):
         return decode_dicom(data, path)
     try:
@@ -111,9 +122,6 @@ def _read_bytes(path: Path) -> bytes:
             raise UserError(f"{path}: {'not a regular file' if path.exists() else 'no such image file'}")
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path}: larger than {MAX_BYTES >> 20} MiB, hence not a radiograph")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    if not data:
-        raise UserError(f"{path}: the image file is empty")
-    return data
