@@ -207,8 +207,10 @@ def _check_header(dataset: "Dataset", syntax: "UID") -> None:
             what = ", ".join(f"{each:g}" for each in found) or "missing or empty"
             raise UserError(f"the attribute {name} is {what}; {_CORRECT}")
         setattr(dataset, name, int(found[0]))
-    if not dataset.get("PhotometricInterpretation"):
+    photometric = str(dataset.get("PhotometricInterpretation") or "").strip().upper()
+    if not photometric:
         raise UserError(f"the attribute PhotometricInterpretation is missing or empty; {_CORRECT}")
+    dataset.PhotometricInterpretation = photometric
     allocated, stored = dataset.BitsAllocated, dataset.BitsStored
     if stored > allocated:
         raise UserError(f"BitsStored is {stored}, but BitsAllocated {allocated}; {_CORRECT}")
@@ -232,9 +234,11 @@ def _check_header(dataset: "Dataset", syntax: "UID") -> None:
     if not available:
         raise UserError(f"no decoder for the transfer syntax {syntax.name}; convert the file to JPEG 2000 or JPEG")
     # Where the header does not describe the samples as it may, GDCM ends the process.
-    if dataset.PhotometricInterpretation not in _PHOTOMETRIC.get(dataset.SamplesPerPixel, ()):
+    if photometric not in _PHOTOMETRIC[dataset.SamplesPerPixel]:
+        what = photometric if photometric in (*_GRAYS, *_COLORS, "PALETTE COLOR") else "of another kind"
         raise UserError(
-            "PhotometricInterpretation is no gray of one sample and no color space of three; convert the file to PNG"
+            f"PhotometricInterpretation is {what}, with {dataset.SamplesPerPixel} samples a pixel; neither one of gray "
+            "nor three of RGB or YBR\nConvert the file to PNG"
         )
     if syntax in uid.JPEGTransferSyntaxes and stored != allocated != 16:
         raise UserError(f"a JPEG of {stored} bits in {allocated}; correct the header")

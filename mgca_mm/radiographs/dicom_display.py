@@ -139,7 +139,7 @@ class _Lut(NamedTuple):
 
 
 def _luts(dataset: "Dataset", name: str, signed: bool) -> Iterator[_Lut]:
-    """The LUTs of a sequence over values that may be negative or not; without those that have no entries."""
+    """The LUTs of a sequence over values that may be negative or not; without those that lack entries."""
     for item in dataset.get(name) or ():
         descriptor, data = item.get("LUTDescriptor"), item.get("LUTData")
         if not isinstance(descriptor, Sequence) or len(descriptor) != 3 or not data:
@@ -150,5 +150,7 @@ def _luts(dataset: "Dataset", name: str, signed: bool) -> Iterator[_Lut]:
         length, first = int(descriptor[0]) % 2**16 or 2**16, int(descriptor[1]) % 2**16
         is_packed = len(words) < length and descriptor[2] <= 8
         entries = words.astype("<u2").view(np.uint8) if is_packed else words
+        if len(entries) < length:
+            continue
         # The first value has the sign of those it is for, whatever the element's type.
         yield _Lut(first - 2**16 if signed and first >= 2**15 else first, entries[:length].astype(np.int64))

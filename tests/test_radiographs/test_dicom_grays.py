@@ -8,9 +8,17 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from mgca_mm.errors import UserError
+from mgca_mm.phantom.dicom import _compress
 from mgca_mm.radiographs.dicom import is_dicom
 from mgca_mm.radiographs.reading import read_radiograph
 from tests.conftest import SHARED, needs_shared
@@ -35,6 +43,11 @@ def lut(entries, first=0, bits=16, words=True):
     item["LUTDescriptor"].VR = "US"
     item.LUTData = entries.astype(np.uint16 if words else np.uint8).tobytes()
     item["LUTData"].VR = "OW"
+    return item
+
+
+def cut_off(item):
+    item.LUTData = item.LUTData[:4000]
     return item
 
 
@@ -190,6 +203,23 @@ def test_other_transfer_syntaxes(name, syntax, tmp_path):
     assert np.abs(show(dataset, tmp_path) - expected).max() <= 1
 
 
+@pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless])
+@pytest.mark.parametrize("signed", [False, True])
+def test_padding_in_compressed_images(tmp_path, syntax, signed):
+    """By GDCM's encoders, which want sides of 64 pixels or more."""
+    pixels = cv2.resize(TWELVE, (96, 80)).astype(np.int16) - 2048 * signed
+    border = np.pad(np.zeros((72, 88), bool), 4, constant_values=True)
+    padding = -2048 if signed else 4095
+    dataset = make(np.where(border, padding, pixels).astype("i2" if signed else "u2"), 12, signed)
+    dataset.PixelPaddingValue = padding
+    dataset["PixelPaddingValue"].VR = "SS" if signed else "US"
+    dataset.PixelData = _compress(tmp_path / "plain.dcm", dataset, syntax)
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = syntax
+    expected = np.where(border, 0, to_255(pixels, *range_of(pixels, border)))
+    assert np.abs(show(dataset, tmp_path) - expected).max() <= 1
+
+
 @pytest.mark.parametrize("bits", [8, 12, 16])
 def test_declared_bits_of_a_voi_lut_do_not_count(tmp_path, bits):
     """Entries up to 4095, whatever the descriptor says."""
@@ -215,6 +245,7 @@ def test_declared_bits_of_a_voi_lut_do_not_count(tmp_path, bits):
         dict(VOILUTSequence=[]),
         dict(VOILUTSequence=[Dataset()]),
         dict(VOILUTSequence=[lut(np.full(4096, 7))]),
+        dict(VOILUTSequence=[cut_off(lut(CURVE))]),
         dict(PixelPaddingValue=None),
         dict(PixelPaddingValue=0, PixelPaddingRangeLimit=65535),  # all would be padding
     ],
