@@ -319,7 +319,8 @@ def _as_list(reports: str | Iterable[str]) -> list[str]:
     Raises:
         UserError: There is none, or it is no text.
     """
-    if isinstance(reports, Mapping) or not isinstance(reports, Iterable) or hasattr(reports, "columns"):
+    is_table = isinstance(reports, Mapping) or hasattr(reports, "columns")
+    if is_table or not isinstance(reports, Iterable) or (isinstance(reports, np.ndarray) and reports.ndim == 0):
         raise UserError(f"reports are {type(reports).__name__}.\nGive one text (str), or a list or column of texts.")
     texts = [reports] if isinstance(reports, str | bytes) else list(reports)
     if not texts:

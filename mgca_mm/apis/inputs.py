@@ -79,7 +79,7 @@ def _images_of(entry: object, number: int) -> Iterator[NamedImage]:
     name = f"image {number}"
     if isinstance(entry, NamedImage):
         yield entry
-    elif isinstance(entry, str | PathLike):
+    elif isinstance(entry, str | PathLike) and entry != "":  # which would be the folder of the process
         yield from _files_of(Path(entry))
     elif isinstance(entry, bytes | bytearray | memoryview):
         yield NamedImage(name, bytes(entry))
@@ -88,7 +88,8 @@ def _images_of(entry: object, number: int) -> Iterator[NamedImage]:
     else:
         pixels = pixels_of(entry, name)
         if pixels is None:
-            raise UserError(f"{name}: {type(entry).__name__} is no image.\n{_TAKEN}")
+            what = "an empty text" if isinstance(entry, str) else type(entry).__name__
+            raise UserError(f"{name}: {what} is no image.\n{_TAKEN}")
         for offset, gray in enumerate(gray_images(pixels, name)):
             yield NamedImage(f"image {number + offset}", gray)
 

@@ -30,11 +30,15 @@ def to_display(pixels: np.ndarray, dataset: "Dataset") -> np.ndarray:
     counts = count_cells(cells)
     kind = np.dtype(f"{'i' if dataset.PixelRepresentation else 'u'}{cells.itemsize}")
     values = np.arange(len(counts)).astype(cells.dtype).view(kind).astype(np.int64)
-    padding = _padding(values, dataset)
-    if counts[padding].sum() == pixels.size:  # an image of nothing but padding is none: the attribute is wrong
-        padding[:] = False
+    ends = _padding_range(values, dataset)
+    padding = _within(values, ends)
     counts[padding] = 0
     stored, bits = _stored_values(values, cells, counts, dataset)
+    padding |= _within(stored, ends)
+    counts[padding] = 0
+    if ends and not counts.any():  # an image of nothing but padding is none: the attribute is wrong
+        del dataset.PixelPaddingValue
+        return to_display(pixels, dataset)
     shown = _display(stored, counts, bits, dataset)
     # PresentationLUTShape, which is INVERSE with MONOCHROME1 (C.8.11.3.1.2), says the same once more.
     if dataset.PhotometricInterpretation == "MONOCHROME1":
@@ -57,14 +61,19 @@ def numbers(dataset: "Dataset", name: str) -> list[float]:
         return []
 
 
-def _padding(values: np.ndarray, dataset: "Dataset") -> np.ndarray:
-    """Which bit patterns are padding (C.7.5.1.1.2): a stored value, or a range up to a limit on either side of it."""
-    ends = numbers(dataset, "PixelPaddingValue")[:1] + numbers(dataset, "PixelPaddingRangeLimit")[:1]
-    if not numbers(dataset, "PixelPaddingValue") or not np.isfinite(ends).all():
-        return np.zeros(values.shape, bool)
+def _padding_range(values: np.ndarray, dataset: "Dataset") -> tuple[int, int] | None:
+    """From which stored value to which a pixel is padding (C.7.5.1.1.2); the limit may be on either side."""
+    ends = [numbers(dataset, name)[:1] for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    size = len(values)
+    if not ends[0] or not all(-size / 2 <= end < size for end in (*ends[0], *ends[1])):
+        return None
     # Some write a negative number as the unsigned one of the same bits, or the other way round.
-    low, high = np.sort(values[[int(end) % len(values) for end in ends]])[[0, -1]]
-    return (values >= low) & (values <= high)
+    found = sorted(int(values[int(end) % size]) for end in (*ends[0], *ends[1]))
+    return found[0], found[-1]
+
+
+def _within(values: np.ndarray, ends: tuple[int, int] | None) -> np.ndarray:
+    return (values >= ends[0]) & (values <= ends[1]) if ends else np.zeros(values.shape, bool)
 
 
 def _stored_values(

@@ -186,6 +186,7 @@ def test_cleaning():
         (b"", "image 0: the image file is empty"),
         (b"nothing", "image 0: neither a JPEG"),
         (io.StringIO("text"), "open for text"),
+        ("", "image 0: an empty text is no image"),
         ("x" * 5000, "no such image"),
         ("a\0b", "no such image"),
         (Image.open(io.BytesIO(PNG[: len(PNG) // 2])), "PngImageFile cannot be read"),
@@ -208,10 +209,24 @@ def test_what_is_no_report(inferencer, given):
             call()
 
 
-@pytest.mark.parametrize("given", [None, 7, {"a": "edema"}, pd.DataFrame({"report": ["edema"]})], ids=type)
+@pytest.mark.parametrize(
+    "given", [None, 7, {"a": "edema"}, np.array("edema"), pd.DataFrame({"report": ["edema"]})], ids=type
+)
 def test_what_are_no_reports(inferencer, given):
     with pytest.raises(UserError, match=r"reports are \w+.\nGive one text"):
         inferencer.embed_reports(given)
+
+
+@pytest.mark.parametrize("given", [None, 7, b"edema", [None], [float("nan")], {"a": ([None], ["b"])}], ids=str)
+def test_what_are_no_findings(inferencer, picture, given):
+    with pytest.raises(UserError, match=r"Findings and their sentences are texts \(str\), not \w+\.$"):
+        inferencer.zero_shot(picture, given)
+
+
+@pytest.mark.parametrize("given", ["", ["Edema", "?"], {"a": None}, []], ids=str)
+def test_findings_without_words(inferencer, picture, given):
+    with pytest.raises(UserError, match=r"no words|needs sentences|no finding"):
+        inferencer.zero_shot(picture, given)
 
 
 def test_every_kind_of_report(inferencer):

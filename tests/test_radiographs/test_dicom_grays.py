@@ -248,6 +248,7 @@ def test_declared_bits_of_a_voi_lut_do_not_count(tmp_path, bits):
         dict(VOILUTSequence=[cut_off(lut(CURVE))]),
         dict(PixelPaddingValue=None),
         dict(PixelPaddingValue=0, PixelPaddingRangeLimit=65535),  # all would be padding
+        dict(PixelPaddingRangeLimit=4095),
     ],
     ids=str,
 )
@@ -255,6 +256,12 @@ def test_what_is_of_no_use_is_as_if_it_was_not_there(tmp_path, tags):
     plain = show(make(TWELVE, 12), tmp_path)
     np.testing.assert_array_equal(show(make(TWELVE, 12, **tags), tmp_path), plain)
     assert (plain.min(), plain.max()) == (0, 255)
+
+
+def test_padding_that_no_pixel_can_have(tmp_path):
+    dataset = make(EIGHT, 8)
+    dataset.PixelPaddingValue = 65535
+    np.testing.assert_array_equal(show(dataset, tmp_path), EIGHT)
 
 
 def test_a_window_that_is_no_number(tmp_path):
@@ -280,6 +287,12 @@ def test_padding_beyond_the_stored_bits_and_of_the_other_sign(tmp_path, limit):
         for name, value in limit.items():
             dataset.add_new(name, "US", value)
         assert np.abs(show(dataset, tmp_path) - expected).max() <= 1
+
+
+def test_padding_under_an_overlay(tmp_path):
+    marked = with_border(TWELVE, 0) | (0x4000 * (np.indices((H, W)).sum(0) % 24 < 3)).astype(np.uint16)
+    expected = np.where(BORDER, 0, to_255(TWELVE, *range_of(TWELVE, BORDER)))
+    assert np.abs(show(make(marked, 12, PixelPaddingValue=0), tmp_path) - expected).max() <= 1
 
 
 def test_fewer_bits_declared_than_there_are(tmp_path):
