@@ -110,6 +110,8 @@ def _read(data: bytes) -> "Dataset":
             implicit, little = dataset.original_encoding
             explicit = uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
             meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian if implicit else explicit
+        if not isinstance(meta.TransferSyntaxUID, str):
+            raise UserError("the attribute TransferSyntaxUID has several values; convert the file to PNG")
         if element is None or not element.value:
             kind = meta.get("MediaStorageSOPClassUID") or dataset.get("SOPClassUID") or uid.UID("")
             what = f"; it is of the kind {kind.name}" if kind.name != kind else ""

@@ -383,6 +383,13 @@ def test_compressed_without_a_transfer_syntax_is_refused(tmp_path):
         read_radiograph(tmp_path / "bare.dcm")
 
 
+def test_several_transfer_syntaxes_are_refused(tmp_path):
+    path = write(make(TWELVE, 12), tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1", b"1.2.840\\1.10008.1.2", 1))
+    with pytest.raises(UserError, match="TransferSyntaxUID has several values"):
+        read_radiograph(path)
+
+
 ATTRIBUTES = ("Rows", "Columns", "BitsAllocated", "BitsStored", "SamplesPerPixel", "PixelRepresentation")
 
 
