@@ -28,6 +28,7 @@ MANIFEST = "manifest.json"
 SPLITS = ("train", "val", "test")
 STORE = "images.npy"
 REJECTED = "rejected.csv"  # what was left out, and why
+SUSPICIOUS = "suspicious.csv"  # what shows nearly nothing
 # Percent and seed of each list of training images.
 SUBSETS = {f"train_{percent}pct_seed{seed}": (percent, seed) for percent in (1, 10) for seed in (42, 43, 44)}
 # By task: where the names of the classes stand.

@@ -39,8 +39,9 @@ _TOKENIZING = "TokenizeReport"
 class RadiographInferencer:
     """Use a pretrained model, in the manner of MMEngine's inferencers.
 
-    Images are files (JPEG, PNG, DICOM), folders, arrays (H, W) uint8, or lists of these; reports are texts, cleaned as
-    in the preparation (impression and findings, sentences of lower-case words).
+    Images are files (JPEG, PNG, DICOM) or their bytes, folders, PIL images, arrays, tensors, or lists of these
+    (:func:`.inputs.list_images`); reports are texts, cleaned as in the preparation (impression and findings, sentences
+    of lower-case words).
 
     Args:
         config: Name of the pretraining's config, as ``mgca/pretrain_vit``, or its file.
@@ -106,7 +107,7 @@ class RadiographInferencer:
         """Unit embeddings (N, D) of reports or phrases.
 
         Raises:
-            UserError: A report has no words, or there is none.
+            UserError: A report is no text or has no words, or there is none.
         """
         texts = _as_list(reports)
         cleaned = [clean_report(text, number) for number, text in enumerate(texts)]
@@ -303,8 +304,9 @@ def clean_report(text: str, number: int = 0) -> str:
     A sentence of one word is dropped, as in the preparation; a text of nothing else is kept as a phrase.
 
     Raises:
-        UserError: It has no words; the message has its number and nothing of its text.
+        UserError: It is no text or has no words; the message has its number and nothing of its text.
     """
+    _require_text(text, number)
     cleaned = " ".join(report_sentences(text)) or clean_phrase(drop_section_names(text))
     if not cleaned:
         raise UserError(f"report {number}: there are no words in it")
@@ -315,12 +317,22 @@ def _as_list(reports: str | Iterable[str]) -> list[str]:
     """One report or several.
 
     Raises:
-        UserError: There is none.
+        UserError: There is none, or it is no text.
     """
-    texts = [reports] if isinstance(reports, str) else list(reports)
+    is_table = isinstance(reports, Mapping) or hasattr(reports, "columns")
+    if is_table or not isinstance(reports, Iterable) or (isinstance(reports, np.ndarray) and reports.ndim == 0):
+        raise UserError(f"reports are {type(reports).__name__}.\nGive one text (str), or a list or column of texts.")
+    texts = [reports] if isinstance(reports, str | bytes) else list(reports)
     if not texts:
         raise UserError("no report was given")
+    for number, text in enumerate(texts):
+        _require_text(text, number)
     return texts
+
+
+def _require_text(text: object, number: int) -> None:
+    if not isinstance(text, str):
+        raise UserError(f"report {number} is no text, but {type(text).__name__}.\nGive str; leave out what is missing.")
 
 
 def _single(image: ImageInput) -> NamedImage:

@@ -1,29 +1,37 @@
-"""What a user may give as images: files, folders, arrays, and lists of them."""
+"""What a user may give as images: files and what they hold, folders, pictures of other libraries, and lists of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
+import torch
+from PIL import Image
 
 from mgca_mm.errors import UserError
 from mgca_mm.radiographs.dicom import is_dicom
-from mgca_mm.radiographs.reading import read_radiograph
+from mgca_mm.radiographs.reading import decode_radiograph, read_radiograph
+
+from .arrays import gray_images, pixels_of
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".dcm", ".dicom")
+_TAKEN = (
+    "Give a JPEG, PNG or DICOM file or its bytes, a folder, a PIL image, a NumPy array, a torch tensor, "
+    "or a list of these."
+)
 
 
 class NamedImage(NamedTuple):
     """A radiograph that is read when it is needed.
 
     Attributes:
-        name: The file, or ``image 3`` for an array.
-        source: The file, or gray levels (H, W).
+        name: The file, or ``image 3`` for what has no name.
+        source: The file, what it holds, or gray levels (H, W).
     """
 
     name: str
-    source: Path | np.ndarray
+    source: Path | bytes | np.ndarray
 
     def read(self) -> np.ndarray:
         """Gray levels (H, W), uint8.
@@ -31,46 +39,82 @@ class NamedImage(NamedTuple):
         Raises:
             UserError: The file cannot be read; the message names it.
         """
+        if isinstance(self.source, bytes):
+            return decode_radiograph(self.source, self.name)
         return np.asarray(self.source) if isinstance(self.source, np.ndarray) else read_radiograph(self.source)
 
 
-ImageInput = str | PathLike | np.ndarray | NamedImage
+ImageInput = str | PathLike | bytes | bytearray | BinaryIO | Image.Image | np.ndarray | torch.Tensor | NamedImage
 
 
 def list_images(inputs: ImageInput | Iterable[ImageInput]) -> list[NamedImage]:
     """List images, each with a name.
 
     Args:
-        inputs: A JPEG, PNG or DICOM file; a folder, of which every such file counts, DICOM of any name, also in folders
-            below, in the order of their names; gray levels (H, W) or colors (H, W, 3), uint8; an image that has a name
-            already, as those of :func:`mgca_mm.apis.prepared.load_pairs`; or several of these.
+        inputs: A JPEG, PNG or DICOM file, opened or not, or its bytes; a folder, of which every such file counts, DICOM
+            of any name, also in folders below, in the order of their names; a PIL image; arrays or tensors as in
+            :func:`.arrays.gray_images`; an image that has a name already, as those of
+            :func:`mgca_mm.apis.prepared.load_pairs`; or several of these.
 
     Raises:
-        UserError: A file or folder does not exist, a folder holds no image, an array is no image, or there is nothing.
+        UserError: A file or folder does not exist, a folder holds no image, something is no image, or there is nothing.
     """
-    single = isinstance(inputs, str | PathLike | np.ndarray | NamedImage)
     images: list[NamedImage] = []
-    for entry in [inputs] if single else inputs:
+    for entry in inputs if _are_several(inputs) else [inputs]:
         images.extend(_images_of(entry, len(images)))
     if not images:
-        raise UserError("There is no image: give a file, a folder, an array, or a list of them.")
+        raise UserError(f"There is no image.\n{_TAKEN}")
     return images
 
 
-def _images_of(entry: ImageInput, number: int) -> Iterator[NamedImage]:
+def _are_several(inputs: object) -> bool:
+    """Whether something is to be gone through; arrays of texts or objects, as columns of tables have them, too."""
+    if isinstance(inputs, np.ndarray):
+        return inputs.dtype.kind in "OUT" and inputs.ndim == 1
+    single = str | PathLike | bytes | bytearray | memoryview | Image.Image | torch.Tensor | NamedImage | Mapping
+    return isinstance(inputs, Iterable) and not isinstance(inputs, single) and not hasattr(inputs, "read")
+
+
+def _images_of(entry: object, number: int) -> Iterator[NamedImage]:
+    name = f"image {number}"
     if isinstance(entry, NamedImage):
         yield entry
-        return
-    if isinstance(entry, np.ndarray):
-        yield NamedImage(f"image {number}", _gray(entry, number))
-        return
-    path = Path(entry)
-    if not path.is_dir():
-        if not path.is_file():
-            raise UserError(f"{path}: no such image file or folder")
-        yield NamedImage(str(path), path)
-        return
-    files = [file for file in sorted(path.rglob("*")) if _is_image(file)]
+    elif isinstance(entry, str | PathLike) and entry != "":  # which would be the folder of the process
+        yield from _files_of(Path(entry))
+    elif isinstance(entry, bytes | bytearray | memoryview):
+        yield NamedImage(name, bytes(entry))
+    elif hasattr(entry, "read"):
+        yield NamedImage(name, _content_of(entry, name))
+    else:
+        pixels = pixels_of(entry, name)
+        if pixels is None:
+            what = "an empty text" if isinstance(entry, str) else type(entry).__name__
+            raise UserError(f"{name}: {what} is no image.\n{_TAKEN}")
+        for offset, gray in enumerate(gray_images(pixels, name)):
+            yield NamedImage(f"image {number + offset}", gray)
+
+
+def _content_of(file: BinaryIO, name: str) -> bytes:
+    """All of an opened file, wherever it was left, as Pillow takes it."""
+    try:
+        if file.seekable():
+            file.seek(0)
+        content = file.read()
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"{name}: the file cannot be read; open it with mode 'rb'.") from error
+    if not isinstance(content, bytes):
+        raise UserError(f"{name}: the file is open for text; open it with mode 'rb'.")
+    return content
+
+
+def _files_of(path: Path) -> Iterator[NamedImage]:
+    try:
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except (OSError, ValueError):  # a name that is too long, or of characters that no name has
+        is_file = is_folder = False
+    if not is_file and not is_folder:
+        raise UserError(f"{str(path)[:200]}: no such image file or folder")
+    files = [path] if is_file else [file for file in sorted(path.rglob("*")) if _is_image(file)]
     if not files:
         raise UserError(f"{path}: the folder holds no {', '.join(_SUFFIXES)} file and no DICOM file of another name")
     yield from (NamedImage(str(file), file) for file in files)
@@ -84,15 +128,3 @@ def _is_image(file: Path) -> bool:
         return True
     with file.open("rb") as content:
         return is_dicom(content.read(132))
-
-
-def _gray(image: np.ndarray, number: int) -> np.ndarray:
-    if image.ndim == 3 and image.shape[2] == 1:
-        image = image[..., 0]
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.size == 0 or image.shape[2:] not in ((), (3,)):
-        raise UserError(
-            f"image {number}: an array must be uint8 of the shape (H, W) or (H, W, 3), got {image.dtype} {image.shape}"
-        )
-    if image.ndim == 3:  # luma of ITU-R BT.601, as OpenCV reads a color file
-        image = np.rint(image @ np.array((0.299, 0.587, 0.114))).astype(np.uint8)
-    return image

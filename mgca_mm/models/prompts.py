@@ -1,6 +1,6 @@
 """Sentences that say that a finding is there, or that it is not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mgca_mm.errors import UserError
 from mgca_mm.reports.cleaning import clean_phrase
@@ -52,12 +52,15 @@ def make_prompts(
     if not isinstance(findings, Mapping):
         own = {name.lower(): sides for name, sides in _PHRASES.items() if templates is None or name == "No Finding"}
         filled = TEMPLATES if templates is None else templates
-        findings = {name: own.get(name.lower()) or _fill(name, filled) for name in _listed(findings)}
+        names = _listed(findings)
+        if not all(map(clean_phrase, names)):
+            raise UserError("A finding has no words: give names, such as 'Pleural Effusion'.")
+        findings = {name: own.get(name.lower()) or _fill(name, filled) for name in names}
     if not findings:
         raise UserError("There is no finding to score: give names, such as 'Pleural Effusion'.")
     prompts = {}
     for name, sides in findings.items():
-        sides = () if isinstance(sides, str) else sides
+        sides = () if isinstance(sides, str) or not isinstance(sides, Iterable) else sides
         cleaned = tuple(tuple(phrase for phrase in map(clean_phrase, _listed(side)) if phrase) for side in sides)
         if len(cleaned) != 2 or not all(cleaned):
             raise UserError(f"Finding '{name}' needs sentences that say it is there, and others that say it is not.")
@@ -77,4 +80,8 @@ def _fill(name: str, templates: Mapping[str, str | Sequence[str]]) -> tuple[tupl
 
 
 def _listed(texts: str | Sequence[str]) -> tuple[str, ...]:
-    return (texts,) if isinstance(texts, str) else tuple(texts)
+    listed = tuple(texts) if isinstance(texts, Iterable) and not isinstance(texts, str) else (texts,)
+    for text in listed:
+        if not isinstance(text, str):
+            raise UserError(f"Findings and their sentences are texts (str), not {type(text).__name__}.")
+    return listed

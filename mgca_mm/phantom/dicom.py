@@ -110,7 +110,7 @@ def _store_window_12bit(dataset: Dataset, pixels: np.ndarray) -> None:
 
 
 def _store_full_16bit(dataset: Dataset, pixels: np.ndarray) -> None:
-    """All sixteen bits in use and no window: the range of the stored values is what is displayed."""
+    """All sixteen bits in use and no window: nearly the range of the stored values is what is displayed."""
     _store(dataset, 257 * pixels.astype(np.uint16), bits=16)
 
 

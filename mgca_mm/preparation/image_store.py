@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,15 +20,29 @@ from tqdm import tqdm
 from mgca_mm.errors import UserError
 from mgca_mm.files import replacing
 from mgca_mm.prepared import STORE, open_store
-from mgca_mm.radiographs.reading import read_radiograph, resize_and_pad
+from mgca_mm.radiographs.reading import Placement, read_radiograph, resize_and_pad
 
 from .raw_folder import RawFolder
+from .suspicious import Suspicion, suspicion_of
 
 PROGRESS = "progress.jsonl"
 _CHUNK = 32  # Images a task: enough to hide the cost of a task, few enough for the progress bar to move.
+_FORMAT = 2  # Of the progress file; also goes up when images are read otherwise than before.
 
 
-Outcomes = list[tuple[int, int] | str]  # Height and width of each raw image, or why it could not be read.
+class Decoded(NamedTuple):
+    """What is known of an image beside its pixels.
+
+    Attributes:
+        shape: Height and width of the raw image.
+        suspicion: Why the stored one is suspicious, if it is.
+    """
+
+    shape: tuple[int, int]
+    suspicion: Suspicion | None
+
+
+Outcomes = list[Decoded | str]  # A string says why the image could not be read.
 
 
 def write_image_store(folder: Path, raw: RawFolder, images: Sequence[str], size: int, workers: int) -> Outcomes:
@@ -44,7 +58,7 @@ def write_image_store(folder: Path, raw: RawFolder, images: Sequence[str], size:
         workers: Processes that decode; 1 decodes in this process.
 
     Returns:
-        Height and width of each raw image, or why it could not be read: the rows of such images are black.
+        What is known of each image, or why it could not be read: the rows of such images are black.
 
     Raises:
         UserError: The disk is full, or a worker was killed.
@@ -75,7 +89,12 @@ def write_image_store(folder: Path, raw: RawFolder, images: Sequence[str], size:
 
 def _heading(images: Sequence[str], size: int) -> list:
     """First line of the progress file: which images the store is made of."""
-    return [size, len(images), hashlib.sha256("\n".join(images).encode("utf-8", "surrogateescape")).hexdigest()]
+    return [
+        _FORMAT,
+        size,
+        len(images),
+        hashlib.sha256("\n".join(images).encode("utf-8", "surrogateescape")).hexdigest(),
+    ]
 
 
 def _read_progress(folder: Path, raw: RawFolder, chunks: list[Sequence[str]], size: int) -> dict[int, Outcomes]:
@@ -88,9 +107,9 @@ def _read_progress(folder: Path, raw: RawFolder, chunks: list[Sequence[str]], si
         if json.loads(lines[0]) != _heading(images, size) or store.shape != (len(images), size, size):
             return {}
         for line in lines[1:]:
-            index, stamp, shapes = json.loads(line)
+            index, stamp, outcomes = json.loads(line)
             if stamp == _stamp(raw, chunks[index]):
-                done[index] = list(map(tuple, shapes))
+                done[index] = [Decoded(tuple(shape), found and Suspicion(*found)) for shape, found in outcomes]
     except (OSError, IndexError, UserError):
         return {}  # There was no such call, or what it made did not reach the disk.
     except ValueError:
@@ -183,7 +202,9 @@ def _decode_chunk(store: Path, raw: RawFolder, size: int, start: int, images: Se
         try:
             radiograph = read_radiograph(raw.file(image))
             rows[row] = resize_and_pad(radiograph, size)
-            outcomes.append(radiograph.shape)
+            place = Placement.of(*radiograph.shape, size)
+            stored = rows[row, place.top : place.top + place.height, place.left : place.left + place.width]
+            outcomes.append(Decoded(radiograph.shape, suspicion_of(np.ascontiguousarray(stored))))
         except UserError as error:
             rows[row] = 0
             outcomes.append(str(error))

@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from mgca_mm.errors import UserError
-from mgca_mm.prepared import MANIFEST, REJECTED, SCHEMA_VERSION, STORE
+from mgca_mm.prepared import MANIFEST, REJECTED, SCHEMA_VERSION, STORE, SUSPICIOUS
 from mgca_mm.reports.tokenizer import load_tokenizer, train_tokenizer
 
 from .annotations import write_dense, write_image_level, write_rejected
@@ -22,6 +22,7 @@ from .options import Options
 from .output_folder import FAILED, is_finished, open_folder, publish
 from .raw_folder import RawFolder
 from .splits import apply_split_list, require_disjoint_patients
+from .suspicious import write_suspicious
 
 
 def prepare(dataset: str, raw: Path, out: Path, options: Options) -> bool:
@@ -105,7 +106,7 @@ def _prepare_images(collection: Collection, raw: RawFolder, partial: Path, optio
         paths = [sample.image_path for sample in samples]
         outcomes = write_image_store(partial, raw, paths, size, options.workers)
         faults = {row: reason for row, reason in enumerate(outcomes) if isinstance(reason, str)}
-        shapes = [None if row in faults else shape for row, shape in enumerate(outcomes)]
+        shapes = [None if row in faults else outcome.shape for row, outcome in enumerate(outcomes)]
         for row, (sample, shape) in enumerate(zip(samples, shapes, strict=True)):
             if row not in faults and sample.shape not in (None, shape) and (sample.boxes or sample.mask):
                 faults[row] = (
@@ -145,6 +146,13 @@ def _prepare_images(collection: Collection, raw: RawFolder, partial: Path, optio
         keep_rows(partial, [row for row in range(len(samples)) if row not in faults])
     collection.filters.add("image readable", len(prepared))
     print(collection.filters.lines()[-1], flush=True)
+    suspicious = [
+        (sample.image_id, sample.image_path, outcome.suspicion)
+        for row, (sample, outcome) in enumerate(zip(samples, outcomes, strict=True))
+        if row not in faults and outcome.suspicion
+    ]
+    if note := write_suspicious(partial / SUSPICIOUS, suspicious):
+        collection.notes.append(note)
     # The images as files, too, for those who read boxes and masks.
     if dense := [sample for sample in prepared if sample.dense_splits]:
         (partial / "images").mkdir()

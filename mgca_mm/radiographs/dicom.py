@@ -4,6 +4,7 @@ pydicom is imported where it is needed: reading JPEG and PNG images should not w
 """
 
 import io
+import struct
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ import numpy as np
 
 from mgca_mm.errors import UserError
 
+from .dicom_display import numbers, stored_range, to_display
+from .grays import cells_of, look_up, stretch
 from .headers import jpeg2000_shape, jpeg_shape, refuse_huge
 
 if TYPE_CHECKING:
@@ -20,22 +23,45 @@ if TYPE_CHECKING:
     from pydicom.uid import UID
 
 _MAX_READS = 30_000
-_ROWS = 64  # of an image at once, where numbers are made that take many times its memory
 _GRAYS, _COLORS = ("MONOCHROME1", "MONOCHROME2"), ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _PHOTOMETRIC = {1: _GRAYS, 3: _COLORS}  # By samples a pixel.
+_REQUIRED = {
+    **dict.fromkeys(("Rows", "Columns"), range(1, 2**16)),
+    "SamplesPerPixel": (1, 3),
+    "BitsAllocated": (1, 8, 16),
+    "BitsStored": range(1, 17),
+    "PixelRepresentation": (0, 1),
+}
+_CORRECT = "correct the header, or convert the file to PNG"
+_ITEM = b"\xfe\xff\x00\xe0"  # Compressed pixel data starts with one.
+# Of a data set without what stands before it: the first elements of the groups 0002 and 0008, and their types.
+_FIRST_TAGS = {struct.pack("<HH", group, element) for group in (2, 8) for element in range(0x100)}
+_FIRST_TYPES = (b"UL", b"UI", b"CS", b"OB", b"DA", b"TM", b"DT", b"LO", b"SH", b"PN", b"ST", b"AT", b"SQ", b"US")
+_MAX_FIRST = 1024  # bytes of the first value
 
 
 def is_dicom(data: bytes) -> bool:
-    """Whether a file starts as DICOM's part 10 has it: 128 free bytes, then DICM."""
-    return data[128:132] == b"DICM"
+    """Whether a file starts as DICOM's part 10 has it, 128 free bytes and DICM, or with a data set at once.
+
+    132 bytes are enough. A data set starts in group 0002 or 0008, with a type of value or with a length (PS3.5, 7.1).
+    """
+    if data[128:132] == b"DICM":
+        return True
+    if len(data) < 12:
+        return False
+    if data[4:6] in _FIRST_TYPES:  # explicit, of either byte order
+        return data[:4] in _FIRST_TAGS or data[1::-1] + data[3:1:-1] in _FIRST_TAGS
+    return data[:4] in _FIRST_TAGS and int.from_bytes(data[4:8], "little") <= _MAX_FIRST
 
 
-def decode_dicom(data: bytes, path: Path) -> np.ndarray:
+def decode_dicom(data: bytes, path: Path | str) -> np.ndarray:
     """Decode a DICOM file of one image.
 
     In the order of the standard (PS3.3, C.7.6.3, C.11): stored values; modality LUT or rescale; VOI LUT or window, the
-    first where there are several; MONOCHROME1 inverted, so that bone is white. Where neither LUT nor window is given,
-    eight bits stay as they are and more are stretched from the darkest to the brightest pixel. Colors become luma.
+    first that shows more than one gray; MONOCHROME1 inverted, so that bone is white; padding black. Where no LUT or
+    window is of use, eight bits stay as they are and more are stretched over their range (:func:`.grays.shown_range`).
+    Colors become luma. Without preamble, meta header or transfer syntax a file is read as its first element looks, by
+    default implicit VR little endian, as by pydicom's ``force``.
     The decoders are pydicom's own, Pillow's and GDCM's: all JPEG, JPEG-LS, JPEG 2000 and RLE transfer syntaxes.
 
     Args:
@@ -46,34 +72,63 @@ def decode_dicom(data: bytes, path: Path) -> np.ndarray:
         Gray levels (H, W), uint8.
 
     Raises:
-        UserError: There is no image, more than one, a transfer syntax no decoder knows, or the file is broken.
+        UserError: There is no image, more than one, an attribute is missing, no decoder knows the transfer syntax, or
+            the file is broken.
     """
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             # pydicom warns of every small departure from the standard, and repeats values of the header in doing so.
             warnings.simplefilter("ignore")
-            return _decode(data)
-    except MemoryError:
-        raise
+            dataset = _read(data)
+            try:
+                return _decode(dataset)
+            except (MemoryError, UserError):
+                raise
+            except Exception as error:  # The decoders raise dozens of kinds; their texts may quote the header.
+                raise UserError(
+                    f"the pixel data cannot be decoded as {dataset.file_meta.TransferSyntaxUID.name}: it is damaged, "
+                    "cut off, or not as its header says\nCopy the file again, or convert it to PNG"
+                ) from error
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    except Exception as error:  # pydicom and its decoders raise dozens of kinds; their texts may quote the header.
-        raise UserError(f"{path}: the DICOM file is broken and cannot be decoded ({type(error).__name__})") from error
 
 
-def _decode(data: bytes) -> np.ndarray:
+def _read(data: bytes) -> "Dataset":
+    """The data set of a file, its transfer syntax known."""
     from pydicom import dcmread, uid
-    from pydicom.pixels import pixel_array
 
     # The reader unpacks this syntax itself, without any limit, so it is looked for before: in the whole file, for the
     # group that names it may have any length.
     if uid.DeflatedExplicitVRLittleEndian.encode() in data:
         raise UserError("deflated DICOM files are not read; convert it to another transfer syntax")
-    dataset = dcmread(_Counted(data))
-    if "PixelData" not in dataset:
-        raise UserError("the DICOM file has no image in it")
-    if int(dataset.get("NumberOfFrames") or 1) != 1:
-        raise UserError("the DICOM file has several frames; a radiograph is a single one")
+    try:
+        dataset = dcmread(_Counted(data), force=True)
+        meta, element = dataset.file_meta, dataset.get_item("PixelData")
+        if not meta.get("TransferSyntaxUID"):
+            if element is not None and element.value[:4] == _ITEM:
+                raise UserError("the attribute TransferSyntaxUID is missing, and the pixel data is compressed")
+            implicit, little = dataset.original_encoding
+            explicit = uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
+            meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian if implicit else explicit
+        if not isinstance(meta.TransferSyntaxUID, str):
+            raise UserError("the attribute TransferSyntaxUID has several values; convert the file to PNG")
+        if element is None or not element.value:
+            kind = meta.get("MediaStorageSOPClassUID") or dataset.get("SOPClassUID") or uid.UID("")
+            what = f"; it is of the kind {kind.name}" if kind.name != kind else ""
+            raise UserError(f"the DICOM file has no image in it: PixelData is missing or empty{what}")
+    except (MemoryError, UserError):
+        raise
+    except Exception as error:  # As above.
+        raise UserError(
+            "the DICOM file is broken: its elements cannot be read\nCopy the file again, or convert it to PNG"
+        ) from error
+    return dataset
+
+
+def _decode(dataset: "Dataset") -> np.ndarray:
+    from pydicom import uid
+    from pydicom.pixels import pixel_array
+
     syntax = dataset.file_meta.TransferSyntaxUID
     _check_header(dataset, syntax)
     if syntax == uid.JPEGExtended12Bit and dataset.BitsStored > 8:
@@ -81,10 +136,14 @@ def _decode(data: bytes) -> np.ndarray:
     else:
         # GDCM, which pydicom prefers, ends the process on some broken files; it is left with what Pillow cannot read.
         by_pillow = syntax in (uid.JPEGBaseline8Bit, *uid.JPEG2000TransferSyntaxes)
-        pixels = pixel_array(dataset, decoding_plugin="pillow" if by_pillow else "")
-    if pixels.ndim == 3:
-        return cv2.cvtColor(stretch(pixels, *_stored_range(dataset)), cv2.COLOR_RGB2GRAY)
-    return _to_display(pixels, dataset)
+        # Bits above the stored ones may be padding.
+        pixels = pixel_array(dataset, decoding_plugin="pillow" if by_pillow else "", correct_unused_bits=False)
+    if pixels.ndim == 2:
+        return to_display(pixels, dataset)
+    cells = cells_of(pixels)
+    low, high = stored_range(dataset.BitsStored, dataset.PixelRepresentation)
+    table = stretch(np.arange(np.iinfo(cells.dtype).max + 1).astype(cells.dtype).view(pixels.dtype), low, high)
+    return cv2.cvtColor(look_up(table, cells), cv2.COLOR_RGB2GRAY)
 
 
 class _Counted(io.BytesIO):
@@ -136,12 +195,30 @@ def _decode_twelve_bits(dataset: "Dataset") -> np.ndarray:
 
 
 def _check_header(dataset: "Dataset", syntax: "UID") -> None:
-    """Compare the header with the compressed image, before a decoder trusts either, and with itself."""
+    """Require what describes the pixels; compare the header with the compressed image, before a decoder trusts either.
+
+    Integers are put back as such.
+    """
     from pydicom import uid
     from pydicom.encaps import get_frame
     from pydicom.pixels import get_decoder
 
-    shape = inside = int(dataset.Rows), int(dataset.Columns)
+    for name, known in _REQUIRED.items():
+        found = numbers(dataset, name)
+        if len(found) != 1 or found[0] not in known:
+            what = ", ".join(f"{each:g}" for each in found) or "missing or empty"
+            raise UserError(f"the attribute {name} is {what}; {_CORRECT}")
+        setattr(dataset, name, int(found[0]))
+    photometric = str(dataset.get("PhotometricInterpretation") or "").strip().upper()
+    if not photometric:
+        raise UserError(f"the attribute PhotometricInterpretation is missing or empty; {_CORRECT}")
+    dataset.PhotometricInterpretation = photometric
+    allocated, stored = dataset.BitsAllocated, dataset.BitsStored
+    if stored > allocated:
+        raise UserError(f"BitsStored is {stored}, but BitsAllocated {allocated}; {_CORRECT}")
+    if numbers(dataset, "NumberOfFrames") not in ([], [0], [1]):
+        raise UserError("the DICOM file has several frames; a radiograph is a single one")
+    shape = inside = dataset.Rows, dataset.Columns
     try:
         refuse_huge(*shape)
         if syntax in uid.JPEG2000TransferSyntaxes:
@@ -154,61 +231,16 @@ def _check_header(dataset: "Dataset", syntax: "UID") -> None:
         raise UserError(f"the header has {shape[1]} x {shape[0]} pixels, the image inside {inside[1]} x {inside[0]}")
     try:
         available = syntax.is_private or not syntax.is_encapsulated or get_decoder(syntax).is_available
-    except NotImplementedError:
+    except (NotImplementedError, ValueError):  # One that pydicom does not know, or the identifier of something else.
         available = False
     if not available:
         raise UserError(f"no decoder for the transfer syntax {syntax.name}; convert the file to JPEG 2000 or JPEG")
     # Where the header does not describe the samples as it may, GDCM ends the process.
-    if dataset.PhotometricInterpretation not in _PHOTOMETRIC.get(dataset.SamplesPerPixel, ()):
-        raise UserError("the photometric interpretation is no gray of one sample and no color space of three")
-    allocated, stored = dataset.BitsAllocated, dataset.BitsStored
+    if photometric not in _PHOTOMETRIC[dataset.SamplesPerPixel]:
+        what = photometric if photometric in (*_GRAYS, *_COLORS, "PALETTE COLOR") else "of another kind"
+        raise UserError(
+            f"PhotometricInterpretation is {what}, with {dataset.SamplesPerPixel} samples a pixel; neither one of gray "
+            "nor three of RGB or YBR\nConvert the file to PNG"
+        )
     if syntax in uid.JPEGTransferSyntaxes and stored != allocated != 16:
         raise UserError(f"a JPEG of {stored} bits in {allocated}; correct the header")
-
-
-def _to_display(pixels: np.ndarray, dataset: "Dataset") -> np.ndarray:
-    """Stored gray values (H, W) to the eight bits of a display."""
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut
-
-    gray = apply_modality_lut(pixels, dataset)
-    if dataset.get("VOILUTSequence"):
-        item = dataset.VOILUTSequence[0]
-        depth = item.LUTDescriptor[2]
-        # pydicom indexes an 8-bit LUT with 8-bit numbers, which wrap around; the entries do not change by this.
-        item.LUTDescriptor = [*item.LUTDescriptor[:2], max(depth, 16)]
-        gray, low, high = apply_voi_lut(gray.astype(np.int32), dataset), 0, 2**depth - 1
-    elif dataset.get("WindowCenter") is not None and dataset.get("WindowWidth") is not None:
-        # What lies far outside of the window shows the range its output has; a negative rescale slope turns it round.
-        low, high = apply_voi_lut(np.array([-1e12, 1e12]), dataset)
-        if low == high:
-            raise UserError("the window shows one gray for all values; correct it in the header")
-        gray = apply_voi_lut(gray, dataset)
-    elif dataset.BitsStored <= 8:
-        low, high = sorted(apply_modality_lut(np.array(_stored_range(dataset)), dataset))
-    else:
-        low, high = gray.min(), gray.max()
-    displayed = stretch(gray, low, high)
-    return 255 - displayed if dataset.PhotometricInterpretation == "MONOCHROME1" else displayed
-
-
-def _stored_range(dataset: "Dataset") -> tuple[int, int]:
-    """Smallest and largest value the stored bits can hold."""
-    bits = int(dataset.BitsStored)
-    return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if dataset.PixelRepresentation else (0, 2**bits - 1)
-
-
-def stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Map low … high to 0 … 255, rounded and clipped, uint8; a range without extent is black.
-
-    Raises:
-        UserError: The range has no ends.
-    """
-    if not np.isfinite([low, high]).all():
-        raise UserError("the window or the rescale is not finite; correct it in the header")
-    if high == low:
-        return np.zeros(values.shape, np.uint8)
-    stretched = np.empty(values.shape, np.uint8)
-    for start in range(0, len(values), _ROWS):  # Of all rows, the numbers would take many times the image's memory.
-        rows = slice(start, start + _ROWS)
-        stretched[rows] = np.rint(np.clip((values[rows].astype(np.float64) - low) * (255 / (high - low)), 0, 255))
-    return stretched

@@ -8,19 +8,19 @@ import numpy as np
 
 from mgca_mm.errors import UserError
 
-from .dicom import decode_dicom, is_dicom, stretch
+from .dicom import decode_dicom, is_dicom
+from .grays import to_eight_bits
 from .headers import JPEG_MAGIC, PNG_MAGIC, jpeg_shape, png_shape, refuse_huge, require_png_chunks
 
 MAX_BYTES = 512 * 1024 * 1024
-_BIT_DEPTHS = (8, 10, 12, 14, 16)  # Detectors store fewer bits than the 16 bits of the container they export to.
 
 
 def read_radiograph(path: str | Path) -> np.ndarray:
     """Decode a JPEG, PNG or DICOM file to eight gray bits.
 
     Colors become luma, transparency is ignored, and the EXIF orientation of a JPEG is applied, as OpenCV does by
-    default. Sixteen bits are scaled by the smallest usual bit depth (8, 10, 12, 14, 16) that holds the brightest
-    pixel, so that 12-bit exports are not almost black. For DICOM see :func:`mgca_mm.radiographs.dicom.decode_dicom`.
+    default. Sixteen bits are stretched over the range that their pixels have (:func:`.grays.shown_range`), as those of
+    DICOM without a window are, unless all are below 256. For DICOM see :func:`.dicom.decode_dicom`.
 
     Args:
         path: The image file.
@@ -33,7 +33,18 @@ def read_radiograph(path: str | Path) -> np.ndarray:
             than 100 megapixels. The message names the file.
     """
     path = Path(path)
-    data = _read_bytes(path)
+    return decode_radiograph(_read_bytes(path), path)
+
+
+def decode_radiograph(data: bytes, path: Path | str) -> np.ndarray:
+    """Decode what a JPEG, PNG or DICOM file holds, as :func:`read_radiograph`.
+
+    Args:
+        data: The whole file.
+        path: Its name, for the messages.
+    """
+    if not data:
+        raise UserError(f"{path}: the image file is empty")
     if is_dicom(data):
         return decode_dicom(data, path)
     try:
@@ -54,8 +65,7 @@ def read_radiograph(path: str | Path) -> np.ndarray:
         raise UserError(f"{path}: the image is broken and cannot be decoded")
     if image.dtype == np.uint8:
         return image
-    brightest = int(image.max())
-    return stretch(image, 0, next(2**depth - 1 for depth in _BIT_DEPTHS if brightest < 2**depth))
+    return to_eight_bits(image)
 
 
 @dataclass(frozen=True)
@@ -112,9 +122,6 @@ def _read_bytes(path: Path) -> bytes:
             raise UserError(f"{path}: {'not a regular file' if path.exists() else 'no such image file'}")
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path}: larger than {MAX_BYTES >> 20} MiB, hence not a radiograph")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    if not data:
-        raise UserError(f"{path}: the image file is empty")
-    return data

@@ -1,13 +1,16 @@
 """The inferencer against the model run by hand, on every kind of input."""
 
+import io
 import json
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from mmengine.dataset import default_collate
+from PIL import Image
 from safetensors.torch import save
 
 from mgca_mm.apis import EmbeddingIndex, RadiographInferencer, config_beside
@@ -16,12 +19,15 @@ from mgca_mm.apis.inputs import list_images
 from mgca_mm.apis.prepared import load_pairs
 from mgca_mm.engine.config import load_config
 from mgca_mm.errors import UserError
+from mgca_mm.phantom.dicom import write_dicom
 from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
+from mgca_mm.radiographs.reading import read_radiograph
 from mgca_mm.registry import DATASETS
 from tests.conftest import ROOT, SHARED, needs_shared
 
 from .conftest import CONFIG, save_weights
 
+PNG = cv2.imencode(".png", np.random.default_rng(0).integers(0, 256, (50, 50), dtype=np.uint8))[1].tobytes()
 REPORT = "FINDINGS: There is a small left pleural effusion. No pneumothorax.\nIMPRESSION: Left effusion."
 
 
@@ -58,6 +64,80 @@ def test_every_kind_of_image_gives_the_same(inferencer, picture, tmp_path):
     torch.testing.assert_close(expected.norm(dim=1), torch.ones(1))
 
 
+def _pictures(picture):
+    """The same eight bits as other libraries have them."""
+    image, color = Image.fromarray(picture), np.repeat(picture[..., None], 3, axis=2)
+    yield from (image, image.convert("LA"), image.convert("P"), image.convert("RGB"), image.convert("RGBA"))
+    yield from (image.convert("I"), image.convert("F"), [image])
+    yield from (picture[None], picture[..., None], color.transpose(2, 0, 1), np.dstack([color, picture]))
+    yield from (color[None], color.transpose(2, 0, 1)[None], picture[None, None])
+    for kind in (np.uint16, np.int16, np.int64, np.float32, ">f8"):
+        yield picture.astype(kind)
+    yield from (picture / 255, (color / 255).astype(np.float32), (picture / 255).astype(np.float16))
+    tensor = torch.from_numpy(picture)
+    yield from (tensor, tensor.float(), tensor[None, None], tensor.to(torch.bfloat16))
+    yield from ((tensor / 255).requires_grad_(), tensor.expand(3, -1, -1), [tensor])
+
+
+def test_every_kind_of_picture_is_read_alike(picture):
+    for number, given in enumerate(_pictures(picture)):
+        (found,) = list_images(given)
+        assert found.name == "image 0"
+        np.testing.assert_array_equal(found.read(), picture, err_msg=str(number))
+
+
+def test_files_that_are_open_or_read(inferencer, picture, tmp_path):
+    write_dicom(tmp_path / "a.dcm", picture, "monochrome1", SOPInstanceUID="1.2")
+    for suffix in ("png", "jpg"):
+        cv2.imwrite(str(tmp_path / f"a.{suffix}"), picture)
+    for file in sorted(tmp_path.iterdir()):
+        content, expected = file.read_bytes(), read_radiograph(file)
+        left_at_the_end = io.BytesIO(content)
+        left_at_the_end.read()
+        with file.open("rb") as opened:
+            for given in (content, bytearray(content), memoryview(content), left_at_the_end, opened):
+                (found,) = list_images(given)
+                np.testing.assert_array_equal(found.read(), expected)
+        torch.testing.assert_close(inferencer.embed_images(content), inferencer.embed_images(file))
+    files = [str(file) for file in sorted(tmp_path.iterdir())]
+    for several in (pd.Series(files), np.array(files), iter(files)):
+        assert [image.name for image in list_images(several)] == files
+
+
+def test_pictures_of_pillow_are_those_of_the_file(picture, tmp_path):
+    """Sixteen bits are stretched in the same way, and what a JPEG says of its orientation is heard."""
+    cv2.imwrite(str(tmp_path / "deep.png"), picture.astype(np.uint16) * 200 + 3000)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(picture).save(tmp_path / "turned.jpg", exif=turned)
+    for name in ("deep.png", "turned.jpg"):
+        np.testing.assert_array_equal(
+            list_images(Image.open(tmp_path / name))[0].read(), read_radiograph(tmp_path / name)
+        )
+
+
+def test_several_pictures_in_an_array(picture):
+    batch = np.stack([picture, 255 - picture])
+    color = np.repeat(batch[..., None], 3, axis=3)
+    for given in (batch, color, color.transpose(0, 3, 1, 2), torch.from_numpy(batch)[:, None], batch / 255):
+        found = list_images(given)
+        assert [image.name for image in found] == ["image 0", "image 1"]
+        np.testing.assert_array_equal([image.read() for image in found], batch)
+    assert [image.name for image in list_images([picture, batch, picture])] == [f"image {n}" for n in range(4)]
+
+
+def test_other_numbers_are_stretched(picture):
+    """Signed, wide and negative ones, as those from -1024 to 1024 of other projects; and two grays."""
+    wide = picture.astype(float) / 255 * 2048 - 1024
+    ranked = np.sort(picture.ravel()).astype(float)
+    low, high = ranked[[-(-picture.size // 500), -1 - -(-picture.size // 500)]]
+    expected = 255 * np.clip((picture - low) / (high - low), 0, 1)
+    for given in (wide, wide[None], wide.astype(np.float32), np.rint(picture * 200.0).astype(np.uint16)):
+        assert np.abs(list_images(given)[0].read() - expected).max() <= 1
+    np.testing.assert_array_equal(list_images(picture > 99)[0].read(), 255 * (picture > 99))
+    np.testing.assert_array_equal(list_images(Image.fromarray(picture > 99))[0].read(), 255 * (picture > 99))
+
+
 def test_batches_do_not_matter(weights, options, inferencer):
     small = RadiographInferencer(CONFIG, weights, cfg_options=options, batch_size=2, show_progress=False, device="cpu")
     images = [pair.image for pair in load_pairs(options["data_root"])[:5]]
@@ -90,14 +170,71 @@ def test_cleaning():
     [
         ("/nowhere/x.png", "no such image"),
         ([], "no image"),
-        (np.zeros((4, 4)), "must be uint8"),
-        (np.zeros((4, 4, 2), np.uint8), "must be uint8"),
-        (np.zeros((0, 4), np.uint8), "must be uint8"),
+        (None, "NoneType is no image"),
+        ({"a": 1}, "dict is no image"),
+        ([np.zeros((4, 4)), None], "image 1: NoneType is no image"),
+        ([[1, 2], [3, 4]], "image 0: list is no image"),
+        (np.zeros(4), r"float64 \(4,\) is no image"),
+        (np.zeros((0, 4), np.uint8), "is no image"),
+        (np.zeros((2, 9, 9, 9), np.uint8), "is no image"),
+        (np.zeros((4, 4), complex), "has no gray levels"),
+        (np.array(["a.png"])[None], "has no gray levels"),
+        (np.full((4, 4), np.nan), "has NaN or infinite"),
+        (torch.full((4, 4), torch.inf), "has NaN or infinite"),
+        (torch.zeros(4, 4, device="meta"), "Tensor cannot be read"),
+        (np.arange(3 * 64, dtype=np.uint8).reshape(3, 8, 8), "may be one image in color or several"),
+        (b"", "image 0: the image file is empty"),
+        (b"nothing", "image 0: neither a JPEG"),
+        (io.StringIO("text"), "open for text"),
+        ("", "image 0: an empty text is no image"),
+        ("x" * 5000, "no such image"),
+        ("a\0b", "no such image"),
+        (Image.open(io.BytesIO(PNG[: len(PNG) // 2])), "PngImageFile cannot be read"),
     ],
 )
 def test_what_is_no_image(inferencer, given, words):
     with pytest.raises(UserError, match=words):
         inferencer.embed_images(given)
+
+
+@pytest.mark.parametrize("given", [None, float("nan"), b"an effusion", 7, ["a"], np.array(["edema"])])
+def test_what_is_no_report(inferencer, given):
+    for call in (
+        lambda: inferencer.embed_reports(["no effusion", given]),
+        lambda: inferencer.build_index(reports=["no effusion", given]),
+        lambda: inferencer.attend(np.zeros((9, 9), np.uint8), given),
+        lambda: inferencer.ground(np.zeros((9, 9), np.uint8), given),
+    ):
+        with pytest.raises(UserError, match=r"report \d is no text, but \w+.\nGive str"):
+            call()
+
+
+@pytest.mark.parametrize(
+    "given", [None, 7, {"a": "edema"}, np.array("edema"), pd.DataFrame({"report": ["edema"]})], ids=type
+)
+def test_what_are_no_reports(inferencer, given):
+    with pytest.raises(UserError, match=r"reports are \w+.\nGive one text"):
+        inferencer.embed_reports(given)
+
+
+@pytest.mark.parametrize("given", [None, 7, b"edema", [None], [float("nan")], {"a": ([None], ["b"])}], ids=str)
+def test_what_are_no_findings(inferencer, picture, given):
+    with pytest.raises(UserError, match=r"Findings and their sentences are texts \(str\), not \w+\.$"):
+        inferencer.zero_shot(picture, given)
+
+
+@pytest.mark.parametrize("given", ["", ["Edema", "?"], {"a": None}, []], ids=str)
+def test_findings_without_words(inferencer, picture, given):
+    with pytest.raises(UserError, match=r"no words|needs sentences|no finding"):
+        inferencer.zero_shot(picture, given)
+
+
+def test_every_kind_of_report(inferencer):
+    texts = ["left effusion", "the heart is enlarged"]
+    expected = inferencer.embed_reports(texts)
+    for given in (tuple(texts), iter(texts), np.array(texts), np.array(texts, object), pd.Series(texts, index=[4, 2])):
+        torch.testing.assert_close(inferencer.embed_reports(given), expected)
+    torch.testing.assert_close(inferencer.embed_reports(np.str_(texts[0])), expected[:1])
 
 
 def test_one_report_and_none(inferencer):

@@ -126,7 +126,7 @@ def jpeg_files():
 
 @functools.cache
 def dicom_files():
-    """One of each kind the phantom writes, one with a lookup table, and some of pydicom's own."""
+    """One of each kind the phantom writes, with a LUT, with padding, without a header, and some of pydicom's own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for kind in FORMS:
@@ -137,6 +137,14 @@ def dicom_files():
         lookup = pydicom.dcmread(folder / "monochrome1")
         lookup.VOILUTSequence = [item]
         lookup.save_as(folder / "lookup")
+        padded = pydicom.dcmread(folder / "full_16bit")
+        padded.add_new("PixelPaddingValue", "US", 0)
+        padded.add_new("PixelPaddingRangeLimit", "US", 500)
+        padded.BitsStored = 12
+        padded.save_as(folder / "padded")
+        bare = pydicom.dcmread(folder / "implicit_vr")
+        del bare.file_meta
+        bare.save_as(folder / "bare", implicit_vr=True, little_endian=True, enforce_file_format=False)
         names = ("MR_small_RLE", "MR_small_bigendian", "MR_small_implicit", "SC_rgb_rle", "JPEG-lossy")
         others = [Path(get_testdata_file(f"{name}.dcm")) for name in names]
         return [path.read_bytes() for path in (*sorted(folder.iterdir()), *others)]
@@ -210,6 +218,7 @@ _HEADER = {
     **dict.fromkeys(("WindowCenter", "WindowWidth"), ("0", "1", "-5", "1e308", "inf", "1\\2", "", None)),
     "NumberOfFrames": ("0", "1", "-1", "2", "x", None),
     "PhotometricInterpretation": ("MONOCHROME1", "RGB", "YBR_FULL_422", "YBR_RCT", "PALETTE COLOR", SECRET, "", None),
+    **dict.fromkeys(("PixelPaddingValue", "PixelPaddingRangeLimit"), (0, 1, 255, 65_535, None)),
     "VOILUTFunction": ("LINEAR", "LINEAR_EXACT", "SIGMOID", SECRET),
     "PixelData": (b"", b"\0\0", bytes(4096), b"\xfe\xff\x00\xe0" + bytes(20), None),
 }
@@ -221,13 +230,15 @@ _SYNTAXES = (*_SYNTAXES, *(f"1.2.840.10008.1.2.4.{end}" for end in (70, 80, 81, 
 
 
 def _spoil_header(data, content):
-    dataset = pydicom.dcmread(io.BytesIO(content))
+    dataset = pydicom.dcmread(io.BytesIO(content), force=True)
     for name in data.draw(st.lists(st.sampled_from(sorted(_HEADER)), max_size=4)):
         value = data.draw(st.sampled_from(_HEADER[name]))
         if value is None:
             dataset.pop(name, None)
         else:
             setattr(dataset, name, value)
+            if dataset[name].VR == "US or SS":
+                dataset[name].VR = "US"
     if data.draw(st.integers(0, 3)) == 0:
         dataset.file_meta.TransferSyntaxUID = data.draw(st.sampled_from(_SYNTAXES))
     buffer = io.BytesIO()

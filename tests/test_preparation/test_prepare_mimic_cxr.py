@@ -140,7 +140,7 @@ def test_manifest_tells_no_paths(mimic, tmp_path):
         assert str(tmp_path) not in path.read_text(), path
     assert manifest(out)["parameters"]["tokenizer"].startswith("a_tokenizer (")
     assert set(manifest(out)["files"]) == {
-        *("images.npy", "train.json", "val.json", "test.json", "rejected.csv"),
+        *("images.npy", "train.json", "val.json", "test.json", "rejected.csv", "suspicious.csv"),
         *(f"subsets/train_{percent}pct_seed{seed}.txt" for percent in (1, 10) for seed in (42, 43, 44)),
         *(f"tokenizer/{path.name}" for path in (out / "tokenizer").iterdir()),
     }
