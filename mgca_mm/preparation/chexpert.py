@@ -50,8 +50,6 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         options: ``protocol='released'`` draws images for validation and leaves most of them in training.
     """
     folder_of = _find_patients(raw)
-    if not (folder_of or options.annotations_only or (raw.path / "train").exists()):
-        raise raw.missing(f"{raw.path}: the training images are not here", (_SECOND_BATCH,), _REMEDY)
     filters = FilterLog("rows in the tables")
     samples: list[Sample] = []
     row_numbers: list[int] = []  # Of the frontal rows of train.csv, from 0.
@@ -80,6 +78,8 @@ def collect(raw: RawFolder, options: Options) -> Collection:
                     labels=labels,
                 )
             )
+    if not (folder_of or options.annotations_only or (raw.path / "train").exists()):
+        raise raw.missing(f"{raw.path}: the training images are not here", (_SECOND_BATCH,), _REMEDY)
     train, notes = samples[: len(row_numbers)], []
     if options.protocol == "released":
         train, note = _split_released(train, row_numbers)

@@ -33,10 +33,8 @@ _ARCHIVE = "NLMCXR_reports.tgz"
 _PROJECTIONS = "indiana_projections.csv"
 _REPORTS = "indiana_reports.csv"
 _IMAGE_FOLDERS = ("NLMCXR_png", "images", "images/images_normalized", "images_normalized", ".")
-_REMEDY = (
-    f"Expected: {_FOLDER}/N.xml, {_ARCHIVE}, or {_REPORTS} with {_PROJECTIONS}; images in NLMCXR_png/, images/ or "
-    "images/images_normalized/. The collection is published at https://openi.nlm.nih.gov/faq#collection"
-)
+_LAYOUTS = f"{_FOLDER}/N.xml, {_ARCHIVE}, or {_REPORTS} with {_PROJECTIONS}"
+_REMEDY = "The reports and images are published at https://openi.nlm.nih.gov/faq#collection"
 _MAX_BYTES = 1024 * 1024
 _BLOCK = 1 << 20
 _VIEWS = {"Frontal": "Frontal", "Lateral": "Lateral"}
@@ -56,7 +54,7 @@ def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
         # Only this table says which images a report has.
         return {_REPORTS: [table], _PROJECTIONS: [projections or raw.table(_PROJECTIONS, remedy=_REMEDY)]}
     if not reports_:
-        raise raw.missing(f"{raw.path}: no reports", (_FOLDER, _ARCHIVE, _REPORTS), _REMEDY)
+        raise raw.missing(f"{raw.path}: no reports; expected {_LAYOUTS}", (_FOLDER, _ARCHIVE, _REPORTS), _REMEDY)
     return {"reports": reports_} | ({} if projections is None else {_PROJECTIONS: [projections]})
 
 

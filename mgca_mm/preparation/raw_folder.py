@@ -92,7 +92,7 @@ class RawFolder:
         for folder in self._neighbours():
             if any(os.path.exists(folder / f"{name}{ending}") for name in names for ending in ("", ".gz")):
                 return UserError(f"{what}\nFound it in {folder}: take --raw '{folder}'\n{found}")
-        return UserError(f"{what}\n{found}\n{remedy}")
+        return UserError(f"{what}\n{remedy}\n{found}")
 
     def _neighbours(self) -> Iterator[Path]:
         """The folders in it, in order, and the one above."""
