@@ -32,7 +32,7 @@ _ROW = 200  # Bytes that are kept of a row at least, beside its text and 8 for e
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;|:^~#\t])"?\s*', re.IGNORECASE)  # Written for Excel.
 # Neither digits, which identifiers have, nor full stops, which names of files have.
-_NAME = re.compile(r"""[^\W\d](?:[^\W\d]|[ #'"()\[\]/:%&+-]){0,39}""")
+_NAME = re.compile(r"""['\"]?[^\W\d](?:[^\W\d]|[ #'"()\[\]/:%&+-]){0,39}""")
 # The first bytes of what is taken for a table; a web page is what a download without a login gives.
 _OTHER_FORMATS = {
     b"PK\3\4": "a zip file or a workbook of Excel (.xlsx)\nUnpack it, or save the sheet as CSV UTF-8",

@@ -78,7 +78,8 @@ def collect(raw: RawFolder, options: Options) -> Collection:
                     labels=labels,
                 )
             )
-    if not (folder_of or options.annotations_only or (raw.path / "train").exists()):
+    has_training = (raw.path / "train").exists() or any(split == "train" for split, _ in folder_of)
+    if not (has_training or options.annotations_only):
         raise raw.missing(f"{raw.path}: the training images are not here", (_SECOND_BATCH,), _REMEDY)
     train, notes = samples[: len(row_numbers)], []
     if options.protocol == "released":
@@ -105,6 +106,7 @@ def _find_patients(raw: RawFolder) -> dict[tuple[str, str], PurePosixPath]:
         for split, folder in places
         if folder.is_dir()
         for name in os.listdir(folder)
+        if name.startswith("patient")
     }
 
 
