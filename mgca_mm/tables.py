@@ -220,12 +220,19 @@ def _split_rows(lines: "_Lines", required: Sequence[str]) -> tuple[str, Iterator
     if stated := _SEPARATOR_LINE.fullmatch(header):
         delimiter, header = stated[1], next(remaining, "")
     else:
-        columns = {mark: next(csv.reader([header], delimiter=mark), []) for mark in _DELIMITERS}
-        names = {mark: {cell.strip("\ufeff").strip() for cell in cells} for mark, cells in columns.items()}
+        names = {mark: _split_header(header, mark) for mark in _DELIMITERS}
         # Where none gives them, the one that gives most: the error can name more columns.
-        fitting = [mark for mark in _DELIMITERS if names[mark].issuperset(required)]
-        delimiter = fitting[0] if fitting else max(_DELIMITERS, key=lambda mark: len(columns[mark]))
+        fitting = [mark for mark in _DELIMITERS if set(required) <= set(names[mark])]
+        delimiter = fitting[0] if fitting else max(_DELIMITERS, key=lambda mark: len(names[mark]))
     return delimiter, csv.reader(itertools.chain([header] if header else [], remaining), delimiter=delimiter)
+
+
+def _split_header(header: str, delimiter: str) -> list[str]:
+    """Names of columns; none where a line is no csv of this delimiter."""
+    try:
+        return [name.strip("\ufeff").strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+    except csv.Error:
+        return []
 
 
 class _Lines:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from mgca_mm.errors import UserError
 from mgca_mm.files import is_inside
 from mgca_mm.reports import cleaning as reports
 from mgca_mm.tables import Row, is_name, read_table

@@ -9,7 +9,6 @@ from mgca_mm.bounds import size_of
 from mgca_mm.errors import UserError
 from mgca_mm.files import is_inside
 
-
 _NUM_SHOWN, _LENGTH_SHOWN = 6, 48  # entries of a folder in a message, characters of each
 
 

@@ -51,7 +51,8 @@ def test_reports_of_one_text_are_one_report():
     studies = ["a", "b", "c", "d", "a", "e", "f"]
     eye = torch.eye(5)
     found = eye[[0, 1, 0, 2, 0, 3, 4]]
-    perfect = [s | ({} if t is None else dict(report_id=t)) for s, t in zip(samples(found, found, studies), texts)]
+    rows = samples(found, found, studies)
+    perfect = [s | ({} if t is None else dict(report_id=t)) for s, t in zip(rows, texts, strict=True)]
     metric = ImageReportRetrieval(topk=(1, 5))
     metric.process({}, perfect)
     assert set(metric.compute_metrics(metric.results).values()) == {100}
