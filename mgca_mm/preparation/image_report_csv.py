@@ -22,7 +22,7 @@ _OPTIONAL = {  # How names begin that others have for them.
     "split": ("split",),
     "view": ("view", "projection"),
 }
-_NO_WORKBOOK = "Of a workbook (.xlsx), save the sheet as CSV UTF-8."
+_NO_WORKBOOK = "Of a workbook (.xlsx), save the sheet as CSV UTF-8; let the name of any other table end in .csv."
 _FORMAT = "one csv file with the columns image, report and, where they are known, patient, study, split and view"
 _ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 # Without patients, images of one text are views of one study up to this number. More have a text of many patients.
