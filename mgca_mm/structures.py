@@ -59,7 +59,7 @@ class CrossAttention(NamedTuple):
 class ImageReportSample(BaseDataElement):
     """Identity of one image-report pair and, after prediction, its embeddings.
 
-    Meta information (from the dataset): ``image_id``, ``patient_id``, ``study_id``.
+    Meta information (from the dataset): ``image_id``, ``patient_id``, ``study_id``, ``report_id``.
     Data (from ``mode='predict'``): ``losses`` (dict of scalars: the batch's losses, for averaging over the validation
     set); ``image_embedding`` (D,) and ``report_embedding`` (D,) where reports are encoded; what the alignments predict.
     """

@@ -1,13 +1,18 @@
 """Reading the csv tables and the lists of raw data sets, with errors that name the file, the line and the remedy.
 
 By Python's own csv reader, row by row: pandas would hold a whole table, has no line numbers, and quotes cells in its
-errors. No message repeats the value of a cell: a shifted column or an open quote would put report text into it.
+errors. No message repeats the value of a cell: a shifted column or an open quote would put report text into it. What
+spreadsheets make of a table is read, too: other delimiters, UTF-16, and numbers with a decimal comma.
 """
 
+import codecs
 import contextlib
 import csv
 import gzip
+import io
+import itertools
 import math
+import re
 import sys
 import zlib
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -24,6 +29,18 @@ _MAX_NAME_BYTES = 200  # File systems take 255, and an ending may be added.
 _MAX_RECORD = 1024 * 1024  # Characters of a row, which may have several lines; published tables have thousands.
 _MAX_COLUMNS = 1000
 _ROW = 200  # Bytes that are kept of a row at least, beside its text and 8 for each column.
+_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+_SEPARATOR_LINE = re.compile(r'"?sep=([,;|:^~#\t])"?\s*', re.IGNORECASE)  # Written for Excel.
+# Neither digits, which identifiers have, nor full stops, which names of files have.
+_NAME = re.compile(r"""['\"]?[^\W\d](?:[^\W\d]|[ #'"()\[\]/:%&+-]){0,39}""")
+# The first bytes of what is taken for a table; a web page is what a download without a login gives.
+_OTHER_FORMATS = {
+    b"PK\3\4": "a zip file or a workbook of Excel (.xlsx)\nUnpack it, or save the sheet as CSV UTF-8",
+    b"\xd0\xcf\x11\xe0": "a workbook of Excel (.xls)\nSave the sheet as CSV UTF-8",
+    b"\x1f\x8b": "a gzip file\nRename it to end in .gz",
+    b"<!DOCTYPE": "a web page\nDownload the file again, with your login if it takes one",
+    b"<html": "a web page\nDownload the file again, with your login if it takes one",
+}
 
 
 class Row(dict[str, str]):
@@ -35,12 +52,14 @@ class Row(dict[str, str]):
         cells: The cells, stripped.
         table: The file.
         line: Number of the line in it.
+        decimal_comma: Whether numbers may have one, as in tables with semicolons.
     """
 
-    def __init__(self, cells: Mapping[str, str], table: Path, line: int) -> None:
+    def __init__(self, cells: Mapping[str, str], table: Path, line: int, decimal_comma: bool = False) -> None:
         super().__init__(cells)
         self.table = table
         self.line = line
+        self.decimal_comma = decimal_comma
 
     @property
     def place(self) -> str:
@@ -79,7 +98,7 @@ class Row(dict[str, str]):
     def number(self, column: str) -> float:
         """Value of a cell that must hold a finite number."""
         try:
-            value = float(self.text(column))
+            value = float(self._with_point(self.text(column)))
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
@@ -87,10 +106,15 @@ class Row(dict[str, str]):
         return value
 
     def choice(self, column: str, choices: Mapping[str, Choice]) -> Choice:
-        """What a cell that must hold one of some words stands for."""
-        if self[column] not in choices:
+        """What a cell that must hold one of some words, or numbers, stands for."""
+        value = self[column] if self[column] in choices else self._with_point(self[column])
+        if value not in choices:
             raise self.fault(f"column {column!r} is none of {', '.join(choice or 'blank' for choice in choices)}")
-        return choices[self[column]]
+        return choices[value]
+
+    def _with_point(self, number: str) -> str:
+        """A number as Python writes it; 1.000,5 stays, for one comma beside a point may mean either."""
+        return number.replace(",", ".") if self.decimal_comma and "." not in number else number
 
     def require_new(self, column: str, value: str, seen: Container[str]) -> None:
         """Make sure that an identifier stands in the table once."""
@@ -128,8 +152,10 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 def read_table(path: Path, required: Sequence[str]) -> Iterator[Row]:
     """Stream the rows of a csv file, gzipped if its name ends in ``.gz``.
 
-    Cells and column names are stripped; cells a short row lacks are empty. Bytes that are not UTF-8 are kept as
-    surrogate escapes, so that a file name made of them still opens.
+    Cells and column names are stripped; cells a short row lacks are empty. The delimiter is the comma where that gives
+    the required columns, else a semicolon, a tab or a vertical bar that does; a first line ``sep=;`` decides instead.
+    The encoding is UTF-8, or UTF-16. Bytes that are not UTF-8 are kept as surrogate escapes, so that a file name made
+    of them still opens.
 
     Args:
         path: The csv file.
@@ -139,39 +165,74 @@ def read_table(path: Path, required: Sequence[str]) -> Iterator[Row]:
         The rows; the line of one of several lines is the last of them.
 
     Raises:
-        UserError: The file is unreadable, truncated, not gzip, without a header, without a required column, with one
-            twice, not csv, or takes too much memory.
+        UserError: The file is unreadable, truncated, not gzip, of another format, without a header, without a required
+            column, with one twice, not csv, or takes too much memory.
     """
     line = 0
     try:
         with _open(path) as lines:
-            reader = csv.reader(lines)
-            columns = [column.strip() for column in next(reader, [])]
+            delimiter, reader = _split_rows(lines, required)
+            place = f"{path}, line {lines.number}"
+            columns = [column.strip("\ufeff").strip() for column in next(reader, [])]
+            names = [column for column in columns if column]
             lines.end_row(len(columns))
             missing = [column for column in required if column not in columns]
             if not columns:
                 raise UserError(f"{path}: the file is empty; a csv file with a header line is expected")
             if missing:
-                raise UserError(f"{path}, line 1: no column {', '.join(map(repr, missing))} in the header")
+                # All are names, or it is a row of data, of which nothing is repeated.
+                found = f"; it has {', '.join(names[:8])}{', …' * (len(names) > 8)}" if all(map(is_name, names)) else ""
+                raise UserError(
+                    f"{place}: no column {', '.join(map(repr, missing))} in the header{found}\n"
+                    "The first line must name the columns, written like this."
+                )
             if len(columns) > _MAX_COLUMNS:
-                raise UserError(f"{path}, line 1: more than {_MAX_COLUMNS} columns, hence no table of a data set")
-            names = [column for column in columns if column]
+                raise UserError(f"{place}: more than {_MAX_COLUMNS} columns, hence no table of a data set")
             if len(set(names)) < len(names):
-                raise UserError(f"{path}, line 1: a column stands twice in the header; remove or rename one")
+                raise UserError(f"{place}: a column stands twice in the header; remove or rename one")
             blank = dict.fromkeys(columns, "")
             for cells in reader:
-                line = reader.line_num
+                line = lines.number
                 lines.end_row(len(columns))
                 if len(cells) > len(columns):
+                    mark = _DELIMITERS.get(delimiter, "delimiter")
                     raise UserError(
-                        f"{path}, line {line}: more cells than columns; is a comma without quotation marks?"
+                        f"{path}, line {line}: more cells than columns; is a {mark} without quotation marks?"
                     )
                 if cells:
-                    yield Row(blank | dict(zip(columns, map(str.strip, cells), strict=False)), path, line)
+                    row = dict(zip(columns, map(str.strip, cells), strict=False))
+                    yield Row(blank | row, path, line, delimiter == ";")
     except csv.Error as error:
         raise UserError(
             f"{path}, after line {line}: not valid csv ({error})\nIs a quotation mark left open, or the file binary?"
         ) from error
+
+
+def is_name(text: str) -> bool:
+    """Whether a cell has the looks of a column's name, so that a message may repeat it: no value, no sentence."""
+    return bool(_NAME.fullmatch(text)) and len(text.split()) <= 4
+
+
+def _split_rows(lines: "_Lines", required: Sequence[str]) -> tuple[str, Iterator[list[str]]]:
+    """The delimiter of a table, by its header alone, and its rows, the header first."""
+    remaining = iter(lines)
+    header = next(remaining, "")
+    if stated := _SEPARATOR_LINE.fullmatch(header):
+        delimiter, header = stated[1], next(remaining, "")
+    else:
+        names = {mark: _split_header(header, mark) for mark in _DELIMITERS}
+        # Where none gives them, the one that gives most: the error can name more columns.
+        fitting = [mark for mark in _DELIMITERS if set(required) <= set(names[mark])]
+        delimiter = fitting[0] if fitting else max(_DELIMITERS, key=lambda mark: len(names[mark]))
+    return delimiter, csv.reader(itertools.chain([header] if header else [], remaining), delimiter=delimiter)
+
+
+def _split_header(header: str, delimiter: str) -> list[str]:
+    """Names of columns; none where a line is no csv of this delimiter."""
+    try:
+        return [name.strip("\ufeff").strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+    except csv.Error:
+        return []
 
 
 class _Lines:
@@ -184,16 +245,16 @@ class _Lines:
         self._path = path
         self._file = file
         self._left = allowed_bytes(path)
-        self._number = 0
+        self.number = 0
         self._row = 0
 
     def __iter__(self) -> Iterator[str]:
         while line := self._file.readline(_MAX_RECORD + 1):
-            self._number += 1
+            self.number += 1
             self._row += len(line)
             if self._row > _MAX_RECORD:
                 raise UserError(
-                    f"{self._path}, line {self._number}: a row of more than {_MAX_RECORD >> 20} MiB\n"
+                    f"{self._path}, line {self.number}: a row of more than {_MAX_RECORD >> 20} MiB\n"
                     "Is a quotation mark left open, or the file binary?"
                 )
             self._take(sys.getsizeof(line))
@@ -209,7 +270,7 @@ class _Lines:
         if self._left < 0:
             remedy = "\nIf you trust it, unpack it: gunzip" if self._path.suffix == ".gz" else ""
             raise UserError(
-                f"{self._path}, line {self._number}: the rows take more memory than those of a file of its size may "
+                f"{self._path}, line {self.number}: the rows take more memory than those of a file of its size may "
                 f"(10 times the size and 100 MiB){remedy}"
             )
 
@@ -219,11 +280,28 @@ def _open(path: Path) -> Iterator[_Lines]:
     """Open a table as text, unzipping it on the way; errors of reading it name it and the remedy."""
     opener = gzip.open if path.suffix == ".gz" else open
     try:
-        with opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            yield _Lines(path, file)
+        with opener(path, "rb") as binary:
+            start = binary.peek(16)
+            for magic, kind in _OTHER_FORMATS.items():
+                if start.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(magic.lower()):
+                    raise UserError(f"{path}: {kind}")
+            encoding = _encoding(start)
+            with io.TextIOWrapper(binary, encoding, errors="surrogateescape", newline="") as file:
+                yield _Lines(path, file)
+    except UnicodeError as error:  # Of UTF-16 alone: what is not UTF-8 is escaped.
+        raise UserError(f"{path}: truncated, or not UTF-16 all through\nSave it again, as CSV UTF-8") from error
     except (EOFError, zlib.error) as error:
         raise UserError(f"{path}: the gzip file is truncated or damaged\nCopy it again.") from error
     except gzip.BadGzipFile as error:
         raise UserError(f"{path}: not a gzip file\nIf it is plain text already, rename it to end in .csv") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _encoding(start: bytes) -> str:
+    """Encoding of a text by its first bytes: a byte order mark, or the zeros that UTF-16 puts beside ASCII."""
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    zeros = [byte == 0 for byte in start[:4]]
+    without_mark = {(False, True, False, True): "utf-16-le", (True, False, True, False): "utf-16-be"}
+    return without_mark.get(tuple(zeros), "utf-8-sig")

@@ -21,6 +21,7 @@ from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.engine.validation import validate
 from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.evaluation.linear_probe import LabeledFeatures, ProbeResult, extract_features, linear_probe, select
+from mgca_mm.evaluation.retrieval import number_reports
 from mgca_mm.files import write_output
 from mgca_mm.registry import DATASETS, METRICS, MODELS
 from mgca_mm.visualization.curves import plot_probe, plot_training
@@ -114,12 +115,11 @@ def retrieve(cfg: Config, model: nn.Module) -> dict[str, float]:
     metric = METRICS.build(dict(type="ImageReportRetrieval", topk=(1, 5, 10)))
     loader = Runner.build_dataloader(cfg.test_dataloader, seed=0)
     model.eval()
-    studies = set()
     for batch in loader:
         samples = [sample.to_dict() for sample in model.test_step(batch)]
-        studies.update(sample["study_id"] for sample in samples)
         metric.process(batch, samples)
-    return {**metric.compute_metrics(metric.results), "num_reports": len(studies)}
+    num_reports = len(set(number_reports(key for key, *_ in metric.results)))
+    return {**metric.compute_metrics(metric.results), "num_reports": num_reports}
 
 
 def report(results: dict, retrieval: dict[str, float], checkpoint: str, out: Path) -> None:

@@ -1,6 +1,6 @@
 """Retrieval between radiographs and reports."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -14,8 +14,8 @@ from mgca_mm.registry import METRICS
 class ImageReportRetrieval(BaseMetric):
     """Recall@k in percent, image → report (``i2t_R@k``) and report → image (``t2i_R@k``).
 
-    Images of one study share its report: the gallery of reports holds each study once, and any image of the study is
-    a right answer to its report.
+    Images of one study share its report, and studies whose reports have the same text share theirs: the gallery holds
+    each text once, and any image with this report is a right answer to it. No encoder could tell such reports apart.
 
     Args:
         topk: The k.
@@ -30,16 +30,16 @@ class ImageReportRetrieval(BaseMetric):
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep the embeddings of a batch."""
         embeddings = _to_host(data_samples, ("image_embedding", "report_embedding"))
-        self.results += [(sample["study_id"], *pair) for sample, pair in zip(data_samples, embeddings, strict=True)]
+        keys = [(sample["study_id"], sample.get("report_id")) for sample in data_samples]
+        self.results += [(key, *pair) for key, pair in zip(keys, embeddings, strict=True)]
 
-    def compute_metrics(self, results: list[tuple[str, Tensor, Tensor]]) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple[tuple[str, str | None], Tensor, Tensor]]) -> dict[str, float]:
         """Rank all reports for each image and all images for each report."""
-        studies: dict[str, int] = {}
-        study_of_image = torch.tensor([studies.setdefault(study, len(studies)) for study, _, _ in results])
+        report_of_image = number_reports(key for key, _, _ in results)
         images = torch.stack([image for _, image, _ in results])  # (N, D)
-        first_of_study = {study: report for study, _, report in reversed(results)}
-        reports = torch.stack([first_of_study[study] for study in studies])  # (M, D)
-        match = study_of_image[:, None] == torch.arange(len(studies))  # (N, M)
+        first_of_report = {number: row for row, number in reversed(list(enumerate(report_of_image)))}
+        reports = torch.stack([results[first_of_report[number]][2] for number in range(len(first_of_report))])  # (M, D)
+        match = torch.tensor(report_of_image)[:, None] == torch.arange(len(reports))  # (N, M)
         similarity = images @ reports.T
         metrics = {}
         for name, scores, right in (("i2t", similarity, match), ("t2i", similarity.T, match.T)):
@@ -95,6 +95,22 @@ class ClassRetrieval(BaseMetric):
             has_images = match.any(dim=1)  # a class without any can only be searched in vain
             found["q2i"] = precision_at(queries[has_images], match[has_images], self.topk)
         return {f"{name}_P@{k}": value for name, values in found.items() for k, value in values.items()}
+
+
+def number_reports(keys: Iterable[tuple[str, str | None]]) -> list[int]:
+    """Number of the report of each image, from 0 in the order of their first images.
+
+    Args:
+        keys: Study of each image, and what stands for the text of its report; None where that is not known, and the
+            report is that of the study alone. Of several texts of a study, drawn from its report, the first counts.
+    """
+    report_of_study: dict[str, tuple[str, str]] = {}
+    numbers: dict[tuple[str, str], int] = {}
+    found = []
+    for study, text in keys:
+        report = report_of_study.setdefault(study, ("study", study) if text is None else ("text", text))
+        found.append(numbers.setdefault(report, len(numbers)))
+    return found
 
 
 def _to_host(data_samples: Sequence[dict], keys: Sequence[str]) -> list[list[Tensor]]:

@@ -1,5 +1,11 @@
-"""CheXpert (Irvin et al., 2019): radiographs with 14 labels, in the layout of Stanford's download, small or full."""
+"""CheXpert (Irvin et al., 2019): radiographs with 14 labels, in the layouts of Stanford's downloads, small or full.
 
+The full one unpacks to four folders, ``CheXpert-v1.0 batch 1 (validate & csv)``, which has the tables and ``valid/``,
+and ``CheXpert-v1.0 batch 2 (train 1)`` to ``4 (train 3)``, which have the folders of the patients. The tables name all
+images as if they were in one tree, ``CheXpert-v1.0/train/patient00001/…``; so do the identifiers here.
+"""
+
+import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -14,15 +20,22 @@ from .raw_folder import RawFolder
 from .splits import hold_out_images
 
 _TABLES = ("train.csv", "valid.csv")
-_REMEDY = "It is part of CheXpert: https://stanfordmlgroup.github.io/competitions/chexpert/"
+_REMEDY = (
+    "Expected: train.csv and valid.csv beside train/ and valid/, or the folders 'CheXpert-v1.0 batch N (…)'. "
+    "It is part of CheXpert: https://stanfordmlgroup.github.io/competitions/chexpert/"
+)
+_FIRST_BATCH = "CheXpert-v1.0 batch 1 (validate & csv)"
+_SECOND_BATCH = "CheXpert-v1.0 batch 2 (train 1)"
 _NOT_LABELS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA")
+_PLACES = (("train", "."), ("train", "train"), ("valid", "valid"))  # of patients in the folder of a batch, by split
 _VIEWS = {"Frontal": True, "Lateral": False}
 _NUM_VALIDATION = 5000
 
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
-    """The two tables."""
-    return {name: [raw.table(name, remedy=_REMEDY)] for name in _TABLES}
+    """The two tables, beside the folders or in that of the first batch."""
+    folders = [".", _FIRST_BATCH, *(path.relative_to(raw.path) for path in _find_batches(raw))]
+    return {name: [raw.table(*(str(PurePosixPath(f, name)) for f in folders), remedy=_REMEDY)] for name in _TABLES}
 
 
 def collect(raw: RawFolder, options: Options) -> Collection:
@@ -33,16 +46,16 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     The 14 labels stay as they are published: -1 is uncertain.
 
     Args:
-        raw: Folder with ``train.csv``, ``valid.csv``, ``train/`` and ``valid/``.
+        raw: Folder with ``train.csv``, ``valid.csv``, ``train/`` and ``valid/``, or with the folders of the batches.
         options: ``protocol='released'`` draws images for validation and leaves most of them in training.
     """
+    folder_of = _find_patients(raw)
     filters = FilterLog("rows in the tables")
     samples: list[Sample] = []
     row_numbers: list[int] = []  # Of the frontal rows of train.csv, from 0.
     seen: set[str] = set()
     classes: list[str] = []
-    for name in _TABLES:
-        table = raw.table(name, remedy=_REMEDY)
+    for name, (table,) in find_sources(raw).items():
         for number, row in enumerate(read_table(table, ("Path", "Frontal/Lateral", *classes))):
             classes = classes or row.label_columns(_NOT_LABELS)
             path = _relative_path(row)
@@ -61,10 +74,13 @@ def collect(raw: RawFolder, options: Options) -> Collection:
                     study_id="/".join(path.parts[1:3]),
                     view=row.get("AP/PA") or "Frontal",
                     splits=() if name == _TABLES[0] else ("test",),
-                    image_path=str(path),
+                    image_path=str(PurePosixPath(folder_of.get(path.parts[:2], path.parents[1]), *path.parts[2:])),
                     labels=labels,
                 )
             )
+    has_training = (raw.path / "train").exists() or any(split == "train" for split, _ in folder_of)
+    if not (has_training or options.annotations_only):
+        raise raw.missing(f"{raw.path}: the training images are not here", (_SECOND_BATCH,), _REMEDY)
     train, notes = samples[: len(row_numbers)], []
     if options.protocol == "released":
         train, note = _split_released(train, row_numbers)
@@ -74,6 +90,24 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         split_of = hold_out_images(num_images, min(_NUM_VALIDATION, len(train) // 10))
         train = [replace(sample, splits=(split_of[sample.patient_id],)) for sample in train]
     return Collection(train + samples[len(train) :], filters, classes, notes=notes)
+
+
+def _find_batches(raw: RawFolder) -> list[Path]:
+    """The folders of the batches; some tools unpack into one more of the same name, or write it without spaces."""
+    name = "CheXpert-v1.0*batch*"
+    return sorted(path for pattern in (name, f"{name}/{name}") for path in raw.path.glob(pattern) if path.is_dir())
+
+
+def _find_patients(raw: RawFolder) -> dict[tuple[str, str], PurePosixPath]:
+    """The folder of each patient of a batch, relative to the raw folder, by split and patient."""
+    places = [(split, batch / name) for batch in _find_batches(raw) for split, name in _PLACES]
+    return {
+        (split, name): PurePosixPath(folder.relative_to(raw.path), name)
+        for split, folder in places
+        if folder.is_dir()
+        for name in os.listdir(folder)
+        if name.startswith("patient")
+    }
 
 
 def _relative_path(row: Row) -> PurePosixPath:

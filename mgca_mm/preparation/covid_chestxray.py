@@ -31,7 +31,10 @@ from .splits import divide
 _METADATA = "metadata.csv"
 _BOXES = "annotations/imageannotation_ai_lung_bounding_boxes.json"
 _MASKS = "annotations/lungVAE-masks"
-_REMEDY = "It is part of the data set: https://github.com/ieee8023/covid-chestxray-dataset"
+_REMEDY = (
+    "Expected: metadata.csv beside images/ and annotations/. "
+    "It is part of the data set: https://github.com/ieee8023/covid-chestxray-dataset"
+)
 _COLUMNS = ("patientid", "finding", "view", "modality", "filename", "clinical_notes")
 _CLASSES = ["COVID-19"]
 _CATEGORIES = ["Right Lung", "Left Lung"]

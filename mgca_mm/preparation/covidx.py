@@ -12,7 +12,10 @@ from .raw_folder import RawFolder
 from .splits import hold_out
 
 _LISTS = {"train": "train_COVIDx9A.txt", "test": "test_COVIDx9A.txt"}
-_REMEDY = "The lists of version 9A are published in https://github.com/lindawangg/COVID-Net"
+_REMEDY = (
+    "Expected: train_COVIDx9A.txt and test_COVIDx9A.txt beside train/ and test/. "
+    "The lists of version 9A are published in https://github.com/lindawangg/COVID-Net"
+)
 _CLASSES = ["normal", "pneumonia", "COVID-19"]
 _LABELS = {name: [int(name == other) for other in _CLASSES] for name in _CLASSES}
 

@@ -1,14 +1,17 @@
 """Indiana University chest X-rays (Demner-Fushman et al., 2016): the reports and images that Open-i distributes.
 
 Neither views nor patients are published. A mirror of the collection has a table of views, ``indiana_projections.csv``;
-with it laterals are dropped, without it they cannot be.
+with it laterals are dropped, without it they cannot be. The mirror has the reports, too, as ``indiana_reports.csv``,
+which is read where those of Open-i are not there, and other names of the images; either go with either reports.
 """
 
+import functools
 import gzip
+import os
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,7 +21,7 @@ from tqdm import tqdm
 from mgca_mm.bounds import allowed_bytes
 from mgca_mm.errors import UserError
 from mgca_mm.reports import cleaning as reports
-from mgca_mm.tables import read_table
+from mgca_mm.tables import Row, read_table
 
 from .collection import Collection, FilterLog, Rejected, Sample, passes_text_filters
 from .options import Options
@@ -28,7 +31,9 @@ from .splits import divide
 _FOLDER = "ecgen-radiology"
 _ARCHIVE = "NLMCXR_reports.tgz"
 _PROJECTIONS = "indiana_projections.csv"
-_IMAGE_FOLDERS = ("NLMCXR_png", "images", ".")
+_REPORTS = "indiana_reports.csv"
+_IMAGE_FOLDERS = ("NLMCXR_png", "images", "images/images_normalized", "images_normalized", ".")
+_LAYOUTS = f"{_FOLDER}/N.xml, {_ARCHIVE}, or {_REPORTS} with {_PROJECTIONS}"
 _REMEDY = "The reports and images are published at https://openi.nlm.nih.gov/faq#collection"
 _MAX_BYTES = 1024 * 1024
 _BLOCK = 1 << 20
@@ -36,16 +41,20 @@ _VIEWS = {"Frontal": "Frontal", "Lateral": "Lateral"}
 _DEIDENTIFIED = re.compile(r"\bX{2,}\b")
 # CXR207_IM-0703-1001, and CXR1_1_IM-0001-3001, are 207_IM-0703-1001 and 1_IM-0001-3001 to the mirror.
 _NAME_OF_MIRROR = re.compile(r"(\d+_IM-)?[^_]*$")
+Report = tuple[str, list[str], list[str]]  # number, names of the images, sentences
 
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
-    """The reports, unpacked or in their archive, and the table of views if it is there."""
+    """The reports, unpacked, in their archive or in the mirror's table, and the table of views if it is there."""
     found = [raw.optional(f"{_FOLDER}/{path.name}") for path in raw.file(_FOLDER).glob("*.xml")]
     archive = raw.optional(_ARCHIVE)
     reports_ = sorted(found, key=_number) or ([] if archive is None else [archive])
+    projections = raw.optional_table(_PROJECTIONS)
+    if not reports_ and (table := raw.optional_table(_REPORTS)):
+        # Only this table says which images a report has.
+        return {_REPORTS: [table], _PROJECTIONS: [projections or raw.table(_PROJECTIONS, remedy=_REMEDY)]}
     if not reports_:
-        raise UserError(f"{raw.path}: no reports; expected {_FOLDER}/N.xml or {_ARCHIVE}\n{_REMEDY}")
-    projections = raw.optional(_PROJECTIONS)
+        raise raw.missing(f"{raw.path}: no reports; expected {_LAYOUTS}", (_FOLDER, _ARCHIVE, _REPORTS), _REMEDY)
     return {"reports": reports_} | ({} if projections is None else {_PROJECTIONS: [projections]})
 
 
@@ -53,20 +62,21 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     """Read the reports and divide them 80/10/10; each counts as a patient, for patients are not published.
 
     The text is the impression and the findings. ``XXXX``, the mark of de-identification, is dropped. Images are in
-    ``NLMCXR_png/``, ``images/`` or beside the reports, and come in the order of the reports' numbers.
+    ``NLMCXR_png/``, ``images/``, ``images/images_normalized/`` or beside the reports, under the names of Open-i or of
+    the mirror, and come in the order of the reports' numbers.
     """
     sources = find_sources(raw)
     views = _read_views(sources[_PROJECTIONS][0]) if _PROJECTIONS in sources else None
-    folder = next((name for name in _IMAGE_FOLDERS if any(raw.file(name).glob("CXR*.png"))), _IMAGE_FOLDERS[0])
+    files = _find_images(raw)
     filters = FilterLog("reports", units=("images",))
     samples: list[Sample] = []
     rejected: list[Rejected] = []
     seen: set[str] = set()
     seen_images: set[str] = set()
-    for name, data in tqdm(_read_reports(sources["reports"]), desc="reports", unit="report", disable=None):
+    for name, parse in tqdm(_read_reports(sources), desc="reports", unit="report", disable=None):
         filters.keep("reports")
         try:
-            study, images, report = _parse_report(data)
+            study, images, report = parse()
         except ValueError as error:
             filters.keep("report readable", False)
             rejected.append(Rejected(name, name, True, f"{name}: {error}"))
@@ -85,7 +95,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             continue
         for image in images:
             filters.keep("images")
-            view = None if views is None else views.get(_NAME_OF_MIRROR.search(image)[0])
+            view = None if views is None else views.get(_name_of_mirror(image))
             if not filters.keep("view frontal or not marked", view != "Lateral"):
                 continue
             samples.append(
@@ -95,7 +105,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
                     study_id=study,
                     view=view,
                     report=report,
-                    image_path=f"{folder}/{image}.png",
+                    image_path=files.get(_name_of_mirror(image), f"{_IMAGE_FOLDERS[0]}/{image}.png"),
                 )
             )
     split_of = divide(list(dict.fromkeys(sample.study_id for sample in samples)), 0.2, 0.5, raw.path)
@@ -111,7 +121,36 @@ def _number(path: Path) -> tuple[int, str]:
     return (int(path.stem) if path.stem.isascii() and path.stem.isdigit() else 1 << 62, path.name)
 
 
-def _read_reports(paths: list[Path]) -> Iterator[tuple[str, bytes]]:
+def _find_images(raw: RawFolder) -> dict[str, str]:
+    """Path of each image file, relative to the raw folder, by its name in the mirror; in the first folder it is in."""
+    found: dict[str, str] = {}
+    for folder in _IMAGE_FOLDERS:
+        path = raw.file(folder)
+        for name in os.listdir(path) if path.is_dir() else ():
+            if name.lower().endswith(".png"):
+                found.setdefault(_name_of_mirror(name), f"{folder}/{name}")
+    return found
+
+
+def _name_of_mirror(name: str) -> str:
+    """What an image is called by the mirror, which has ``207_IM-0703-1001.dcm.png``, without the endings."""
+    return _NAME_OF_MIRROR.search(re.sub(r"(\.dcm)?(\.png)?$", "", name, count=1, flags=re.IGNORECASE))[0]
+
+
+def _read_reports(sources: dict[str, list[Path]]) -> Iterator[tuple[str, Callable[[], Report]]]:
+    """Name of each report, and a function that parses it."""
+    if _REPORTS not in sources:
+        for name, data in _read_xml(sources["reports"]):
+            yield name, functools.partial(_parse_report, data)
+        return
+    images_of: dict[str, list[str]] = {}
+    for row in read_table(sources[_PROJECTIONS][0], ("uid", "filename")):
+        images_of.setdefault(row.identifier("uid"), []).append(_name_of_mirror(row.file_name("filename")))
+    for row in read_table(sources[_REPORTS][0], ("uid", "findings", "impression")):
+        yield f"{row.table.name}, line {row.line}", functools.partial(_parse_row, row, images_of)
+
+
+def _read_xml(paths: list[Path]) -> Iterator[tuple[str, bytes]]:
     """Name and content of each report, at most one byte more than a report can have."""
     if paths[0].name != _ARCHIVE:
         for path in paths:
@@ -160,7 +199,14 @@ def _read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
             pass
 
 
-def _parse_report(data: bytes) -> tuple[str, list[str], list[str]]:
+def _parse_row(row: Row, images_of: dict[str, list[str]]) -> Report:
+    """As :func:`_parse_report`, of a row of the mirror; ``ValueError`` where the text is none."""
+    number = row.identifier("uid")
+    texts = [reports.decode_report(row[name].encode("utf-8", "surrogateescape")) for name in ("impression", "findings")]
+    return f"CXR{number}", images_of.get(number, []), _sentences(texts)
+
+
+def _parse_report(data: bytes) -> Report:
     """Number, names of the images and sentences of a report.
 
     Raises:
@@ -183,15 +229,19 @@ def _parse_report(data: bytes) -> tuple[str, list[str], list[str]]:
     parts = {part.get("Label"): part for part in root.iter("AbstractText")}
     # Only these two: thousands of parts inside each other have a text of each, which takes time by their square.
     texts = ["".join(parts[label].itertext()) for label in ("IMPRESSION", "FINDINGS") if label in parts]
-    sentences = [sentence for text in texts for sentence in reports.clean_text(_DEIDENTIFIED.sub(" ", text))]
-    return number.get("id"), images, sentences
+    return number.get("id"), images, _sentences(texts)
+
+
+def _sentences(texts: list[str]) -> list[str]:
+    """Sentences of the parts of a report, without the marks of de-identification."""
+    return [sentence for text in texts for sentence in reports.clean_text(_DEIDENTIFIED.sub(" ", text))]
 
 
 def _read_views(table: Path) -> dict[str, str]:
-    """View by image, which the mirror names after the DICOM file: ``207_IM-0703-1001.dcm.png``."""
+    """View by image, as the mirror calls it."""
     views: dict[str, str] = {}
     for row in read_table(table, ("filename", "projection")):
-        name = row.file_name("filename").removesuffix(".png").removesuffix(".dcm")
+        name = _name_of_mirror(row.file_name("filename"))
         row.require_new("filename", name, views)
         views[name] = row.choice("projection", _VIEWS)
     return views

@@ -1,4 +1,8 @@
-"""MIMIC-CXR: the images of MIMIC-CXR-JPG 2.0.0 with the reports of MIMIC-CXR, in the layout of PhysioNet."""
+"""MIMIC-CXR: the images of MIMIC-CXR-JPG, 2.0.0 or 2.1.0, with the reports of MIMIC-CXR, in the layout of PhysioNet.
+
+Version 2.1.0 has the tables of 2.0.0 under their old names, and one more: labels that a radiologist gave to the reports
+of some studies of the test.
+"""
 
 import contextlib
 import struct
@@ -17,12 +21,20 @@ from .collection import Collection, FilterLog, Rejected, Sample, passes_text_fil
 from .options import Options
 from .raw_folder import RawFolder
 
-_METADATA = "mimic-cxr-2.0.0-metadata.csv"
-_SPLIT = "mimic-cxr-2.0.0-split.csv"
-_LABELS = "mimic-cxr-2.0.0-chexpert.csv"
+# The first is read; one of both versions is the same table.
+_METADATA, _SPLIT, _LABELS = (
+    tuple(f"mimic-cxr-{version}-{name}.csv" for version in ("2.0.0", "2.1.0"))
+    for name in ("metadata", "split", "chexpert")
+)
+_TEST_LABELS = "mimic-cxr-2.1.0-test-set-labeled.csv"
+_OTHER_NAMES = {"Airspace Opacity": "Lung Opacity"}  # in the labels of the test, and in CheXpert's
 _REPORTS_ZIP = "mimic-cxr-reports.zip"
-_REMEDY = "It is part of MIMIC-CXR-JPG: https://physionet.org/content/mimic-cxr-jpg/2.0.0/"
+_REMEDY = (
+    "Expected: mimic-cxr-2.0.0-metadata.csv.gz and -split.csv.gz (or 2.1.0) beside files/. "
+    "They are part of MIMIC-CXR-JPG: https://physionet.org/content/mimic-cxr-jpg/"
+)
 
+Labels = dict[str, list[int | None]]  # by study
 _FRONTAL_VIEWS = ("PA", "AP")
 _SPLIT_NAMES = {"train": "train", "validate": "val", "test": "test"}
 _MAX_REPORT_BYTES = 1024 * 1024  # A report of a few kilobytes is long; one of gigabytes is an attack on the memory.
@@ -34,8 +46,8 @@ _DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError,
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
     """The tables and the archive the preparation depends on, those that are there."""
-    sources = [raw.table(_METADATA, remedy=_REMEDY), raw.table(_SPLIT, remedy=_REMEDY)]
-    optional = (raw.optional_table(_LABELS), raw.optional(_REPORTS_ZIP))
+    sources = [raw.table(*_METADATA, remedy=_REMEDY), raw.table(*_SPLIT, remedy=_REMEDY)]
+    optional = (_find_labels(raw), raw.optional_table(_TEST_LABELS), raw.optional(_REPORTS_ZIP))
     return {path.name: [path] for path in (*sources, *filter(None, optional))}
 
 
@@ -45,12 +57,20 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     Args:
         raw: Folder with the csv files, ``files/`` and the reports, loose beside the images or in the archive.
         options: ``protocol='released'`` merges the official validation and test into the validation.
+
+    The classes are those of CheXpert's labeler, or the radiologist's where only these are there. The radiologist's
+    labels take the place of the labeler's for the studies that have them.
     """
-    metadata = raw.table(_METADATA, remedy=_REMEDY)
+    metadata = raw.table(*_METADATA, remedy=_REMEDY)
     released = options.protocol == "released"
     split_names = _SPLIT_NAMES | ({"test": "val"} if released else {})
-    split_of_image = _read_splits(raw.table(_SPLIT, remedy=_REMEDY), split_names)
-    classes, labels_of_study = _read_labels(raw)
+    split_of_image = _read_splits(raw.table(*_SPLIT, remedy=_REMEDY), split_names)
+    classes, labels_of_study = (None, {}) if (path := _find_labels(raw)) is None else _read_labels(path)
+    by_hand: Labels = {}
+    if (path := raw.optional_table(_TEST_LABELS)) is not None:
+        names, by_hand = _read_labels(path)
+        classes = classes or names
+        labels_of_study |= {study: _arrange(values, names, classes) for study, values in by_hand.items()}
     filters = FilterLog("rows in the metadata")
     samples: list[Sample] = []
     seen: set[str] = set()
@@ -100,6 +120,12 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             f"files/pNN/pNNNNNNNN/sNNNNNNNN.txt\nReports are part of https://physionet.org/content/mimic-cxr/2.0.0/"
         )
     notes = ["the official validation and test are merged into val"] if released else []
+    if by_hand:
+        count = len({sample.study_id for sample in samples} & by_hand.keys())
+        notes.append(f"labels of {count} studies of the test are a radiologist's ({_TEST_LABELS})")
+    for tables in (_METADATA, _SPLIT, _LABELS):
+        if all(map(raw.optional_table, tables)):
+            notes.append(f"{tables[0]} is read; {tables[1]} is not")
     return Collection(samples, filters, classes, rejected=rejected, notes=notes)
 
 
@@ -112,18 +138,26 @@ def _read_splits(path: Path, names: dict[str, str]) -> dict[str, str]:
     return splits
 
 
-def _read_labels(raw: RawFolder) -> tuple[list[str] | None, dict[str, list[int | None]]]:
-    """Class names and labels by study from the optional CheXpert file; no names where it is missing."""
-    path = raw.optional_table(_LABELS)
-    if path is None:
-        return None, {}
-    classes: list[str] = []
-    labels: dict[str, list[int | None]] = {}
-    for row in read_table(path, ("subject_id", "study_id")):
-        classes = classes or row.label_columns(("subject_id", "study_id"))
+def _find_labels(raw: RawFolder) -> Path | None:
+    """The labels that CheXpert's labeler found, which are optional."""
+    return next(filter(None, map(raw.optional_table, _LABELS)), None)
+
+
+def _arrange(values: list[int | None], names: list[str], classes: list[str]) -> list[int | None]:
+    """Labels of some names in the order of the classes; what has no name there is not mentioned."""
+    value_of = dict(zip(names, values, strict=True))
+    return [value_of.get(name) for name in classes]
+
+
+def _read_labels(path: Path) -> tuple[list[str], Labels]:
+    """Class names, as CheXpert has them, and labels by study of a table."""
+    columns: list[str] = []
+    labels: Labels = {}
+    for row in read_table(path, ("study_id",)):
+        columns = columns or row.label_columns(("subject_id", "study_id"))
         row.require_new("study_id", row.identifier("study_id"), labels)
-        labels[row["study_id"]] = [row.choice(name, LABEL_VALUES) for name in classes]
-    return classes, labels
+        labels[row["study_id"]] = [row.choice(name, LABEL_VALUES) for name in columns]
+    return [_OTHER_NAMES.get(name, name) for name in columns], labels
 
 
 def _open_archive(path: Path | None) -> contextlib.AbstractContextManager[zipfile.ZipFile | None]:

@@ -11,7 +11,7 @@ from .raw_folder import RawFolder
 from .splits import hold_out
 
 _TABLES = {"train": "train.csv", "dev": "dev.csv"}
-_REMEDY = "It is part of Object-CXR: https://jfhealthcare.github.io/object-CXR/"
+_REMEDY = "Expected: train.csv and dev.csv beside train/ and dev/. It is part of Object-CXR: https://jfhealthcare.github.io/object-CXR/"
 _TYPES = {"0": "rectangle", "1": "ellipse", "2": "polygon"}
 _MAX_COORDINATE = 100_000
 

@@ -1,11 +1,15 @@
 """The folder of a raw data set, and the promise that nothing outside of it is read."""
 
+import heapq
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from mgca_mm.bounds import size_of
 from mgca_mm.errors import UserError
 from mgca_mm.files import is_inside
+
+_NUM_SHOWN, _LENGTH_SHOWN = 6, 48  # entries of a folder in a message, characters of each
 
 
 class RawFolder:
@@ -57,7 +61,7 @@ class RawFolder:
 
         Args:
             *names: Names it may have, without ``.gz``; the first that exists is taken.
-            remedy: Where the file can be got, one sentence for the error message.
+            remedy: Which layouts are known and where the file can be got, one line for the error message.
 
         Raises:
             UserError: There is none, or it is not a regular file.
@@ -66,8 +70,38 @@ class RawFolder:
             path = self.optional_table(name)
             if path is not None:
                 return path
-        raise UserError(f"{self.path / names[0]}[.gz]: no such file\n{remedy}")
+        raise self.missing(f"{self.path / names[0]}[.gz]: no such file", names, remedy)
 
     def optional_table(self, name: str) -> Path | None:
         """A table that need not be there, gzipped or not; as :meth:`optional`."""
         return self.optional(f"{name}.gz") or self.optional(name)
+
+    def missing(self, what: str, names: Sequence[str], remedy: str) -> UserError:
+        """An error for a layout that is not there, to be raised: what is there, and where the files are close by.
+
+        Args:
+            what: What is missing, the first line.
+            names: Files, without ``.gz``, or folders, of which one would tell the folder of the data set.
+            remedy: As in :meth:`table`.
+        """
+        found = f"The folder has {_describe(self.path)}"
+        for name in names:
+            if os.path.isfile(self.path / f"{name}.zip"):
+                found += f"; unpack {name}.zip"
+        for folder in self._neighbours():
+            if any(os.path.exists(folder / f"{name}{ending}") for name in names for ending in ("", ".gz")):
+                return UserError(f"{what}\nFound it in {folder}: take --raw '{folder}'\n{found}")
+        return UserError(f"{what}\n{remedy}\n{found}")
+
+    def _neighbours(self) -> Iterator[Path]:
+        """The folders in it, in order, and the one above."""
+        yield from sorted(Path(entry.path) for entry in os.scandir(self.path) if entry.is_dir())
+        yield Path(os.path.normpath(self.path / ".."))
+
+
+def _describe(folder: Path) -> str:
+    """The first names in a folder, and how many more there are."""
+    names = os.listdir(folder)
+    shown = [name[:_LENGTH_SHOWN] for name in heapq.nsmallest(_NUM_SHOWN, filter(str.isprintable, names))]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (" and " * bool(shown) + f"{more} more" if more else "") if names else "nothing in it"

@@ -11,7 +11,7 @@ from .splits import divide
 
 _TABLE = "stage_2_train_labels.csv"
 _IMAGES = "stage_2_train_images"
-_REMEDY = "It is part of https://www.kaggle.com/competitions/rsna-pneumonia-detection-challenge"
+_REMEDY = "Expected: stage_2_train_labels.csv beside stage_2_train_images/. It is part of https://www.kaggle.com/competitions/rsna-pneumonia-detection-challenge"
 _BOX = ("x", "y", "width", "height")
 _COLUMNS = ("patientId", *_BOX, "Target")
 _SHAPE = (1024, 1024)  # Of every image, as published.

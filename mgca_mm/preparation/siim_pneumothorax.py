@@ -16,7 +16,10 @@ from .raw_folder import RawFolder
 from .splits import divide
 
 _TABLES = ("train-rle.csv", "stage_2_train.csv")  # The challenge published the same rows under both names.
-_REMEDY = "It is part of https://www.kaggle.com/competitions/siim-acr-pneumothorax-segmentation"
+_REMEDY = (
+    "Expected: train-rle.csv or stage_2_train.csv, DICOM files in any folders below. "
+    "It is part of https://www.kaggle.com/competitions/siim-acr-pneumothorax-segmentation"
+)
 _COLUMNS = ("ImageId", "EncodedPixels")
 _NO_MASK = "-1"
 _SHAPE = (1024, 1024)  # Of every image and mask, as published.

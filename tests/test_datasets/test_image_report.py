@@ -2,6 +2,7 @@ import json
 import math
 import os
 import pickle
+import shutil
 
 import cv2
 import numpy as np
@@ -57,6 +58,20 @@ def test_sample(prepared):
     assert inputs["image"].shape == (1, 32, 32) and inputs["image"].dtype == torch.uint8
     assert inputs["input_ids"].shape == inputs["attention_mask"].shape == inputs["is_continuation"].shape == (12,)
     assert sample["data_samples"].image_id == "i1" and sample["data_samples"].study_id == "s1"
+
+
+def test_reports_of_one_text_have_one_digest(prepared, tmp_path):
+    reports = [
+        ["lungs are clear", "no effusion"],
+        ["no effusion", "lungs are clear"],
+        ["lungs are clear", "no effusion"],
+    ]
+    rows = [dict(image_index=i, image_id=f"i{i}", report=report) for i, report in enumerate(reports)]
+    root = write(tmp_path / "same", rows)
+    shutil.copy(prepared / "images.npy", root)
+    pipeline = [*PIPELINE[:2], dict(PIPELINE[3], tokenizer=str(prepared / "tokenizer")), PIPELINE[4]]
+    digests = [sample["data_samples"].report_id for sample in ImageReportDataset(root, "train.json", pipeline=pipeline)]
+    assert digests[0] == digests[2] != digests[1] and "clear" not in digests[0]
 
 
 def test_workers_deliver_batches(prepared):

@@ -29,6 +29,15 @@ def metrics_and_samples():
         dict(heat_map=torch.from_numpy(rng.random(16)), boxes=[box], raw_shape=(128, 128))
         for box in rng.integers(10, 60, (IMAGES, 4)).tolist()
     ]
+    pairs = [
+        dict(
+            study_id=f"s{number // 2}",
+            report_id=f"r{number // 2 % 3}",  # the last two studies have the reports of the first two
+            image_embedding=torch.from_numpy(rng.random(4)),
+            report_embedding=torch.from_numpy(rng.random(4)),
+        )
+        for number in range(IMAGES)
+    ]
     phrases[2]["boxes"] = [(0, 0, 128, 128)]  # cannot be scored
     return [
         (dict(type="AUROC", num_bootstrap=20), labeled),
@@ -38,6 +47,7 @@ def metrics_and_samples():
         (dict(type="PerImageDice"), segmented),
         (dict(type="SegmentationLoss", prefix="loss"), segmented),
         (dict(type="PhraseGrounding", num_bootstrap=20), phrases),
+        (dict(type="ImageReportRetrieval", topk=(1, 2)), pairs),
     ]
 
 

@@ -4,6 +4,7 @@ import torch
 
 from mgca_mm.evaluation import AlignmentLoss, ClassRetrieval, ImageReportRetrieval, rank_of_best_match
 from mgca_mm.evaluation.linear_probe import LabeledFeatures, linear_probe, select
+from mgca_mm.evaluation.retrieval import number_reports
 
 
 def test_rank_of_best_match_equals_the_loop():
@@ -42,6 +43,31 @@ def test_images_of_one_study_share_its_report():
     metric = ImageReportRetrieval(topk=(1,))
     metric.process({}, samples(images, reports, "aab"))
     assert metric.compute_metrics(metric.results) == {"i2t_R@1": 100, "t2i_R@1": 100}
+
+
+def test_reports_of_one_text_are_one_report():
+    """A perfect encoder cannot tell them apart, and has 100; other ties, and other texts, still count against it."""
+    texts = ["normal", "effusion", "normal", "edema", "normal", None, None]
+    studies = ["a", "b", "c", "d", "a", "e", "f"]
+    eye = torch.eye(5)
+    found = eye[[0, 1, 0, 2, 0, 3, 4]]
+    rows = samples(found, found, studies)
+    perfect = [s | ({} if t is None else dict(report_id=t)) for s, t in zip(rows, texts, strict=True)]
+    metric = ImageReportRetrieval(topk=(1, 5))
+    metric.process({}, perfect)
+    assert set(metric.compute_metrics(metric.results).values()) == {100}
+    assert number_reports(key for key, *_ in metric.results) == [0, 1, 0, 2, 0, 3, 4]
+    metric = ImageReportRetrieval(topk=(1,))
+    perfect[3]["image_embedding"] = perfect[3]["report_embedding"] = eye[1]  # as the effusion
+    metric.process({}, perfect)
+    metrics = metric.compute_metrics(metric.results)
+    assert metrics["i2t_R@1"] == pytest.approx(100 * 5 / 7) and metrics["t2i_R@1"] == pytest.approx(100 * 3 / 5)
+
+
+def test_of_several_texts_of_a_study_the_first_counts():
+    """Sentences drawn from one report do not make several reports of it."""
+    keys = [("a", "x"), ("b", "y"), ("a", "z"), ("c", "x"), ("d", "z")]
+    assert number_reports(keys) == [0, 1, 0, 0, 2]
 
 
 def test_constant_embeddings_find_nothing():

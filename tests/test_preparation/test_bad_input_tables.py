@@ -74,7 +74,7 @@ def test_missing_reports(tmp_path):
 def test_missing_column(tmp_path, name, table, column):
     tree = raw_tree(name)
     header = next(iter(tree.tables[table]))
-    header[[cell.strip() for cell in header].index(column)] = SECRET
+    header[[cell.strip() for cell in header].index(column)] = f"The {SECRET} is clear."
     raw = tree.write(tmp_path / "raw", images=False)
     refuse(name, raw, f"{table}, line 1: no column {re.escape(repr(column))} in the header", annotations_only=True)
 
@@ -136,7 +136,16 @@ def test_malformed_rows(tmp_path, name, table):
             "pairs.csv",
             5,
             "image",
-            ("../a.png", "/etc/passwd", "a/../../b.png", f"a\n{SECRET}.png", "a\0b"),
+            (
+                "../a.png",
+                "/etc/passwd",
+                "a/../../b.png",
+                f"a\n{SECRET}.png",
+                "a\0b",
+                "C:\\a.png",
+                "..\\a.png",
+                "\\a.png",
+            ),
             "is not a path inside the folder of the table",
         ),
         ("vindr_cxr", VINDR_LABELS, 2, "image_id", ("../x", "/etc/passwd", ".."), NO_PATH),
