@@ -5,12 +5,13 @@ from pathlib import Path, PurePosixPath
 
 from mgca_mm.errors import UserError
 from mgca_mm.files import is_inside
-from mgca_mm.reports import cleaning as reports
+from mgca_mm.reports.cleaning import decode_report
 from mgca_mm.tables import Row, read_table
 
 from .collection import Collection, FilterLog, Rejected, Sample, passes_text_filters
 from .options import Options
 from .raw_folder import RawFolder
+from .report_words import ReportWords
 from .splits import SPLIT_NAMES, divide
 
 _FORMAT = "one csv file with the columns image, report and, where they are known, patient and split"
@@ -27,14 +28,15 @@ def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
 def collect(raw: RawFolder, options: Options) -> Collection:
     """Read the pairs; those without a split of their own are divided 80/10/10 by patient.
 
-    The text is the impression and the findings of a report that has such sections (see :mod:`.reports`), else all of it
-    but the names of sections. Without a patient column each image counts as a patient. The images are JPEG, PNG or
-    DICOM files beside the table, in any folders.
+    The text is the impression and the findings of a report that has such sections, else all of it but sections known to
+    be something else (see :func:`mgca_mm.reports.cleaning.split_report`). Without a patient column each image counts as
+    a patient. The images are JPEG, PNG or DICOM files beside the table, in any folders.
     """
     ((table,),) = find_sources(raw).values()
     filters = FilterLog("rows in the table")
     samples: list[Sample] = []
     rejected: list[Rejected] = []
+    words = ReportWords(options.words)
     seen: set[str] = set()
     for row in read_table(table, ("image", "report")):
         image = _relative_path(row)
@@ -42,25 +44,23 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         seen.add(image)
         filters.keep("rows in the table")
         try:
-            text = reports.decode_report(row["report"].encode("utf-8", "surrogateescape"))
+            text = decode_report(row["report"].encode("utf-8", "surrogateescape"))
         except ValueError as error:
             filters.keep("report readable", False)
             rejected.append(Rejected(image, image, True, f"{row.place}: {error}"))
             continue
         filters.keep("report readable")
-        if reports.find_sections(text):
-            report = reports.report_sentences(text)
-        else:
-            report = reports.clean_text(reports.drop_section_names(text))
-        if not passes_text_filters(report, filters):
-            rejected.append(Rejected(image, image, False, reports.TOO_SHORT))
+        patient = row.text("patient") if "patient" in row else image
+        report = words.clean(text, patient, all_of_it=True)
+        if not passes_text_filters(report.sentences, filters):
+            rejected.append(Rejected(image, image, False, report.fault))
             continue
         samples.append(
             Sample(
                 image_id=image,
-                patient_id=row.text("patient") if "patient" in row else image,
+                patient_id=patient,
                 study_id=image,
-                report=report,
+                report=report.sentences,
                 image_path=image,
                 splits=(row.choice("split", SPLIT_NAMES),) if "split" in row else (),
             )
@@ -71,7 +71,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         samples = [replace(sample, splits=(split_of[sample.patient_id],)) for sample in samples]
     known = samples and samples[0].patient_id != samples[0].image_id
     notes = [] if known else ["patients are not given: one with several images may be in several splits"]
-    return Collection(samples, filters, rejected=rejected, notes=notes)
+    return Collection(samples, filters, rejected=rejected, notes=notes, words=words)
 
 
 def _relative_path(row: Row) -> str:

@@ -17,12 +17,12 @@ from tqdm import tqdm
 
 from mgca_mm.bounds import allowed_bytes
 from mgca_mm.errors import UserError
-from mgca_mm.reports import cleaning as reports
 from mgca_mm.tables import read_table
 
 from .collection import Collection, FilterLog, Rejected, Sample, passes_text_filters
 from .options import Options
 from .raw_folder import RawFolder
+from .report_words import ReportWords
 from .splits import divide
 
 _FOLDER = "ecgen-radiology"
@@ -33,6 +33,7 @@ _REMEDY = "The reports and images are published at https://openi.nlm.nih.gov/faq
 _MAX_BYTES = 1024 * 1024
 _BLOCK = 1 << 20
 _VIEWS = {"Frontal": "Frontal", "Lateral": "Lateral"}
+_SECTIONS = ("COMPARISON", "INDICATION", "FINDINGS", "IMPRESSION")
 _DEIDENTIFIED = re.compile(r"\bX{2,}\b")
 # CXR207_IM-0703-1001, and CXR1_1_IM-0001-3001, are 207_IM-0703-1001 and 1_IM-0001-3001 to the mirror.
 _NAME_OF_MIRROR = re.compile(r"(\d+_IM-)?[^_]*$")
@@ -61,12 +62,13 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     filters = FilterLog("reports", units=("images",))
     samples: list[Sample] = []
     rejected: list[Rejected] = []
+    words = ReportWords(options.words)
     seen: set[str] = set()
     seen_images: set[str] = set()
     for name, data in tqdm(_read_reports(sources["reports"]), desc="reports", unit="report", disable=None):
         filters.keep("reports")
         try:
-            study, images, report = _parse_report(data)
+            study, images, text = _parse_report(data)
         except ValueError as error:
             filters.keep("report readable", False)
             rejected.append(Rejected(name, name, True, f"{name}: {error}"))
@@ -80,8 +82,9 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         filters.keep("report readable")
         if not filters.keep("has images", bool(images)):
             continue
-        if not passes_text_filters(report, filters):
-            rejected.append(Rejected(study, name, False, reports.TOO_SHORT))
+        report = words.clean(text, study)
+        if not passes_text_filters(report.sentences, filters):
+            rejected.append(Rejected(study, name, False, report.fault))
             continue
         for image in images:
             filters.keep("images")
@@ -94,7 +97,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
                     patient_id=study,
                     study_id=study,
                     view=view,
-                    report=report,
+                    report=report.sentences,
                     image_path=f"{folder}/{image}.png",
                 )
             )
@@ -103,7 +106,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     notes = ["patients are not published: the split is by report"]
     if views is None:
         notes.append(f"views are not marked: laterals are among the images; {_PROJECTIONS} of a mirror would drop them")
-    return Collection(samples, filters, rejected=rejected, notes=notes)
+    return Collection(samples, filters, rejected=rejected, notes=notes, words=words)
 
 
 def _number(path: Path) -> tuple[int, str]:
@@ -160,8 +163,8 @@ def _read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
             pass
 
 
-def _parse_report(data: bytes) -> tuple[str, list[str], list[str]]:
-    """Number, names of the images and sentences of a report.
+def _parse_report(data: bytes) -> tuple[str, list[str], str]:
+    """Number, names of the images and text of a report, a line a section, without the marks of de-identification.
 
     Raises:
         ValueError: It is not such a file; the message does not quote it.
@@ -181,10 +184,10 @@ def _parse_report(data: bytes) -> tuple[str, list[str], list[str]]:
     if not all(re.fullmatch(r"[\w-]{1,200}", image, re.ASCII) for image in images):
         raise ValueError("the name of an image has other characters than letters, digits, _ and -")
     parts = {part.get("Label"): part for part in root.iter("AbstractText")}
-    # Only these two: thousands of parts inside each other have a text of each, which takes time by their square.
-    texts = ["".join(parts[label].itertext()) for label in ("IMPRESSION", "FINDINGS") if label in parts]
-    sentences = [sentence for text in texts for sentence in reports.clean_text(_DEIDENTIFIED.sub(" ", text))]
-    return number.get("id"), images, sentences
+    # Only these: thousands of parts inside each other have a text of each, which takes time by their square.
+    texts = {label: "".join(parts[label].itertext()) for label in _SECTIONS if label in parts}
+    text = "\n".join(f"{label}: {' '.join(text.split())}" for label, text in texts.items())
+    return number.get("id"), images, _DEIDENTIFIED.sub(" ", text)
 
 
 def _read_views(table: Path) -> dict[str, str]:
