@@ -179,9 +179,7 @@ def drop_section_names(text: str) -> str:
     Only the names of the table are dropped, for a text in capitals would lose half a line with any other.
     """
     parts = [_split_line(line) for line in plain_text(text).splitlines()]
-    return "\n".join(
-        rest if kind not in (TITLE, ANATOMY, UNKNOWN) else whole for line in parts for kind, _, rest, whole in line
-    )
+    return "\n".join(rest if kind_of_known(name) else whole for line in parts for _, name, rest, whole in line)
 
 
 def clean_text(text: str, words: str = "ascii") -> list[str]:
@@ -240,6 +238,8 @@ def count_tokens(sentences: list[str]) -> int:
 
 def count_words(text: str) -> int:
     """Number of words in a raw text, of any script and before anything is dropped, as :func:`count_tokens` counts."""
+    if text.isascii():
+        return len(_words(text, "ascii"))
     return count_tokens([" ".join(_words(_normalize(text), "unicode"))])
 
 
@@ -339,6 +339,8 @@ def _parse_inside(line: str, start: int, colon: int) -> tuple[str, str, int] | N
     """Kind, name and place of the header inside a line whose colon is at a place, else None."""
     first = max(start, colon - _HEADER_LENGTH)
     before = line[first:colon]
+    if not (before[-1:].isalpha() or before[-1:] in (")", " ", "\t", "*", "_")):
+        return None  # No name ends so.
     lead = len(before) - len(before.lstrip())
     starts = [match.end() for match in _START.finditer(before, lead)]
     if starts or first == start:
