@@ -47,8 +47,8 @@ _BARE_NAME = re.compile(r"([A-Za-z()&/]+(?: [A-Za-z()&/]+){0,3})[*_]*(\s*[;.]|\s
 _SPACED_DASH = re.compile(r"\s+[-\u2013\u2014]|[\u2013\u2014]")
 # Where a sentence starts in a line.
 _START = re.compile(r"[.;!?][\s)\"'*_]+|[.;!?](?=[A-Z])|\s{2,}|\t")
-# Capitals before a colon, behind a word that is not in capitals.
-_FINAL_CAPITALS = re.compile(r"[a-z][^\sA-Z]*\s+((?:[A-Z][A-Z()&/]*\s+)*[A-Z][A-Z()&/]*)$")
+# Up to four words in capitals before a colon.
+_FINAL_CAPITALS = re.compile(r"(?<!\S)(?:[A-Z][A-Z()&/]*\s+){0,3}[A-Z][A-Z()&/]*$")
 
 # Letters that have no normal form with an accent; full stops of other scripts.
 _FOLDED = str.maketrans(
@@ -110,8 +110,8 @@ def find_sections(text: str) -> dict[str, str]:
     * a name of the table without a colon, alone on its line or, of findings and impression, set off from the text by
       two spaces, a full stop, a semicolon or a dash.
 
-    Inside a line, it is a name of the table or a title in capitals that starts a sentence, with its colon, or such a
-    name of the table in capitals among words that are not.
+    Inside a line, it is a name of the table or a title in capitals that starts a sentence, with its colon, or a name of
+    the table in capitals in a line that has small letters, too.
 
     A section runs to the next header. A title that describes the study (``CHEST, TWO VIEWS:``) starts findings. Inside
     the findings, titles start none, for the text before them would be lost, and names of organs in capitals are part
@@ -201,10 +201,8 @@ def clean_text(text: str, words: str = "ascii") -> list[str]:
     Returns:
         Sentences of two words or more, each the words joined by single spaces.
     """
-    if not text.isascii():
-        text = (_fold if words == "ascii" else _normalize)(text)
     sentences = []
-    pieces = text.lower().split(".")
+    pieces = _plain_letters(text, words).split(".")
     for index, piece in enumerate(pieces):
         found = _words(piece, words)
         if index < len(pieces) - 1:
@@ -215,9 +213,9 @@ def clean_text(text: str, words: str = "ascii") -> list[str]:
     return sentences
 
 
-def clean_phrase(text: str) -> str:
-    """Lower-case ASCII words of a phrase in a line; unlike in a report, a single word and a number count, too."""
-    return " ".join(_words(_fold(text).lower(), "ascii"))
+def clean_phrase(text: str, words: str = "ascii") -> str:
+    """Lower-case words of a phrase in a line; unlike in a report, a single word and a number count, too."""
+    return " ".join(_words(_plain_letters(text, words).replace(".", " "), words))
 
 
 def report_sentences(text: str, words: str = "ascii") -> list[str]:
@@ -295,8 +293,9 @@ def _split_line(line: str) -> Iterator[tuple[str, str, str, str]]:
         kind, name, begin, end = "", "", 0, 0
     else:
         kind, name, begin, end = header[0], header[1], 0, header[2]
+    in_both_cases = line != line.upper()
     for colon in _COLON.finditer(line, max(end, start)):
-        if found := _parse_inside(line, end, colon.start()):
+        if found := _parse_inside(line, end, colon.start(), in_both_cases):
             at = found[2]
             if kind or line[begin:at].strip():
                 yield kind, name, line[end:at], line[begin:at]
@@ -335,8 +334,15 @@ def _parse_start(line: str, start: int) -> tuple[str, str, int] | None:
     return (kind, name, bare.end()) if is_header else None
 
 
-def _parse_inside(line: str, start: int, colon: int) -> tuple[str, str, int] | None:
-    """Kind, name and place of the header inside a line whose colon is at a place, else None."""
+def _parse_inside(line: str, start: int, colon: int, in_both_cases: bool) -> tuple[str, str, int] | None:
+    """Kind, name and place of the header inside a line whose colon is at a place, else None.
+
+    Args:
+        line: The line.
+        start: Where the text of the header before begins.
+        colon: Place of the colon.
+        in_both_cases: Whether the line has small letters, so that capitals stand out without a full stop before them.
+    """
     first = max(start, colon - _HEADER_LENGTH)
     before = line[first:colon]
     if not (before[-1:].isalpha() or before[-1:] in (")", " ", "\t", "*", "_")):
@@ -353,11 +359,19 @@ def _parse_inside(line: str, start: int, colon: int) -> tuple[str, str, int] | N
             kind = kind_of_capitals(name)
         if kind not in (None, ANATOMY, UNKNOWN):
             return kind, name, first + at
-    if capitals := _FINAL_CAPITALS.search(before):
-        name = normalize_name(capitals[1])
+    capitals = _FINAL_CAPITALS.search(before) if in_both_cases else None
+    for word in re.finditer(r"\S+", capitals[0]) if capitals else ():
+        name = normalize_name(capitals[0][word.start() :])
         if kind := kind_of_known(name):
-            return kind, name, first + capitals.start(1)
+            return kind, name, first + capitals.start() + word.start()
     return None
+
+
+def _plain_letters(text: str, words: str) -> str:
+    """A text in small letters, those of ASCII or those of all scripts."""
+    if text.isascii():
+        return text.lower()
+    return _fold(text).lower() if words == "ascii" else _normalize(text)
 
 
 def _fold(text: str) -> str:
