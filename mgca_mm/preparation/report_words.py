@@ -19,9 +19,9 @@ from mgca_mm.reports.section_names import kind_of_known
 _MIN_PATIENTS = 10
 _MOST_NAMES = 20
 _OTHER_NAMES = "other names"
-# Of Open-i's reports, written as MIMIC's are, 16 % of the words stand outside (indication, comparison), of the
-# phantom's 25 %; with technique and recommendations, 40 % is usual. Where more is left out than kept, a name of a
-# section that describes the image is likely not known here.
+# Of Open-i's 3,955 reports, written as MIMIC's are, 17 % of the words stand outside (indication, comparison), and in 21
+# more than half; of the phantom's, which have a technique, too, 23 %. With their findings under a name that is not
+# known, it would be three quarters of Open-i's.
 _WARNING_SHARE = 0.5
 
 

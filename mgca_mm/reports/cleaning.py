@@ -263,8 +263,8 @@ def _parts(text: str) -> list[Part]:
                 current.lines.append(rest)
             else:
                 titles = {name}
-                keeps_name = kind in (ANATOMY, UNKNOWN) or name == "FINAL REPORT"
-                parts.append(Part(FINDINGS if kind == TITLE else kind, name, [whole if keeps_name else rest]))
+                text = whole if kind in (ANATOMY, UNKNOWN) else rest
+                parts.append(Part(FINDINGS if kind == TITLE else kind, name, [text]))
     return parts
 
 
@@ -278,7 +278,9 @@ def _description(part: Part, all_of_it: bool) -> int:
         return len(part.lines)
     if part.kind == ANATOMY or (all_of_it and part.kind in ("", UNKNOWN)):
         return 0
-    first = next((index for index, line in enumerate(part.lines) if _has_words([line])), 0)
+    # The text of a header may stand below it, blank lines between them; this one has none, but what is next is text.
+    is_title = part.name == "FINAL REPORT"
+    first = 1 if is_title else next((index for index, line in enumerate(part.lines) if _has_words([line])), 0)
     blank = next((index for index in range(first, len(part.lines)) if not part.lines[index].strip()), None)
     if blank is None or not _has_words(part.lines[blank:]):
         return len(part.lines) if part.kind else 0
