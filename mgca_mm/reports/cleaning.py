@@ -38,12 +38,12 @@ _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 _WORD = re.compile(r"\w+")
 
 # Bullets, marks of Markdown and a number before a name.
-_DECORATION = re.compile(r"[\s#*>•_-]*(?:\(?(?:\d{1,2}|[A-Za-z])[.)](?=\s*[A-Za-z*_])\s*)?[*_]*")
+_DECORATION = re.compile(r"[\s#*>•_\[-]*(?:\(?(?:\d{1,2}|[A-Za-z])[.)](?=\s*[A-Za-z*_])\s*)?[*_]*")
 _CAPITALS = re.compile(r"[A-Z][A-Z ()/,&'-]*")
 _CAPITALS_OF_KNOWN = re.compile(r"[A-Z][A-Z0-9 ()/,.:&'+-]*")
 _COLON = re.compile(r"(?<!\d):|:(?!\d\d)")  # No colon of a time.
 # A name without a colon, and what sets it off from the text: a mark, two spaces, or the end of the line.
-_BARE_NAME = re.compile(r"([A-Za-z()&/]+(?: [A-Za-z()&/]+){0,3})[*_]*(\s*[;.]|\s*[-\u2013\u2014]|\s{2}|\s*$)")
+_BARE_NAME = re.compile(r"([A-Za-z()&/]+(?: [A-Za-z()&/]+){0,3})[*_\]]*(\s*[;.]|\s*[-\u2013\u2014]|\s{2}|\s*$)")
 _SPACED_DASH = re.compile(r"\s+[-\u2013\u2014]|[\u2013\u2014]")
 # Where a sentence starts in a line.
 _START = re.compile(r"[.;!?][\s)\"'*_]+|[.;!?](?=[A-Z])|\s{2,}|\t")
@@ -134,7 +134,8 @@ def split_report(text: str, all_of_it: bool = False) -> tuple[list[Part], list[P
     from a report longer than the text encoder's input: the end of the findings, never the impression.
 
     A report with neither falls back to the text after the first blank line of its last section, or else of the one
-    before: the paragraph that stands behind a header belongs to it. Nothing comes from sections that close a report
+    before: the paragraph that stands behind a header belongs to it, and is taken only if its name is unknown and there
+    is nothing else. Nothing comes from sections that close a report
     (``RECOMMENDATION``, ``NOTIFICATION``, ``ADDENDUM``); lines with names of organs are taken whole, and so is the text
     before the first header if it is one paragraph.
 
@@ -151,13 +152,16 @@ def split_report(text: str, all_of_it: bool = False) -> tuple[list[Part], list[P
     if found:
         kept = [found[kind] for kind in (IMPRESSION, FINDINGS) if kind in found]
         return kept, [part for part in parts if not any(part is other for other in kept)]
-    kept, outside = [], []
-    for part in reversed(parts):
-        rest = _description(part, all_of_it)
-        if _has_words(part.lines[rest:]) and (all_of_it or not kept):
-            kept.append(Part(part.kind, part.name, part.lines[rest:]))
-            part = Part(part.kind, part.name, part.lines[:rest])
-        outside.append(part)
+    for takes_unknown in (False, True):
+        kept, outside = [], []
+        for part in reversed(parts):
+            rest = _description(part, takes_unknown or all_of_it)
+            if _has_words(part.lines[rest:]) and (all_of_it or not kept):
+                kept.append(Part(part.kind, part.name, part.lines[rest:]))
+                part = Part(part.kind, part.name, part.lines[:rest])
+            outside.append(part)
+        if kept:
+            break
     return kept[::-1], outside[::-1]
 
 
@@ -272,11 +276,16 @@ def _find_kept(parts: list[Part]) -> dict[str, Part]:
     return {part.kind: part for part in parts if part.kind in (FINDINGS, IMPRESSION) and _has_words(part.lines)}
 
 
-def _description(part: Part, all_of_it: bool) -> int:
-    """Index of the line where a part that is neither findings nor impression starts to describe the image."""
+def _description(part: Part, takes_unknown: bool) -> int:
+    """Index of the line where a part that is neither findings nor impression starts to describe the image.
+
+    Args:
+        part: The part.
+        takes_unknown: Whether that is the first line of a part that has no name, or an unknown one.
+    """
     if part.kind == CLOSING:
         return len(part.lines)
-    if part.kind == ANATOMY or (all_of_it and part.kind in ("", UNKNOWN)):
+    if part.kind == ANATOMY or (takes_unknown and part.kind in ("", UNKNOWN)):
         return 0
     # The text of a header may stand below it, blank lines between them; this one has none, but what is next is text.
     is_title = part.name == "FINAL REPORT"
@@ -310,7 +319,7 @@ def _parse_start(line: str, start: int) -> tuple[str, str, int] | None:
     is_plain = not line[:start].strip()
     colon = _COLON.search(line, start, start + _HEADER_LENGTH + 2)
     if colon:
-        raw = line[start : colon.start()].strip(" \t\xa0*_")
+        raw = line[start : colon.start()].strip(" \t*_]")
         name = normalize_name(raw)
         kind = kind_of_known(name)
         if kind is None and _CAPITALS_OF_KNOWN.fullmatch(raw):
@@ -330,7 +339,7 @@ def _parse_start(line: str, start: int) -> tuple[str, str, int] | None:
     if bare[1].isupper():
         is_header = is_kept or is_alone
     else:
-        is_marked = any(sign in line[:start] for sign in "#*") and bare.end() == len(line)
+        is_marked = any(sign in line[:start] for sign in "#*[") and bare.end() == len(line)
         has_dash = is_kept and _SPACED_DASH.match(bare[2])
         is_header = is_marked or (bare[1][0].isupper() and (is_alone or has_dash))
     return (kind, name, bare.end()) if is_header else None
@@ -347,13 +356,13 @@ def _parse_inside(line: str, start: int, colon: int, in_both_cases: bool) -> tup
     """
     first = max(start, colon - _HEADER_LENGTH)
     before = line[first:colon]
-    if not (before[-1:].isalpha() or before[-1:] in (")", " ", "\t", "*", "_")):
+    if not (before[-1:].isalpha() or before[-1:] in tuple(" \t)*_]")):
         return None  # No name ends so.
     lead = len(before) - len(before.lstrip())
     starts = [match.end() for match in _START.finditer(before, lead)]
     if starts or first == start:
         at = _DECORATION.match(before, starts[-1] if starts else lead).end()
-        raw = before[at:].rstrip(" \t*_")
+        raw = before[at:].rstrip(" \t*_]")
         name = normalize_name(raw)
         kind = kind_of_known(name)
         # Right behind a header, a title is its text: "EXAMINATION: CHEST RADIOGRAPH".

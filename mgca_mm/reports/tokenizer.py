@@ -97,7 +97,8 @@ def train_tokenizer(sentences: Iterable[str], vocab_size: int) -> "BertTokenizer
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size, special_tokens=[*_SPECIAL_TOKENS, *alphabet], show_progress=False
     )
-    learner.train_from_iterator(sentences, trainer)
+    rare = dict.fromkeys(map(ord, counts.keys() - set(characters)))
+    learner.train_from_iterator((sentence.translate(rare) for sentence in sentences) if rare else sentences, trainer)
 
     tokenizer = Tokenizer(models.WordPiece(learner.get_vocab(), unk_token="[UNK]"))
     tokenizer.normalizer = normalizer

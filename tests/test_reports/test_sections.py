@@ -110,6 +110,7 @@ def test_a_fallback_is_no_other_section(head, last):
 
 
 def test_fallback_texts():
+    assert report_sentences("REPORT: The lungs are clear.\nHISTORY: Of two days.") == ["report the lungs are clear"]
     assert report_texts(" HISTORY: Cough.\n\n NOTIFICATION: By telephone at nine.\n") == []
     text = " EXAM: Film.\n\n LUNGS: Both clear.\n HEART: Not large.\n\n RECOMMENDATION: None at all.\n"
     assert report_sentences(text) == ["lungs both clear", "heart not large"]
@@ -138,6 +139,7 @@ def test_line_ends(end):
         r"FINDINGS: The lungs are clear.\.br\IMPRESSION: No disease.",
         r"findings:\n\tthe lungs are clear.\nimpression:\nno disease",
         "**FINDINGS:** The lungs are clear.\n\n**IMPRESSION:** No disease.",
+        "[Findings]\nThe lungs are clear.\n[IMPRESSION]: No disease.",
         "## Findings\nThe lungs are clear.\n## Impression\nNo disease.",
         "Findings\nThe lungs are clear.\n\nImpression\nNo disease.",
         "Findings - The lungs are clear.\nIMPRESSION- No disease.",
