@@ -59,11 +59,10 @@ _FULL_STOPS = str.maketrans(dict.fromkeys("。｡．۔।॥။།።։។", "."
 _DIGITS = "0123456789٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९"
 # Thai to Burmese, Khmer, kana and ideographs are written without spaces: a letter counts as a word there, which is what
 # BERT's tokenizers make of ideographs, and for others more than there are; the count only tells reports from none.
-_UNIT = re.compile(
-    "[\u0e00-\u109f\u1780-\u17ff\u3005-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-    "|[^ \u0e00-\u109f\u1780-\u17ff\u3005-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-    "\U00020000-\U0003ffff]+"
+_UNSPACED = (
+    "\u0e00-\u109f\u1780-\u17ff\u3005-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
+_UNIT = re.compile(f"[{_UNSPACED}]|[^ {_UNSPACED}]+")
 
 
 class Part(NamedTuple):

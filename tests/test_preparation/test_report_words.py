@@ -28,9 +28,7 @@ def read_reports(folder):
 
 
 def test_counts_by_name(tmp_path, capsys):
-    text = (
-        "Before it. HISTORY: Three days. FINDINGS: The lungs are clear.\nSCORE: 1 of 2.\nIMPRESSION: All good."
-    )
+    text = "Before it. HISTORY: Three days. FINDINGS: The lungs are clear.\nSCORE: 1 of 2.\nIMPRESSION: All good."
     manifest = prepare_texts(tmp_path, [text] * 12)
     assert manifest["words"] == {
         "kept": 12 * 6,
