@@ -20,7 +20,7 @@ _MIN_PATIENTS = 10
 _MOST_NAMES = 20
 _OTHER_NAMES = "other names"
 # Of Open-i's 3,955 reports, written as MIMIC's are, 17 % of the words stand outside (indication, comparison), and in 21
-# more than half; of the phantom's, which have a technique, too, 23 %. With their findings under a name that is not
+# more than half; of the phantom's, which have a technique, too, 21 %. With their findings under a name that is not
 # known, it would be three quarters of Open-i's.
 _WARNING_SHARE = 0.5
 
