@@ -12,6 +12,7 @@ from pathlib import Path
 from mgca_mm.errors import exit_on_user_error
 from mgca_mm.preparation import PROTOCOLS, Options, check, prepare
 from mgca_mm.prepared import DATA_SETS
+from mgca_mm.reports.cleaning import WORDS
 
 
 def main() -> int:
@@ -29,6 +30,12 @@ def main() -> int:
     parser.add_argument("--image-size", type=int, default=256, help="side of the stored images (default: 256)")
     parser.add_argument("--tokenizer", help="folder or hub name of a tokenizer to copy (default: train one)")
     parser.add_argument("--vocab-size", type=int, default=8000, help="tokens of a trained tokenizer (default: 8000)")
+    parser.add_argument(
+        "--words",
+        choices=WORDS,
+        default="ascii",
+        help="words of reports: ASCII with accents folded, as in the paper, or those of all scripts (default: ascii)",
+    )
     parser.add_argument(
         "--protocol",
         choices=PROTOCOLS,

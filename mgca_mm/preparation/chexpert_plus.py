@@ -7,21 +7,22 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mgca_mm.reports import cleaning as reports
+from mgca_mm.reports.cleaning import find_sections
 from mgca_mm.tables import Row, read_table
 
 from .collection import Collection, FilterLog, Rejected, Sample, passes_text_filters
 from .image_files import find_images
 from .options import Options
 from .raw_folder import RawFolder
+from .report_words import CleanReport, ReportWords, label_sections
 from .splits import hold_out_images
 
 _TABLE = "df_chexpert_plus_240401.csv"
 _REMEDY = (
     "It is part of CheXpert Plus: https://stanfordaimi.azurewebsites.net/datasets/5158c524-d3ab-4e02-96e9-6ee9efc110a1"
 )
-_TEXTS = ("section_impression", "section_findings")  # in the order that the text encoder reads
-_COLUMNS = ("path_to_image", "frontal_lateral", "ap_pa", "split", *_TEXTS, "report")
+_TEXTS = {"IMPRESSION": "section_impression", "FINDINGS": "section_findings"}
+_COLUMNS = ("path_to_image", "frontal_lateral", "ap_pa", "split", *_TEXTS.values(), "report")
 _PATH = re.compile(r"(((?:train|valid)/(patient\d+)/study\d+)/view\d+_(?:frontal|lateral))\.jpg", re.ASCII)
 _VIEWS = {"Frontal": True, "Lateral": False}
 _SPLITS = {"train": (), "valid": ("test",)}
@@ -45,7 +46,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     Args:
         raw: Folder with the table, and the images in any folders below it, ``train/patient…/study…/view….png``, or as
             CheXpert's JPEG or as DICOM.
-        options: Nothing here depends on them.
+        options: ``words``.
     """
     table = raw.table(_TABLE, remedy=_REMEDY)
     path_of = find_images(raw, _ENDINGS, depth=4)
@@ -53,7 +54,8 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     samples: list[Sample] = []
     rejected: list[Rejected] = []
     seen: set[str] = set()
-    report_of_study: dict[str, list[str]] = {}
+    words = ReportWords(options.words)
+    report_of_study: dict[str, CleanReport] = {}
     for row in tqdm(read_table(table, _COLUMNS), desc="reports", unit="row", disable=None):
         image_id = row.text("path_to_image")
         match = _PATH.fullmatch(image_id)
@@ -67,9 +69,10 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         name, study, patient = match.groups()
         image_path = path_of.get(name, image_id)
         if study not in report_of_study:
-            report_of_study[study] = _clean_report(row)
-        if not passes_text_filters(report_of_study[study], filters):
-            rejected.append(Rejected(image_id, image_path, False, reports.TOO_SHORT))
+            report_of_study[study] = words.clean(_described(row), patient)
+        report = report_of_study[study]
+        if not passes_text_filters(report.sentences, filters):
+            rejected.append(Rejected(image_id, image_path, False, report.fault))
             continue
         samples.append(
             Sample(
@@ -78,19 +81,19 @@ def collect(raw: RawFolder, options: Options) -> Collection:
                 study_id=study,
                 view=row["ap_pa"] or "Frontal",
                 splits=row.choice("split", _SPLITS),
-                report=report_of_study[study],
+                report=report.sentences,
                 image_path=image_path,
             )
         )
     num_images = Counter(sample.patient_id for sample in samples if not sample.splits)
     split_of = hold_out_images(num_images, min(_NUM_VALIDATION, num_images.total() // 10))
     samples = [replace(sample, splits=sample.splits or (split_of[sample.patient_id],)) for sample in samples]
-    return Collection(samples, filters, rejected=rejected)
+    return Collection(samples, filters, rejected=rejected, words=words)
 
 
-def _clean_report(row: Row) -> list[str]:
-    """Sentences of a row's report."""
-    sections = [row[name] for name in _TEXTS if row[name]]
-    if not sections and reports.find_sections(row["report"]):
-        return reports.report_sentences(row["report"])
-    return [sentence for section in sections for sentence in reports.clean_text(section)]
+def _described(row: Row) -> str:
+    """The sections of a row's report that describe the image; no text where there are none."""
+    sections = {name: row[column] for name, column in _TEXTS.items() if row[column]}
+    if sections:
+        return label_sections(sections)
+    return row["report"] if find_sections(row["report"]) else ""

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from mgca_mm.prepared import SPLITS
 from mgca_mm.reports.cleaning import MIN_TOKENS, count_tokens
 
+from .report_words import ReportWords
+
 
 class Box(NamedTuple):
     """A box in the pixels of the raw image.
@@ -165,6 +167,7 @@ class Collection:
         mask_classes: Names of the values of the masks, the background first, or None where there are no masks.
         rejected: What was left out so far.
         notes: Sentences for the manifest: what a user of the prepared data should know.
+        words: Counts of the words of the reports, or None where there are no reports with sections.
     """
 
     samples: list[Sample]
@@ -175,6 +178,7 @@ class Collection:
     exclusive: bool = False
     rejected: list[Rejected] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    words: ReportWords | None = None
 
 
 def group_by_split(samples: Iterable[Sample], dense: bool = False) -> dict[str, list[Sample]]:

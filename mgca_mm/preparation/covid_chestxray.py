@@ -21,6 +21,7 @@ from mgca_mm.errors import UserError
 from mgca_mm.files import is_inside
 from mgca_mm.radiographs.headers import refuse_huge
 from mgca_mm.reports import cleaning as reports
+from mgca_mm.reports.markup import plain_text
 from mgca_mm.tables import Row, read_table
 
 from .collection import Box, Collection, FilterLog, Rejected, Sample
@@ -70,6 +71,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     candidates: dict[str, Sample] = {}
     studies: dict[tuple[str, ...], str] = {}
     num_studies: dict[str, int] = {}
+    faults: dict[str, str] = {}  # why a note is none, by image
     for row in tqdm(_rows(metadata), desc="reports", unit="row", disable=None):
         filters.keep("rows in the metadata")
         if not filters.keep("modality X-ray", row["modality"] == "X-ray"):
@@ -85,7 +87,9 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         ):
             continue
         image_id = row["filename"]
-        sentences = reports.clean_text(row["clinical_notes"])
+        note = plain_text(row["clinical_notes"])
+        sentences = reports.clean_text(note, options.words)
+        faults[image_id] = reports.too_short(note, options.words)
         has_note = reports.count_tokens(sentences) >= reports.MIN_TOKENS
         is_new = filters.keep("one row an image", image_id not in candidates)
         if not is_new and (candidates[image_id].report is not None or not has_note):
@@ -115,7 +119,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         if filters.keep(f"note of {reports.MIN_TOKENS} tokens, box or mask", is_used):
             samples.append(sample)
         else:
-            rejected.append(Rejected(sample.image_id, sample.image_path, False, reports.TOO_SHORT))
+            rejected.append(Rejected(sample.image_id, sample.image_path, False, faults[sample.image_id]))
     split_of = divide(list(dict.fromkeys(sample.patient_id for sample in samples)), 0.3, 2 / 3, metadata)
     for index, sample in enumerate(samples):
         splits = (split_of[sample.patient_id],)

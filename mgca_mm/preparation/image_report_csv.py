@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from mgca_mm.files import is_inside
-from mgca_mm.reports import cleaning as reports
+from mgca_mm.reports.cleaning import decode_report
 from mgca_mm.tables import Row, is_name, read_table
 
 from .collection import Collection, FilterLog, Rejected, Sample, passes_text_filters
 from .options import Options
 from .raw_folder import RawFolder
+from .report_words import ReportWords
 from .splits import SPLIT_NAMES, divide
 
 _REQUIRED = ("image", "report")
@@ -47,8 +48,9 @@ def _tables(paths: Iterable[Path]) -> list[str]:
 def collect(raw: RawFolder, options: Options) -> Collection:
     """Read the pairs; those without a split of their own are divided 80/10/10 by patient.
 
-    The text is the impression and the findings of a report that has such sections (see :mod:`.reports`), else all of it
-    but the names of sections. The images are JPEG, PNG or DICOM files beside the table, in any folders.
+    The text is the impression and the findings of a report that has such sections, else all of it but sections known to
+    be something else (see :func:`mgca_mm.reports.cleaning.split_report`). The images are JPEG, PNG or DICOM
+    files beside the table, in any folders.
 
     Without a study column, the images of one patient with one report are a study. Where patients are not given either,
     a report at two to four images is a study, and this its patient, lest its views come into several splits; a report
@@ -58,6 +60,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     filters = FilterLog("rows in the table")
     samples: list[Sample] = []
     rejected: list[Rejected] = []
+    words = ReportWords(options.words)
     seen: set[str] = set()
     first_of_study: dict[tuple[str | None, str], tuple[list[str], int]] = {}
     row = None
@@ -67,35 +70,33 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         seen.add(image)
         filters.keep("rows in the table")
         try:
-            text = reports.decode_report(row["report"].encode("utf-8", "surrogateescape"))
+            text = decode_report(row["report"].encode("utf-8", "surrogateescape"))
         except ValueError as error:
             filters.keep("report readable", False)
             rejected.append(Rejected(image, image, True, f"{row.place}: {error}"))
             continue
         filters.keep("report readable")
-        if reports.find_sections(text):
-            report = reports.report_sentences(text)
-        else:
-            report = reports.clean_text(reports.drop_section_names(text))
-        if not passes_text_filters(report, filters):
-            rejected.append(Rejected(image, image, False, reports.TOO_SHORT))
-            continue
         patient, study = (row.text(name) if name in row else None for name in ("patient", "study"))
+        report = words.clean(text, patient or image, all_of_it=True)
+        if not passes_text_filters(report.sentences, filters):
+            rejected.append(Rejected(image, image, False, report.fault))
+            continue
+        sentences = report.sentences
         if study is not None:
-            first, line = first_of_study.setdefault((patient, study), (report, row.line))
-            if first != report:
+            first, line = first_of_study.setdefault((patient, study), (sentences, row.line))
+            if first != sentences:
                 raise row.fault(
                     f"another report than in line {line}, which is of the same study\n"
                     "A study has one report: correct the column 'study', or one of the reports."
                 )
-            report = first
+            sentences = first
         samples.append(
             Sample(
                 image_id=image,
                 patient_id=patient,
                 study_id=study,
                 view=row.get("view") or None,
-                report=report,
+                report=sentences,
                 image_path=image,
                 splits=(row.choice("split", SPLIT_NAMES),) if "split" in row else (),
             )
@@ -106,7 +107,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     if undivided:
         split_of = divide(list(undivided), 0.2, 0.5, table)
         samples = [replace(sample, splits=(split_of[sample.patient_id],)) for sample in samples]
-    return Collection(samples, filters, rejected=rejected, notes=_describe(columns))
+    return Collection(samples, filters, rejected=rejected, notes=_describe(columns), words=words)
 
 
 def _name_studies(samples: list[Sample]) -> list[Sample]:

@@ -20,12 +20,13 @@ from tqdm import tqdm
 
 from mgca_mm.bounds import allowed_bytes
 from mgca_mm.errors import UserError
-from mgca_mm.reports import cleaning as reports
+from mgca_mm.reports.cleaning import decode_report
 from mgca_mm.tables import Row, read_table
 
 from .collection import Collection, FilterLog, Rejected, Sample, passes_text_filters
 from .options import Options
 from .raw_folder import RawFolder
+from .report_words import ReportWords, label_sections
 from .splits import divide
 
 _FOLDER = "ecgen-radiology"
@@ -38,10 +39,11 @@ _REMEDY = "The reports and images are published at https://openi.nlm.nih.gov/faq
 _MAX_BYTES = 1024 * 1024
 _BLOCK = 1 << 20
 _VIEWS = {"Frontal": "Frontal", "Lateral": "Lateral"}
+_SECTIONS = ("COMPARISON", "INDICATION", "FINDINGS", "IMPRESSION")
 _DEIDENTIFIED = re.compile(r"\bX{2,}\b")
 # CXR207_IM-0703-1001, and CXR1_1_IM-0001-3001, are 207_IM-0703-1001 and 1_IM-0001-3001 to the mirror.
 _NAME_OF_MIRROR = re.compile(r"(\d+_IM-)?[^_]*$")
-Report = tuple[str, list[str], list[str]]  # number, names of the images, sentences
+Report = tuple[str, list[str], str]  # number, names of the images, text
 
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
@@ -71,12 +73,13 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     filters = FilterLog("reports", units=("images",))
     samples: list[Sample] = []
     rejected: list[Rejected] = []
+    words = ReportWords(options.words)
     seen: set[str] = set()
     seen_images: set[str] = set()
     for name, parse in tqdm(_read_reports(sources), desc="reports", unit="report", disable=None):
         filters.keep("reports")
         try:
-            study, images, report = parse()
+            study, images, text = parse()
         except ValueError as error:
             filters.keep("report readable", False)
             rejected.append(Rejected(name, name, True, f"{name}: {error}"))
@@ -90,8 +93,9 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         filters.keep("report readable")
         if not filters.keep("has images", bool(images)):
             continue
-        if not passes_text_filters(report, filters):
-            rejected.append(Rejected(study, name, False, reports.TOO_SHORT))
+        report = words.clean(text, study)
+        if not passes_text_filters(report.sentences, filters):
+            rejected.append(Rejected(study, name, False, report.fault))
             continue
         for image in images:
             filters.keep("images")
@@ -104,7 +108,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
                     patient_id=study,
                     study_id=study,
                     view=view,
-                    report=report,
+                    report=report.sentences,
                     image_path=files.get(_name_of_mirror(image), f"{_IMAGE_FOLDERS[0]}/{image}.png"),
                 )
             )
@@ -113,7 +117,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     notes = ["patients are not published: the split is by report"]
     if views is None:
         notes.append(f"views are not marked: laterals are among the images; {_PROJECTIONS} of a mirror would drop them")
-    return Collection(samples, filters, rejected=rejected, notes=notes)
+    return Collection(samples, filters, rejected=rejected, notes=notes, words=words)
 
 
 def _number(path: Path) -> tuple[int, str]:
@@ -202,12 +206,12 @@ def _read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
 def _parse_row(row: Row, images_of: dict[str, list[str]]) -> Report:
     """As :func:`_parse_report`, of a row of the mirror; ``ValueError`` where the text is none."""
     number = row.identifier("uid")
-    texts = [reports.decode_report(row[name].encode("utf-8", "surrogateescape")) for name in ("impression", "findings")]
-    return f"CXR{number}", images_of.get(number, []), _sentences(texts)
+    texts = {label: decode_report(row.get(label.lower(), "").encode("utf-8", "surrogateescape")) for label in _SECTIONS}
+    return f"CXR{number}", images_of.get(number, []), _DEIDENTIFIED.sub(" ", label_sections(texts))
 
 
 def _parse_report(data: bytes) -> Report:
-    """Number, names of the images and sentences of a report.
+    """Number, names of the images and text of a report, a line a section, without the marks of de-identification.
 
     Raises:
         ValueError: It is not such a file; the message does not quote it.
@@ -227,14 +231,9 @@ def _parse_report(data: bytes) -> Report:
     if not all(re.fullmatch(r"[\w-]{1,200}", image, re.ASCII) for image in images):
         raise ValueError("the name of an image has other characters than letters, digits, _ and -")
     parts = {part.get("Label"): part for part in root.iter("AbstractText")}
-    # Only these two: thousands of parts inside each other have a text of each, which takes time by their square.
-    texts = ["".join(parts[label].itertext()) for label in ("IMPRESSION", "FINDINGS") if label in parts]
-    return number.get("id"), images, _sentences(texts)
-
-
-def _sentences(texts: list[str]) -> list[str]:
-    """Sentences of the parts of a report, without the marks of de-identification."""
-    return [sentence for text in texts for sentence in reports.clean_text(_DEIDENTIFIED.sub(" ", text))]
+    # Only these: thousands of parts inside each other have a text of each, which takes time by their square.
+    texts = {label: "".join(parts[label].itertext()) for label in _SECTIONS if label in parts}
+    return number.get("id"), images, _DEIDENTIFIED.sub(" ", label_sections(texts))
 
 
 def _read_views(table: Path) -> dict[str, str]:

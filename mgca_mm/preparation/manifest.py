@@ -49,6 +49,7 @@ def build_manifest(folder: Path, key: dict, collection: Collection) -> dict:
             "dense_splits": len(find_leaks(samples, dense=True)),
         },
         "notes": collection.notes,
+        **({} if collection.words is None else {"words": collection.words.summary()}),
         "files": {path.relative_to(folder).as_posix(): fingerprint(path) for path in files},
         # OpenCV is asked itself: it is distributed under four names.
         "versions": {"mgca_mm": __version__, "python": platform.python_version(), "opencv": cv2.__version__}

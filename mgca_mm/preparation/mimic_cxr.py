@@ -14,12 +14,13 @@ from tqdm import tqdm
 
 from mgca_mm.bounds import allowed_bytes
 from mgca_mm.errors import UserError
-from mgca_mm.reports import cleaning as reports
+from mgca_mm.reports.cleaning import decode_report
 from mgca_mm.tables import LABEL_VALUES, read_table
 
 from .collection import Collection, FilterLog, Rejected, Sample, passes_text_filters
 from .options import Options
 from .raw_folder import RawFolder
+from .report_words import CleanReport, ReportWords
 
 # The first is read; one of both versions is the same table.
 _METADATA, _SPLIT, _LABELS = (
@@ -75,7 +76,8 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     samples: list[Sample] = []
     seen: set[str] = set()
     rejected: list[Rejected] = []
-    report_of_study: dict[str, list[str] | str | None] = {}
+    report_of_study: dict[str, CleanReport | str | None] = {}
+    words = ReportWords(options.words)
     columns = ("dicom_id", "subject_id", "study_id", "ViewPosition")
     with _open_archive(raw.optional(_REPORTS_ZIP)) as archive:
         rows = read_table(metadata, columns)
@@ -92,15 +94,16 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             folder = f"files/p{subject[:2]}/p{subject}/s{study}"
             image_path = f"{folder}/{image_id}.jpg"
             if study not in report_of_study:
-                report_of_study[study] = _read_report(raw, archive, f"{folder}.txt")
+                text = _read_report(raw, archive, f"{folder}.txt")
+                report_of_study[study] = text if text is None else _clean(text, f"{folder}.txt", words, subject)
             report = report_of_study[study]
             if not filters.keep("report exists", report is not None):
                 continue
             if not filters.keep("report readable", not isinstance(report, str)):
                 rejected.append(Rejected(image_id, image_path, True, report))
                 continue
-            if not passes_text_filters(report, filters):
-                rejected.append(Rejected(image_id, image_path, False, reports.TOO_SHORT))
+            if not passes_text_filters(report.sentences, filters):
+                rejected.append(Rejected(image_id, image_path, False, report.fault))
                 continue
             samples.append(
                 Sample(
@@ -109,7 +112,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
                     study_id=study,
                     view=row["ViewPosition"],
                     splits=(split_of_image[image_id],),
-                    report=report,
+                    report=report.sentences,
                     image_path=image_path,
                     labels=None if classes is None else labels_of_study.get(study, [None] * len(classes)),
                 )
@@ -126,7 +129,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     for tables in (_METADATA, _SPLIT, _LABELS):
         if all(map(raw.optional_table, tables)):
             notes.append(f"{tables[0]} is read; {tables[1]} is not")
-    return Collection(samples, filters, classes, rejected=rejected, notes=notes)
+    return Collection(samples, filters, classes, rejected=rejected, notes=notes, words=words)
 
 
 def _read_splits(path: Path, names: dict[str, str]) -> dict[str, str]:
@@ -187,11 +190,11 @@ def _count(path: Path, word: bytes) -> int:
     return found
 
 
-def _read_report(raw: RawFolder, archive: zipfile.ZipFile | None, name: str) -> list[str] | str | None:
-    """Sentences of a report, loose beside the images, from the unpacked archive, or from the archive.
+def _read_report(raw: RawFolder, archive: zipfile.ZipFile | None, name: str) -> bytes | None:
+    """A report, loose beside the images, from the unpacked archive, or from the archive.
 
     Returns:
-        The sentences; why it cannot be read; or None where there is none.
+        At most one byte more than a report can have, or None where there is none.
 
     Raises:
         UserError: The archive is damaged at this report.
@@ -201,23 +204,26 @@ def _read_report(raw: RawFolder, archive: zipfile.ZipFile | None, name: str) -> 
     member = next((member for member in names if member in archive.NameToInfo), None) if archive else None
     if path is not None:
         with open(path, "rb") as file:
-            data = file.read(_MAX_REPORT_BYTES + 1)
-    elif member is not None:
+            return file.read(_MAX_REPORT_BYTES + 1)
+    if member is not None:
         # The others unpack all that is stored of a member at once, whatever size it says it has.
         if archive.getinfo(member).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             place = f"{archive.filename}: {member}"
             raise UserError(f"{place} is compressed by an unusual method\nUnpack the archive: unzip")
         try:
             with archive.open(member) as file:
-                data = file.read(_MAX_REPORT_BYTES + 1)
+                return file.read(_MAX_REPORT_BYTES + 1)
         except _DAMAGED_ZIP as error:
             raise UserError(f"{archive.filename}: {member} cannot be unpacked; copy the archive again") from error
-    else:
-        return None
+    return None
+
+
+def _clean(data: bytes, name: str, words: ReportWords, patient: str) -> CleanReport | str:
+    """A report as it is trained on, or why it cannot be read."""
     if len(data) > _MAX_REPORT_BYTES:
         return f"{name}: more than {_MAX_REPORT_BYTES} bytes are no report; copy it again"
     try:
-        text = reports.decode_report(data)
+        text = decode_report(data)
     except ValueError as error:
         return f"{name}: {error}"
-    return reports.report_sentences(text)
+    return words.clean(text, patient)

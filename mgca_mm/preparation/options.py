@@ -6,6 +6,7 @@ from pathlib import Path
 from mgca_mm.bounds import size_of
 from mgca_mm.errors import UserError
 from mgca_mm.files import sha256_of
+from mgca_mm.reports.cleaning import WORDS
 from mgca_mm.reports.tokenizer import describe_tokenizer
 
 PROTOCOLS = ("paper", "released")
@@ -19,6 +20,7 @@ class Options:
         image_size: Side of the stored images, in pixels.
         tokenizer: Folder or hub name of a tokenizer to copy; None trains one.
         vocab_size: Largest vocabulary of a trained tokenizer.
+        words: Which words of a report are kept: ``ascii``, as in the paper, or ``unicode``.
         protocol: ``paper``, or ``released`` for the splits of the authors' code, leaks included.
         split_list: A csv file with the columns ``id`` (image or patient) and ``split``, for another split.
         annotations_only: Read the tables alone: no image is opened or stored.
@@ -30,6 +32,7 @@ class Options:
     image_size: int = 256
     tokenizer: str | None = None
     vocab_size: int = 8000
+    words: str = "ascii"
     protocol: str = "paper"
     split_list: Path | None = None
     annotations_only: bool = False
@@ -45,11 +48,17 @@ class Options:
             raise UserError("--max-rejected: a share from 0 to 1 is expected, such as 0.01")
         if self.protocol not in PROTOCOLS:
             raise UserError(f"--protocol: one of {', '.join(PROTOCOLS)} is expected")
+        if self.words not in WORDS:
+            raise UserError(f"--words: one of {', '.join(WORDS)} is expected")
         if self.split_list is not None and self.protocol == "released":
             raise UserError("--split-list and --protocol released: both name a split; give one of them")
 
     def parameters(self) -> dict:
-        """The options that change the result, for the manifest."""
+        """The options that change the result, for the manifest.
+
+        Those added later are named only where they are not the default: what was prepared before stays finished.
+        """
+        later = {} if self.words == "ascii" else {"words": self.words}
         return {
             "protocol": self.protocol,
             "split_list": None if self.split_list is None else _digest(self.split_list),
@@ -57,7 +66,7 @@ class Options:
             "image_size": self.image_size,
             "tokenizer": describe_tokenizer(self.tokenizer),
             "vocab_size": self.vocab_size if self.tokenizer is None else None,
-        }
+        } | later
 
 
 def _digest(path: Path) -> str:

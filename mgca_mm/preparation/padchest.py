@@ -5,13 +5,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mgca_mm.reports import cleaning as reports
+from mgca_mm.reports.cleaning import decode_report
 from mgca_mm.tables import Row, read_table
 
 from .collection import Collection, FilterLog, Rejected, Sample, passes_text_filters
 from .image_files import find_images
 from .options import Options
 from .raw_folder import RawFolder
+from .report_words import CleanReport, ReportWords
 from .splits import divide
 
 _TABLE = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"
@@ -32,7 +33,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
 
     Args:
         raw: Folder with the table, and the PNG files of the archives in any folders below it.
-        options: Nothing here depends on them.
+        options: ``words``.
     """
     table = raw.table(_TABLE, remedy=_REMEDY)
     path_of = find_images(raw, (".png",))
@@ -40,7 +41,8 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     samples: list[Sample] = []
     rejected: list[Rejected] = []
     seen: set[str] = set()
-    report_of_study: dict[str, list[str]] = {}
+    words = ReportWords(options.words)
+    report_of_study: dict[str, CleanReport] = {}
     for row in tqdm(read_table(table, _COLUMNS), desc="reports", unit="row", disable=None):
         image_id = row.file_name("ImageID")
         row.require_new("ImageID", image_id, seen)
@@ -50,9 +52,10 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             continue
         study, image_path = row.text("StudyID"), path_of.get(image_id.removesuffix(".png"), image_id)
         if study not in report_of_study:
-            report_of_study[study] = _clean_report(row)
-        if not passes_text_filters(report_of_study[study], filters):
-            rejected.append(Rejected(image_id, image_path, False, reports.TOO_SHORT))
+            report_of_study[study] = words.clean(_read_report(row), row.text("PatientID"), all_of_it=True)
+        report = report_of_study[study]
+        if not passes_text_filters(report.sentences, filters):
+            rejected.append(Rejected(image_id, image_path, False, report.fault))
             continue
         samples.append(
             Sample(
@@ -60,19 +63,18 @@ def collect(raw: RawFolder, options: Options) -> Collection:
                 patient_id=row.text("PatientID"),
                 study_id=study,
                 view=row["Projection"],
-                report=report_of_study[study],
+                report=report.sentences,
                 image_path=image_path,
             )
         )
     split_of = divide(list(dict.fromkeys(sample.patient_id for sample in samples)), 0.2, 0.5, table)
     samples = [replace(sample, splits=(split_of[sample.patient_id],)) for sample in samples]
-    return Collection(samples, filters, rejected=rejected)
+    return Collection(samples, filters, rejected=rejected, words=words)
 
 
-def _clean_report(row: Row) -> list[str]:
-    """Sentences of a row's report; one whose table was saved again may be in Latin-1."""
+def _read_report(row: Row) -> str:
+    """Text of a row's report; one whose table was saved again may be in Latin-1."""
     try:
-        text = reports.decode_report(row["Report"].encode("utf-8", "surrogateescape"))
+        return decode_report(row["Report"].encode("utf-8", "surrogateescape"))
     except ValueError as error:
         raise row.fault(f"column 'Report': {error}") from error
-    return reports.clean_text(text)

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from mgca_mm.errors import UserError
 from mgca_mm.prepared import MANIFEST, REJECTED, SCHEMA_VERSION, STORE, SUSPICIOUS
+from mgca_mm.reports.cleaning import NOT_LATIN
 from mgca_mm.reports.tokenizer import load_tokenizer, train_tokenizer
 
 from .annotations import write_dense, write_image_level, write_rejected
@@ -21,6 +22,7 @@ from .manifest import build_manifest, fingerprint
 from .options import Options
 from .output_folder import FAILED, is_finished, open_folder, publish
 from .raw_folder import RawFolder
+from .report_words import describe_words
 from .splits import apply_split_list, require_disjoint_patients
 from .suspicious import write_suspicious
 
@@ -179,6 +181,12 @@ def _reject(collection: Collection, faults: dict[int, str], raw: RawFolder, part
 
 def _require_training_images(collection: Collection) -> None:
     """Make sure that something is left to train on; an error names the filter that took the last image, if one did."""
+    foreign = sum(row.reason == NOT_LATIN for row in collection.rejected)
+    if foreign and not collection.samples:
+        raise UserError(
+            f"no image is left: {foreign} reports are not in Latin letters, and --words ascii keeps no others\n"
+            "Keep the letters of all scripts: --words unicode, with a tokenizer trained here or a multilingual one"
+        )
     empty = [row["stage"] for row in collection.filters.counts() if row["kept"] == 0]
     if empty:
         raise UserError(f"no image is left after the filter {empty[0]!r}; is --raw the right folder, and complete?")
@@ -195,5 +203,7 @@ def _print_counts(manifest: dict) -> None:
         positives = [name for name in counts if name.startswith("positive: ")]
         shown = {name: count for name, count in counts.items() if len(positives) <= 3 or name not in positives}
         print(f"{title:<23} " + ", ".join(f"{count:,} {name}" for name, count in shown.items()), flush=True)
+    for line in describe_words(manifest["words"]) if "words" in manifest else ():
+        print(line, flush=True)
     for note in manifest["notes"]:
         print(f"note: {note}", flush=True)

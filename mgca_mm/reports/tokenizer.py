@@ -7,7 +7,9 @@ import logging
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +69,8 @@ def train_tokenizer(sentences: Iterable[str], vocab_size: int) -> "BertTokenizer
 
     Args:
         sentences: Cleaned sentences, lower-case already, hence a cased tokenizer.
-        vocab_size: Largest number of tokens; small texts give fewer.
+        vocab_size: Largest number of tokens; small texts give fewer. Of more characters than that, as scripts of
+            thousands can have, the most frequent are taken, and the others are unknown.
 
     Returns:
         A fast tokenizer with ``##`` continuations and ``[CLS] … [SEP]`` around a text.
@@ -75,20 +78,30 @@ def train_tokenizer(sentences: Iterable[str], vocab_size: int) -> "BertTokenizer
     from transformers import BertTokenizerFast
 
     sentences = list(sentences)
-    characters = sorted(set().union(*sentences) - {" "})
+    normalizer = normalizers.BertNormalizer(lowercase=False)
+    counts = Counter(chain.from_iterable(sentences))
+    del counts[" "]
+    # Each ideograph is a word to BERT's normalizer, and continues none.
+    initial = {character for character in counts if normalizer.normalize_str(character) != character}
+    room = vocab_size - len(_SPECIAL_TOKENS)
+    frequent = sorted(counts, key=lambda character: (-counts[character], character))
+    widths = accumulate(1 if character in initial else 2 for character in frequent)
+    characters = sorted(character for character, width in zip(frequent, widths, strict=True) if width <= room)
     # The trainer numbers continuation characters in the order of a hash map that differs from process to process, and
     # breaks ties between merges by these numbers. Given as special tokens, they are numbered here; the final tokenizer
     # is built from the vocabulary alone, where they are ordinary again.
-    alphabet = [*characters, *(f"##{character}" for character in characters)]
+    alphabet = [*characters, *(f"##{character}" for character in characters if character not in initial)]
     learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    learner.normalizer = normalizer
     learner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size, special_tokens=[*_SPECIAL_TOKENS, *alphabet], show_progress=False
     )
-    learner.train_from_iterator(sentences, trainer)
+    rare = dict.fromkeys(map(ord, counts.keys() - set(characters)))
+    learner.train_from_iterator((sentence.translate(rare) for sentence in sentences) if rare else sentences, trainer)
 
     tokenizer = Tokenizer(models.WordPiece(learner.get_vocab(), unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+    tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.BertProcessing(
         ("[SEP]", _SPECIAL_TOKENS.index("[SEP]")), ("[CLS]", _SPECIAL_TOKENS.index("[CLS]"))

@@ -56,6 +56,12 @@ _FRAGMENTS = [
         "CHEST:",
         "FINDNGS.",
         "___",
+        "LUNGS:",
+        "<br>",
+        "\\n",
+        "&lt;",
+        "。",
+        "\u0301",
     ),
     *(
         " lungs ",
@@ -92,6 +98,8 @@ def test_reports(text):
         assert len(found) >= 2 and all(word.isascii() and word == word.lower() and word.strip("_") for word in found)
         assert all(character.isalnum() or character == "_" for word in found for character in word)
     assert clean_text(". ".join(sentences)) == sentences
+    in_unicode = report_sentences(text, "unicode")
+    assert clean_text(". ".join(in_unicode), "unicode") == in_unicode
     assert of_report == [sentence for part in report_texts(text) for sentence in clean_text(part)]
 
 

@@ -258,8 +258,8 @@ def test_reports_of_every_kind(tmp_path):
     texts = {
         "plain": ("Clear lungs are seen.\nNo effusion.", ["clear lungs are seen", "no effusion"]),
         "sections": ("HISTORY: Cough.\nFINDINGS: Clear lungs.\nIMPRESSION: All normal.", ["all normal", "clear lungs"]),
-        "latin-1": ("The caf\udce9-au-lait spot is stable.", ["the caf au lait spot is stable"]),
-        "utf-8": ("The café-au-lait spot is stable.", ["the caf au lait spot is stable"]),
+        "latin-1": ("The caf\udce9-au-lait spot is stable.", ["the cafe au lait spot is stable"]),
+        "utf-8": ("The café-au-lait spot is stable.", ["the cafe au lait spot is stable"]),
         "quoted": ('The "lungs",\r\nare clear.', ["the lungs are clear"]),
         "capitals": ("HEART SIZE: IS NORMAL.", ["heart size is normal"]),
         "empty": ("", None),

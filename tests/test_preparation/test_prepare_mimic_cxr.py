@@ -66,9 +66,9 @@ def test_end_to_end(mimic, tmp_path, capsys, gzipped, reports):
             *("the lungs are clear", "there is no pleural effusion", "heart size is normal"),
         ],
         "b1": ["pneumonia is likely", "left lower lobe opacity"],
-        "e1": ["no rib fracture is seen"],
-        "f1": ["no change", "stable caf au lait opacity"],
-        "f2": ["no change", "stable caf au lait opacity"],
+        "e1": ["single portable view of the chest", "no rib fracture is seen"],
+        "f1": ["no change", "stable cafe au lait opacity"],
+        "f2": ["no change", "stable cafe au lait opacity"],
     }
     assert load(out, "train")["metainfo"] == {"dataset": "mimic_cxr", "split": "train"}
     assert load(out, "val")["data_list"][0] == {
@@ -77,7 +77,7 @@ def test_end_to_end(mimic, tmp_path, capsys, gzipped, reports):
         "patient_id": "10000005",
         "study_id": "50000005",
         "view": "PA",
-        "report": ["no rib fracture is seen"],
+        "report": ["single portable view of the chest", "no rib fracture is seen"],
     }
     assert manifest(out)["splits"]["test"] == {"images": 2, "studies": 1, "patients": 1}
     assert check("mimic_cxr", out) == []
