@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from mgca_mm.errors import exit_on_user_error
-from mgca_mm.preparation import PROTOCOLS, Options, check, prepare
+from mgca_mm.preparation import PROTOCOLS, Options, check, prepare, statistics
 from mgca_mm.prepared import DATA_SETS
 from mgca_mm.reports.cleaning import WORDS
 
@@ -58,7 +58,12 @@ def main() -> int:
         for fault in faults:
             print(fault)
         print(f"{args.out}: {f'{len(faults)} faults' if faults else 'no faults'}")
-        return int(bool(faults))
+        if faults:
+            return 1
+        with exit_on_user_error():
+            for line in statistics.table(statistics.describe(args.out)):
+                print(line)
+        return 0
     if args.raw is None:
         parser.error("--raw is required")
     try:
