@@ -20,9 +20,10 @@ _OF_REPORTS = (
     f"reports over {_PIECES} pieces, %",
 )
 REFERENCES = {
-    "phantom": dict(zip(_OF_IMAGES + _OF_REPORTS, (109.4, 75.4, 16.3, 0.1, 55.0, 1.0, 100.0, 100.0, 3.6), strict=True)),
-    "public": dict(zip(_OF_IMAGES + _OF_REPORTS, (120.0, 70.0, 10.0, 0.1, 30.0, 1.0, 100.0, 100.0, 3.6), strict=True)),
+    "phantom": dict(zip(_OF_IMAGES + _OF_REPORTS, (108.6, 74.5, 16.0, 0.0, 54.3, 1.0, 100.0, 100.0, 0.0), strict=True)),
+    "public": dict(zip(_OF_IMAGES + _OF_REPORTS, (120.8, 65.0, 15.0, 0.2, 34.7, 1.1, 100.0, 100.0, 0.0), strict=True)),
 }
+_POINTS = 10  # of a share in percent that are much
 
 
 def describe(folder: Path) -> dict[str, float]:
@@ -56,7 +57,7 @@ def describe(folder: Path) -> dict[str, float]:
 def table(statistics: Mapping[str, float]) -> list[str]:
     """Lines of a table, none of no statistics: each statistic beside those of the sets that are known.
 
-    One that lies beyond half the smallest or twice the largest of them has an arrow, for somebody to look at.
+    One far from all of them, ten points where it is a share, else a factor of two, has an arrow for somebody to look at.
     """
     if not statistics:
         return []
@@ -65,7 +66,10 @@ def table(statistics: Mapping[str, float]) -> list[str]:
     for name, value in statistics.items():
         known = [reference[name] for reference in REFERENCES.values()]
         cells = (f"{number:13.1f}" for number in (value, *known))
-        is_far = not min(known) / 2 <= value <= max(known) * 2
+        if name.endswith("%"):
+            is_far = not min(known) - _POINTS <= value <= max(known) + _POINTS
+        else:
+            is_far = not min(known) / 2 <= value <= max(known) * 2
         lines.append(f"{name:<32}{''.join(cells)}{'  <-- look at it' if is_far else ''}")
     return lines
 

@@ -47,6 +47,7 @@ def test_strange_words_and_arrows(tmp_path):
     assert found["vocabulary known, %"] == pytest.approx(200 / 3)  # no report of the tokenizer's has a z
     lines = {line[:32].strip(): line for line in table(found)}
     assert lines["words a report"].endswith("<-- look at it")
+    assert lines["vocabulary known, %"].endswith("<-- look at it")
     assert not lines["mean gray, 0 to 255"].endswith("it")
 
 
