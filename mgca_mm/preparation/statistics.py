@@ -57,7 +57,7 @@ def describe(folder: Path) -> dict[str, float]:
 def table(statistics: Mapping[str, float]) -> list[str]:
     """Lines of a table, none of no statistics: each statistic beside those of the sets that are known.
 
-    One far from all of them, ten points where it is a share, else a factor of two, has an arrow for somebody to look at.
+    One far from all of them (ten points of a share, else a factor of two) has an arrow, for somebody to look at.
     """
     if not statistics:
         return []
