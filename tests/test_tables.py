@@ -98,11 +98,12 @@ def test_names():
     [
         (b"PK\3\4 and more", "a zip file or a workbook of Excel (.xlsx)\nUnpack it, or save the sheet as CSV UTF-8"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a workbook of Excel (.xls)\nSave the sheet as CSV UTF-8"),
-        (gzip.compress(b"image,report\n"), "a gzip file\nRename it to end in .gz"),
+        (gzip.compress(b"image,report\n", mtime=0), "a gzip file\nRename it to end in .gz"),
         (b"\n <!doctype html><p>Log in</p>", "a web page\nDownload the file again, with your login if it takes one"),
         (TEXT.encode("utf-16")[:-1], "truncated, or not UTF-16 all through\nSave it again, as CSV UTF-8"),
         ("image,report\na,b\n".encode("utf-16") + b"\x00\xdc", "truncated, or not UTF-16 all through"),
     ],
+    ids=["zip", "xls", "gzip", "web page", "UTF-16 cut off", "half a pair"],
 )
 def test_other_formats_are_named(tmp_path, content, message):
     assert refusal(tmp_path, content).startswith(f"pairs.csv: {message}")

@@ -21,7 +21,8 @@ def test_list_models():
     names = [path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.glob("[!_]*/**/*.py")]
     others = ("downstream/", "evaluation/", *(f"quickstart/{task}" for task in OTHER_TASKS))
     assert list_models() == sorted(name for name in names if not name.startswith(others))
-    assert list_models("mgca/pretrain_vit*") == [f"mgca/pretrain_vit{end}" for end in ("", "_fast", "_large_batch")]
+    ends = ("", "_chexpert_plus", "_fast", "_large_batch", "_padchest")
+    assert list_models("mgca/pretrain_vit*") == [f"mgca/pretrain_vit{end}" for end in ends]
     assert list_models("nothing") == []
 
 
