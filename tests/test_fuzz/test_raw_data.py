@@ -89,7 +89,6 @@ def test_open_i_reports(data, folder):
     prepare_or_refuse("iu_xray", folder, {"max_rejected": 1})
 
 
-@pytest.mark.parametrize(("name", "file"), [("covid_chestxray", LUNG_BOXES), ("coco", "boxes.json")])
 @given(data=st.data())
 @cases(10, 400)
 def test_readings(data, folder):
@@ -100,6 +99,7 @@ def test_readings(data, folder):
     prepare_or_refuse("montgomery", folder, {})
 
 
+@pytest.mark.parametrize(("name", "file"), [("covid_chestxray", LUNG_BOXES), ("coco", "boxes.json")])
 @given(data=st.data())
 @cases(20, 4000)
 def test_coco_file(name, file, data, folder):
