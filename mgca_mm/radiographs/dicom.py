@@ -34,24 +34,29 @@ _REQUIRED = {
 }
 _CORRECT = "correct the header, or convert the file to PNG"
 _ITEM = b"\xfe\xff\x00\xe0"  # Compressed pixel data starts with one.
-# Of a data set without what stands before it: the first elements of the groups 0002 and 0008, and their types.
-_FIRST_TAGS = {struct.pack("<HH", group, element) for group in (2, 8) for element in range(0x100)}
-_FIRST_TYPES = (b"UL", b"UI", b"CS", b"OB", b"DA", b"TM", b"DT", b"LO", b"SH", b"PN", b"ST", b"AT", b"SQ", b"US")
+# Of a data set without what stands before it: the group of its first element, for every radiograph has elements of 0028,
+# and the types of values (PS3.5, 6.2).
+_FIRST_GROUPS = (0x0002, *range(0x0008, 0x002A, 2))
+_TYPES = b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
 _MAX_FIRST = 1024  # bytes of the first value
 
 
 def is_dicom(data: bytes) -> bool:
     """Whether a file starts as DICOM's part 10 has it, 128 free bytes and DICM, or with a data set at once.
 
-    132 bytes are enough. A data set starts in group 0002 or 0008, with a type of value or with a length (PS3.5, 7.1).
+    132 bytes are enough. A data set starts with the group and the number of an element, then with the type of its value
+    or with an even length, little endian, after which a greater element follows (PS3.5, 7.1).
     """
     if data[128:132] == b"DICM":
         return True
     if len(data) < 12:
         return False
-    if data[4:6] in _FIRST_TYPES:  # explicit, of either byte order
-        return data[:4] in _FIRST_TAGS or data[1::-1] + data[3:1:-1] in _FIRST_TAGS
-    return data[:4] in _FIRST_TAGS and int.from_bytes(data[4:8], "little") <= _MAX_FIRST
+    first = struct.unpack("<HH", data[:4])
+    if data[4:6] in _TYPES:  # of either byte order
+        return first[0] in _FIRST_GROUPS or int.from_bytes(data[:2], "big") in _FIRST_GROUPS
+    length = int.from_bytes(data[4:8], "little")
+    following = struct.unpack("<HH", data[8 + length : 12 + length].ljust(4, b"\xff")[:4])
+    return first[0] in _FIRST_GROUPS and length <= _MAX_FIRST and length % 2 == 0 and first < following
 
 
 def decode_dicom(data: bytes, path: Path | str) -> np.ndarray:
@@ -97,10 +102,6 @@ def _read(data: bytes) -> "Dataset":
     """The data set of a file, its transfer syntax known."""
     from pydicom import dcmread, uid
 
-    # The reader unpacks this syntax itself, without any limit, so it is looked for before: in the whole file, for the
-    # group that names it may have any length.
-    if uid.DeflatedExplicitVRLittleEndian.encode() in data:
-        raise UserError("deflated DICOM files are not read; convert it to another transfer syntax")
     try:
         dataset = dcmread(_Counted(data), force=True)
         meta, element = dataset.file_meta, dataset.get_item("PixelData")
@@ -147,9 +148,10 @@ def _decode(dataset: "Dataset") -> np.ndarray:
 
 
 class _Counted(io.BytesIO):
-    """The bytes of a file, which may be read so often and no more.
+    """The bytes of a file, which may be read so often and no more, and not all at once.
 
     Each element of eight bytes becomes an object of hundreds, at any depth; a radiograph has some hundred elements.
+    All that follows is read only to unpack a deflated data set, which the reader does without any limit.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -157,6 +159,8 @@ class _Counted(io.BytesIO):
         self._left = _MAX_READS + len(data) // 4096  # Compressed pixels are read block by block.
 
     def read(self, size: int | None = -1) -> bytes:
+        if size is None or size < 0:
+            raise UserError("deflated DICOM files are not read; convert it to another transfer syntax")
         self._left -= 1
         if self._left < 0:
             raise UserError("the DICOM file has more elements than any radiograph")
@@ -216,6 +220,8 @@ def _check_header(dataset: "Dataset", syntax: "UID") -> None:
     allocated, stored = dataset.BitsAllocated, dataset.BitsStored
     if stored > allocated:
         raise UserError(f"BitsStored is {stored}, but BitsAllocated {allocated}; {_CORRECT}")
+    if dataset.SamplesPerPixel > 1 and numbers(dataset, "PlanarConfiguration") not in ([0], [1]):
+        dataset.PlanarConfiguration = 0  # color by pixel, as nearly all have it
     if numbers(dataset, "NumberOfFrames") not in ([], [0], [1]):
         raise UserError("the DICOM file has several frames; a radiograph is a single one")
     shape = inside = dataset.Rows, dataset.Columns

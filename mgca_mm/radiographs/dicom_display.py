@@ -3,6 +3,7 @@
 All that is done to a gray value depends on the value alone, so it is done to each bit pattern that a pixel can have.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -53,12 +54,28 @@ def stored_range(bits: int, signed: bool) -> tuple[int, int]:
 
 
 def numbers(dataset: "Dataset", name: str) -> list[float]:
-    """The values of an attribute; none where it is missing, empty or not made of numbers."""
+    """The values of an attribute that are numbers; none where it is missing or empty."""
+    return [value for value in _values(dataset, name) if not math.isnan(value)]
+
+
+def _values(dataset: "Dataset", name: str) -> list[float]:
+    """The values of an attribute, NaN for one that is no number."""
+    from pydicom.datadict import dictionary_VR
+
     try:
         value = dataset.get(name)
-        return [float(each) for each in ([value] if isinstance(value, str | float | int) else value or ())]
-    except Exception:  # pydicom has many for a value that is not as its type should be
-        return []
+    except Exception:  # pydicom has many for a value that is not as its type should be, though others of it may be
+        value = dataset.get_item(name).value if dictionary_VR(name) == "DS" else None
+    if isinstance(value, bytes):
+        value = value.split(b"\\")
+    return [_number(each) for each in ([value] if isinstance(value, str | float | int) else value or ())]
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value.strip(b" \0") if isinstance(value, bytes) else value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def _padding_range(values: np.ndarray, dataset: "Dataset") -> tuple[int, int] | None:
@@ -125,7 +142,10 @@ def _views(gray: np.ndarray, dataset: "Dataset") -> Iterator[np.ndarray]:
         # The entries may end below what the bits of the descriptor can hold, or above.
         yield stretch(lut.of(gray), 0, lut.entries.max())
     function = str(dataset.get("VOILUTFunction") or "").strip().upper()
-    for center, width in zip(numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth"), strict=False):
+    centers, widths = (_values(dataset, name) for name in ("WindowCenter", "WindowWidth"))
+    if len(widths) == 1:  # for all of them
+        widths *= len(centers)
+    for center, width in zip(centers, widths, strict=False):
         if not np.isfinite([center, width]).all() or width <= 0:
             continue
         if function == "SIGMOID":

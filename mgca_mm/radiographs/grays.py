@@ -58,9 +58,10 @@ def stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def to_eight_bits(image: np.ndarray) -> np.ndarray:
-    """Gray levels (H, W) of a 16-bit image: values below 256 stay, more are stretched over their range."""
+    """Gray levels (H, W) of a 16-bit image: a range below 256 stays, another is stretched (:func:`shown_range`)."""
     counts = count_cells(image)
-    if not counts[256:].any():
-        return image.astype(np.uint8)
     values = np.arange(len(counts))
-    return look_up(stretch(values, *shown_range(values, counts)), image)
+    low, high = shown_range(values, counts)
+    if high < 256:
+        low, high = 0, 255
+    return look_up(stretch(values, low, high), image)

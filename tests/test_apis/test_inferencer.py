@@ -138,6 +138,58 @@ def test_other_numbers_are_stretched(picture):
     np.testing.assert_array_equal(list_images(Image.fromarray(picture > 99))[0].read(), 255 * (picture > 99))
 
 
+@pytest.mark.parametrize("top", [1, 255])
+def test_what_is_a_little_outside_the_grays_is_clipped(picture, top):
+    """As interpolation and augmentation leave it: by rounding, at one pixel, or by their overshoot."""
+    values = picture.astype(np.float64) * (top / 255)
+    values.flat[:2] = 0, top
+    expected = np.rint(values * (255 / top))
+    for low, high in ((0, 1.0001), (-1e-7, 1), (-0.05, 1.08)):
+        given = values.copy()
+        given.flat[:2] = low * top, high * top
+        for kind in (np.float32, np.float64):
+            (found,) = list_images(given.astype(kind))
+            assert np.abs(found.read() - expected).max() <= 1
+            (found,) = list_images(torch.from_numpy(given.astype(kind)).expand(1, 3, -1, -1))
+            assert np.abs(found.read() - expected).max() <= 1
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0.5, 0.5), (0.45, 0.22), (0.2, 1)])
+def test_normalized_numbers_are_stretched(picture, mean, std):
+    """The darkest black and the brightest white, as in a 16-bit file: nothing says what they were."""
+    picture = cv2.normalize(picture, None, 0, 255, cv2.NORM_MINMAX)
+    ranked = np.sort(picture.ravel()).astype(float)
+    low, high = ranked[[-(-picture.size // 500), -1 - -(-picture.size // 500)]]
+    expected = 255 * np.clip((picture - low) / (high - low), 0, 1)
+    tensor = (torch.from_numpy(picture) / 255 - mean) / std
+    for given in (tensor, tensor.expand(3, -1, -1), tensor[None, None]):
+        assert np.abs(list_images(given)[0].read() - expected).max() <= 1
+
+
+def test_a_batch_gives_what_its_images_give_alone(picture):
+    """A dark one and a bright one, of each kind of numbers; the color, too, of which blue has little luma."""
+    blue = np.zeros((40, 40, 3), np.float32)
+    blue[..., 2] = np.linspace(0, 9, 40)
+    dark, bright = picture.astype(int) // 200, np.maximum(picture, 1).astype(int)
+    batches = [np.stack([dark * scale, bright * scale]) for scale in (1, 1 / 255, 1.0, 20, 200, -3)]
+    batches += [np.stack([dark, bright * 16]).astype(np.uint16), np.stack([blue, 28 * blue])]
+    for batch in batches:
+        alone = [list_images(image)[0].read() for image in batch]
+        np.testing.assert_array_equal([image.read() for image in list_images(batch)], alone)
+    assert list_images(blue)[0].read().max() == round(0.114 * 9)
+
+
+def test_an_array_that_cannot_be_made_is_refused():
+    class Lazy:
+        def __array__(self, dtype=None, copy=None):
+            raise RuntimeError("secret")
+
+    for given in (Lazy(), [Lazy()]):
+        with pytest.raises(UserError, match=r"image 0: the Lazy cannot be read.*\n.*NumPy") as caught:
+            list_images(given)
+        assert "secret" not in str(caught.value)
+
+
 def test_batches_do_not_matter(weights, options, inferencer):
     small = RadiographInferencer(CONFIG, weights, cfg_options=options, batch_size=2, show_progress=False, device="cpu")
     images = [pair.image for pair in load_pairs(options["data_root"])[:5]]

@@ -2,6 +2,8 @@
 
 import copy
 import io
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -9,7 +11,9 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLosslessSV1,
@@ -22,6 +26,7 @@ from mgca_mm.phantom.dicom import _compress
 from mgca_mm.radiographs.dicom import is_dicom
 from mgca_mm.radiographs.reading import read_radiograph
 from tests.conftest import SHARED, needs_shared
+from tests.test_fuzz.cases import bounded
 
 from .test_dicom import make, show, write
 
@@ -422,10 +427,111 @@ def test_files_of_other_kinds_are_named(tmp_path, kind, words):
 
 
 @pytest.mark.parametrize(
-    "content", [b"\x08\0\x05\0", bytes(200), b"\x08\0\x05\0\xff\xff\xff\xff" + bytes(200), b"II*\0" * 9]
+    "content",
+    [
+        *(b"\x08\0\x05\0", bytes(200), b"\x08\0\x05\0\xff\xff\xff\xff" + bytes(200), b"II*\0" * 9),
+        *(b"  CSV;of;things\n" * 20, "  a text in UTF-16".encode("utf-16-le") * 9, b"(0028,0010) US 512\n" * 9),
+        np.arange(8, 108, 2, dtype=np.uint16).tobytes(),
+        b"\x20\0\x10\0\x04\0\0\0" + bytes(200),  # what follows has a smaller number
+    ],
 )
 def test_junk_is_no_dicom(content):
     assert not is_dicom(content)
+
+
+def put_texts(content, **values):
+    """A file with other texts for elements that hold decimals, whether or not they are numbers."""
+    for name, text in values.items():
+        tag = struct.pack("<HH", 0x28, {"WindowCenter": 0x1050, "WindowWidth": 0x1051, "RescaleSlope": 0x1053}[name])
+        start = content.index(tag + b"DS")
+        length = int.from_bytes(content[start + 6 : start + 8], "little")
+        text = text.encode() + b" " * (len(text) % 2)
+        element = tag + b"DS" + struct.pack("<H", len(text)) + text
+        content = content[:start] + element + content[start + 8 + length :]
+    return content
+
+
+@pytest.mark.parametrize(
+    ("center", "width"),
+    [
+        ("2000", "3001"),
+        (r"abc\2000", r"50\3001"),
+        (r"\2000", r"\3001"),
+        ("2000\\", r"3001\x"),
+        (r"nan\2000", r"10\3001"),
+        (r"9\2000", r"0\3001"),
+        (r"2000\100", "3001"),
+        (r"x\2000", "3001"),
+        ("2000", r"3001\9"),
+        (r"1e999\2000", r"1\3001"),
+        ("  2000 \0", " 3001\0\0"),
+    ],
+)
+def test_the_first_usable_of_several_windows(tmp_path, center, width):
+    """What is no number is passed over by itself; the center and the width of a window stand at the same place."""
+    content = write(make(TWELVE, 12, WindowCenter=1, WindowWidth=2), tmp_path).read_bytes()
+    (tmp_path / "a.dcm").write_bytes(put_texts(content, WindowCenter=center, WindowWidth=width))
+    assert np.abs(read_radiograph(tmp_path / "a.dcm") - linear(TWELVE, 2000, 3001)).max() <= 1
+
+
+def test_windows_without_a_usable_pair(tmp_path):
+    plain = show(make(TWELVE, 12), tmp_path)
+    content = write(make(TWELVE, 12, WindowCenter=1, WindowWidth=2, RescaleSlope=1), tmp_path).read_bytes()
+    for center, width in ((r"abc\100", r"50\x"), ("2000,5", "3000,5"), (r"\100", "7\\"), ("", "9")):
+        texts = put_texts(content, WindowCenter=center, WindowWidth=width, RescaleSlope="one")
+        (tmp_path / "a.dcm").write_bytes(texts)
+        np.testing.assert_array_equal(read_radiograph(tmp_path / "a.dcm"), plain)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
+@pytest.mark.parametrize("value", [None, 7])
+def test_colors_without_planar_configuration(tmp_path, syntax, value):
+    plain = show(make(COLOR), tmp_path)
+    dataset = make(COLOR)
+    if syntax == RLELossless:
+        dataset.compress(RLELossless)
+    dataset.PlanarConfiguration = value
+    if value is None:
+        del dataset.PlanarConfiguration
+    np.testing.assert_array_equal(show(dataset, tmp_path), plain)
+
+
+@pytest.mark.parametrize("start", ["implicit", "explicit", "explicit big endian"])
+@pytest.mark.parametrize(
+    "first", [(0x10, 0x10, "PN"), (0x18, 0x1164, "DS"), (0x18, 0x15, "CS"), (0x20, 0x0D, "UI"), (0x28, 2, "US")]
+)
+def test_a_data_set_that_starts_in_any_group(tmp_path, start, first):
+    """PS3.5, 7.1: elements in ascending order, of which none has to be there but those of the image."""
+    plain = show(make(TWELVE, 12), tmp_path)
+    dataset = make(TWELVE if start != "explicit big endian" else TWELVE.byteswap(), 12)
+    del dataset.SOPClassUID, dataset.SOPInstanceUID
+    if first[0] < 0x28:
+        dataset.add_new(first[:2], first[2], {"PN": "A^B", "DS": [0.14, 0.14], "CS": "CHEST", "UI": "1.2.3"}[first[2]])
+    content = without(dataset, start)
+    assert is_dicom(content[:132])
+    (tmp_path / "bare.dcm").write_bytes(content)
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "bare.dcm"), plain)
+
+
+def test_a_text_that_names_the_deflated_syntax(tmp_path):
+    plain = show(make(TWELVE, 12), tmp_path)
+    dataset = make(TWELVE, 12, ImageComments="not 1.2.840.10008.1.2.1.99, but plain")
+    dataset.file_meta.ImplementationVersionName = "1.2.840.10008.1.2.1.99"[:16]
+    dataset.file_meta.SourceApplicationEntityTitle = "1.2.1.99"
+    np.testing.assert_array_equal(show(dataset, tmp_path), plain)
+
+
+def test_what_is_deflated_is_not_unpacked(tmp_path):
+    """256 MiB of zeros in a quarter of one, whatever the meta header says of its length."""
+    dataset = make(TWELVE, 12)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    content = bytearray(write(dataset, tmp_path).read_bytes())
+    content[140:144] = struct.pack("<I", 3)
+    packer = zlib.compressobj(wbits=-15)
+    bomb = b"".join(packer.compress(bytes(2**24)) for _ in range(16)) + packer.flush()
+    (tmp_path / "a.dcm").write_bytes(bytes(content[: content.index(b"1.2.840.10008.1.2.1.99") + 22]) + bomb)
+    with bounded(100 * 1024**2), pytest.raises(UserError, match="deflated DICOM files are not read"):
+        read_radiograph(tmp_path / "a.dcm")
 
 
 def real_images(count):

@@ -51,6 +51,16 @@ def test_sixteen_bits_are_scaled_by_the_depth_in_use(tmp_path, depth):
     np.testing.assert_allclose(image[0].astype(int), np.arange(256), atol=1)
 
 
+@pytest.mark.parametrize("hot", [256, 4095, 65535])
+def test_eight_bits_in_sixteen_stay_beside_a_hot_pixel(tmp_path, gray, hot):
+    deep = gray.astype(np.uint16)
+    deep[7, 9] = hot
+    cv2.imwrite(str(tmp_path / "a.png"), deep)
+    expected = gray.copy()
+    expected[7, 9] = 255
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "a.png"), expected)
+
+
 def test_black_sixteen_bit_image(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((3, 3), np.uint16))
     assert not read_radiograph(tmp_path / "a.png").any()
