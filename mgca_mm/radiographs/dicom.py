@@ -34,10 +34,10 @@ _REQUIRED = {
 }
 _CORRECT = "correct the header, or convert the file to PNG"
 _ITEM = b"\xfe\xff\x00\xe0"  # Compressed pixel data starts with one.
-# Of a data set without what stands before it: the group of its first element, for every radiograph has elements of 0028,
+# Of a data set without what stands before it: the group of the first element, up to 0028, of which a radiograph has some,
 # and the types of values (PS3.5, 6.2).
 _FIRST_GROUPS = (0x0002, *range(0x0008, 0x002A, 2))
-_TYPES = b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
+_TYPES = b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV"
 _MAX_FIRST = 1024  # bytes of the first value
 
 
@@ -52,7 +52,7 @@ def is_dicom(data: bytes) -> bool:
     if len(data) < 12:
         return False
     first = struct.unpack("<HH", data[:4])
-    if data[4:6] in _TYPES:  # of either byte order
+    if data[4:6] in _TYPES.split():  # of either byte order
         return first[0] in _FIRST_GROUPS or int.from_bytes(data[:2], "big") in _FIRST_GROUPS
     length = int.from_bytes(data[4:8], "little")
     following = struct.unpack("<HH", data[8 + length : 12 + length].ljust(4, b"\xff")[:4])
@@ -220,8 +220,10 @@ def _check_header(dataset: "Dataset", syntax: "UID") -> None:
     allocated, stored = dataset.BitsAllocated, dataset.BitsStored
     if stored > allocated:
         raise UserError(f"BitsStored is {stored}, but BitsAllocated {allocated}; {_CORRECT}")
-    if dataset.SamplesPerPixel > 1 and numbers(dataset, "PlanarConfiguration") not in ([0], [1]):
-        dataset.PlanarConfiguration = 0  # color by pixel, as nearly all have it
+    if dataset.SamplesPerPixel > 1:
+        # Color by pixel where nothing else is said, and where it cannot be otherwise (PS3.3, C.7.6.3.1.2).
+        by_plane = numbers(dataset, "PlanarConfiguration") == [1] and photometric != "YBR_FULL_422"
+        dataset.PlanarConfiguration = int(by_plane)
     if numbers(dataset, "NumberOfFrames") not in ([], [0], [1]):
         raise UserError("the DICOM file has several frames; a radiograph is a single one")
     shape = inside = dataset.Rows, dataset.Columns

@@ -496,6 +496,20 @@ def test_colors_without_planar_configuration(tmp_path, syntax, value):
     np.testing.assert_array_equal(show(dataset, tmp_path), plain)
 
 
+@pytest.mark.parametrize("planar", [0, 1, None])
+@pytest.mark.parametrize("photometric", ["YBR_FULL", "YBR_FULL_422"])
+def test_colors_of_television(tmp_path, photometric, planar):
+    """Luma and two differences of color, of which 4:2:2 has one for two pixels, one after the other in any case."""
+    colors = cv2.cvtColor(COLOR, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]]
+    dataset = make(colors, PhotometricInterpretation=photometric, PlanarConfiguration=planar)
+    if photometric == "YBR_FULL_422":
+        pairs = colors.reshape(H, W // 2, 2, 3)
+        dataset.PixelData = np.dstack([pairs[..., 0], pairs[..., :1, 1], pairs[..., :1, 2]]).tobytes()
+    elif planar == 1:
+        dataset.PixelData = colors.transpose(2, 0, 1).tobytes()
+    assert np.abs(show(dataset, tmp_path) - colors[..., 0].astype(float)).max() <= 4
+
+
 @pytest.mark.parametrize("start", ["implicit", "explicit", "explicit big endian"])
 @pytest.mark.parametrize(
     "first", [(0x10, 0x10, "PN"), (0x18, 0x1164, "DS"), (0x18, 0x15, "CS"), (0x20, 0x0D, "UI"), (0x28, 2, "US")]
