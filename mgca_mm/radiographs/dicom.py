@@ -34,8 +34,8 @@ _REQUIRED = {
 }
 _CORRECT = "correct the header, or convert the file to PNG"
 _ITEM = b"\xfe\xff\x00\xe0"  # Compressed pixel data starts with one.
-# Of a data set without what stands before it: the group of the first element, up to 0028, of which a radiograph has some,
-# and the types of values (PS3.5, 6.2).
+# Of a data set without what stands before it: the group of its first element, 0028 at the latest, which has the size of
+# the image, and the types of values (PS3.5, 6.2).
 _FIRST_GROUPS = (0x0002, *range(0x0008, 0x002A, 2))
 _TYPES = b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV"
 _MAX_FIRST = 1024  # bytes of the first value
