@@ -72,9 +72,19 @@ def main() -> None:
 
 
 def test_best_checkpoint(runner: PrivateRunner) -> None:
-    """Test the checkpoint that was best in validation, by the first metric of ``save_best``, or else the last one."""
+    """Test the checkpoint that was best in validation, by the first metric of ``save_best``, or else the last one.
+
+    Raises:
+        UserError: The run has saved none.
+    """
     info = runner.message_hub.runtime_info
     checkpoint = next((path for name, path in info.items() if name.startswith("best_ckpt")), info.get("last_ckpt"))
+    if checkpoint is None:
+        raise UserError(
+            f"--test: the run has saved no checkpoint in '{runner.work_dir}'; no metric of save_best was a number.\n"
+            "Save every N iterations: --cfg-options default_hooks.checkpoint.by_epoch=False "
+            "default_hooks.checkpoint.interval=N"
+        )
     runner.logger.info(f"{Path(checkpoint).name} is tested")
     load_complete_model(runner.model, checkpoint)
     metrics = {name: float(value) for name, value in runner.test().items()}

@@ -94,14 +94,15 @@ def load_config(filename: str | Path, options: dict[str, Any] | None = None) -> 
 
 
 def require_data(cfg: Config, splits: Sequence[str] = ("train", "val", "test")) -> None:
-    """Check, before a model is built, that the annotation files exist and that their words have embeddings.
+    """Check, before a model is built, that the annotation files exist, have boxes, and have words with embeddings.
 
     Args:
         cfg: The config.
         splits: Those that the run reads.
 
     Raises:
-        UserError: If an annotation file is missing, or a trained tokenizer has more pieces than the text encoder rows.
+        UserError: If an annotation file is missing, one of boxes has none, or a trained tokenizer has more pieces than
+            the text encoder rows.
     """
     for split in splits:
         outer = (cfg.get(f"{split}_dataloader") or {}).get("dataset", {})
@@ -109,16 +110,29 @@ def require_data(cfg: Config, splits: Sequence[str] = ("train", "val", "test")) 
             if dataset.get("type", "").endswith("ImageReportDataset"):
                 require_prepared(Path(dataset["data_root"]) / dataset["ann_file"])
                 _require_embeddings(cfg, dataset)
-            elif dataset.get("type", "").endswith("CocoDataset"):
+            elif dataset.get("type", "").endswith("CocoDataset") and not dataset.get("backend_args"):
                 _require_boxes(Path(dataset.get("data_root") or ""), dataset.get("ann_file") or "")
 
 
 def _require_boxes(data_root: Path, ann_file: str) -> None:
-    """Check a file of boxes in a prepared folder, which mmdet takes as it is; mmdet reports an absent one."""
+    """Check a file of boxes before a detector, which would train on none at all and then have no best checkpoint."""
     path = data_root / ann_file
-    if (data_root / MANIFEST).exists() and path.is_file() and (fault := coco_fault(read_json(path))):
+    if not path.is_file():
+        raise UserError(
+            f"'{data_root}' has nothing for the detection: there is no {ann_file}.\n"
+            "Prepare data with boxes, or point to them: --cfg-options data_root=DIR"
+        )
+    if not (data_root / MANIFEST).exists():  # mmdet takes it as it is
+        return
+    content = read_json(path)
+    if fault := coco_fault(content):
         raise UserError(
             f"'{path}' is not in COCO's format: it {fault}.\nPrepare the data set again with mgca-mm prepare."
+        )
+    if not content["annotations"]:
+        raise UserError(
+            f"'{data_root}' has no box in {ann_file}: nothing can be learned or measured there.\n"
+            "Prepare the data set again with images of boxes in each split (--split-list FILE)."
         )
 
 

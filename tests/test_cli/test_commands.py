@@ -3,10 +3,12 @@
 import ast
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from mgca_mm.cli import COMMANDS, main
+from mgca_mm.cli import COMMANDS, main, train
+from mgca_mm.errors import UserError
 from tests.conftest import ROOT
 
 TOOLS = sorted((ROOT / "tools").glob("*.py"))
@@ -82,3 +84,10 @@ def test_the_front_door_is_lazy():
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_run_without_a_checkpoint_is_not_tested():
+    """No metric of ``save_best`` was a number, and none was saved by epochs."""
+    runner = SimpleNamespace(message_hub=SimpleNamespace(runtime_info={"iter": 3}), work_dir="work_dirs/x")
+    with pytest.raises(UserError, match=r"no checkpoint in 'work_dirs/x'.*\nSave"):
+        train.test_best_checkpoint(runner)

@@ -96,3 +96,28 @@ def test_a_vocabulary_larger_than_the_embedding_is_refused(prepared):
     options = {"data_root": str(prepared / "data"), "model.text_encoder.config.vocab_size": 50}
     with pytest.raises(UserError, match=r"model\.text_encoder\.config\.vocab_size is 50"):
         require_data(load_config(QUICKSTART, options))
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "has nothing for the detection"), ("[]", "has no box"), ("{}", "COCO's format")]
+)
+def test_boxes_are_looked_for_before_a_detector_is_built(tmp_path, split, content, message):
+    """A split without any gives no metric, hence no best checkpoint."""
+    box = '[{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9]}]'
+    (tmp_path / "detection").mkdir()
+    (tmp_path / "manifest.json").write_text("{}")
+    parts = '{"images": [{"id": 1, "file_name": "a"}], "categories": [{"id": 1, "name": "a"}], "annotations": %s}'
+    for name in ("train", "val", "test"):
+        (tmp_path / f"detection/{name}.json").write_text(parts % box)
+    cfg = load_config("quickstart/detection_rsna", {"data_root": str(tmp_path)})
+    require_data(cfg)
+    path = tmp_path / f"detection/{split}.json"
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(parts % content)
+    with pytest.raises(UserError, match=message) as caught:
+        require_data(cfg)
+    assert str(tmp_path) in str(caught.value) and f"detection/{split}.json" in str(caught.value)
+    require_data(cfg, [other for other in ("train", "val", "test") if other != split])
