@@ -56,7 +56,8 @@ def load_prepared(ann_file: str, required: Sequence[str] = ()) -> tuple[dict, li
         required: Keys each entry must have besides ``image_id`` and its image.
 
     Returns:
-        The file's ``metainfo``, and its entries with ``data_root`` and either ``image_store`` or the full ``img_path``.
+        The file's ``metainfo``, with the folder's ``words`` if it has others than ASCII (:func:`words_of`), and its
+        entries with ``data_root`` and either ``image_store`` or the full ``img_path``.
 
     Raises:
         UserError: If the file is missing, is not in the prepared format, names an image twice, or was made without
@@ -65,6 +66,8 @@ def load_prepared(ann_file: str, required: Sequence[str] = ()) -> tuple[dict, li
     require_prepared(ann_file)
     metainfo, entries = read_annotations(ann_file)
     root = Path(ann_file).parent
+    if (words := words_of(root)) != "ascii":
+        metainfo["words"] = words
     for number, entry in enumerate(entries):
         fault = entry_fault(entry, metainfo.get("classes"), required)
         if fault is None and "raw_path" in entry:
@@ -79,6 +82,17 @@ def load_prepared(ann_file: str, required: Sequence[str] = ()) -> tuple[dict, li
     if len({entry["image_id"] for entry in entries}) < len(entries):
         raise UserError(f"'{ann_file}' names an image twice.\nPrepare the data set again with mgca-mm prepare.")
     return metainfo, entries
+
+
+def words_of(data_root: str | os.PathLike | None) -> str:
+    """Which words the reports of a prepared folder have, ``ascii`` or ``unicode``; ``ascii`` where nothing says so.
+
+    See :func:`mgca_mm.reports.cleaning.clean_text`.
+    """
+    path = None if data_root is None else Path(data_root, MANIFEST)
+    manifest = read_json(path) if path and path.is_file() else None
+    parameters = manifest.get("parameters") if isinstance(manifest, dict) else None
+    return "unicode" if isinstance(parameters, dict) and parameters.get("words") == "unicode" else "ascii"
 
 
 def require_prepared(ann_file: str | Path) -> None:

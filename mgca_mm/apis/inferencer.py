@@ -22,8 +22,9 @@ from mgca_mm.models.grounding import phrase_maps
 from mgca_mm.models.prompts import NORMAL, make_prompts
 from mgca_mm.models.sentence_embedder import mean_embedding
 from mgca_mm.models.zero_shot import presence
+from mgca_mm.prepared import words_of
 from mgca_mm.registry import TRANSFORMS
-from mgca_mm.reports.cleaning import clean_phrase, drop_section_names, report_sentences
+from mgca_mm.reports.cleaning import WORDS, clean_phrase, drop_section_names, report_sentences
 from mgca_mm.structures import ImageFeatures, TextFeatures
 from mgca_mm.visualization.attention import Grounding
 
@@ -51,12 +52,16 @@ class RadiographInferencer:
             data stands.
         batch_size: Images or reports at a time.
         show_progress: A bar where there are several batches.
+        words: Which words of a text are kept, ``ascii`` or ``unicode``, as in the preparation of what the model has
+            learned from. None: as the checkpoint says, or else the folder ``data_root``.
 
     Attributes:
         frame: How the model sees a radiograph.
+        words: Which words are kept.
 
     Raises:
-        UserError: The config or the checkpoint is missing, faulty, or they do not belong together.
+        UserError: The config or the checkpoint is missing, faulty, or they do not belong together; an argument is none
+            of those named.
     """
 
     def __init__(
@@ -67,15 +72,20 @@ class RadiographInferencer:
         cfg_options: dict | None = None,
         batch_size: int = 32,
         show_progress: bool = True,
+        words: str | None = None,
     ):
         if batch_size < 1:
             raise UserError(f"batch_size must be at least 1, got {batch_size}")
+        if words not in (None, *WORDS):
+            raise UserError(f"words must be one of {', '.join(WORDS)}, got {words!r}")
         self.batch_size = batch_size
         self.show_progress = show_progress
         self.model = get_model(config, weights, device, cfg_options)
         self.device = next(self.model.parameters()).device
         with DefaultScope.overwrite_default_scope("mgca_mm"):
             self._build_pipelines(self.model.cfg)
+        learned = self.model.dataset_meta.get("words") if isinstance(self.model.dataset_meta, dict) else None
+        self.words = words or (learned if learned in WORDS else words_of(self._data_root))
 
     def _build_pipelines(self, cfg: Config) -> None:
         """The test pipeline in two halves, that of the image and that of the report."""
@@ -110,7 +120,7 @@ class RadiographInferencer:
             UserError: A report is no text or has no words, or there is none.
         """
         texts = _as_list(reports)
-        cleaned = [clean_report(text, number) for number, text in enumerate(texts)]
+        cleaned = [clean_report(text, number, self.words) for number, text in enumerate(texts)]
         return self._embed_cleaned(cleaned)
 
     def similarity(self, images: ImageInput | Iterable[ImageInput], reports: str | Iterable[str]) -> Tensor:
@@ -196,7 +206,7 @@ class RadiographInferencer:
         """
         if not temperature > 0:
             raise UserError(f"temperature must be above 0, got {temperature}")
-        prompts = make_prompts(findings, templates)
+        prompts = make_prompts(findings, templates, self.words)
         present, absent = (
             torch.stack([mean_embedding(self._embed_cleaned(phrases)) for phrases in side])
             for side in zip(*prompts.values(), strict=True)
@@ -219,7 +229,8 @@ class RadiographInferencer:
         """
         pixels = self.read(image)
         inputs = self._pack([NamedImage("image", pixels)])
-        direction = self._embed_cleaned([clean_report(phrase)]) - mean_embedding(self._embed_cleaned(NORMAL))
+        present = self._embed_cleaned([clean_report(phrase, words=self.words)])
+        direction = present - mean_embedding(self._embed_cleaned(NORMAL))
         grid = phrase_maps(self.model, inputs["image"], direction.to(self.device))[0]
         side = math.isqrt(len(grid))
         return self.frame.to_image(grid.view(side, side).cpu().numpy(), *pixels.shape)
@@ -230,7 +241,7 @@ class RadiographInferencer:
         Raises:
             UserError: The image cannot be read, the report has no words, or the model has no tokens.
         """
-        pixels, text = self.read(image), clean_report(report)
+        pixels, text = self.read(image), clean_report(report, words=self.words)
         self.model.require_embeddings()
         if not self.model.uses_tokens:
             raise UserError(
@@ -298,18 +309,25 @@ class RadiographInferencer:
             yield items[start : start + self.batch_size]
 
 
-def clean_report(text: str, number: int = 0) -> str:
+def clean_report(text: str, number: int = 0, words: str = "ascii") -> str:
     """A report's impression and findings, or a phrase, as the text encoder was trained on them.
 
     A sentence of one word is dropped, as in the preparation; a text of nothing else is kept as a phrase.
+
+    Args:
+        text: The report.
+        number: Its number, for the message.
+        words: Which words are kept, see :func:`mgca_mm.reports.cleaning.clean_text`.
 
     Raises:
         UserError: It is no text or has no words; the message has its number and nothing of its text.
     """
     _require_text(text, number)
-    cleaned = " ".join(report_sentences(text)) or clean_phrase(drop_section_names(text))
+    cleaned = " ".join(report_sentences(text, words)) or clean_phrase(drop_section_names(text), words)
     if not cleaned:
-        raise UserError(f"report {number}: there are no words in it")
+        others = not clean_phrase(text, "unicode").isascii()
+        remedy = "\nA model that was pretrained on other scripts than Latin takes them by words='unicode'."
+        raise UserError(f"report {number}: there are no words in it{remedy if others else ''}")
     return cleaned
 
 

@@ -45,7 +45,8 @@ def get_model(
             where the hub cannot be reached.
 
     Returns:
-        The model, with its config as ``model.cfg``. One of pretraining encodes images by
+        The model, with its config as ``model.cfg`` and what its checkpoint says of the training data as
+        ``model.dataset_meta``. One of pretraining encodes images by
         :meth:`~mgca_mm.models.ImageReportPretrainer.encode_images`; images of any size and reports are what
         :class:`mgca_mm.apis.RadiographInferencer` is for.
 
@@ -56,7 +57,7 @@ def get_model(
     validate(cfg)
     with errors_named_by_key(cfg), DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         model = MODELS.build(cfg.model)
-    if checkpoint is not None:
-        load_complete_model(model, str(checkpoint))
+    meta = {} if checkpoint is None else load_complete_model(model, str(checkpoint))
     model.cfg = cfg  # as in init_detector of mmdet and init_model of mmseg
+    model.dataset_meta = meta.get("dataset_meta")
     return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()

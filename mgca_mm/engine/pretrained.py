@@ -10,7 +10,7 @@ from mmengine.model import PretrainedInit
 from mmengine.model.weight_init import update_init_info
 from torch import Tensor, nn
 
-from mgca_mm.checkpoints.weights import backbone_of, prefix_of_backbone, read_state_dict
+from mgca_mm.checkpoints.weights import backbone_of, prefix_of_backbone, read_state_dict, read_weights
 from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
 
@@ -155,13 +155,16 @@ def require_complete_parts(model: nn.Module, checkpoint: str) -> None:
         print_log(text, logger="current", level=logging.WARNING)
 
 
-def load_complete_model(model: nn.Module, checkpoint: str) -> None:
+def load_complete_model(model: nn.Module, checkpoint: str) -> dict[str, Any]:
     """Load a checkpoint (file, URL or name) that fits a model exactly, which may be wrapped for several ranks.
+
+    Returns:
+        The checkpoint's ``meta``, empty if there is none.
 
     Raises:
         UserError: If it cannot be read, or a name is missing, unexpected or of another shape.
     """
-    state_dict = read_state_dict(checkpoint)
+    state_dict, meta = read_weights(checkpoint)
     try:
         unwrapped(model).load_state_dict(state_dict, strict=True)
     except Exception as error:  # modules of other libraries fit weights in ways of their own
@@ -169,6 +172,7 @@ def load_complete_model(model: nn.Module, checkpoint: str) -> None:
             f"Checkpoint '{checkpoint}' does not fit the model of this config: {_reason(error)}\n"
             "Give the config that it was trained with; convert released checkpoints by mgca-mm convert."
         ) from error
+    return meta
 
 
 def _reason(error: Exception) -> str:

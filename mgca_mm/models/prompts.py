@@ -1,6 +1,7 @@
 """Sentences that say that a finding is there, or that it is not."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from mgca_mm.errors import UserError
 from mgca_mm.reports.cleaning import clean_phrase
@@ -35,6 +36,7 @@ Prompts = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
 def make_prompts(
     findings: str | Sequence[str] | Mapping[str, Sequence[str | Sequence[str]]],
     templates: Mapping[str, str | Sequence[str]] | None = None,
+    words: str = "ascii",
 ) -> Prompts:
     """Sentences for and against each finding, cleaned as reports are.
 
@@ -42,6 +44,7 @@ def make_prompts(
         findings: Names, in any case; or name → (sentences for, sentences against).
         templates: ``present`` and ``absent``: sentences with ``{}`` where the name goes. None: :data:`TEMPLATES`, but
             for names of CheXpert that no report has so, which have sentences of their own ("No Finding" always has).
+        words: Which words are kept, see :func:`mgca_mm.reports.cleaning.clean_text`.
 
     Returns:
         Name → sentences for, sentences against.
@@ -49,11 +52,12 @@ def make_prompts(
     Raises:
         UserError: There is no finding, a template is none, or one of a finding's sides has no words.
     """
+    clean = partial(clean_phrase, words=words)
     if not isinstance(findings, Mapping):
         own = {name.lower(): sides for name, sides in _PHRASES.items() if templates is None or name == "No Finding"}
         filled = TEMPLATES if templates is None else templates
         names = _listed(findings)
-        if not all(map(clean_phrase, names)):
+        if not all(map(clean, names)):
             raise UserError("A finding has no words: give names, such as 'Pleural Effusion'.")
         findings = {name: own.get(name.lower()) or _fill(name, filled) for name in names}
     if not findings:
@@ -61,7 +65,7 @@ def make_prompts(
     prompts = {}
     for name, sides in findings.items():
         sides = () if isinstance(sides, str) or not isinstance(sides, Iterable) else sides
-        cleaned = tuple(tuple(phrase for phrase in map(clean_phrase, _listed(side)) if phrase) for side in sides)
+        cleaned = tuple(tuple(phrase for phrase in map(clean, _listed(side)) if phrase) for side in sides)
         if len(cleaned) != 2 or not all(cleaned):
             raise UserError(f"Finding '{name}' needs sentences that say it is there, and others that say it is not.")
         prompts[name] = cleaned

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from mgca_mm.prepared import words_of
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, ImageReportSample, TextFeatures
 
@@ -37,6 +38,7 @@ class ZeroShotClassifier(SentenceEmbedder):
     Args:
         findings: As in :func:`mgca_mm.models.prompts.make_prompts`, in the order of the data set's classes.
         zero_shot_temperature: Of the softmax over the sentences for and against a finding.
+        words: Which words of the sentences are kept, ``ascii`` or ``unicode``. None: those of ``data_root``.
         **kwargs: As in :class:`mgca_mm.models.sentence_embedder.SentenceEmbedder`.
     """
 
@@ -44,10 +46,11 @@ class ZeroShotClassifier(SentenceEmbedder):
         self,
         findings: Sequence[str] | Mapping[str, Sequence[Sequence[str]]],
         zero_shot_temperature: float = 0.1,
+        words: str | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.prompts = make_prompts(findings)
+        self.prompts = make_prompts(findings, words=words or words_of(self.data_root))
         self.zero_shot_temperature = zero_shot_temperature
 
     def forward(

@@ -217,6 +217,39 @@ def test_cleaning():
     assert "?!" not in str(error.value)
 
 
+def test_words_are_those_the_model_has_learned(weights, options, tmp_path):
+    """Named, or of the checkpoint, or of the prepared folder; findings, templates and phrases as well."""
+    (tmp_path / "tokenizer").symlink_to(Path(options["data_root"], "tokenizer"))
+    content = torch.load(weights)
+    torch.save({**content, "meta": {"dataset_meta": {"words": "unicode"}}}, tmp_path / "unicode.pth")
+    torch.save({**content, "meta": {"dataset_meta": {"words": ["x"]}}}, tmp_path / "strange.pth")
+
+    def make(file, **kwargs):
+        options = {"data_root": str(tmp_path)}
+        return RadiographInferencer(CONFIG, file, device="cpu", cfg_options=options, show_progress=False, **kwargs)
+
+    def seen(model):
+        texts, batch = [], model._tokenize.batch
+        model._tokenize.batch = lambda given, root: texts.extend(given) or batch(given, root)
+        model.embed_reports("FINDINGS: Índice cardiotorácico normal.")
+        model.zero_shot(np.zeros((9, 9), np.uint8), ["Edema pulmón"], {"present": ["hay {}"], "absent": ["sin {}"]})
+        return texts
+
+    folded = ["indice cardiotoracico normal", "hay edema pulmon", "sin edema pulmon"]
+    kept = ["índice cardiotorácico normal", "hay edema pulmón", "sin edema pulmón"]
+    plain = make(weights)
+    assert plain.words == make(tmp_path / "strange.pth").words == "ascii" and seen(plain) == folded
+    assert seen(make(tmp_path / "unicode.pth")) == kept
+    assert seen(make(tmp_path / "unicode.pth", words="ascii")) == folded
+    assert seen(make(weights, words="unicode")) == kept
+    with pytest.raises(UserError, match="words must be one of ascii, unicode, got 'latin'"):
+        make(weights, words="latin")
+    with pytest.raises(UserError, match=r"report 0: there are no words in it\n.*words='unicode'"):
+        plain.embed_reports("双肺清晰")
+    (tmp_path / "manifest.json").write_text(json.dumps({"parameters": {"words": "unicode"}}))
+    assert seen(make(weights)) == kept
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -52,6 +52,22 @@ def test_phrases_of_a_split(prepared):
         assert sample["boxes"] and sample["report"] == sample["report"].lower()
 
 
+@pytest.mark.parametrize("words", ["ascii", "unicode"])
+def test_phrases_have_the_words_of_the_folder(prepared, image_id, tmp_path, words):
+    for file in (prepared / "data").iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest["parameters"] |= {"words": words}
+    (tmp_path / "manifest.json").unlink()
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    table = tmp_path / "phrases.csv"
+    table.write_text(f"{HEADER}{image_id},x,Derrame pleural en el pulmón,-,1,1,9,9,200,300,test", encoding="utf-8")
+    dataset = PhraseGroundingDataset(data_root=str(tmp_path), ann_file="test.json", phrases=str(table))
+    assert dataset.get_data_info(0)["report"] == f"derrame pleural en el {'pulmón' if words == 'unicode' else 'pulmon'}"
+    # So it comes into checkpoints, whose dataset_meta it is.
+    assert dataset.metainfo.get("words", "ascii") == words
+
+
 def test_boxes_of_one_phrase_are_joined(prepared, image_id, tmp_path):
     table = tmp_path / "phrases.csv"
     rows = [f"{image_id},effusion,Bilateral effusions.,-,{x},20,30,40,200,300,test" for x in (0, 100)]

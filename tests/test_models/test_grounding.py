@@ -214,6 +214,15 @@ def test_prompts():
     assert own["Cardiomegaly"] == (("cardiomegaly here",), ("cardiomegaly gone", "without cardiomegaly"))
     assert "the lungs are clear" in own["No Finding"][0]
     assert make_prompts({"x": ("there is x", "no x")}) == {"x": (("there is x",), ("no x",))}
+    assert make_prompts({"x": ("hay pulmón", "肺 清")}, words="unicode") == {"x": (("hay pulmón",), ("肺 清",))}
+
+
+def test_words_of_prompts(prepared):
+    """Those of the prepared folder, unless they are named."""
+    for words, sides in (({}, ("hay pulmon", "sin pulmon")), ({"words": "unicode"}, ("hay pulmón", "sin pulmón"))):
+        findings = {"x": (["hay pulmón"], ["sin pulmón"])}
+        model = build_prompted(prepared, type="mgca_mm.ZeroShotClassifier", findings=findings, **words)
+        assert model.prompts == {"x": tuple((side,) for side in sides)}
 
 
 @pytest.mark.parametrize(
