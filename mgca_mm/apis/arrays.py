@@ -19,7 +19,7 @@ def pixels_of(picture: object, name: str) -> np.ndarray | None:
     """
     try:
         if isinstance(picture, Image.Image):
-            if picture.format in ("JPEG", "MPO"):  # as OpenCV does with the file
+            if picture.format in ("JPEG", "MPO", "PNG"):  # as OpenCV does with the file
                 picture = ImageOps.exif_transpose(picture)
             if picture.mode not in ("1", "L", "LA", "RGB", "RGBA", "I", "F") and not picture.mode.startswith("I;16"):
                 picture = picture.convert("RGB")
@@ -30,7 +30,7 @@ def pixels_of(picture: object, name: str) -> np.ndarray | None:
         return np.asarray(picture) if isinstance(picture, np.ndarray) or hasattr(picture, "__array__") else None
     except Exception as error:  # of a picture that is read only now, or a tensor without values
         raise UserError(
-            f"{name}: the {type(picture).__name__} cannot be read.\nGive its values as a NumPy array."
+            f"{name}: the {type(picture).__name__} cannot be read.\nGive its pixels as a NumPy array."
         ) from error
 
 

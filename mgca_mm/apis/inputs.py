@@ -68,11 +68,15 @@ def list_images(inputs: ImageInput | Iterable[ImageInput]) -> list[NamedImage]:
 
 
 def _are_several(inputs: object) -> bool:
-    """Whether something is to be gone through; arrays of texts or objects, as columns of tables have them, too."""
+    """Whether something is to be gone through: arrays of texts or objects, as columns of tables have them, too.
+
+    Arrays of other libraries with rows and columns are one image, or as many as they hold.
+    """
     if isinstance(inputs, np.ndarray):
         return inputs.dtype.kind in "OUT" and inputs.ndim == 1
     single = str | PathLike | bytes | bytearray | memoryview | Image.Image | torch.Tensor | NamedImage | Mapping
-    return isinstance(inputs, Iterable) and not isinstance(inputs, single) and not hasattr(inputs, "read")
+    is_array = getattr(inputs, "ndim", 1) != 1 or hasattr(inputs, "read")
+    return isinstance(inputs, Iterable) and not isinstance(inputs, single) and not is_array
 
 
 def _images_of(entry: object, number: int) -> Iterator[NamedImage]:

@@ -18,7 +18,7 @@ MAX_BYTES = 512 * 1024 * 1024
 def read_radiograph(path: str | Path) -> np.ndarray:
     """Decode a JPEG, PNG or DICOM file to eight gray bits.
 
-    Colors become luma, transparency is ignored, and the EXIF orientation of a JPEG is applied, as OpenCV does by
+    Colors become luma, transparency is ignored, and the EXIF orientation is applied, as OpenCV does by
     default. Sixteen bits are stretched over the range that their pixels have (:func:`.grays.shown_range`), as those of
     DICOM without a window are, unless all are below 256. For DICOM see :func:`.dicom.decode_dicom`.
 

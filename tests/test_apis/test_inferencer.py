@@ -105,12 +105,13 @@ def test_files_that_are_open_or_read(inferencer, picture, tmp_path):
 
 
 def test_pictures_of_pillow_are_those_of_the_file(picture, tmp_path):
-    """Sixteen bits are stretched in the same way, and what a JPEG says of its orientation is heard."""
+    """Sixteen bits are stretched in the same way, and what a file says of its orientation is heard."""
     cv2.imwrite(str(tmp_path / "deep.png"), picture.astype(np.uint16) * 200 + 3000)
     turned = Image.Exif()
     turned[0x0112] = 6
-    Image.fromarray(picture).save(tmp_path / "turned.jpg", exif=turned)
-    for name in ("deep.png", "turned.jpg"):
+    for name in ("turned.jpg", "turned.png"):
+        Image.fromarray(picture).save(tmp_path / name, exif=turned)
+    for name in ("deep.png", "turned.jpg", "turned.png"):
         np.testing.assert_array_equal(
             list_images(Image.open(tmp_path / name))[0].read(), read_radiograph(tmp_path / name)
         )
@@ -188,6 +189,21 @@ def test_an_array_that_cannot_be_made_is_refused():
         with pytest.raises(UserError, match=r"image 0: the Lazy cannot be read.*\n.*NumPy") as caught:
             list_images(given)
         assert "secret" not in str(caught.value)
+
+
+def test_arrays_of_other_libraries(picture):
+    """They can be gone through row by row, which would make images of nothing."""
+
+    class Array(list):
+        ndim = 2
+
+        def __array__(self, dtype=None, copy=None):
+            return np.array(list(self), np.uint8)
+
+    (found,) = list_images(Array(picture.tolist()))
+    np.testing.assert_array_equal(found.read(), picture)
+    with pytest.raises(UserError, match=r"image 0: an array of object .* has no gray levels"):
+        list_images(pd.DataFrame({"path": ["a.png"]}))
 
 
 def test_batches_do_not_matter(weights, options, inferencer):

@@ -6,6 +6,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mgca_mm.errors import UserError
 from mgca_mm.radiographs.reading import read_radiograph, resize_and_pad
@@ -59,6 +60,27 @@ def test_eight_bits_in_sixteen_stay_beside_a_hot_pixel(tmp_path, gray, hot):
     expected = gray.copy()
     expected[7, 9] = 255
     np.testing.assert_array_equal(read_radiograph(tmp_path / "a.png"), expected)
+
+
+def test_other_kinds_of_jpeg_and_png(tmp_path, gray):
+    """Palettes, transparency, one bit, ink instead of light; sixteen bits with transparency."""
+    kinds = {"P": "png", "LA": "png", "RGBA": "png", "RGB": "png", "CMYK": "jpg"}
+    for mode, suffix in kinds.items():
+        Image.fromarray(gray).convert(mode).save(tmp_path / f"a.{suffix}", quality=99)
+        assert np.abs(read_radiograph(tmp_path / f"a.{suffix}").astype(int) - gray).max() <= 2, mode
+    Image.fromarray(gray > 127).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "a.png"), 255 * (gray > 127))
+    deep = gray.astype(np.uint16) * 200
+    cv2.imwrite(str(tmp_path / "plain.png"), deep)
+    cv2.imwrite(str(tmp_path / "a.png"), np.dstack([deep, deep, deep, deep[::-1]]))
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "a.png"), read_radiograph(tmp_path / "plain.png"))
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "BMP", "WEBP", "GIF", "JPEG2000", "ICO"])
+def test_other_formats_are_refused_whatever_their_name(tmp_path, gray, kind):
+    Image.fromarray(gray).save(tmp_path / "a.png", kind)
+    with pytest.raises(UserError, match=r"a\.png: neither a JPEG nor a PNG nor a DICOM image"):
+        read_radiograph(tmp_path / "a.png")
 
 
 def test_black_sixteen_bit_image(tmp_path):
