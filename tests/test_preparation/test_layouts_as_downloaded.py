@@ -224,7 +224,7 @@ def test_spoilt_labels_of_a_radiologist(tmp_path, spoil):
     if spoil == "value":
         rows[1][2], message = "2", "line 2: column 'Airspace Opacity' is none of blank"
     elif spoil == "name":
-        rows[0][0], message = "study", "line 1: no column 'study_id' in the header; it has study, No Finding"
+        rows[0][0], message = "study", "line 1: no column 'study_id' in the header; it has study, 3 more"
     else:
         rows.append(rows[1])
         message = "line 3: this study_id stands twice"
