@@ -133,11 +133,11 @@ def test_other_bad_tables(tmp_path):
     (raw / "labels.csv").rename(raw / "a.csv")
     (raw / "b.csv").touch()
     refuse(
-        "labels_csv", raw, r"the csv files a\.csv, b\.csv in the folder\nExpected labels\.csv, or one csv file alone"
+        "labels_csv", raw, r"raw: 2 csv files in the folder; expected labels\.csv, or one csv file alone.*has a\.csv, b"
     )
     (raw / "a.csv").unlink()
     refuse("labels_csv", raw, "b.csv: the file is empty")
     (raw / "b.csv").write_text("image,a\n")
     refuse("labels_csv", raw, "b.csv: no row below the header")
     (raw / "b.csv").unlink()
-    refuse("labels_csv", raw, "no csv file in the folder\nExpected labels.csv")
+    refuse("labels_csv", raw, "raw: 0 csv files in the folder; expected labels.csv, or one csv file alone, with the")
