@@ -70,7 +70,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     filters = FilterLog("images with or without a mask")
     pairs = list(_pairs(raw))
     classes = _class_names(raw, pairs)
-    require_class_names(classes, raw.path, of_masks=True)
+    require_class_names(classes[1:], raw.path, of_masks=True)
     samples = []
     for pair in pairs:
         filters.keep("images with or without a mask")

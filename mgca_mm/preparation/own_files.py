@@ -19,9 +19,9 @@ SPLIT_WORDS = SPLIT_NAMES | {"valid": "val", "validation": "val"}
 PATIENTS = ("patient", "patient_id", "subject_id")  # columns, of which the first that is there is read
 _NO_WORKBOOK = "Of a workbook (.xlsx), save the sheet as CSV UTF-8; let the name of any other table end in .csv."
 _ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-# What our metrics call their scores beside those that they call by a class (mgca_mm/evaluation).
+# What our metrics call their scores beside those that they call by a class (mgca_mm/evaluation): cls/macro, …
 _SCORES = ("macro", "macro_low", "macro_high", "top1", "top1_low", "top1_high", "loss")
-_SCORES_OF_MASKS = ("positive",)  # dice_positive
+_NAMES_OF_MASKS = ("positive", "background")  # seg/dice_positive, and the class that the others stand beside
 
 
 def only_table(raw: RawFolder, name: str, expected: str) -> Path:
@@ -92,16 +92,14 @@ def patient_of(row: Row, image: str) -> str:
 
 
 def require_class_names(names: Iterable[str], source: Path, of_masks: bool = False) -> None:
-    """Make sure that no class is called as a score of our metrics is, which it would replace.
+    """Make sure that no class is called as a score of our metrics is, which it would replace, or as the background.
 
     Raises:
         UserError: One is.
     """
-    scores = _SCORES_OF_MASKS if of_masks else _SCORES
-    if taken := [name for name in names if name in scores]:
-        raise UserError(
-            f"{source}: a class cannot be called {taken[0]!r}, for a score has this name\nCall it otherwise."
-        )
+    if taken := [name for name in names if name in (_NAMES_OF_MASKS if of_masks else _SCORES)]:
+        what = "the background or a score of all classes" if of_masks else "a score of all classes"
+        raise UserError(f"{source}: a class is called {taken[0]!r}, as {what} is\nGive it another name.")
 
 
 def split_of(row: Row) -> tuple[str, ...]:

@@ -1,11 +1,12 @@
 """A user's own labels: which columns are labels, which values they have, what the splits are; odd and bad files."""
 
 import json
+import unicodedata
 
 import pytest
 
 from mgca_mm.preparation import Options, check, prepare
-from tests.test_preparation.raw_trees import RawTree, raw_tree, refuse
+from tests.test_preparation.raw_trees import RawTree, raw_tree, refuse, write_image
 
 NAMES = [f"scans/{n}.png" for n in range(6)]
 
@@ -121,6 +122,69 @@ def test_bad_tables(tmp_path, header, columns, message):
     rows = [["image", *header], *([name, *cells] for name, *cells in zip(names, *columns, strict=True))]
     raw = RawTree({"labels.csv": rows}, names).write(tmp_path / "raw", images=False)
     refuse("labels_csv", raw, rf"labels\.csv(, |: ){message}", annotations_only=True)
+
+
+@pytest.mark.parametrize("name", ["macro", "macro_low", "top1", "top1_high", "loss"])
+def test_classes_called_as_scores_are(tmp_path, name):
+    tree = raw_tree("labels_csv")
+    tree.tables["labels.csv"][0][1] = name
+    raw = tree.write(tmp_path / "raw", images=False)
+    message = rf"labels\.csv: a class is called '{name}', as a score of all classes is\nGive it another name"
+    refuse("labels_csv", raw, message, annotations_only=True)
+    tree.tables["labels.csv"] = [["image", "diagnosis"], *([f"{n}.png", ("normal", name)[n % 2]] for n in range(6))]
+    refuse("labels_csv", tree.write(raw, images=False), message, annotations_only=True)
+
+
+@pytest.mark.parametrize("column", ["patient", "patient_id", "subject_id"])
+def test_names_of_the_patient(tmp_path, column):
+    manifest, parts = prepare_rows(tmp_path, ["a", column], [["0", "1"] * 3, ["1", "0", "2"] * 2])
+    assert parts["train"]["metainfo"]["classes"] == ["a"] and manifest["total"]["patients"] == 3
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "labels"),
+    [
+        ("a;b", ("1,0;0", "0,0;-1,0", ";1"), [[1, 0], [0, -1], [None, 1]]),
+        ("a", ("1,0", "0,0", "-1,0"), [[1], [0], [-1]]),
+        ("grade", ("1,0", "2,0", "10"), [[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
+        ("side", ("left, lower", "right", "both"), [[0, 1, 0], [0, 0, 1], [1, 0, 0]]),
+    ],
+)
+def test_decimal_commas(tmp_path, header, cells, labels):
+    (tmp_path / "raw").mkdir()
+    rows = "".join(f"{n}.png;{cells[n % 3]}\n" for n in range(6))
+    (tmp_path / "raw" / "labels.CSV").write_text(f"image;{header}\n{rows}")
+    (tmp_path / "raw" / "._labels.CSV").write_bytes(b"\0\5\x16\7")
+    prepare("labels_csv", tmp_path / "raw", tmp_path / "out", Options(annotations_only=True))
+    parts = {split: json.loads((tmp_path / "out" / f"{split}.json").read_text()) for split in ("train", "val", "test")}
+    assert labels_of(parts) == labels * 2
+    if "," in cells[0] and header == "side":
+        assert parts["train"]["metainfo"]["classes"] == ["both", "left, lower", "right"]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_accents_in_names_of_files(tmp_path, form, encoding):
+    """macOS writes them in two characters; a table may be in another encoding than the names of files are."""
+    tree = raw_tree("labels_csv")
+    raw = tree.write(tmp_path / "raw", images=False)
+    names = [f"séries/â{n}.png" for n in range(6)]
+    for name in names:
+        write_image(raw / unicodedata.normalize(form, name))
+    rows = "".join(f"{name},{number % 2}\n" for number, name in enumerate(names))
+    (raw / "labels.csv").write_bytes(f"image,a\n{rows}".encode(encoding))
+    prepare("labels_csv", raw, tmp_path / "out", Options(image_size=16))
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["total"]["images"] == 6
+
+
+def test_a_file_name_that_is_no_utf_8(tmp_path):
+    raw = raw_tree("labels_csv").write(tmp_path / "raw", images=False)
+    name = "\udce9.png"
+    write_image(raw / "0.png")
+    (raw / "0.png").rename(raw / name)
+    (raw / "labels.csv").write_bytes(b"image,a\n\xe9.png,1\n")
+    message = "line 2: column 'image' names a file in another encoding than UTF-8\nRename the file"
+    refuse("labels_csv", raw, message)
 
 
 def test_other_bad_tables(tmp_path):
