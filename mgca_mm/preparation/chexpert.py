@@ -98,9 +98,9 @@ def collect(raw: RawFolder, options: Options) -> Collection:
 
 
 def _find_batches(raw: RawFolder) -> list[Path]:
-    """The folders of the batches; some tools unpack into one more of the same name, or write it without spaces."""
-    name = "CheXpert-v1.0*batch*"
-    return sorted(path for pattern in (name, f"{name}/{name}") for path in raw.path.glob(pattern) if path.is_dir())
+    """The folders of the batches; some tools unpack into one more folder, or write the name without spaces."""
+    name = "[Cc]he[Xx]pert-v1.0*batch*"
+    return sorted(path for pattern in (name, f"*/{name}") for path in raw.path.glob(pattern) if path.is_dir())
 
 
 def _require_batches(

@@ -15,7 +15,6 @@ from .raw_folder import RawFolder
 from .report_words import CleanReport, ReportWords, read_report
 from .splits import SPLIT_NAMES, divide
 
-_TABLE = "pairs.csv"
 _REQUIRED = ("image", "report")
 _OPTIONAL = {  # How names begin that others have for them.
     "patient": ("patient", "subject"),
@@ -30,7 +29,7 @@ _MAX_VIEWS = 4
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
     """The table."""
-    table = only_table(raw, _TABLE, _FORMAT)
+    table = only_table(raw, _FORMAT)
     return {table.name: [table]}
 
 

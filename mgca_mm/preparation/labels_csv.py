@@ -28,7 +28,7 @@ _MAX_CLASSES = 1000  # A column with more values than this is a text or a number
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
     """The table."""
-    table = only_table(raw, _TABLE, _FORMAT)
+    table = only_table(raw, _FORMAT, _TABLE)
     return {table.name: [table]}
 
 

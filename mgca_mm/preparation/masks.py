@@ -113,7 +113,7 @@ def _is_name(name: str) -> bool:
 
 def _table(raw: RawFolder) -> Path | None:
     """The csv file of the folder, if there is one."""
-    return only_table(raw, _TABLE, _FORMAT) if list_tables(raw.path.iterdir()) else None
+    return only_table(raw, _FORMAT, _TABLE) if list_tables(raw.path.iterdir()) else None
 
 
 def _pairs(raw: RawFolder) -> Iterator[_Pair]:

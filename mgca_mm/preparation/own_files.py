@@ -24,24 +24,24 @@ _SCORES = ("macro", "macro_low", "macro_high", "top1", "top1_low", "top1_high", 
 _NAMES_OF_MASKS = ("positive", "background")  # seg/dice_positive, and the class that the others stand beside
 
 
-def only_table(raw: RawFolder, name: str, expected: str) -> Path:
-    """The table of this name, else the only one of the folder.
+def only_table(raw: RawFolder, expected: str, name: str | None = None) -> Path:
+    """The only table of a folder, or that of a name.
 
     Args:
         raw: The folder.
-        name: Name of the file.
         expected: Its columns, for the error message.
+        name: Name of the one that is taken of several.
 
     Raises:
         UserError: There is none, or there are several and none of the name.
     """
-    if (table := raw.optional_table(name)) is not None:
+    if name and (table := raw.optional_table(name)) is not None:
         return table
     tables = list_tables(raw.path.iterdir())
     if len(tables) != 1:
         below = [] if tables else list_tables(raw.path.glob("*/*"))
-        what = f"{raw.path}: {len(tables)} csv files in the folder; expected {name}, or one csv file alone, {expected}"
-        raise raw.missing(what, below, _NO_WORKBOOK)
+        what = f"{raw.path}: {len(tables)} csv files in the folder; expected one csv file {expected}"
+        raise raw.missing(what + f", or {name} among several" * bool(name), below, _NO_WORKBOOK)
     return raw.table(tables[0].removesuffix(".gz"), remedy=_NO_WORKBOOK)
 
 

@@ -352,7 +352,7 @@ def test_bad_coco_file(tmp_path, spoil, place):
         spoil(content)
         tree.files[LUNG_BOXES] = json.dumps(content).encode()
     raw = tree.write(tmp_path / "raw")
-    refuse("covid_chestxray", raw, f"bounding_boxes.json{place}: not in COCO's format .*copy it again")
+    refuse("covid_chestxray", raw, f"bounding_boxes.json{place}: not in COCO's format .a key is missing.*copy it again")
     refuse("covid_chestxray", raw, "not in COCO's format", annotations_only=True)
 
 

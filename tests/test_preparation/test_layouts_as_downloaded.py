@@ -58,6 +58,11 @@ def test_batches_of_chexpert_give_what_one_tree_gives(batches, tmp_path):
         (batches / name).mkdir()
         (batches / "x").rename(batches / name / name)
     assert prepared("chexpert", batches, tmp_path / "twice")[0] == expected
+    for name in (SECOND, THIRD):
+        (batches / "train").mkdir(exist_ok=True)
+        (batches / name / name).rename(batches / "train" / name.replace(" ", "_").replace("CheXpert", "chexpert"))
+        (batches / name).rmdir()
+    assert prepared("chexpert", batches, tmp_path / "below train")[0] == expected
 
 
 def test_batches_of_chexpert_without_images(batches, tmp_path):

@@ -197,11 +197,17 @@ def test_other_bad_tables(tmp_path):
     (raw / "labels.csv").rename(raw / "a.csv")
     (raw / "b.csv").touch()
     refuse(
-        "labels_csv", raw, r"raw: 2 csv files in the folder; expected labels\.csv, or one csv file alone.*has a\.csv, b"
+        "labels_csv",
+        raw,
+        r"raw: 2 csv files in the folder; expected one csv .*, or labels\.csv among several\n.*has a\.csv, b",
     )
     (raw / "a.csv").unlink()
     refuse("labels_csv", raw, "b.csv: the file is empty")
     (raw / "b.csv").write_text("image,a\n")
     refuse("labels_csv", raw, "b.csv: no row below the header")
     (raw / "b.csv").unlink()
-    refuse("labels_csv", raw, "raw: 0 csv files in the folder; expected labels.csv, or one csv file alone, with the")
+    refuse(
+        "labels_csv",
+        raw,
+        "raw: 0 csv files in the folder; expected one csv file with the columns image, one or many of",
+    )

@@ -2,12 +2,14 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 
 from mgca_mm.errors import UserError
 from mgca_mm.preparation import Options, prepare
-from mgca_mm.preparation.report_words import ReportWords, describe_words
+from mgca_mm.preparation.report_words import ReportWords, describe_words, read_report
+from mgca_mm.tables import Row
 
 CHINESE = "双肺纹理增多，左侧胸腔少量积液。心影增大。"
 
@@ -70,6 +72,19 @@ def test_the_report_of_a_study_counts_once(tmp_path):
         prepare("image_report_csv", folder / "raw", folder / "out", Options(annotations_only=True))
         words = json.loads((folder / "out" / "manifest.json").read_text())["words"]
         assert (words["kept"], words["outside"]) == (kept, (kept - 9) // 3), columns
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"caf\xe9 \x93quoted\x94 \x96 5\xa0cm", "café “quoted” – 5\xa0cm"),
+        (b"caf\xe9 \x81", "café \x81"),  # which Windows-1252 does not have
+        ("café “quoted”".encode(), "café “quoted”"),
+    ],
+)
+def test_encodings_of_a_report(data, text):
+    row = Row({"report": data.decode("utf-8", "surrogateescape")}, Path("pairs.csv"), 2)
+    assert read_report(row, "report") == text
 
 
 def test_no_warning_where_most_is_kept(tmp_path, capsys):
