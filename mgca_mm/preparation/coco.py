@@ -97,7 +97,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
 def _find_files(raw: RawFolder) -> list[_File]:
     """The json files, those of training first."""
     places = ("*.json", "annotations/*.json", "*/_annotations.coco.json")
-    paths = sorted({path for place in places for path in raw.path.glob(place)})
+    paths = sorted({path for place in places for path in raw.path.glob(place) if path.name[0] != "."})
     # COCO's own folder has key points and captions of the same images beside the boxes.
     paths = [path for path in paths if path.name.startswith("instances_")] or paths
     files = []

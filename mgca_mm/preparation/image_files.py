@@ -37,7 +37,7 @@ def find_images(raw: RawFolder, endings: Sequence[str], depth: int = 1) -> dict[
 
 
 def walk_files(raw: RawFolder) -> Iterator[str]:
-    """Paths of all files in a folder and below, relative to it.
+    """Paths of all files in a folder and below, relative to it, but for hidden ones: macOS puts such into archives.
 
     Links to folders are followed, each folder once; whether they may be is decided where a file is opened.
     """
@@ -49,4 +49,4 @@ def walk_files(raw: RawFolder) -> Iterator[str]:
             continue
         seen.add(place)
         parts = Path(folder).relative_to(raw.path).parts
-        yield from ("/".join((*parts, name)) for name in names)
+        yield from ("/".join((*parts, name)) for name in names if not name.startswith("."))

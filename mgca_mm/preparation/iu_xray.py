@@ -41,6 +41,7 @@ _MAX_BYTES = 1024 * 1024
 _BLOCK = 1 << 20
 _VIEWS = {"Frontal": "Frontal", "Lateral": "Lateral"}
 _SECTIONS = ("COMPARISON", "INDICATION", "FINDINGS", "IMPRESSION")
+_REPORT_FILE = re.compile(r"(^|/)[^./][^/]*\.xml$")  # no hidden one, as macOS puts into archives
 _DEIDENTIFIED = re.compile(r"\bX{2,}\b")
 # CXR207_IM-0703-1001, and CXR1_1_IM-0001-3001, are 207_IM-0703-1001 and 1_IM-0001-3001 to the mirror.
 _NAME_OF_MIRROR = re.compile(r"(\d+_IM-)?[^_]*$")
@@ -49,7 +50,7 @@ Report = tuple[str, list[str], str]  # number, names of the images, text
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
     """The reports, unpacked, in their archive or in the mirror's table, and the table of views if it is there."""
-    found = [raw.optional(f"{_FOLDER}/{path.name}") for path in raw.file(_FOLDER).glob("*.xml")]
+    found = [raw.optional(f"{_FOLDER}/{path.name}") for path in raw.file(_FOLDER).glob("[!.]*.xml")]
     archive = raw.optional(_ARCHIVE)
     reports_ = sorted(found, key=_number) or ([] if archive is None else [archive])
     projections = raw.optional_table(_PROJECTIONS)
@@ -197,7 +198,7 @@ def _read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
             member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
             if member.size < 0:
                 raise tarfile.HeaderError("a negative size")
-            is_report = member.isfile() and not member.issparse() and member.name.endswith(".xml")
+            is_report = member.isfile() and not member.issparse() and _REPORT_FILE.search(member.name) is not None
             content = read(min(member.size, _MAX_BYTES + 1)) if is_report else b""
             rest = member.size + -member.size % tarfile.BLOCKSIZE - len(content)
             while rest > 0 and (block := read(min(rest, _BLOCK))):

@@ -21,7 +21,7 @@ from .raw_folder import RawFolder
 
 _TABLE = "labels.csv"
 _FORMAT = "with the columns image, one or many of labels and, where they are known, patient and split"
-_OTHERS = ("image", "split", *PATIENTS)
+_OTHERS = ("image", "split", *PATIENTS, "")  # the last of a delimiter at the end of each row
 _WORDS = {"true": 1, "yes": 1, "false": 0, "no": 0} | dict.fromkeys(("", "nan", "na", "n/a", "null"))
 _MAX_CLASSES = 1000  # A column with more values than this is a text or a number, not a class.
 
@@ -50,6 +50,10 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     for row in read_table(table, ("image",)):
         image = relative_path(row, "image", raw)
         row.require_new("image", image, samples)
+        if row.get(""):
+            raise UserError(
+                f"{table}, line 1: a column has no name\nName it, or remove it: pandas' index, for instance."
+            )
         filters.keep("rows in the table")
         if classes is None:
             labels = [_label(row, column) for column in columns]
@@ -74,10 +78,6 @@ def collect(raw: RawFolder, options: Options) -> Collection:
 def _label_columns(table: Path) -> list[str]:
     """Names of the columns of labels."""
     for row in read_table(table, ("image",)):
-        if "" in row:
-            raise UserError(
-                f"{table}, line 1: a column has no name\nName it, or remove it: pandas' index, for instance."
-            )
         if columns := row.label_columns(_OTHERS):
             return columns
         raise UserError(f"{table}, line 1: no column of labels\nExpected a table {_FORMAT}")

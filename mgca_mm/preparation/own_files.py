@@ -1,5 +1,6 @@
 """What the sets of a user's own files share: the table, its paths and patients, names of classes, the division."""
 
+import contextlib
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -57,12 +58,13 @@ def relative_path(row: Row, column: str, raw: RawFolder) -> str:
         UserError: It is empty, leads out of the folder, or has control characters or another encoding than UTF-8.
     """
     text = row.text(column)
-    if not is_utf8(text) and not os.path.lexists(raw.path / text):
-        text = decode_report(text.encode("utf-8", "surrogateescape"))  # a table that is no UTF-8 of files that are
+    if not _is_utf8(text) and not os.path.lexists(raw.path / text):
+        with contextlib.suppress(ValueError):  # a table that is no UTF-8, of files that are
+            text = decode_report(text.encode("utf-8", "surrogateescape"))
     path, windows = str(PurePosixPath(text)), PureWindowsPath(text)
     if "\\" in text and not os.path.lexists(raw.path / path):
         path = windows.as_posix()
-    if not is_utf8(path):
+    if not _is_utf8(path):
         raise row.fault(
             f"column {column!r} names a file in another encoding than UTF-8\n"
             "Rename the file, and save the table as UTF-8."
@@ -77,11 +79,11 @@ def relative_path(row: Row, column: str, raw: RawFolder) -> str:
 
 def spell_as_stored(raw: RawFolder, path: str) -> str:
     """A path with its accents as the file has them, in one character or, as macOS writes them, in two."""
-    spellings = [path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD"))]
+    spellings = dict.fromkeys([path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD"))])
     return next((spelling for spelling in spellings if os.path.lexists(raw.path / spelling)), path)
 
 
-def is_utf8(text: str) -> bool:
+def _is_utf8(text: str) -> bool:
     """Whether a text has no surrogates, which stand for bytes of another encoding."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,19 @@ def test_an_image_of_open_i_twice_is_of_its_first_folder(tmp_path):
     for name in tree.images:
         write_image(tmp_path / "raw" / "more" / Path(name).name, number=99)
     assert prepared("iu_xray", tmp_path / "raw", tmp_path / "twice")[0] == expected
+
+
+def test_hidden_files_of_macos_beside_those_of_open_i(tmp_path):
+    tree = raw_tree("iu_xray")
+    expected = prepared("iu_xray", tree.write(tmp_path / "raw"), tmp_path / "out")[0]
+    for path in [*(tmp_path / "raw").rglob("*.png"), *(tmp_path / "raw").rglob("*.xml")]:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+    assert prepared("iu_xray", tmp_path / "raw", tmp_path / "hidden")[0] == expected
+    with tarfile.open(tmp_path / "raw" / "NLMCXR_reports.tgz", "w:gz") as archive:
+        archive.add(tmp_path / "raw" / "ecgen-radiology", "./ecgen-radiology")
+    shutil.rmtree(tmp_path / "raw" / "ecgen-radiology")
+    assert prepared("iu_xray", tmp_path / "raw", tmp_path / "archive")[0].keys() == expected.keys()
+    assert json.loads((tmp_path / "archive" / "manifest.json").read_text())["rejected"]["broken"] == 0
 
 
 def test_no_image_of_open_i(tmp_path):

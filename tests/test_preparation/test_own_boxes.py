@@ -186,6 +186,7 @@ def test_accents_in_names_of_files(tmp_path):
     names = [f"é{n}.png" for n in range(6)]
     contents = {"boxes.json": coco_content([unicodedata.normalize("NFC", name) for name in names])}
     raw = write(tmp_path / "raw", contents, [f"images/{unicodedata.normalize('NFD', name)}" for name in names])
+    (raw / "._boxes.json").write_bytes(b"\0\5\x16\7")  # what macOS puts into archives
     assert prepared(raw)[0]["total"]["images"] == 6
 
 

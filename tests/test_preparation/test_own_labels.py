@@ -4,8 +4,10 @@ import json
 import unicodedata
 
 import pytest
+import torch
 
-from mgca_mm.preparation import Options, check, prepare
+from mgca_mm.evaluation import AUROC, ClassificationLoss, PerImageDice, Top1Accuracy
+from mgca_mm.preparation import Options, check, own_files, prepare
 from tests.test_preparation.raw_trees import RawTree, raw_tree, refuse, write_image
 
 NAMES = [f"scans/{n}.png" for n in range(6)]
@@ -135,6 +137,25 @@ def test_classes_called_as_scores_are(tmp_path, name):
     refuse("labels_csv", tree.write(raw, images=False), message, annotations_only=True)
 
 
+def test_names_of_scores_are_those_of_the_metrics():
+    scores: dict[str, float] = {}
+    samples = [dict(pred_score=torch.tensor([0.9, 0.1]), gt_label=torch.tensor([label])) for label in (0, 1)]
+    for metric in (AUROC(num_bootstrap=2), Top1Accuracy(num_bootstrap=2), ClassificationLoss(multi_label=True)):
+        metric.dataset_meta = {"classes": ["a", "b"]}
+        metric.process({}, samples)
+        scores |= metric.compute_metrics(metric.results)
+    assert scores.keys() - {"a", "b"} == set(own_files._SCORES)
+    dice = PerImageDice()
+    dice.dataset_meta = {"classes": ["background", "a", "b"]}
+    names = dice.compute_metrics([([1.0, 1.0], [True, True])]).keys() - {"dice", "dice_a", "dice_b"}
+    assert {name.removeprefix("dice_") for name in names} < set(own_files._NAMES_OF_MASKS)
+
+
+def test_a_delimiter_at_the_end_of_each_row(tmp_path):
+    _, parts = prepare_rows(tmp_path, ["a", "", ""], [["0", "1"] * 3, [""] * 6, [""] * 6])
+    assert parts["train"]["metainfo"]["classes"] == ["a"] and labels_of(parts) == [[0], [1]] * 3
+
+
 @pytest.mark.parametrize("column", ["patient", "patient_id", "subject_id"])
 def test_names_of_the_patient(tmp_path, column):
     manifest, parts = prepare_rows(tmp_path, ["a", column], [["0", "1"] * 3, ["1", "0", "2"] * 2])
@@ -184,6 +205,8 @@ def test_a_file_name_that_is_no_utf_8(tmp_path):
     (raw / "0.png").rename(raw / name)
     (raw / "labels.csv").write_bytes(b"image,a\n\xe9.png,1\n")
     message = "line 2: column 'image' names a file in another encoding than UTF-8\nRename the file"
+    refuse("labels_csv", raw, message)
+    (raw / "labels.csv").write_bytes(b"image,a\n\xe9\x1b.png,1\n")
     refuse("labels_csv", raw, message)
 
 
