@@ -30,9 +30,18 @@ _MAX_RECORD = 1024 * 1024  # Characters of a row, which may have several lines; 
 _MAX_COLUMNS = 1000
 _ROW = 200  # Bytes that are kept of a row at least, beside its text and 8 for each column.
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+_BLANK = ' \t\r\n\ufeff"' + "".join(_DELIMITERS)  # of a row without text, as spreadsheets write it
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;|:^~#\t])"?\s*', re.IGNORECASE)  # Written for Excel.
 # Neither digits, which identifiers have, nor full stops, which names of files have.
 _NAME = re.compile(r"""['\"]?[^\W\d](?:[^\W\d]|[ #'"()\[\]/:%&+-]){0,39}""")
+# Names of columns that are made of known words: "path_to_image", "ImageID". The first row may have none but data of a
+# patient, of which nothing is repeated.
+_HEADER = re.compile(
+    r"""['"]?(?:(?:accession|age|caption|class|comparison|date|dicom|diagnosis|examination|file|findings?|folder|height"""
+    r"""|history|id|images?|img|impression|index|indication|labels?|masks?|modality|name|number|path|patient|position"""
+    r"""|projection|reports?|section|sex|split|study|subject|subset|text|title|to|uid|url|view|width)[ _]?)+['"]?""",
+    re.IGNORECASE | re.ASCII,
+)
 # The first bytes of what is taken for a table; a web page is what a download without a login gives.
 _OTHER_FORMATS = {
     b"PK\3\4": "a zip file or a workbook of Excel (.xlsx)\nUnpack it, or save the sheet as CSV UTF-8",
@@ -98,7 +107,7 @@ class Row(dict[str, str]):
     def number(self, column: str) -> float:
         """Value of a cell that must hold a finite number."""
         try:
-            value = float(self._with_point(self.text(column)))
+            value = float(self.with_point(self.text(column)))
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
@@ -107,12 +116,12 @@ class Row(dict[str, str]):
 
     def choice(self, column: str, choices: Mapping[str, Choice]) -> Choice:
         """What a cell that must hold one of some words, or numbers, stands for."""
-        value = self[column] if self[column] in choices else self._with_point(self[column])
+        value = self[column] if self[column] in choices else self.with_point(self[column])
         if value not in choices:
             raise self.fault(f"column {column!r} is none of {', '.join(choice or 'blank' for choice in choices)}")
         return choices[value]
 
-    def _with_point(self, number: str) -> str:
+    def with_point(self, number: str) -> str:
         """A number as Python writes it; 1.000,5 stays, for one comma beside a point may mean either."""
         return number.replace(",", ".") if self.decimal_comma and "." not in number else number
 
@@ -152,10 +161,10 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 def read_table(path: Path, required: Sequence[str]) -> Iterator[Row]:
     """Stream the rows of a csv file, gzipped if its name ends in ``.gz``.
 
-    Cells and column names are stripped; cells a short row lacks are empty. The delimiter is the comma where that gives
-    the required columns, else a semicolon, a tab or a vertical bar that does; a first line ``sep=;`` decides instead.
-    The encoding is UTF-8, or UTF-16. Bytes that are not UTF-8 are kept as surrogate escapes, so that a file name made
-    of them still opens.
+    Cells and column names are stripped; cells a short row lacks are empty; rows without text, and lines without text
+    above the header, are passed over. The delimiter is the comma where that gives the required columns, else a
+    semicolon, a tab or a vertical bar that does; a first line ``sep=;`` decides instead. The encoding is UTF-8, or
+    UTF-16. Bytes that are not UTF-8 are kept as surrogate escapes, for their reader to know the encoding.
 
     Args:
         path: The csv file.
@@ -180,10 +189,8 @@ def read_table(path: Path, required: Sequence[str]) -> Iterator[Row]:
             if not columns:
                 raise UserError(f"{path}: the file is empty; a csv file with a header line is expected")
             if missing:
-                # All are names, or it is a row of data, of which nothing is repeated.
-                found = f"; it has {', '.join(names[:8])}{', …' * (len(names) > 8)}" if all(map(is_name, names)) else ""
                 raise UserError(
-                    f"{place}: no column {', '.join(map(repr, missing))} in the header{found}\n"
+                    f"{place}: no column {', '.join(map(repr, missing))} in the header{_describe(names)}\n"
                     "The first line must name the columns, written like this."
                 )
             if len(columns) > _MAX_COLUMNS:
@@ -194,12 +201,12 @@ def read_table(path: Path, required: Sequence[str]) -> Iterator[Row]:
             for cells in reader:
                 line = lines.number
                 lines.end_row(len(columns))
-                if len(cells) > len(columns):
+                if any(map(str.strip, cells[len(columns) :])):
                     mark = _DELIMITERS.get(delimiter, "delimiter")
                     raise UserError(
                         f"{path}, line {line}: more cells than columns; is a {mark} without quotation marks?"
                     )
-                if cells:
+                if any(map(str.strip, cells)):
                     row = dict(zip(columns, map(str.strip, cells), strict=False))
                     yield Row(blank | row, path, line, delimiter == ";")
     except csv.Error as error:
@@ -213,24 +220,43 @@ def is_name(text: str) -> bool:
     return bool(_NAME.fullmatch(text)) and len(text.split()) <= 4
 
 
+def _describe(names: Sequence[str]) -> str:
+    """What a message may say of the names in a header, which may be a row of patients instead: known words alone."""
+    known = [name for name in names if is_name(name) and _HEADER.fullmatch(name)][:8]
+    shown = known + [f"{len(names) - len(known)} more"] * (len(names) > len(known))
+    return f"; it has {', '.join(shown)}" if known else ""
+
+
 def _split_rows(lines: "_Lines", required: Sequence[str]) -> tuple[str, Iterator[list[str]]]:
-    """The delimiter of a table, by its header alone, and its rows, the header first."""
-    remaining = iter(lines)
+    """The delimiter of a table, by its header alone, and its rows, the header first.
+
+    Raises:
+        UserError: The header has the zeros of an encoding that is not read.
+    """
+    remaining = itertools.dropwhile(lambda line: not line.strip(_BLANK), lines)
     header = next(remaining, "")
-    if stated := _SEPARATOR_LINE.fullmatch(header):
-        delimiter, header = stated[1], next(remaining, "")
+    stated = _SEPARATOR_LINE.fullmatch(header)
+    if stated:
+        remaining = itertools.dropwhile(lambda line: not line.strip(_BLANK), remaining)
+        header = next(remaining, "")
+    if "\0" in header:
+        raise UserError(f"{lines.path}: UTF-16 without a byte order mark, or UTF-32\nSave it as CSV UTF-8")
+    if stated:
+        delimiter = stated[1]
     else:
         names = {mark: _split_header(header, mark) for mark in _DELIMITERS}
         # Where none gives them, the one that gives most: the error can name more columns.
         fitting = [mark for mark in _DELIMITERS if set(required) <= set(names[mark])]
         delimiter = fitting[0] if fitting else max(_DELIMITERS, key=lambda mark: len(names[mark]))
-    return delimiter, csv.reader(itertools.chain([header] if header else [], remaining), delimiter=delimiter)
+    rows = itertools.chain([header] if header else [], remaining)
+    return delimiter, csv.reader(rows, delimiter=delimiter, skipinitialspace=True)
 
 
 def _split_header(header: str, delimiter: str) -> list[str]:
     """Names of columns; none where a line is no csv of this delimiter."""
     try:
-        return [name.strip("\ufeff").strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+        names = next(csv.reader([header], delimiter=delimiter, skipinitialspace=True), [])
+        return [name.strip("\ufeff").strip() for name in names]
     except csv.Error:
         return []
 
@@ -242,7 +268,7 @@ class _Lines:
     """
 
     def __init__(self, path: Path, file: TextIO) -> None:
-        self._path = path
+        self.path = path
         self._file = file
         self._left = allowed_bytes(path)
         self.number = 0
@@ -254,7 +280,7 @@ class _Lines:
             self._row += len(line)
             if self._row > _MAX_RECORD:
                 raise UserError(
-                    f"{self._path}, line {self.number}: a row of more than {_MAX_RECORD >> 20} MiB\n"
+                    f"{self.path}, line {self.number}: a row of more than {_MAX_RECORD >> 20} MiB\n"
                     "Is a quotation mark left open, or the file binary?"
                 )
             self._take(sys.getsizeof(line))
@@ -268,9 +294,9 @@ class _Lines:
     def _take(self, num_bytes: int) -> None:
         self._left -= num_bytes
         if self._left < 0:
-            remedy = "\nIf you trust it, unpack it: gunzip" if self._path.suffix == ".gz" else ""
+            remedy = "\nIf you trust it, unpack it: gunzip" if self.path.suffix == ".gz" else ""
             raise UserError(
-                f"{self._path}, line {self.number}: the rows take more memory than those of a file of its size may "
+                f"{self.path}, line {self.number}: the rows take more memory than those of a file of its size may "
                 f"(10 times the size and 100 MiB){remedy}"
             )
 

@@ -67,13 +67,14 @@ def test_marks_and_spaces_around_names(tmp_path):
         ("IMAGE\tREPORT\tAge", "IMAGE, REPORT, Age"),
         ("image_path,caption", "image_path, caption"),
         ("'image','report'", "'image', 'report'"),
-        ("Frontal/Lateral,AP/PA,Finding Labels,Follow-up #", "Frontal/Lateral, AP/PA, Finding Labels, Follow-up #"),
-        (
-            ",".join(f"col{letter}" for letter in "abcdefghij"),
-            ", ".join(f"col{letter}" for letter in "abcdefgh") + ", …",
-        ),
+        ("path_to_image,ImageID,Finding Labels,Befund", "path_to_image, ImageID, Finding Labels, 1 more"),
+        (",".join(("id", "age", "sex") * 4), "id, age, sex, id, age, sex, id, age, 4 more"),
         # Rows of data, where a header is missing.
         ("scans/a.png,normal", None),
+        ("JANE SMITH,COUGH FOR WEEKS,Doe John", None),
+        ("doe,jane,cough", None),
+        ("Doe;Jane;Pneumonia;F", None),
+        ("Doe\tEdema\tfrontal", None),
         ("p17,normal", None),
         ("Smith,The heart is normal in size", None),
         ("Smith,The lungs are clear.", None),
@@ -86,6 +87,28 @@ def test_other_names_are_named_but_no_data(tmp_path, header, named):
     message = refusal(tmp_path, f"{header}\na,b\n".encode("utf-8", "surrogateescape"))
     found = "" if named is None else f"; it has {named}"
     assert message.splitlines()[0] == f"pairs.csv, line 1: no column 'image', 'report' in the header{found}"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "image,report\na.png,Clear.,\nb.png,Large.,,,\n",
+        "image;report;;\na.png;Clear.;;\n;;;\nb.png;Large.;;\n ; ;;\n",
+        "\n\r\nimage,report\n\na.png,Clear.\n\nb.png,Large.\n",
+        ";;\n;;\nimage;report;\na.png;Clear.;\nb.png;Large.;\n",
+        "sep=;\n\nimage;report\na.png;Clear.\nb.png;Large.\n",
+        'image, report\na.png, "Clear."\nb.png, Large.\n',
+    ],
+)
+def test_cells_and_lines_without_text(tmp_path, content):
+    rows = read(tmp_path, content.encode())
+    assert [(row["image"], row["report"]) for row in rows] == [("a.png", "Clear."), ("b.png", "Large.")]
+
+
+def test_a_space_before_quotation_marks(tmp_path):
+    (row,) = read(tmp_path, b'image, report, "age, years"\na.png, "Clear, dry", 3\n')
+    assert dict(row) == {"image": "a.png", "report": "Clear, dry", "age, years": "3"}
+    assert "line 2: more cells than columns; is a comma" in refusal(tmp_path, b"image,report\na,b,,c\n")
 
 
 def test_names():
@@ -102,8 +125,11 @@ def test_names():
         (b"\n <!doctype html><p>Log in</p>", "a web page\nDownload the file again, with your login if it takes one"),
         (TEXT.encode("utf-16")[:-1], "truncated, or not UTF-16 all through\nSave it again, as CSV UTF-8"),
         ("image,report\na,b\n".encode("utf-16") + b"\x00\xdc", "truncated, or not UTF-16 all through"),
+        ("图像,image,report\na,b,c\n".encode("utf-16-le"), "UTF-16 without a byte order mark, or UTF-32\nSave it as"),
+        (TEXT.encode("utf-32"), "UTF-16 without a byte order mark, or UTF-32\nSave it as CSV UTF-8"),
+        (TEXT.encode("utf-32-be"), "UTF-16 without a byte order mark, or UTF-32\nSave it as CSV UTF-8"),
     ],
-    ids=["zip", "xls", "gzip", "web page", "UTF-16 cut off", "half a pair"],
+    ids=["zip", "xls", "gzip", "web page", "UTF-16 cut off", "half a pair", "UTF-16 of Chinese", "UTF-32", "UTF-32-BE"],
 )
 def test_other_formats_are_named(tmp_path, content, message):
     assert refusal(tmp_path, content).startswith(f"pairs.csv: {message}")

@@ -14,8 +14,8 @@ from mgca_mm.registry import METRICS
 class ImageReportRetrieval(BaseMetric):
     """Recall@k in percent, image → report (``i2t_R@k``) and report → image (``t2i_R@k``).
 
-    Images of one study share its report, and studies whose reports have the same text share theirs: the gallery holds
-    each text once, and any image with this report is a right answer to it. No encoder could tell such reports apart.
+    Images of one study share its report, and studies whose reports have the same pieces share theirs: the gallery holds
+    each report once, and any image with this report is a right answer to it. No encoder could tell such reports apart.
 
     Args:
         topk: The k.
@@ -101,7 +101,7 @@ def number_reports(keys: Iterable[tuple[str, str | None]]) -> list[int]:
     """Number of the report of each image, from 0 in the order of their first images.
 
     Args:
-        keys: Study of each image, and what stands for the text of its report; None where that is not known, and the
+        keys: Study of each image, and what stands for the pieces of its report; None where they are not known, and the
             report is that of the study alone. Of several texts of a study, drawn from its report, the first counts.
     """
     report_of_study: dict[str, tuple[str, str]] = {}

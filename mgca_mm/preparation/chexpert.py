@@ -6,6 +6,7 @@ images as if they were in one tree, ``CheXpert-v1.0/train/patient00001/…``; so
 """
 
 import os
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -24,8 +25,10 @@ _REMEDY = (
     "Expected: train.csv and valid.csv beside train/ and valid/, or the folders 'CheXpert-v1.0 batch N (…)'. "
     "It is part of CheXpert: https://stanfordmlgroup.github.io/competitions/chexpert/"
 )
-_FIRST_BATCH = "CheXpert-v1.0 batch 1 (validate & csv)"
-_SECOND_BATCH = "CheXpert-v1.0 batch 2 (train 1)"
+_BATCHES = [
+    "CheXpert-v1.0 batch 1 (validate & csv)",
+    *(f"CheXpert-v1.0 batch {number} (train {number - 1})" for number in (2, 3, 4)),
+]
 _NOT_LABELS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA")
 _PLACES = (("train", "."), ("train", "train"), ("valid", "valid"))  # of patients in the folder of a batch, by split
 _VIEWS = {"Frontal": True, "Lateral": False}
@@ -34,7 +37,7 @@ _NUM_VALIDATION = 5000
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
     """The two tables, beside the folders or in that of the first batch."""
-    folders = [".", _FIRST_BATCH, *(path.relative_to(raw.path) for path in _find_batches(raw))]
+    folders = [".", _BATCHES[0], *(path.relative_to(raw.path) for path in _find_batches(raw))]
     return {name: [raw.table(*(str(PurePosixPath(f, name)) for f in folders), remedy=_REMEDY)] for name in _TABLES}
 
 
@@ -80,7 +83,9 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             )
     has_training = (raw.path / "train").exists() or any(split == "train" for split, _ in folder_of)
     if not (has_training or options.annotations_only):
-        raise raw.missing(f"{raw.path}: the training images are not here", (_SECOND_BATCH,), _REMEDY)
+        raise raw.missing(f"{raw.path}: the training images are not here", (_BATCHES[1],), _REMEDY)
+    if folder_of and not options.annotations_only:
+        _require_batches(raw, samples, folder_of, options.max_rejected)
     train, notes = samples[: len(row_numbers)], []
     if options.protocol == "released":
         train, note = _split_released(train, row_numbers)
@@ -93,9 +98,26 @@ def collect(raw: RawFolder, options: Options) -> Collection:
 
 
 def _find_batches(raw: RawFolder) -> list[Path]:
-    """The folders of the batches; some tools unpack into one more of the same name, or write it without spaces."""
-    name = "CheXpert-v1.0*batch*"
-    return sorted(path for pattern in (name, f"{name}/{name}") for path in raw.path.glob(pattern) if path.is_dir())
+    """The folders of the batches; some tools unpack into one more folder, or write the name without spaces."""
+    name = "[Cc]he[Xx]pert-v1.0*batch*"
+    return sorted(path for pattern in (name, f"*/{name}") for path in raw.path.glob(pattern) if path.is_dir())
+
+
+def _require_batches(
+    raw: RawFolder, samples: list[Sample], folder_of: dict[tuple[str, str], PurePosixPath], max_rejected: float
+) -> None:
+    """Make sure that no folder is missing with more images than may be, which the images alone would not tell.
+
+    Raises:
+        UserError: One is.
+    """
+    paths = [PurePosixPath(sample.image_id) for sample in samples]
+    lost = sum(path.parts[:2] not in folder_of and not (raw.path / path.parents[1]).is_dir() for path in paths)
+    there = {number[1] for path in _find_batches(raw) if (number := re.search(r"batch\D*(\d)", path.name))}
+    missing = [name for number, name in enumerate(_BATCHES, start=1) if str(number) not in there]
+    if lost > max_rejected * len(samples) and missing:
+        what = f"{lost} of {len(samples)} images are missing; there is no folder {', '.join(map(repr, missing))}"
+        raise raw.missing(f"{raw.path}: {what}", (), _REMEDY)
 
 
 def _find_patients(raw: RawFolder) -> dict[tuple[str, str], PurePosixPath]:

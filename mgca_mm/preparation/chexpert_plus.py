@@ -14,7 +14,7 @@ from .collection import Collection, FilterLog, Rejected, Sample, passes_text_fil
 from .image_files import find_images
 from .options import Options
 from .raw_folder import RawFolder
-from .report_words import CleanReport, ReportWords, label_sections
+from .report_words import CleanReport, ReportWords, label_sections, read_report
 from .splits import hold_out_images
 
 _TABLE = "df_chexpert_plus_240401.csv"
@@ -93,7 +93,8 @@ def collect(raw: RawFolder, options: Options) -> Collection:
 
 def _described(row: Row) -> str:
     """The sections of a row's report that describe the image; no text where there are none."""
-    sections = {name: row[column] for name, column in _TEXTS.items() if row[column]}
+    sections = {name: read_report(row, column) for name, column in _TEXTS.items() if row[column]}
     if sections:
         return label_sections(sections)
-    return row["report"] if find_sections(row["report"]) else ""
+    report = read_report(row, "report")
+    return report if find_sections(report) else ""

@@ -13,7 +13,7 @@ from mgca_mm.files import is_inside
 
 from .collection import Box, Collection, FilterLog, Sample
 from .options import Options
-from .own_files import SPLIT_WORDS, complete_splits
+from .own_files import SPLIT_WORDS, complete_splits, require_class_names, spell_as_stored
 from .raw_folder import RawFolder
 
 _EXPECTED = (
@@ -56,6 +56,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
                 f"{file.path}: other categories than in {files[0].path.name}\nList all categories in each of the files."
             )
         categories = categories or list(names.values())
+        require_class_names(categories, file.path)
         found = _read_images(raw, file, content["images"])
         for sample in found.values():
             if sample.image_id in samples:
@@ -84,6 +85,11 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     notes = [f"{num_outlines} outlines (segmentation) are not read: boxes alone"] if num_outlines else []
     notes += [f"{num_crowds} boxes around a crowd (iscrowd) are left out"] if num_crowds else []
     divided = complete_splits(list(samples.values()), files[0].path, notes)
+    if not any(sample.boxes for sample in divided if "train" in sample.splits):
+        raise UserError(
+            f"{files[0].path}: no box on any image of the training split\n"
+            "Is it a file of boxes, with the annotations of the training images?"
+        )
     divided = [replace(sample, dense_splits=sample.splits) for sample in divided]
     return Collection(divided, filters, categories, categories=categories, notes=notes)
 
@@ -91,7 +97,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
 def _find_files(raw: RawFolder) -> list[_File]:
     """The json files, those of training first."""
     places = ("*.json", "annotations/*.json", "*/_annotations.coco.json")
-    paths = sorted({path for place in places for path in raw.path.glob(place)})
+    paths = sorted({path for place in places for path in raw.path.glob(place) if path.name[0] != "."})
     # COCO's own folder has key points and captions of the same images beside the boxes.
     paths = [path for path in paths if path.name.startswith("instances_")] or paths
     files = []
@@ -171,7 +177,8 @@ def _find_image(raw: RawFolder, file: _File, path: str) -> str:
     """
     beside = file.path.parent.relative_to(raw.path)
     places = [PurePosixPath(folder, path) for folder in ("images", "", beside, f"images/{file.folder}", file.folder)]
-    return str(next((place for place in places if os.path.lexists(raw.path / place)), places[0]))
+    spelled = [spell_as_stored(raw, str(place)) for place in places]
+    return next((place for place in spelled if os.path.lexists(raw.path / place)), str(places[0]))
 
 
 def _shape(entry: dict, place: str) -> tuple[int, int] | None:

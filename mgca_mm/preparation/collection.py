@@ -163,6 +163,8 @@ class Collection:
         filters: Counts of the filters passed so far.
         classes: Names of the labels, or None where there are no labels.
         exclusive: Whether exactly one label is true of each image.
+        boxes_scale: Whether an image may be a smaller copy of the one that its boxes are made for; there are no masks
+            then.
         categories: Names of what the boxes hold, or None where there are no boxes.
         mask_classes: Names of the values of the masks, the background first, or None where there are no masks.
         rejected: What was left out so far.
@@ -176,6 +178,7 @@ class Collection:
     categories: list[str] | None = None
     mask_classes: list[str] | None = None
     exclusive: bool = False
+    boxes_scale: bool = False
     rejected: list[Rejected] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     words: ReportWords | None = None

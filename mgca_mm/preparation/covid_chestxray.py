@@ -177,7 +177,9 @@ def _read_boxes(raw: RawFolder) -> dict[str, tuple[tuple[int, int], list[Box]]]:
                 raise ValueError("a box without an area")
             found[name_of[entry["image_id"]]][1].append(box)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise UserError(f"{place}: not in COCO's format ({type(error).__name__}); copy it again") from error
+        raise UserError(
+            f"{place}: not in COCO's format (a key is missing, or has another value); copy it again"
+        ) from error
     return found
 
 

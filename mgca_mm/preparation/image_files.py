@@ -1,8 +1,8 @@
 """Finding images that a table names without the folder that they lie in."""
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 from mgca_mm.errors import UserError
 
@@ -11,8 +11,6 @@ from .raw_folder import RawFolder
 
 def find_images(raw: RawFolder, endings: Sequence[str], depth: int = 1) -> dict[str, str]:
     """Path of each image in a folder, and in any folders below, by its name.
-
-    Links to folders are followed, each folder once; whether they may be is decided where a file is opened.
 
     Args:
         raw: The folder.
@@ -26,6 +24,23 @@ def find_images(raw: RawFolder, endings: Sequence[str], depth: int = 1) -> dict[
         UserError: Two files of one ending have the same name.
     """
     found: dict[str, tuple[int, str]] = {}
+    for path in walk_files(raw):
+        stem, ending = os.path.splitext(path)
+        if ending in endings:
+            key = "/".join(PurePosixPath(stem).parts[-depth:])
+            image = (endings.index(ending), path)
+            other = found.setdefault(key, image)
+            if other[0] == image[0] and other != image:
+                raise UserError(f"{raw.path}: {path} and {other[1]} are one image; remove one of them")
+            found[key] = min(other, image)
+    return {key: path for key, (_, path) in found.items()}
+
+
+def walk_files(raw: RawFolder) -> Iterator[str]:
+    """Paths of all files in a folder and below, relative to it, but for hidden ones: macOS puts such into archives.
+
+    Links to folders are followed, each folder once; whether they may be is decided where a file is opened.
+    """
     seen: set[str] = set()
     for folder, folders, names in os.walk(raw.path, followlinks=True):
         place = os.path.realpath(folder)
@@ -34,13 +49,4 @@ def find_images(raw: RawFolder, endings: Sequence[str], depth: int = 1) -> dict[
             continue
         seen.add(place)
         parts = Path(folder).relative_to(raw.path).parts
-        for name in names:
-            stem, ending = os.path.splitext(name)
-            if ending in endings:
-                key = "/".join((*parts, stem)[-depth:])
-                image = (endings.index(ending), "/".join((*parts, name)))
-                other = found.setdefault(key, image)
-                if other[0] == image[0] and other != image:
-                    raise UserError(f"{raw.path}: {image[1]} and {other[1]} are one image; remove one of them")
-                found[key] = min(other, image)
-    return {key: path for key, (_, path) in found.items()}
+        yield from ("/".join((*parts, name)) for name in names if not name.startswith("."))

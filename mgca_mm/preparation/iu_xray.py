@@ -7,13 +7,12 @@ which is read where those of Open-i are not there, and other names of the images
 
 import functools
 import gzip
-import os
 import re
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 from tqdm import tqdm
@@ -24,6 +23,7 @@ from mgca_mm.reports.cleaning import decode_report
 from mgca_mm.tables import Row, read_table
 
 from .collection import Collection, FilterLog, Rejected, Sample, passes_text_filters
+from .image_files import walk_files
 from .options import Options
 from .raw_folder import RawFolder
 from .report_words import ReportWords, label_sections
@@ -33,13 +33,15 @@ _FOLDER = "ecgen-radiology"
 _ARCHIVE = "NLMCXR_reports.tgz"
 _PROJECTIONS = "indiana_projections.csv"
 _REPORTS = "indiana_reports.csv"
-_IMAGE_FOLDERS = ("NLMCXR_png", "images", "images/images_normalized", "images_normalized", ".")
+_IMAGE_FOLDERS = ("NLMCXR_png", "images", "images/images_normalized", "images_normalized", ".")  # as known; first wins
+_ENDINGS = (".png", ".jpg", ".jpeg", ".dcm")
 _LAYOUTS = f"{_FOLDER}/N.xml, {_ARCHIVE}, or {_REPORTS} with {_PROJECTIONS}"
 _REMEDY = "The reports and images are published at https://openi.nlm.nih.gov/faq#collection"
 _MAX_BYTES = 1024 * 1024
 _BLOCK = 1 << 20
 _VIEWS = {"Frontal": "Frontal", "Lateral": "Lateral"}
 _SECTIONS = ("COMPARISON", "INDICATION", "FINDINGS", "IMPRESSION")
+_REPORT_FILE = re.compile(r"(^|/)[^./][^/]*\.xml$")  # no hidden one, as macOS puts into archives
 _DEIDENTIFIED = re.compile(r"\bX{2,}\b")
 # CXR207_IM-0703-1001, and CXR1_1_IM-0001-3001, are 207_IM-0703-1001 and 1_IM-0001-3001 to the mirror.
 _NAME_OF_MIRROR = re.compile(r"(\d+_IM-)?[^_]*$")
@@ -48,7 +50,7 @@ Report = tuple[str, list[str], str]  # number, names of the images, text
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
     """The reports, unpacked, in their archive or in the mirror's table, and the table of views if it is there."""
-    found = [raw.optional(f"{_FOLDER}/{path.name}") for path in raw.file(_FOLDER).glob("*.xml")]
+    found = [raw.optional(f"{_FOLDER}/{path.name}") for path in raw.file(_FOLDER).glob("[!.]*.xml")]
     archive = raw.optional(_ARCHIVE)
     reports_ = sorted(found, key=_number) or ([] if archive is None else [archive])
     projections = raw.optional_table(_PROJECTIONS)
@@ -63,13 +65,14 @@ def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
 def collect(raw: RawFolder, options: Options) -> Collection:
     """Read the reports and divide them 80/10/10; each counts as a patient, for patients are not published.
 
-    The text is the impression and the findings. ``XXXX``, the mark of de-identification, is dropped. Images are in
-    ``NLMCXR_png/``, ``images/``, ``images/images_normalized/`` or beside the reports, under the names of Open-i or of
-    the mirror, and come in the order of the reports' numbers.
+    The text is the impression and the findings. ``XXXX``, the mark of de-identification, is dropped. Images are PNG,
+    JPEG or DICOM files in any folders, under the names of Open-i or of the mirror, and come in the order of the
+    reports' numbers.
     """
     sources = find_sources(raw)
     views = _read_views(sources[_PROJECTIONS][0]) if _PROJECTIONS in sources else None
     files = _find_images(raw)
+    images_there = set(files.values())
     filters = FilterLog("reports", units=("images",))
     samples: list[Sample] = []
     rejected: list[Rejected] = []
@@ -112,6 +115,8 @@ def collect(raw: RawFolder, options: Options) -> Collection:
                     image_path=files.get(_name_of_mirror(image), f"{_IMAGE_FOLDERS[0]}/{image}.png"),
                 )
             )
+    if samples and not (options.annotations_only or any(sample.image_path in images_there for sample in samples)):
+        raise raw.missing(f"{raw.path}: no image of a report", (), f"Expected PNG, JPEG or DICOM files. {_REMEDY}")
     split_of = divide(list(dict.fromkeys(sample.study_id for sample in samples)), 0.2, 0.5, raw.path)
     samples = [replace(sample, splits=(split_of[sample.study_id],)) for sample in samples]
     notes = ["patients are not published: the split is by report"]
@@ -126,19 +131,22 @@ def _number(path: Path) -> tuple[int, str]:
 
 
 def _find_images(raw: RawFolder) -> dict[str, str]:
-    """Path of each image file, relative to the raw folder, by its name in the mirror; in the first folder it is in."""
-    found: dict[str, str] = {}
-    for folder in _IMAGE_FOLDERS:
-        path = raw.file(folder)
-        for name in os.listdir(path) if path.is_dir() else ():
-            if name.lower().endswith(".png"):
-                found.setdefault(_name_of_mirror(name), f"{folder}/{name}")
-    return found
+    """Path of each image file, relative to the raw folder, by its name in the mirror.
+
+    One that is there several times is taken in the first of the known folders, then in the first format.
+    """
+    ranked = []
+    for path in walk_files(raw):
+        folder, ending = str(PurePosixPath(path).parent), PurePosixPath(path).suffix.lower()
+        if ending in _ENDINGS:
+            known = _IMAGE_FOLDERS.index(folder) if folder in _IMAGE_FOLDERS else len(_IMAGE_FOLDERS)
+            ranked.append((known, _ENDINGS.index(ending), path))
+    return {_name_of_mirror(PurePosixPath(path).name): path for _, _, path in sorted(ranked, reverse=True)}
 
 
 def _name_of_mirror(name: str) -> str:
     """What an image is called by the mirror, which has ``207_IM-0703-1001.dcm.png``, without the endings."""
-    return _NAME_OF_MIRROR.search(re.sub(r"(\.dcm)?(\.png)?$", "", name, count=1, flags=re.IGNORECASE))[0]
+    return _NAME_OF_MIRROR.search(re.sub(r"(\.dcm)?(\.png|\.jpe?g)?$", "", name, count=1, flags=re.IGNORECASE))[0]
 
 
 def _read_reports(sources: dict[str, list[Path]]) -> Iterator[tuple[str, Callable[[], Report]]]:
@@ -190,7 +198,7 @@ def _read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
             member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
             if member.size < 0:
                 raise tarfile.HeaderError("a negative size")
-            is_report = member.isfile() and not member.issparse() and member.name.endswith(".xml")
+            is_report = member.isfile() and not member.issparse() and _REPORT_FILE.search(member.name) is not None
             content = read(min(member.size, _MAX_BYTES + 1)) if is_report else b""
             rest = member.size + -member.size % tarfile.BLOCKSIZE - len(content)
             while rest > 0 and (block := read(min(rest, _BLOCK))):

@@ -8,19 +8,27 @@ from mgca_mm.tables import Row, read_table
 
 from .collection import Collection, FilterLog, Sample
 from .options import Options
-from .own_files import complete_splits, only_table, patient_of, relative_path, split_of
+from .own_files import (
+    PATIENTS,
+    complete_splits,
+    only_table,
+    patient_of,
+    relative_path,
+    require_class_names,
+    split_of,
+)
 from .raw_folder import RawFolder
 
 _TABLE = "labels.csv"
-_FORMAT = "columns image, one or many of labels and, where they are known, patient and split"
-_OTHERS = ("image", "patient", "split")
+_FORMAT = "with the columns image, one or many of labels and, where they are known, patient and split"
+_OTHERS = ("image", "split", *PATIENTS, "")  # the last of a delimiter at the end of each row
 _WORDS = {"true": 1, "yes": 1, "false": 0, "no": 0} | dict.fromkeys(("", "nan", "na", "n/a", "null"))
 _MAX_CLASSES = 1000  # A column with more values than this is a text or a number, not a class.
 
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
     """The table."""
-    table = only_table(raw, _TABLE, _FORMAT)
+    table = only_table(raw, _FORMAT, _TABLE)
     return {table.name: [table]}
 
 
@@ -35,19 +43,25 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     ((table,),) = find_sources(raw).values()
     columns = _label_columns(table)
     classes = _classes_of(table, columns[0]) if len(columns) == 1 else None
+    require_class_names(classes or columns, table)
     filters = FilterLog("rows in the table")
     samples: dict[str, Sample] = {}
     num_blank = 0
     for row in read_table(table, ("image",)):
-        image = relative_path(row, "image")
+        image = relative_path(row, "image", raw)
         row.require_new("image", image, samples)
+        if row.get(""):
+            raise UserError(
+                f"{table}, line 1: a column has no name\nName it, or remove it: pandas' index, for instance."
+            )
         filters.keep("rows in the table")
         if classes is None:
             labels = [_label(row, column) for column in columns]
         else:
-            if not filters.keep("class given", not _is_blank(row[columns[0]])):
+            value = _cell(row, columns[0])
+            if not filters.keep("class given", not _is_blank(value)):
                 continue
-            labels = [int(_class_name(row[columns[0]]) == name) for name in classes]
+            labels = [int(_class_name(value) == name) for name in classes]
         num_blank += all(label is None for label in labels)
         samples[image] = Sample(
             image_id=image,
@@ -64,14 +78,10 @@ def collect(raw: RawFolder, options: Options) -> Collection:
 def _label_columns(table: Path) -> list[str]:
     """Names of the columns of labels."""
     for row in read_table(table, ("image",)):
-        if "" in row:
-            raise UserError(
-                f"{table}, line 1: a column has no name\nName it, or remove it: pandas' index, for instance."
-            )
         if columns := row.label_columns(_OTHERS):
             return columns
-        raise UserError(f"{table}, line 1: no column of labels\nExpected {_FORMAT}")
-    raise UserError(f"{table}: no row below the header\nExpected {_FORMAT}")
+        raise UserError(f"{table}, line 1: no column of labels\nExpected a table {_FORMAT}")
+    raise UserError(f"{table}: no row below the header\nExpected a table {_FORMAT}")
 
 
 def _classes_of(table: Path, column: str) -> list[str] | None:
@@ -79,7 +89,7 @@ def _classes_of(table: Path, column: str) -> list[str] | None:
     names: set[str] = set()
     are_labels = True
     for row in read_table(table, (column,)):
-        value = row[column]
+        value = _cell(row, column)
         if _is_blank(value):
             continue
         if not value.isprintable():
@@ -101,6 +111,12 @@ def _classes_of(table: Path, column: str) -> list[str] | None:
     return sorted(names, key=float if all(_number(name) is not None for name in names) else None)
 
 
+def _cell(row: Row, column: str) -> str:
+    """A cell, with a point for the comma of a number."""
+    value = row.with_point(row[column])
+    return row[column] if _number(value) is None else value
+
+
 def _class_name(value: str) -> str:
     """A cell of a column of class names: 1.0 is 1."""
     number = _number(value)
@@ -109,8 +125,9 @@ def _class_name(value: str) -> str:
 
 def _label(row: Row, column: str) -> int | None:
     """A cell of a column of labels."""
-    label = _parse(row[column])
-    if label is None and not _is_blank(row[column]):
+    value = _cell(row, column)
+    label = _parse(value)
+    if label is None and not _is_blank(value):
         raise row.fault(
             f"column {column!r} is no label: 1, 0, -1 (uncertain) or blank is expected\n"
             "Remove columns that are no labels; a column of class names must be the only one."

@@ -1,23 +1,35 @@
 """A user's own masks: folders of images and masks, or a csv file that pairs them; one or many classes."""
 
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from mgca_mm.errors import UserError
 from mgca_mm.prepared import read_names
-from mgca_mm.tables import Row, read_table
+from mgca_mm.tables import Row, is_name, read_table
 
 from .collection import Collection, FilterLog, MaskFile, Sample
 from .options import Options
-from .own_files import complete_splits, only_table, patient_of, relative_path, split_of
+from .own_files import (
+    PATIENTS,
+    complete_splits,
+    list_tables,
+    only_table,
+    patient_of,
+    relative_path,
+    require_class_names,
+    split_of,
+)
 from .raw_folder import RawFolder
 
 _CLASSES = "classes.txt"
 _TABLE = "masks.csv"
 _COLUMN = "mask"
-_FORMAT = "columns image, mask (or a column mask_CLASS for each class) and, where they are known, patient and split"
+_FORMAT = (
+    "with the columns image, mask (or a column mask_CLASS for each class) and, where they are known, patient and split"
+)
 _MAX_CLASSES = 255  # Values of an eight-bit mask; mmseg does not count 255 itself.
 
 
@@ -58,6 +70,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     filters = FilterLog("images with or without a mask")
     pairs = list(_pairs(raw))
     classes = _class_names(raw, pairs)
+    require_class_names(classes[1:], raw.path, of_masks=True)
     samples = []
     for pair in pairs:
         filters.keep("images with or without a mask")
@@ -95,14 +108,12 @@ def _class_names(raw: RawFolder, pairs: Sequence[_Pair]) -> list[str]:
 
 
 def _is_name(name: str) -> bool:
-    return bool(name) and name.isprintable()
+    return bool(name) and name.isprintable()  # which no byte of another encoding is
 
 
 def _table(raw: RawFolder) -> Path | None:
     """The csv file of the folder, if there is one."""
-    if any(path.name.endswith((".csv", ".csv.gz")) for path in raw.path.iterdir()):
-        return only_table(raw, _TABLE, _FORMAT)
-    return None
+    return only_table(raw, _FORMAT, _TABLE) if list_tables(raw.path.iterdir()) else None
 
 
 def _pairs(raw: RawFolder) -> Iterator[_Pair]:
@@ -113,17 +124,17 @@ def _pairs(raw: RawFolder) -> Iterator[_Pair]:
         return
     rows: dict[str, Row] = {}
     for row in read_table(table, ("image",)):
-        image = relative_path(row, "image")
+        image = relative_path(row, "image", raw)
         row.require_new("image", image, rows)
         rows[image] = row
     if not rows:
-        raise UserError(f"{table}: no row below the header\nExpected {_FORMAT}")
+        raise UserError(f"{table}: no row below the header\nExpected a table {_FORMAT}")
     columns = _mask_columns(table, next(iter(rows.values())))
     if not columns:
         yield from _pairs_of_folders(raw, rows, table)
         return
     for image, row in rows.items():
-        masks = {name: relative_path(row, column) for name, column in columns.items() if row[column]}
+        masks = {name: relative_path(row, column, raw) for name, column in columns.items() if row[column]}
         yield _Pair(image, masks, patient_of(row, image), split_of(row))
 
 
@@ -131,9 +142,16 @@ def _mask_columns(table: Path, row: Row) -> dict[str | None, str]:
     """Columns of masks by their class; the only one of all classes by None."""
     columns = {column.removeprefix(f"{_COLUMN}_"): column for column in row if column.startswith(f"{_COLUMN}_")}
     if _COLUMN in row and columns:
-        raise UserError(f"{table}, line 1: both {_COLUMN!r} and {next(iter(columns.values()))!r}\nExpected {_FORMAT}")
+        raise UserError(
+            f"{table}, line 1: both {_COLUMN!r} and {next(iter(columns.values()))!r}\nExpected a table {_FORMAT}"
+        )
     if not all(map(_is_name, columns)):
-        raise UserError(f"{table}, line 1: a column of masks without the name of a class\nExpected {_FORMAT}")
+        raise UserError(f"{table}, line 1: a column of masks without the name of a class\nExpected a table {_FORMAT}")
+    others = [c for c in row if c and c not in ("image", "split", *PATIENTS, _COLUMN, *columns.values())]
+    if others:
+        names = [column for column in others if is_name(column)]
+        shown = ", ".join(names[:10] + [f"{len(others) - len(names)} more"] * (len(names) < len(others)))
+        raise UserError(f"{table}, line 1: columns that are not known: {shown}\nExpected a table {_FORMAT}")
     return {None: _COLUMN} if _COLUMN in row else columns
 
 
@@ -156,8 +174,9 @@ def _pairs_of_folders(raw: RawFolder, rows: dict[str, Row], table: Path | None) 
         if rest not in images:
             raise UserError(f"{raw.path / path}: no image of this name in images/\nPair them in {_TABLE}: {_FORMAT}")
         parts[rest][name] = path
-    row_of = {str(PurePosixPath(image.removeprefix("images/")).with_suffix("")): row for image, row in rows.items()}
-    row_of |= {image.removeprefix("images/"): row for image, row in rows.items()}  # a dot, but no ending
+    named = {_in_one(image.removeprefix("images/")): row for image, row in rows.items()}
+    row_of = {str(PurePosixPath(name).with_suffix("")): row for name, row in named.items()}
+    row_of |= named  # a dot, but no ending
     for stem, image in images.items():
         if not parts[stem]:
             raise UserError(f"{raw.path / image}: no mask of this name in masks/\nPair them in {_TABLE}: {_FORMAT}")
@@ -172,21 +191,25 @@ def _pairs_of_folders(raw: RawFolder, rows: dict[str, Row], table: Path | None) 
             raise row.fault("no file of this image in images/; correct or remove the row")
 
 
+def _in_one(name: str) -> str:
+    """A name with its accents in one character each; as macOS writes names, they are in two."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _files_of(raw: RawFolder, folder: str) -> dict[str, str]:
     """The files below a folder by their names in it without the endings, in order."""
     if not raw.file(folder).is_dir():
         raise UserError(
-            f"{raw.path}: no folder {folder}/\n"
-            f"Expected the folders images/ and masks/, or a csv file with the {_FORMAT}"
+            f"{raw.path}: no folder {folder}/\nExpected the folders images/ and masks/, or a csv file {_FORMAT}"
         )
     files: dict[str, str] = {}
     for path in sorted(raw.file(folder).rglob("*")):
         if path.is_dir() or path.name.startswith(".") or path.name == "Thumbs.db":
             continue
         name = path.relative_to(raw.path / folder)
-        stem = str(PurePosixPath(name.with_suffix("")))
+        stem = _in_one(str(PurePosixPath(name.with_suffix(""))))
         if not _is_name(stem):
-            raise UserError(f"{raw.path / folder}: a file name with control characters; rename it")
+            raise UserError(f"{raw.path / folder}: a file name with control characters, or no UTF-8; rename it")
         if stem in files:
             raise UserError(f"{path}: two files of this name in {folder}/; remove one")
         files[stem] = f"{folder}/{PurePosixPath(name)}"

@@ -60,21 +60,21 @@ def collect(raw: RawFolder, options: Options) -> Collection:
         options: ``protocol='released'`` merges the official validation and test into the validation.
 
     The classes are those of CheXpert's labeler, or the radiologist's where only these are there. The radiologist's
-    labels take the place of the labeler's for the studies that have them.
+    labels take the place of the labeler's for the studies of the test that have them.
     """
     metadata = raw.table(*_METADATA, remedy=_REMEDY)
     released = options.protocol == "released"
-    split_names = _SPLIT_NAMES | ({"test": "val"} if released else {})
-    split_of_image = _read_splits(raw.table(*_SPLIT, remedy=_REMEDY), split_names)
+    split_of_image = _read_splits(raw.table(*_SPLIT, remedy=_REMEDY))
     classes, labels_of_study = (None, {}) if (path := _find_labels(raw)) is None else _read_labels(path)
     by_hand: Labels = {}
     if (path := raw.optional_table(_TEST_LABELS)) is not None:
         names, by_hand = _read_labels(path)
         classes = classes or names
-        labels_of_study |= {study: _arrange(values, names, classes) for study, values in by_hand.items()}
+        by_hand = {study: _arrange(values, names, classes) for study, values in by_hand.items()}
     filters = FilterLog("rows in the metadata")
     samples: list[Sample] = []
     seen: set[str] = set()
+    studies_by_hand: set[str] = set()
     rejected: list[Rejected] = []
     report_of_study: dict[str, CleanReport | str | None] = {}
     words = ReportWords(options.words)
@@ -105,39 +105,45 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             if not passes_text_filters(report.sentences, filters):
                 rejected.append(Rejected(image_id, image_path, False, report.fault))
                 continue
+            split = split_of_image[image_id]
+            labels = None if classes is None else labels_of_study.get(study, [None] * len(classes))
+            if study in by_hand and split == "test":
+                labels = by_hand[study]
+                studies_by_hand.add(study)
             samples.append(
                 Sample(
                     image_id=image_id,
                     patient_id=subject,
                     study_id=study,
                     view=row["ViewPosition"],
-                    splits=(split_of_image[image_id],),
+                    splits=("val" if released and split == "test" else split,),
                     report=report.sentences,
                     image_path=image_path,
-                    labels=None if classes is None else labels_of_study.get(study, [None] * len(classes)),
+                    labels=labels,
                 )
             )
     if report_of_study and all(report is None for report in report_of_study.values()):
-        raise UserError(
-            f"{raw.path}: none of {len(report_of_study)} studies has a report; expected {_REPORTS_ZIP} or "
-            f"files/pNN/pNNNNNNNN/sNNNNNNNN.txt\nReports are part of https://physionet.org/content/mimic-cxr/2.0.0/"
+        raise raw.missing(
+            f"{raw.path}: none of {len(report_of_study)} studies has a report",
+            (),
+            f"Expected {_REPORTS_ZIP}, or files/pNN/pNNNNNNNN/sNNNNNNNN.txt in it or in mimic-cxr-reports/. "
+            "Reports are part of https://physionet.org/content/mimic-cxr/2.0.0/",
         )
     notes = ["the official validation and test are merged into val"] if released else []
     if by_hand:
-        count = len({sample.study_id for sample in samples} & by_hand.keys())
-        notes.append(f"labels of {count} studies of the test are a radiologist's ({_TEST_LABELS})")
+        notes.append(f"labels of {len(studies_by_hand)} studies of the test are a radiologist's ({_TEST_LABELS})")
     for tables in (_METADATA, _SPLIT, _LABELS):
         if all(map(raw.optional_table, tables)):
             notes.append(f"{tables[0]} is read; {tables[1]} is not")
     return Collection(samples, filters, classes, rejected=rejected, notes=notes, words=words)
 
 
-def _read_splits(path: Path, names: dict[str, str]) -> dict[str, str]:
-    """Read the split of each image."""
+def _read_splits(path: Path) -> dict[str, str]:
+    """Read the official split of each image."""
     splits: dict[str, str] = {}
     for row in read_table(path, ("dicom_id", "split")):
         row.require_new("dicom_id", row.text("dicom_id"), splits)
-        splits[row["dicom_id"]] = row.choice("split", names)
+        splits[row["dicom_id"]] = row.choice("split", _SPLIT_NAMES)
     return splits
 
 

@@ -42,7 +42,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     """Read the labels and the official split; an eighth of the training patients is for validation.
 
     That makes the 70/10/20 of the publishers' paper. All images with boxes are in the official test: for detection they
-    alone are divided, 60/20/20 by patient.
+    alone are divided, 60/20/20 by patient. The boxes of a square copy of another size are scaled with it.
 
     Args:
         raw: Folder with the tables and the lists, and the PNG files of the archives in any folders below it.
@@ -89,7 +89,8 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             splits=(split_of[sample.patient_id] if part == "train" else part,),
             dense_splits=() if sample.boxes is None else (dense_split_of[sample.patient_id],),
         )
-    return Collection(samples, filters, _CLASSES, categories=_CATEGORIES if boxes_of else None, notes=notes)
+    categories = _CATEGORIES if boxes_of else None
+    return Collection(samples, filters, _CLASSES, categories=categories, boxes_scale=True, notes=notes)
 
 
 def _read_lists(raw: RawFolder) -> dict[str, str]:

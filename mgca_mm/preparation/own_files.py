@@ -1,11 +1,15 @@
-"""What the sets of a user's own files share: the table, the paths in it, and the division where none is given."""
+"""What the sets of a user's own files share: the table, its paths and patients, names of classes, the division."""
 
-from collections.abc import Sequence
+import contextlib
+import os
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from mgca_mm.errors import UserError
 from mgca_mm.files import is_inside
+from mgca_mm.reports.cleaning import decode_report
 from mgca_mm.tables import Row
 
 from .collection import Sample
@@ -13,43 +17,91 @@ from .raw_folder import RawFolder
 from .splits import SPLIT_NAMES, divide, hold_out
 
 SPLIT_WORDS = SPLIT_NAMES | {"valid": "val", "validation": "val"}
+PATIENTS = ("patient", "patient_id", "subject_id")  # columns, of which the first that is there is read
+_NO_WORKBOOK = "Of a workbook (.xlsx), save the sheet as CSV UTF-8; let the name of any other table end in .csv."
+_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+# What our metrics call their scores beside those that they call by a class (mgca_mm/evaluation): cls/macro, …
+_SCORES = ("macro", "macro_low", "macro_high", "top1", "top1_low", "top1_high", "loss")
+_NAMES_OF_MASKS = ("positive", "background")  # seg/dice_positive, and the class that the others stand beside
 
 
-def only_table(raw: RawFolder, name: str, expected: str) -> Path:
-    """The csv file of this name, else the only one of the folder.
+def only_table(raw: RawFolder, expected: str, name: str | None = None) -> Path:
+    """The only table of a folder, or that of a name.
 
     Args:
         raw: The folder.
-        name: Name of the file.
-        expected: What is in it, for the error message.
+        expected: Its columns, for the error message.
+        name: Name of the one that is taken of several.
 
     Raises:
         UserError: There is none, or there are several and none of the name.
     """
-    if (table := raw.optional_table(name)) is not None:
+    if name and (table := raw.optional_table(name)) is not None:
         return table
-    tables = sorted(path.name for path in raw.path.iterdir() if path.name.endswith((".csv", ".csv.gz")))
+    tables = list_tables(raw.path.iterdir())
     if len(tables) != 1:
-        found = f"the csv files {', '.join(tables[:10])}" if tables else "no csv file"
-        raise UserError(f"{raw.path}: {found} in the folder\nExpected {name}, or one csv file alone: {expected}")
-    return raw.table(tables[0].removesuffix(".gz"), remedy=expected)
+        below = [] if tables else list_tables(raw.path.glob("*/*"))
+        what = f"{raw.path}: {len(tables)} csv files in the folder; expected one csv file {expected}"
+        raise raw.missing(what + f", or {name} among several" * bool(name), below, _NO_WORKBOOK)
+    return raw.table(tables[0].removesuffix(".gz"), remedy=_NO_WORKBOOK)
 
 
-def relative_path(row: Row, column: str) -> str:
+def list_tables(paths: Iterable[Path]) -> list[str]:
+    """Names of the tables among some files; hidden ones are what macOS puts into archives."""
+    return sorted(p.name for p in paths if p.name.lower().endswith(_ENDINGS) and not p.name.startswith("."))
+
+
+def relative_path(row: Row, column: str, raw: RawFolder) -> str:
     """A cell that names a file inside the raw folder, as a path that a list with one name a line can hold.
 
     Raises:
-        UserError: It is empty, leads out of the folder or has control characters.
+        UserError: It is empty, leads out of the folder, or has control characters or another encoding than UTF-8.
     """
-    path = str(PurePosixPath(row.text(column).replace("\\", "/")))
-    if not (is_inside(path) and path.isprintable()):
-        raise row.fault(f"column {column!r} is not a path inside the folder of the table")
-    return path
+    text = row.text(column)
+    if not _is_utf8(text) and not os.path.lexists(raw.path / text):
+        with contextlib.suppress(ValueError):  # a table that is no UTF-8, of files that are
+            text = decode_report(text.encode("utf-8", "surrogateescape"))
+    path, windows = str(PurePosixPath(text)), PureWindowsPath(text)
+    if "\\" in text and not os.path.lexists(raw.path / path):
+        path = windows.as_posix()
+    if not _is_utf8(path):
+        raise row.fault(
+            f"column {column!r} names a file in another encoding than UTF-8\n"
+            "Rename the file, and save the table as UTF-8."
+        )
+    if not (is_inside(path) and path.isprintable()) or windows.drive:
+        raise row.fault(
+            f"column {column!r} is not a path inside the folder of the table\n"
+            "Write it from this folder on, such as scans/1.png, without a drive or a leading slash."
+        )
+    return spell_as_stored(raw, path)
+
+
+def spell_as_stored(raw: RawFolder, path: str) -> str:
+    """A path with its accents as the file has them, in one character or, as macOS writes them, in two."""
+    spellings = dict.fromkeys([path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD"))])
+    return next((spelling for spelling in spellings if os.path.lexists(raw.path / spelling)), path)
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a text has no surrogates, which stand for bytes of another encoding."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def patient_of(row: Row, image: str) -> str:
     """The patient of a row; the image counts as one where the table does not say."""
-    return row.text("patient") if "patient" in row else image
+    return next((row.text(column) for column in PATIENTS if column in row), image)
+
+
+def require_class_names(names: Iterable[str], source: Path, of_masks: bool = False) -> None:
+    """Make sure that no class is called as a score of our metrics is, which it would replace, or as the background.
+
+    Raises:
+        UserError: One is.
+    """
+    if taken := [name for name in names if name in (_NAMES_OF_MASKS if of_masks else _SCORES)]:
+        what = "the background or a score of all classes" if of_masks else "a score of all classes"
+        raise UserError(f"{source}: a class is called {taken[0]!r}, as {what} is\nGive it another name.")
 
 
 def split_of(row: Row) -> tuple[str, ...]:

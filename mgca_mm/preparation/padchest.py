@@ -5,14 +5,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mgca_mm.reports.cleaning import decode_report
-from mgca_mm.tables import Row, read_table
+from mgca_mm.tables import read_table
 
 from .collection import Collection, FilterLog, Rejected, Sample, passes_text_filters
 from .image_files import find_images
 from .options import Options
 from .raw_folder import RawFolder
-from .report_words import CleanReport, ReportWords
+from .report_words import CleanReport, ReportWords, read_report
 from .splits import divide
 
 _TABLE = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"
@@ -52,7 +51,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             continue
         study, image_path = row.text("StudyID"), path_of.get(image_id.removesuffix(".png"), image_id)
         if study not in report_of_study:
-            report_of_study[study] = words.clean(_read_report(row), row.text("PatientID"), all_of_it=True)
+            report_of_study[study] = words.clean(read_report(row, "Report"), row.text("PatientID"), all_of_it=True)
         report = report_of_study[study]
         if not passes_text_filters(report.sentences, filters):
             rejected.append(Rejected(image_id, image_path, False, report.fault))
@@ -70,11 +69,3 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     split_of = divide(list(dict.fromkeys(sample.patient_id for sample in samples)), 0.2, 0.5, table)
     samples = [replace(sample, splits=(split_of[sample.patient_id],)) for sample in samples]
     return Collection(samples, filters, rejected=rejected, words=words)
-
-
-def _read_report(row: Row) -> str:
-    """Text of a row's report; one whose table was saved again may be in Latin-1."""
-    try:
-        return decode_report(row["Report"].encode("utf-8", "surrogateescape"))
-    except ValueError as error:
-        raise row.fault(f"column 'Report': {error}") from error

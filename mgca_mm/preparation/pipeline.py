@@ -104,13 +104,19 @@ def _prepare_images(collection: Collection, raw: RawFolder, partial: Path, optio
     """
     samples, size, with_images = collection.samples, options.image_size, not options.annotations_only
     shapes, faults = [sample.shape for sample in samples], {}
+    grids = shapes  # that boxes are made for
     if with_images:
         paths = [sample.image_path for sample in samples]
         outcomes = write_image_store(partial, raw, paths, size, options.workers)
         faults = {row: reason for row, reason in enumerate(outcomes) if isinstance(reason, str)}
         shapes = [None if row in faults else outcome.shape for row, outcome in enumerate(outcomes)]
+        grids = list(shapes)
         for row, (sample, shape) in enumerate(zip(samples, shapes, strict=True)):
-            if row not in faults and sample.shape not in (None, shape) and (sample.boxes or sample.mask):
+            if row in faults or sample.shape in (None, shape) or not (sample.boxes or sample.mask):
+                continue
+            if collection.boxes_scale and sample.shape[0] * shape[1] == sample.shape[1] * shape[0]:
+                grids[row] = sample.shape
+            else:
                 faults[row] = (
                     f"{sample.image_path}: {shape[1]} x {shape[0]} pixels, but the annotations are made for "
                     f"{sample.shape[1]} x {sample.shape[0]}; take the published image"
@@ -119,11 +125,11 @@ def _prepare_images(collection: Collection, raw: RawFolder, partial: Path, optio
     if collection.mask_classes is not None:
         masks.mkdir()
     prepared = []
-    for row, (sample, shape) in enumerate(zip(samples, shapes, strict=True)):
+    for row, (sample, shape, grid) in enumerate(zip(samples, shapes, grids, strict=True)):
         if row in faults:
             continue
         try:
-            boxes = cut_boxes(sample.boxes, shape)
+            boxes = cut_boxes(sample.boxes, grid)
             if with_images and sample.dense_splits and sample.mask is not None:
                 num_classes = len(collection.mask_classes)
                 drawn = draw_mask(sample.mask, shape, raw, num_classes)
@@ -136,7 +142,7 @@ def _prepare_images(collection: Collection, raw: RawFolder, partial: Path, optio
             continue
         index = None
         if with_images:
-            boxes, shape, index = place_boxes(boxes, shape, size), (size, size), len(prepared)
+            boxes, shape, index = place_boxes(boxes, grid, size), (size, size), len(prepared)
         prepared.append(PreparedSample.of(sample, shape=shape, boxes=boxes, image_index=index))
     _reject(collection, faults, raw, partial, options)
     collection.samples = prepared

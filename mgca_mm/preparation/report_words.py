@@ -10,10 +10,12 @@ from mgca_mm.reports.cleaning import (
     clean_text,
     count_tokens,
     count_words,
+    decode_report,
     split_report,
     too_short,
 )
 from mgca_mm.reports.section_names import kind_of_known
+from mgca_mm.tables import Row
 
 # A header can hold a name of a person ("SMITH, JANE:"). One that is not in the table is named if this many patients
 # have it, as publishers of counts of patients do; the others are counted together.
@@ -51,19 +53,21 @@ class ReportWords:
         self._outside: Counter[str] = Counter()
         self._patients: defaultdict[str, set[str]] = defaultdict(set)
 
-    def clean(self, text: str, patient: str, all_of_it: bool = False) -> CleanReport:
+    def clean(self, text: str, patient: str, all_of_it: bool = False, times: int = 1) -> CleanReport:
         """Clean one report and count its words.
 
         Args:
             text: The report.
-            patient: Whose it is.
+            patient: Whose it is; empty where that is not known. Then no name of a header that is not in the table can
+                be said, for all the reports may be of one patient.
             all_of_it: As for :func:`mgca_mm.reports.cleaning.split_report`.
+            times: Studies with this report, for its words to be counted.
         """
         kept, outside = split_report(text, all_of_it)
-        self._kept += sum(count_words(part.text) for part in kept)
+        self._kept += times * sum(count_words(part.text) for part in kept)
         for part in outside:
             if count := count_words(part.text):
-                self._outside[part.name] += count
+                self._outside[part.name] += times * count
                 if len(self._patients[part.name]) < _MIN_PATIENTS:
                     self._patients[part.name].add(patient)
         sentences = [sentence for part in kept for sentence in clean_text(part.text, self._words)]
@@ -81,6 +85,18 @@ class ReportWords:
         rest = by_name.pop(_OTHER_NAMES, 0) + sum(count for _, count in by_name.most_common()[_MOST_NAMES:])
         named = dict(by_name.most_common(_MOST_NAMES)) | ({_OTHER_NAMES: rest} if rest else {})
         return {"kept": self._kept, "outside": self._outside.total(), "outside_by_name": named}
+
+
+def read_report(row: Row, column: str) -> str:
+    """The report, or a section of one, in a cell of a table; a table that is no UTF-8 is decoded as reports are.
+
+    Raises:
+        UserError: It is no text; the message does not quote it.
+    """
+    try:
+        return decode_report(row[column].encode("utf-8", "surrogateescape"))
+    except ValueError as error:
+        raise row.fault(str(error)) from error
 
 
 def label_sections(texts: Mapping[str, str]) -> str:

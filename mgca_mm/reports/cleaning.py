@@ -1,6 +1,6 @@
 """From the raw text of a radiology report to the sentences a text encoder reads. Pure functions.
 
-1. :func:`decode_report`: bytes to text; UTF-8, or Latin-1 where the bytes are not UTF-8; no binary data.
+1. :func:`decode_report`: bytes to text; UTF-8, or Windows-1252 where the bytes are not UTF-8; no binary data.
 2. :func:`split_report`: the sections *findings* and *impression* of a report, or the text that stands for them.
 3. :func:`clean_text`: a text to sentences of lower-case words, ASCII or Unicode.
 
@@ -8,6 +8,7 @@ Everything is linear in the length of the text: lines are looked at one by one, 
 each colon. :mod:`.section_names` has what the names mean, :mod:`.markup` what is done with ``<br>`` and its like.
 """
 
+import contextlib
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -85,15 +86,17 @@ class Part(NamedTuple):
 
 
 def decode_report(data: bytes) -> str:
-    """Decode a report; bytes that are not UTF-8 are taken for Latin-1, which has a character for every byte.
+    """Decode a report; bytes that are not UTF-8 are taken for Windows-1252, Latin-1 with quotation marks and dashes.
+
+    Where it has no character for a byte, Latin-1 itself has.
 
     Raises:
         ValueError: It has control characters, as UTF-16 and binary files read this way do: it is no text.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
+    for encoding in ("utf-8-sig", "cp1252", "latin-1"):
+        with contextlib.suppress(UnicodeDecodeError):
+            text = data.decode(encoding)
+            break
     if _CONTROL.search(text):
         raise ValueError("the report is not a text in UTF-8 or Latin-1; convert it")
     return text

@@ -17,6 +17,7 @@ from mgca_mm.datasets.identity import pseudonym
 from mgca_mm.datasets.image_report import ImageReportDataset
 from mgca_mm.datasets.transforms import SampleSentence, TokenizeReport
 from mgca_mm.errors import UserError
+from mgca_mm.evaluation import ImageReportRetrieval
 from mgca_mm.prepared import load_prepared
 from mgca_mm.radiographs.reading import resize_and_pad
 from mgca_mm.reports.tokenizer import train_tokenizer
@@ -72,6 +73,26 @@ def test_reports_of_one_text_have_one_digest(prepared, tmp_path):
     pipeline = [*PIPELINE[:2], dict(PIPELINE[3], tokenizer=str(prepared / "tokenizer")), PIPELINE[4]]
     digests = [sample["data_samples"].report_id for sample in ImageReportDataset(root, "train.json", pipeline=pipeline)]
     assert digests[0] == digests[2] != digests[1] and "clear" not in digests[0]
+
+
+def test_a_perfect_encoder_finds_every_report(prepared, tmp_path):
+    """Reports of the same pieces, all of them or the first ones, are one: nothing could tell them apart."""
+    long = ["lungs are clear"] * 20
+    reports = [["lungs are clear", "no change"], ["lungs are clear no change"], ["no change"]]
+    reports += [[*long, "pneumonia"], [*long, "large left pleural effusion"], "lungs are clear. no change"]
+    rows = [dict(image_index=i % 4, image_id=f"i{i}", study_id=f"s{i}", report=r) for i, r in enumerate(reports)]
+    root = write(tmp_path / "same", rows)
+    shutil.copy(prepared / "images.npy", root)
+    pipeline = [*PIPELINE[:2], dict(PIPELINE[3], tokenizer=str(prepared / "tokenizer")), PIPELINE[4]]
+    dataset = ImageReportDataset(root, "train.json", pipeline=pipeline)
+    found = [(sample["inputs"]["input_ids"].numpy().tobytes(), sample["data_samples"]) for sample in dataset]
+    pieces = sorted({ids for ids, _ in found})
+    assert 2 < len(pieces) < 6
+    metric = ImageReportRetrieval(topk=(1,))
+    for ids, sample in found:
+        embedding = torch.eye(len(pieces))[pieces.index(ids)]
+        metric.process({}, [dict(sample.metainfo_items(), image_embedding=embedding, report_embedding=embedding)])
+    assert metric.compute_metrics(metric.results) == {"i2t_R@1": 100, "t2i_R@1": 100}
 
 
 def test_workers_deliver_batches(prepared):

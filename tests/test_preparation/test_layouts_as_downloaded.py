@@ -2,12 +2,13 @@
 
 import json
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from mgca_mm.preparation import Options, check, prepare
-from tests.test_preparation.raw_trees import REPORT, RawTree, raw_tree, refuse
+from tests.test_preparation.raw_trees import REPORT, RawTree, raw_tree, refuse, write_image
 
 FIRST = "CheXpert-v1.0 batch 1 (validate & csv)"
 SECOND, THIRD = "CheXpert-v1.0 batch 2 (train 1)", "CheXpert-v1.0 batch 3 (train 2)"
@@ -58,6 +59,11 @@ def test_batches_of_chexpert_give_what_one_tree_gives(batches, tmp_path):
         (batches / name).mkdir()
         (batches / "x").rename(batches / name / name)
     assert prepared("chexpert", batches, tmp_path / "twice")[0] == expected
+    for name in (SECOND, THIRD):
+        (batches / "train").mkdir(exist_ok=True)
+        (batches / name / name).rename(batches / "train" / name.replace(" ", "_").replace("CheXpert", "chexpert"))
+        (batches / name).rmdir()
+    assert prepared("chexpert", batches, tmp_path / "below train")[0] == expected
 
 
 def test_batches_of_chexpert_without_images(batches, tmp_path):
@@ -74,9 +80,17 @@ def test_one_batch_of_chexpert_is_not_the_folder(batches, tmp_path):
     refuse("chexpert", batches, r"the training images are not here\nExpected: train\.csv and valid\.csv beside train/")
 
 
-def test_a_missing_batch_is_a_matter_of_its_images(batches, tmp_path):
-    shutil.rmtree(batches / THIRD)
-    refuse("chexpert", batches, "5 of 12 images are missing or broken.*train/patient00001/study1/view1_frontal.jpg")
+def test_a_missing_batch_is_named(batches, tmp_path):
+    for folder in (batches / THIRD).iterdir():
+        folder.rename(batches / SECOND / folder.name)
+    (batches / THIRD).rmdir()  # Where all images are there, no folder is missing.
+    prepared("chexpert", batches, tmp_path / "out")
+    shutil.rmtree(batches / SECOND / "patient00001")
+    message = (
+        r"1 of 12 images are missing; there is no folder 'CheXpert-v1\.0 batch 3 \(train 2\)', '.* batch 4 \(train"
+    )
+    refuse("chexpert", batches, message)
+    assert prepared("chexpert", batches, tmp_path / "rest", max_rejected=0.5)[1]["total"]["images"] == 11
 
 
 PROJECTIONS, REPORTS = "indiana_projections.csv", "indiana_reports.csv"
@@ -106,6 +120,50 @@ def test_mirror_names_of_open_i(tmp_path):
         assert prepared("iu_xray", raw, tmp_path / f"out {number}")[0] == expected
     (raw / PROJECTIONS).unlink()  # The names are found without it.
     assert prepared("iu_xray", raw, tmp_path / "no views")[1]["total"]["images"] == 6
+
+
+@pytest.mark.parametrize(
+    ("folder", "change"),
+    [
+        ("images/images_normalized/images_normalized", lambda name: name),
+        ("NLMCXR_png/NLMCXR_png", lambda name: name),
+        ("more/and more", lambda name: name.replace(".png", ".JPG")),
+        ("images", lambda name: name.replace(".dcm.png", ".jpeg")),
+        ("NLMCXR_dcm/1", lambda name: name.removesuffix(".png")),
+    ],
+)
+def test_images_of_open_i_anywhere_below(tmp_path, folder, change):
+    tree = mirrored(raw_tree("iu_xray"))
+    tree.images = [f"{folder}/{change(Path(name).name)}" for name in tree.images]
+    manifest = prepared("iu_xray", tree.write(tmp_path / "raw"), tmp_path / "out")[1]
+    assert manifest["total"]["images"] == 6 and manifest["rejected"]["broken"] == 0
+
+
+def test_an_image_of_open_i_twice_is_of_its_first_folder(tmp_path):
+    tree = raw_tree("iu_xray")
+    expected = prepared("iu_xray", tree.write(tmp_path / "raw"), tmp_path / "out")[0]
+    for name in tree.images:
+        write_image(tmp_path / "raw" / "more" / Path(name).name, number=99)
+    assert prepared("iu_xray", tmp_path / "raw", tmp_path / "twice")[0] == expected
+
+
+def test_hidden_files_of_macos_beside_those_of_open_i(tmp_path):
+    tree = raw_tree("iu_xray")
+    expected = prepared("iu_xray", tree.write(tmp_path / "raw"), tmp_path / "out")[0]
+    for path in [*(tmp_path / "raw").rglob("*.png"), *(tmp_path / "raw").rglob("*.xml")]:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+    assert prepared("iu_xray", tmp_path / "raw", tmp_path / "hidden")[0] == expected
+    with tarfile.open(tmp_path / "raw" / "NLMCXR_reports.tgz", "w:gz") as archive:
+        archive.add(tmp_path / "raw" / "ecgen-radiology", "./ecgen-radiology")
+    shutil.rmtree(tmp_path / "raw" / "ecgen-radiology")
+    assert prepared("iu_xray", tmp_path / "raw", tmp_path / "archive")[0].keys() == expected.keys()
+    assert json.loads((tmp_path / "archive" / "manifest.json").read_text())["rejected"]["broken"] == 0
+
+
+def test_no_image_of_open_i(tmp_path):
+    raw = raw_tree("iu_xray").write(tmp_path / "raw", images=False)
+    (raw / "NLMCXR_png.tgz").touch()
+    refuse("iu_xray", raw, r"raw: no image of a report\n.*The folder has NLMCXR_png\.tgz, ecgen-radiology, ind")
 
 
 def mirror_alone() -> RawTree:
@@ -197,11 +255,25 @@ def test_labels_of_a_radiologist(tmp_path):
     classes, labels = labels_of(tmp_path / "out")
     assert classes == ["Edema", "Lung Opacity", "Fracture"]
     assert labels == {f"d{n}": [-1, 1, None] if n == 4 else [1, None, 0] for n in range(6)}
+    tree.tables[TEST_LABELS].append(["50000001", "1.0", "1.0", "1.0"])  # of the training
+    manifest = prepared("mimic_cxr", tree.write(tmp_path / "train"), tmp_path / "train out")[1]
+    assert labels_of(tmp_path / "train out") == (classes, labels) and "labels of 1 studies" in manifest["notes"][0]
+    prepared("mimic_cxr", tmp_path / "train", tmp_path / "released", protocol="released")
+    assert labels_of(tmp_path / "released") == (classes, labels)
     del tree.tables[CHEXPERT]
     prepared("mimic_cxr", tree.write(tmp_path / "alone"), tmp_path / "alone out")
     classes, labels = labels_of(tmp_path / "alone out")
     assert classes == ["No Finding", "Lung Opacity", "Edema"]
     assert labels == {f"d{n}": [None, 1, -1] if n == 4 else [None] * 3 for n in range(6)}
+
+
+def test_what_is_there_instead_of_the_reports(tmp_path):
+    tree = raw_tree("mimic_cxr")
+    tree.files = {"mimic-cxr-reports.tar": b""}
+    message = (
+        r"none of 6 studies has a report\nExpected mimic-cxr-reports\.zip, or .*The folder has files, mimic.*ts\.tar"
+    )
+    refuse("mimic_cxr", tree.write(tmp_path / "raw"), message)
 
 
 def test_names_of_the_next_version(tmp_path):
@@ -224,7 +296,7 @@ def test_spoilt_labels_of_a_radiologist(tmp_path, spoil):
     if spoil == "value":
         rows[1][2], message = "2", "line 2: column 'Airspace Opacity' is none of blank"
     elif spoil == "name":
-        rows[0][0], message = "study", "line 1: no column 'study_id' in the header; it has study, No Finding"
+        rows[0][0], message = "study", "line 1: no column 'study_id' in the header; it has study, 3 more"
     else:
         rows.append(rows[1])
         message = "line 3: this study_id stands twice"

@@ -1,6 +1,7 @@
 """A user's own boxes: the layouts of COCO's files, what is in them, odd and bad ones."""
 
 import json
+import unicodedata
 
 import pytest
 
@@ -145,6 +146,48 @@ def test_bad_content(tmp_path, spoil, message):
     content = coco_content(names)
     spoil(content)
     refuse("coco", write(tmp_path / "raw", {"boxes.json": content}, names), message)
+
+
+def test_no_box(tmp_path):
+    """None at all is refused; none in the test alone, which has healthy images only, is not."""
+    names = [f"{n}.png" for n in range(6)]
+    empty = coco_content(names) | {"annotations": []}
+    message = r"json: no box on any image of the training split\nIs it a file of boxes"
+    refuse("coco", write(tmp_path / "one" / "raw", {"boxes.json": empty}, names), message)
+    parts = {"train.json": coco_content(names[:3]), "val.json": coco_content(names[3:5])}
+    parts["test.json"] = coco_content(names[5:]) | {"annotations": []}
+    _, _, boxes = prepared(write(tmp_path / "test" / "raw", parts, names))
+    assert [len(part["annotations"]) > 0 for part in boxes.values()] == [True, True, False]
+    parts["train.json"]["annotations"] = []
+    refuse("coco", write(tmp_path / "train" / "raw", parts, names), message)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"images": [], "labels": {"a.png": 1}},
+        [{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}],
+        {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [{"image_id": 1, "caption": "A chest."}]},
+    ],
+    ids=["another", "detections", "captions"],
+)
+def test_a_json_of_another_kind(tmp_path, content):
+    refuse("coco", write(tmp_path / "raw", {"a.json": content}, []), "a.json: not in COCO's format: it has no list")
+
+
+@pytest.mark.parametrize("name", ["macro", "loss"])
+def test_categories_called_as_scores_are(tmp_path, name):
+    content = change(coco_content(["0.png", "1.png"]), "categories", 1, name=name)
+    message = f"boxes.json: a class is called '{name}', as a score of all classes is\nGive it another name"
+    refuse("coco", write(tmp_path / "raw", {"boxes.json": content}, []), message)
+
+
+def test_accents_in_names_of_files(tmp_path):
+    names = [f"é{n}.png" for n in range(6)]
+    contents = {"boxes.json": coco_content([unicodedata.normalize("NFC", name) for name in names])}
+    raw = write(tmp_path / "raw", contents, [f"images/{unicodedata.normalize('NFD', name)}" for name in names])
+    (raw / "._boxes.json").write_bytes(b"\0\5\x16\7")  # what macOS puts into archives
+    assert prepared(raw)[0]["total"]["images"] == 6
 
 
 def test_bad_folders(tmp_path):

@@ -1,11 +1,14 @@
 """A user's own labels: which columns are labels, which values they have, what the splits are; odd and bad files."""
 
 import json
+import unicodedata
 
 import pytest
+import torch
 
-from mgca_mm.preparation import Options, check, prepare
-from tests.test_preparation.raw_trees import RawTree, raw_tree, refuse
+from mgca_mm.evaluation import AUROC, ClassificationLoss, PerImageDice, Top1Accuracy
+from mgca_mm.preparation import Options, check, own_files, prepare
+from tests.test_preparation.raw_trees import RawTree, raw_tree, refuse, write_image
 
 NAMES = [f"scans/{n}.png" for n in range(6)]
 
@@ -123,6 +126,90 @@ def test_bad_tables(tmp_path, header, columns, message):
     refuse("labels_csv", raw, rf"labels\.csv(, |: ){message}", annotations_only=True)
 
 
+@pytest.mark.parametrize("name", ["macro", "macro_low", "top1", "top1_high", "loss"])
+def test_classes_called_as_scores_are(tmp_path, name):
+    tree = raw_tree("labels_csv")
+    tree.tables["labels.csv"][0][1] = name
+    raw = tree.write(tmp_path / "raw", images=False)
+    message = rf"labels\.csv: a class is called '{name}', as a score of all classes is\nGive it another name"
+    refuse("labels_csv", raw, message, annotations_only=True)
+    tree.tables["labels.csv"] = [["image", "diagnosis"], *([f"{n}.png", ("normal", name)[n % 2]] for n in range(6))]
+    refuse("labels_csv", tree.write(raw, images=False), message, annotations_only=True)
+
+
+def test_names_of_scores_are_those_of_the_metrics():
+    scores: dict[str, float] = {}
+    samples = [dict(pred_score=torch.tensor([0.9, 0.1]), gt_label=torch.tensor([label])) for label in (0, 1)]
+    for metric in (AUROC(num_bootstrap=2), Top1Accuracy(num_bootstrap=2), ClassificationLoss(multi_label=True)):
+        metric.dataset_meta = {"classes": ["a", "b"]}
+        metric.process({}, samples)
+        scores |= metric.compute_metrics(metric.results)
+    assert scores.keys() - {"a", "b"} == set(own_files._SCORES)
+    dice = PerImageDice()
+    dice.dataset_meta = {"classes": ["background", "a", "b"]}
+    names = dice.compute_metrics([([1.0, 1.0], [True, True])]).keys() - {"dice", "dice_a", "dice_b"}
+    assert {name.removeprefix("dice_") for name in names} < set(own_files._NAMES_OF_MASKS)
+
+
+def test_a_delimiter_at_the_end_of_each_row(tmp_path):
+    _, parts = prepare_rows(tmp_path, ["a", "", ""], [["0", "1"] * 3, [""] * 6, [""] * 6])
+    assert parts["train"]["metainfo"]["classes"] == ["a"] and labels_of(parts) == [[0], [1]] * 3
+
+
+@pytest.mark.parametrize("column", ["patient", "patient_id", "subject_id"])
+def test_names_of_the_patient(tmp_path, column):
+    manifest, parts = prepare_rows(tmp_path, ["a", column], [["0", "1"] * 3, ["1", "0", "2"] * 2])
+    assert parts["train"]["metainfo"]["classes"] == ["a"] and manifest["total"]["patients"] == 3
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "labels"),
+    [
+        ("a;b", ("1,0;0", "0,0;-1,0", ";1"), [[1, 0], [0, -1], [None, 1]]),
+        ("a", ("1,0", "0,0", "-1,0"), [[1], [0], [-1]]),
+        ("grade", ("1,0", "2,0", "10"), [[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
+        ("side", ("left, lower", "right", "both"), [[0, 1, 0], [0, 0, 1], [1, 0, 0]]),
+    ],
+)
+def test_decimal_commas(tmp_path, header, cells, labels):
+    (tmp_path / "raw").mkdir()
+    rows = "".join(f"{n}.png;{cells[n % 3]}\n" for n in range(6))
+    (tmp_path / "raw" / "labels.CSV").write_text(f"image;{header}\n{rows}")
+    (tmp_path / "raw" / "._labels.CSV").write_bytes(b"\0\5\x16\7")
+    prepare("labels_csv", tmp_path / "raw", tmp_path / "out", Options(annotations_only=True))
+    parts = {split: json.loads((tmp_path / "out" / f"{split}.json").read_text()) for split in ("train", "val", "test")}
+    assert labels_of(parts) == labels * 2
+    if "," in cells[0] and header == "side":
+        assert parts["train"]["metainfo"]["classes"] == ["both", "left, lower", "right"]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_accents_in_names_of_files(tmp_path, form, encoding):
+    """macOS writes them in two characters; a table may be in another encoding than the names of files are."""
+    tree = raw_tree("labels_csv")
+    raw = tree.write(tmp_path / "raw", images=False)
+    names = [f"séries/â{n}.png" for n in range(6)]
+    for name in names:
+        write_image(raw / unicodedata.normalize(form, name))
+    rows = "".join(f"{name},{number % 2}\n" for number, name in enumerate(names))
+    (raw / "labels.csv").write_bytes(f"image,a\n{rows}".encode(encoding))
+    prepare("labels_csv", raw, tmp_path / "out", Options(image_size=16))
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["total"]["images"] == 6
+
+
+def test_a_file_name_that_is_no_utf_8(tmp_path):
+    raw = raw_tree("labels_csv").write(tmp_path / "raw", images=False)
+    name = "\udce9.png"
+    write_image(raw / "0.png")
+    (raw / "0.png").rename(raw / name)
+    (raw / "labels.csv").write_bytes(b"image,a\n\xe9.png,1\n")
+    message = "line 2: column 'image' names a file in another encoding than UTF-8\nRename the file"
+    refuse("labels_csv", raw, message)
+    (raw / "labels.csv").write_bytes(b"image,a\n\xe9\x1b.png,1\n")
+    refuse("labels_csv", raw, message)
+
+
 def test_other_bad_tables(tmp_path):
     tree = raw_tree("labels_csv")
     tree.tables["labels.csv"].append(["./scans//0.png", "1", "1", "p9"])
@@ -133,11 +220,17 @@ def test_other_bad_tables(tmp_path):
     (raw / "labels.csv").rename(raw / "a.csv")
     (raw / "b.csv").touch()
     refuse(
-        "labels_csv", raw, r"the csv files a\.csv, b\.csv in the folder\nExpected labels\.csv, or one csv file alone"
+        "labels_csv",
+        raw,
+        r"raw: 2 csv files in the folder; expected one csv .*, or labels\.csv among several\n.*has a\.csv, b",
     )
     (raw / "a.csv").unlink()
     refuse("labels_csv", raw, "b.csv: the file is empty")
     (raw / "b.csv").write_text("image,a\n")
     refuse("labels_csv", raw, "b.csv: no row below the header")
     (raw / "b.csv").unlink()
-    refuse("labels_csv", raw, "no csv file in the folder\nExpected labels.csv")
+    refuse(
+        "labels_csv",
+        raw,
+        "raw: 0 csv files in the folder; expected one csv file with the columns image, one or many of",
+    )

@@ -1,6 +1,7 @@
 """A user's own masks: folders and tables, one and many classes, every way that a mask is stored; odd and bad ones."""
 
 import json
+import unicodedata
 
 import cv2
 import numpy as np
@@ -106,6 +107,54 @@ def test_a_blank_cell_is_a_mask_that_is_not_known(tmp_path):
     manifest, names, _, _ = prepared(tree.write(tmp_path / "raw"))
     assert manifest["filters"][1] == {"stage": "mask given", "kept": 6, "dropped": 1}
     assert "images/9.png" not in (name for own in names.values() for name in own)
+
+
+@pytest.mark.parametrize("column", ["masks", "Mask", "label", "PatientID", "mask lung"])
+def test_columns_that_are_not_known(tmp_path, column):
+    tree = raw_tree("masks")
+    for number, cells in enumerate(tree.tables["masks.csv"]):
+        cells.append(f"p{number}" if number else column)
+    tree.tables["masks.csv"][0].append("The heart of Jane Doe is large")
+    message = f"line 1: columns that are not known: {column}, 1 more\nExpected a table with the columns image, mask"
+    refuse("masks", tree.write(tmp_path / "raw", images=False), message)
+
+
+@pytest.mark.parametrize("name", ["positive", "background"])
+def test_classes_called_as_others_are(tmp_path, name):
+    raw = folders(tmp_path / "raw")
+    for number in range(6):
+        for folder in (name, "lung"):
+            png(raw / f"masks/{folder}/{number}.png", (PARTS == 1) * np.uint8(255))
+    refuse("masks", raw, f"raw: a class is called '{name}', as the background or a score of all classes is\nGive it")
+
+
+def test_patients_by_another_name(tmp_path):
+    raw = folders(tmp_path / "raw")
+    for number in range(6):
+        png(raw / f"masks/{number}.png", (PARTS == 1) * np.uint8(255))
+    rows = [[f"images/{n}.png", f"masks/{n}.png", str(n // 2)] for n in range(6)]
+    RawTree.write_table(raw / "pairs.tsv", [["image\tmask\tpatient_id"], *(["\t".join(cells)] for cells in rows)])
+    manifest, names, _, _ = prepared(raw)
+    assert [len(own) for own in names.values()] == [2, 2, 2] and next(iter(manifest["sources"])) == "pairs.tsv"
+
+
+def test_accents_in_one_character_and_in_two(tmp_path):
+    """As macOS writes names: of the masks, of the images in one half, and of the table."""
+    raw = tmp_path / "raw"
+    rows = [["image", "patient"]]
+    for number in range(6):
+        write_image(raw / "images" / unicodedata.normalize(("NFC", "NFD")[number % 2], f"é{number}.png"), SIDE, number)
+        png(raw / "masks" / unicodedata.normalize("NFD", f"é{number}.png"), (PARTS == 1) * np.uint8(255))
+        rows.append([unicodedata.normalize("NFC", f"é{number}.png"), f"p{number}"])
+    RawTree.write_table(raw / "patients.csv", rows)
+    assert sum(map(len, prepared(raw)[1].values())) == 6
+
+
+def test_a_file_name_that_is_no_utf_8(tmp_path):
+    raw = folders(tmp_path / "raw", 1)
+    (raw / "masks").mkdir()
+    (raw / "images/0.png").rename(raw / "images/\udce9.png")
+    refuse("masks", raw, "raw/images: a file name with control characters, or no UTF-8; rename it")
 
 
 def stored(pixels):

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from mgca_mm.preparation import Options, prepare
-from tests.test_preparation.raw_trees import raw_tree, refuse, write_image
+from tests.test_preparation.raw_trees import SECRET, raw_tree, refuse, write_image
 
 TABLE = "df_chexpert_plus_240401.csv"
 SIGNATURE = "I have personally reviewed the images for this examination and agree with the report transcribed above."
@@ -56,6 +56,17 @@ def test_report(tree, tmp_path, cells, report):
     assert (train[name]["report"] if name in train else None) == report
     rejected = (tmp_path / "out" / "rejected.csv").read_text()
     assert (f"{name},PNG/" in rejected or f"{name},train/" in rejected) == (report is None)
+
+
+def test_a_table_that_is_no_utf_8(tree, tmp_path):
+    set_cells(tree, 2, section_impression="Caf\udce9 \udc93normal\udc94 heart.", section_findings="")
+    set_cells(tree, 3, section_impression="", report="FINDINGS:\nCaf\udce9 lungs seen.")
+    train = entries(tree, tmp_path)["train"]
+    reports = [train[cells[0]]["report"] for cells in tree.tables[TABLE][1:3]]
+    assert reports == [["cafe normal heart"], ["cafe lungs seen"]]
+    set_cells(tree, 2, section_impression=f"{SECRET} \x1b")
+    raw = tree.write(tmp_path / "raw", images=False)
+    refuse("chexpert_plus", raw, "line 2: the report is not a text", annotations_only=True)
 
 
 def test_splits(tree, tmp_path):

@@ -150,14 +150,32 @@ def test_one_report_in_two_splits_of_ones_own_is_two_studies(tmp_path):
 def test_a_study_with_two_reports(tmp_path):
     rows = views(3)
     rows[7][1] = f"Another {SECRET} report."
-    rows[6][1] = ""  # Left out, as any image without a report.
     raw = pairs(tmp_path / "raw", "image,report,patient,study", rows)
     message = r"pairs\.csv, line 9: another report than in line 3, which is of the same study\nA study has one report"
     refuse("image_report_csv", raw, message, annotations_only=True)
     rows[7][1] = "large  effusion, A"  # Other marks are no other report.
     raw = pairs(tmp_path / "raw", "image,report,patient,study", rows)
     _, entries, rejected = prepare_pairs(raw, tmp_path / "out", annotations_only=True)
-    assert list(rejected) == ["0/0-1.png"] and len(entries) == 11
+    assert not rejected and len(entries) == 12
+
+
+def test_the_report_in_one_row_of_a_study(tmp_path):
+    rows = views(4)
+    for row in (0, 9, 10):
+        rows[row][1] = " "
+    rows[2][1] = ""  # with row 10 all of a study
+    raw = pairs(tmp_path / "raw", "image,report,patient,study", rows)
+    manifest, entries, rejected = prepare_pairs(raw, tmp_path / "out", annotations_only=True)
+    assert sorted(rejected) == ["1/0-0.png", "1/0-1.png"] and {row["kind"] for row in rejected.values()} == {
+        "without text"
+    }
+    assert entries["0/0-0.png"]["report"] == entries["0/0-1.png"]["report"] == ["clear lungs a"]
+    assert entries["0/1-1.png"]["report"] == ["large effusion a"] and len(entries) == 14
+    assert manifest["notes"] == ["4 images without a report of their own have that of their study, where there is one"]
+    assert manifest["filters"][2:4] == [
+        {"stage": "report has text", "kept": 14, "dropped": 2},
+        {"stage": "report of 3 tokens or more", "kept": 14, "dropped": 0},
+    ]
 
 
 @pytest.mark.parametrize("patient", [True, False])
@@ -172,12 +190,12 @@ def test_a_study_in_two_splits(tmp_path, patient):
 
 def test_columns_that_are_not_read_are_said(tmp_path):
     rows = [[f"{n}.png", f"Clear lungs {'abcdef'[n]}.", f"p{n}", "AP", "", "x"] for n in range(6)]
-    raw = pairs(tmp_path / "raw", f"image,report,subject_id,ViewPosition,,{SECRET} is clear.", rows)
+    raw = pairs(tmp_path / "raw", f"image,report,Subject,ViewPosition,,{SECRET} is clear.", rows)
     manifest, entries, _ = prepare_pairs(raw, tmp_path / "out", annotations_only=True)
     assert manifest["notes"] == [
         "patients are not given: one with several images may be in several splits",
-        "columns not read: subject_id, ViewPosition, 1 more",
-        "to be read, the column 'subject_id' must be named 'patient'",
+        "columns not read: Subject, ViewPosition, 1 more",
+        "to be read, the column 'Subject' must be named 'patient'",
         "to be read, the column 'ViewPosition' must be named 'view'",
     ]
     assert not any("view" in entry for entry in entries.values())

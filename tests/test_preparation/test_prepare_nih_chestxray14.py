@@ -88,6 +88,22 @@ def test_images_in_any_folder_and_of_any_channels(tmp_path):
     np.testing.assert_array_equal(store[1], resize_and_pad(gray, 64))
 
 
+def test_boxes_of_a_smaller_copy_are_scaled(tmp_path):
+    tree = raw_tree("nih_chestxray14")
+    boxes = []
+    for side in (1024, 224):
+        tree.side = side
+        out = tmp_path / f"out {side}"
+        prepare("nih_chestxray14", tree.write(tmp_path / str(side)), out, Options(image_size=64))
+        assert load(out, "manifest")["rejected"]["broken"] == 0
+        boxes.append([load(out / "detection", split)["annotations"] for split in ("train", "val", "test")])
+    assert boxes[0] == boxes[1] and all(boxes[0])
+    name = next(name for name in tree.images if name.endswith(tree.tables[BOXES][1][0]))
+    cv2.imwrite(str(tmp_path / "224" / name), np.arange(224 * 200, dtype=np.uint8).reshape(224, 200))  # no copy of it
+    message = "200 x 224 pixels, but the annotations are made for 1024 x 1024"
+    refuse("nih_chestxray14", tmp_path / "224", message, max_rejected=0)
+
+
 def test_a_patient_in_both_lists(tmp_path):
     tree = raw_tree("nih_chestxray14")
     for cells in tree.tables[TABLE][1:]:

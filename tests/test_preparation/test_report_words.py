@@ -2,20 +2,23 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 
 from mgca_mm.errors import UserError
 from mgca_mm.preparation import Options, prepare
-from mgca_mm.preparation.report_words import ReportWords, describe_words
+from mgca_mm.preparation.report_words import ReportWords, describe_words, read_report
+from mgca_mm.tables import Row
 
 CHINESE = "双肺纹理增多，左侧胸腔少量积液。心影增大。"
 
 
-def prepare_texts(folder, texts, **options):
+def prepare_texts(folder, texts, columns=3, **options):
     (folder / "raw").mkdir()
     with open(folder / "raw" / "pairs.csv", "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("image", "report"), *((f"{n}.png", text) for n, text in enumerate(texts))])
+        rows = [(f"{n}.png", text, f"p{n}") for n, text in enumerate(texts)]
+        csv.writer(file).writerows([("image", "report", "patient")[:columns], *(row[:columns] for row in rows)])
     prepare("image_report_csv", folder / "raw", folder / "out", Options(annotations_only=True, **options))
     return json.loads((folder / "out" / "manifest.json").read_text())
 
@@ -38,6 +41,50 @@ def test_counts_by_name(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "words of the reports: 72 kept, 96 (57%) outside: SCORE 48, (no header) 24, HISTORY 24\n" in printed
     assert "warning: 57% of the words stand outside of findings and impression" in printed
+
+
+def test_names_are_not_said_without_patients(tmp_path, capsys):
+    """Ten images of one person may have the person's name as a header."""
+    texts = [f"JANE DOE: Here.\nHISTORY: Cough.\nFINDINGS: Clear lungs seen {'abcdefghijkl'[n]}." for n in range(12)]
+    manifest = prepare_texts(tmp_path, texts, columns=2)
+    assert manifest["words"]["outside_by_name"] == {"HISTORY": 12, "other names": 36}
+    assert "DOE" not in capsys.readouterr().out and "DOE" not in json.dumps(manifest)
+
+
+def test_the_report_of_a_study_counts_once(tmp_path):
+    """Of a study that is given, of a patient, of up to four images; more of one text are as many studies."""
+    report = "HISTORY: Cough.\nFINDINGS: Clear lungs seen."
+    texts = ["Large effusion seen.", "Small effusion seen.", "No effusion seen."]
+    for columns, rows, kept in (
+        ("image,report,patient,study", [["p", "s"]] * 6, 3 + 9),
+        ("image,report,patient,study", [["p", f"s{n}"] for n in range(6)], 18 + 9),
+        ("image,report,patient", [["p"]] * 6, 3 + 9),
+        ("image,report,study", [["s"]] * 6, 3 + 9),
+        ("image,report", [[]] * 4, 3 + 9),
+        ("image,report", [[]] * 6, 18 + 9),
+    ):
+        folder = tmp_path / f"{columns} {len(rows)} {rows[-1]}"
+        (folder / "raw").mkdir(parents=True)
+        table = [columns.split(","), *([f"{n}.png", report, *row] for n, row in enumerate(rows))]
+        table += [[f"x{n}.png", text, *([f"y{n}"] * len(rows[0]))] for n, text in enumerate(texts)]
+        with open(folder / "raw" / "pairs.csv", "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(table)
+        prepare("image_report_csv", folder / "raw", folder / "out", Options(annotations_only=True))
+        words = json.loads((folder / "out" / "manifest.json").read_text())["words"]
+        assert (words["kept"], words["outside"]) == (kept, (kept - 9) // 3), columns
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"caf\xe9 \x93quoted\x94 \x96 5\xa0cm", "café “quoted” – 5\xa0cm"),
+        (b"caf\xe9 \x81", "café \x81"),  # which Windows-1252 does not have
+        ("café “quoted”".encode(), "café “quoted”"),
+    ],
+)
+def test_encodings_of_a_report(data, text):
+    row = Row({"report": data.decode("utf-8", "surrogateescape")}, Path("pairs.csv"), 2)
+    assert read_report(row, "report") == text
 
 
 def test_no_warning_where_most_is_kept(tmp_path, capsys):

@@ -1,7 +1,6 @@
 """Packing of a sample for the model."""
 
 import hashlib
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -20,7 +19,8 @@ class PackImageReportInputs(BaseTransform):
     Result: ``inputs`` with ``image`` (1, H, W) uint8 and the report's tensors, and ``data_samples`` with the identity.
 
     Args:
-        meta_keys: What of the sample's identity to keep; ``report_id`` is a digest of the text of ``report``.
+        meta_keys: What of the sample's identity to keep; ``report_id`` is a digest of ``input_ids``: of what a text
+            encoder sees of the report.
     """
 
     def __init__(self, meta_keys: tuple[str, ...] = ("image_id", "patient_id", "study_id", "report_id", "labels")):
@@ -32,17 +32,12 @@ class PackImageReportInputs(BaseTransform):
         for key in ("input_ids", "attention_mask", "is_continuation"):
             if key in results:
                 inputs[key] = torch.from_numpy(results[key])
-        if "report" in results and "report_id" in self.meta_keys:
-            results["report_id"] = _digest(results["report"])
+        if "input_ids" in results and "report_id" in self.meta_keys:
+            # Reports that differ in marks that no piece has, or behind the last piece, are the same to any encoder.
+            results["report_id"] = hashlib.sha256(results["input_ids"].tobytes()).hexdigest()[:32]
         sample = ImageReportSample()
         for key in self.meta_keys:
             if key in results:
                 # One by one: set_metainfo would copy values that are the sample's own already.
                 sample.set_field(results[key], key, field_type="metainfo")
         return {"inputs": inputs, "data_samples": sample}
-
-
-def _digest(report: str | Sequence[str]) -> str:
-    """What is the same for reports of the same text, without a word of it."""
-    text = report if isinstance(report, str) else "\n".join(report)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
