@@ -6,15 +6,14 @@ from typing import NamedTuple
 
 from mgca_mm.reports.cleaning import (
     MIN_TOKENS,
-    NO_HEADER,
     clean_text,
     count_tokens,
     count_words,
     decode_report,
-    split_report,
     too_short,
 )
 from mgca_mm.reports.section_names import kind_of_known
+from mgca_mm.reports.sections import NO_HEADER, split_report
 from mgca_mm.tables import Row
 
 # A header can hold a name of a person ("SMITH, JANE:"). One that is not in the table is named if this many patients
@@ -60,7 +59,7 @@ class ReportWords:
             text: The report.
             patient: Whose it is; empty where that is not known. Then no name of a header that is not in the table can
                 be said, for all the reports may be of one patient.
-            all_of_it: As for :func:`mgca_mm.reports.cleaning.split_report`.
+            all_of_it: As for :func:`mgca_mm.reports.sections.split_report`.
             times: Studies with this report, for its words to be counted.
         """
         kept, outside = split_report(text, all_of_it)

@@ -6,33 +6,43 @@ Names are compared in capitals, with single spaces and AND for ``&`` and ``/`` (
 import re
 from functools import lru_cache
 
-IMPRESSION, FINDINGS, TITLE, ANATOMY, OTHER, CLOSING, UNKNOWN = (
-    *("impression", "findings", "title", "anatomy", "other", "closing", "unknown"),
-)
-# Frequent names in MIMIC-CXR's 227,835 reports (MIT-LCP/mimic-cxr, txt/), and what radiologists elsewhere write.
+from .letters import fold
+
+IMPRESSION, FINDINGS, TITLE, ANATOMY = "impression", "findings", "title", "anatomy"
+OTHER, CLOSING, UNKNOWN = "other", "closing", "unknown"
+# Frequent names in MIMIC-CXR's 227,835 reports (MIT-LCP/mimic-cxr, txt/), and what radiologists elsewhere write: in
+# English, then in French, German, Italian, Portuguese and Spanish.
 _NAMES = {
-    IMPRESSION: (
-        *("IMPRESSION", "IMPRESSIONS", "CONCLUSION", "CONCLUSIONS", "CONCLUSION(S)", "FINAL IMPRESSION"),
-        *("FINDINGS AND IMPRESSION", "FINDINGS AND IMPRESSIONS", "FINDING AND IMPRESSION", "FINDINGS IMPRESSION"),
-        *("IMPRESSION AND FINDINGS", "IMPRESSION FINDINGS", "IMPRESSION AND PLAN", "IMPRESSION AND RECOMMENDATION"),
-        "IMPRESSION AND RECOMMENDATIONS",
-    ),
-    FINDINGS: ("FINDINGS", "FINDING", "FINDING(S)", "CHEST FINDINGS"),
+    IMPRESSION: """
+        IMPRESSION, IMPRESSIONS, CONCLUSION, CONCLUSIONS, CONCLUSION(S), FINAL IMPRESSION, FINDINGS AND IMPRESSION,
+        FINDINGS AND IMPRESSIONS, FINDING AND IMPRESSION, FINDINGS IMPRESSION, IMPRESSION AND FINDINGS,
+        IMPRESSION FINDINGS, IMPRESSION AND PLAN, IMPRESSION AND RECOMMENDATION, IMPRESSION AND RECOMMENDATIONS,
+        INTERPRETATION, OPINION, SUMMARY,
+        SYNTHESE, BEURTEILUNG, ZUSAMMENFASSUNG, CONCLUSIONE, CONCLUSIONI, CONCLUSAO, CONCLUSOES, IMPRESSAO,
+        IMPRESSAO DIAGNOSTICA, CONCLUSIONES, IMPRESION, IMPRESION DIAGNOSTICA
+    """,
+    FINDINGS: """
+        FINDINGS, FINDING, FINDING(S), CHEST FINDINGS,
+        RESULTAT, RESULTATS, BEFUND, BEFUNDE, REFERTO, REPERTO, REPERTI, ACHADOS, HALLAZGO, HALLAZGOS
+    """,
     # What is said before the description of the image: its text may follow theirs after a blank line.
-    OTHER: (
-        *("CLINICAL DATA", "CLINICAL HISTORY", "CLINICAL INDICATION", "CLINICAL INFORMATION", "COMPARISON"),
-        *("COMPARISONS", "COMPARISON EXAM", "COMPARISON FILM", "COMPARISON STUDY", "DATE", "EXAM", "EXAMINATION"),
-        *("FINAL REPORT", "HISTORY", "INDICATION", "INDICATIONS", "PATIENT HISTORY", "PROCEDURE", "REASON FOR EXAM"),
-        *("REASON FOR EXAMINATION", "REASON FOR STUDY", "REFERENCE EXAM", "STUDY", "TECHNIQUE", "TYPE OF EXAMINATION"),
-        "VIEWS",
-    ),
+    OTHER: """
+        CLINICAL DATA, CLINICAL HISTORY, CLINICAL INDICATION, CLINICAL INFORMATION, COMPARISON, COMPARISONS,
+        COMPARISON EXAM, COMPARISON FILM, COMPARISON STUDY, DATE, EXAM, EXAMINATION, FINAL REPORT, HISTORY, INDICATION,
+        INDICATIONS, PATIENT HISTORY, PROCEDURE, REASON FOR EXAM, REASON FOR EXAMINATION, REASON FOR STUDY,
+        REFERENCE EXAM, STUDY, TECHNIQUE, TYPE OF EXAMINATION, VIEWS,
+        RENSEIGNEMENTS CLINIQUES, ANAMNESE, FRAGESTELLUNG, INDIKATION, KLINISCHE ANGABEN, TECHNIK, CONFRONTO,
+        INDICAZIONE, INDICAZIONI, QUESITO CLINICO, TECNICA, COMPARACAO, INDICACAO, COMPARACION, DATOS CLINICOS,
+        INDICACION
+    """,
     # What is said after it, or by someone else.
-    CLOSING: (
-        *("ADDENDUM", "COMMENT", "COMMENTS", "NOTIFICATION", "NOTIFICATIONS", "RECOMMENDATION", "RECOMMENDATIONS"),
-        *("RECOMMENDATION(S)", "WET READ", "DICTATED BY", "ELECTRONICALLY SIGNED BY", "READ BY", "SIGNED BY"),
-    ),
+    CLOSING: """
+        ADDENDUM, COMMENT, COMMENTS, NOTIFICATION, NOTIFICATIONS, RECOMMENDATION, RECOMMENDATIONS, RECOMMENDATION(S),
+        WET READ, ATTENDING, CC, COMMUNICATION, DICTATED BY, DISCLAIMER, ELECTRONICALLY SIGNED BY, FOLLOW UP, FOLLOW-UP,
+        RADIOLOGIST, READ BY, SIGNED, SIGNED BY, TRANSCRIBED BY
+    """,
 }
-_KIND_OF_NAME = {name: kind for kind, names in _NAMES.items() for name in names}
+_KIND_OF_NAME = {name.strip(): kind for kind, names in _NAMES.items() for name in names.split(",")}
 _MISSPELT = (("IMPRESSION", IMPRESSION), ("FINDINGS", FINDINGS), ("FINDING", FINDINGS), ("CONCLUSION", IMPRESSION))
 # English words one letter away from "finding".
 _NOT_MISSPELT = {word + end for word in ("BINDING", "FENDING", "FUNDING", "MINDING", "WINDING") for end in ("", "S")}
@@ -43,6 +53,11 @@ _PARTS = (
     # Not there: a name with these and a title ("INDICATION FOR CHEST RADIOGRAPH") would make a history a description.
     *((part, OTHER) for part in ("INDICATION", "REASON FOR", "TECHNIQUE")),
     *((part, CLOSING) for part in ("RECOMMENDATION", "NOTIFICATION", "DICTATED", "SIGNED BY")),
+)
+# What is said about findings is none, nor what was seen before.
+_LEADS = (
+    (re.compile(r"(?:COMMUNICATION|DISCUSSION|NOTIFICATION|RECOMMENDATIONS?) (?:FOR|OF|ABOUT|REGARDING)\b"), CLOSING),
+    (re.compile(r"(?:PREVIOUS|PRIOR)\b"), OTHER),
 )
 _TITLE_PARTS = (
     *("CHEST", "PORTABLE", "PA AND LATERAL", "LATERAL AND PA", "AP AND LATERAL", "LATERAL AND AP", "PA AND LAT"),
@@ -66,8 +81,8 @@ _WORD = re.compile("[A-Z]+")
 
 
 def normalize_name(name: str) -> str:
-    """A name in capitals, with single spaces, and the word AND for its signs."""
-    return " ".join(name.upper().replace("&", " AND ").replace("/", " AND ").split())
+    """A name in capitals without accents, with single spaces, and the word AND for its signs."""
+    return " ".join(fold(name).upper().replace("&", " AND ").replace("/", " AND ").split())
 
 
 @lru_cache(4096)
@@ -81,6 +96,8 @@ def kind_of_capitals(name: str) -> str:
     """Kind of a normalized name that is written in capitals: in the table, else by its parts, else ``unknown``."""
     if known := kind_of_known(name):
         return known
+    if lead := next((kind for pattern, kind in _LEADS if pattern.match(name)), None):
+        return lead
     words = _WORD.findall(name)
     by_part = next((kind for part, kind in _PARTS if part in name), None)
     by_word = next((kind for word in words for right, kind in _MISSPELT if _is_misspelling(word, right)), None)

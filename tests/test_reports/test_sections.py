@@ -4,15 +4,10 @@ import unicodedata
 
 import pytest
 
-from mgca_mm.reports.cleaning import (
-    clean_text,
-    drop_section_names,
-    find_sections,
-    report_sentences,
-    report_texts,
-    split_report,
-)
+from mgca_mm.reports.cleaning import clean_text, report_sentences
+from mgca_mm.reports.markup import plain_text
 from mgca_mm.reports.section_names import kind_of_capitals, kind_of_known
+from mgca_mm.reports.sections import drop_section_names, find_sections, split_report
 
 IMPRESSION = (
     *("IMPRESSION", "CONCLUSION", "FINDINGS AND IMPRESSION", "FINDINGS/IMPRESSION", "IMPRESSON", "IMPRRESSION"),
@@ -111,7 +106,7 @@ def test_a_fallback_is_no_other_section(head, last):
 
 def test_fallback_texts():
     assert report_sentences("REPORT: The lungs are clear.\nHISTORY: Of two days.") == ["report the lungs are clear"]
-    assert report_texts(" HISTORY: Cough.\n\n NOTIFICATION: By telephone at nine.\n") == []
+    assert split_report(" HISTORY: Cough.\n\n NOTIFICATION: By telephone at nine.\n")[0] == []
     text = " EXAM: Film.\n\n LUNGS: Both clear.\n HEART: Not large.\n\n RECOMMENDATION: None at all.\n"
     assert report_sentences(text) == ["lungs both clear", "heart not large"]
     text = "WET READ: An early reading.\n\n FINAL REPORT\n\n PORTABLE FILM\n\n Clear lungs. \n"
@@ -122,7 +117,25 @@ def test_fallback_texts():
 
 
 @pytest.mark.parametrize(
-    "end", ["\n", "\r\n", "\r", "\x0b", "\x85", "\u2028", "\\n", "\\r\\n", "<br>", "<BR />", "</p><p>"]
+    "end",
+    [
+        *(
+            "\n",
+            "\r\n",
+            "\r",
+            "\x0b",
+            "\x85",
+            "\u2028",
+            "\\n",
+            "\\r\\n",
+            "<br>",
+            "<BR />",
+            "</p><p>",
+            "_x000A_",
+            "\\u000a",
+        ),
+        *("\\x0a", "\\.sp\\", "\\X0A\\", "</section><section>"),
+    ],
 )
 def test_line_ends(end):
     text = end.join(["HISTORY: Cough.", "FINDINGS:", "The lungs are clear", "and wide.", "IMPRESSION:", "No disease."])
@@ -153,11 +166,34 @@ def test_line_ends(end):
         "HISTORY: cough FINDINGS: The lungs are clear IMPRESSION: No disease TECHNIQUE: One view",
         "HISTORY: Cough. CHEST, TWO VIEWS: The lungs are clear. IMPRESION: No disease.",
         "TECHNIQUE: PA.FINDINGS: The lungs are clear.IMPRESSION: No disease.",
+        *(
+            mark.join(["History: cough", "Findings: The lungs are clear", "Impression: No disease", "Technique: PA"])
+            for mark in (" | ", " / ", ", ", " -- ", " • ", " ", "; ", "  ", "\t", " (")
+        ),
+        "history: cough | findings: the lungs are clear | impression: no disease",
+        "HISTORY: COUGH FINDINGS: THE LUNGS ARE CLEAR IMPRESSION: NO DISEASE RECOMMENDATION: NONE AT ALL",
+        "History - cough. Findings - The lungs are clear. Impression - No disease.",
+        "HISTORY= cough\nFINDINGS= The lungs are clear.\nIMPRESSION= No disease.",
+        "FINDINGS\tThe lungs are clear.\nIMPRESSION\tNo disease.",
+        "[HISTORY] cough [FINDINGS] The lungs are clear. [IMPRESSION] No disease.",
+        "<history>cough</history><findings>The lungs are clear.</findings><impression>No disease.</impression>",
+        '"FINDINGS: The lungs are clear.\nIMPRESSION: No disease."',
+        "'FINDINGS': The lungs are clear.\n“Impression”: No disease.",
+        "(FINDINGS): The lungs are clear.\n(IMPRESSION): No disease.",
+        '{"findings": "The lungs are clear.", "impression": "No disease."}',
+        "I. FINDINGS: The lungs are clear.\nII. IMPRESSION: No disease.",
+        "<html><body><small>FINDINGS:</small> The lungs are clear.<hr>IMPRESSION: No <a href='x'>disease</a>.",
+        r"FINDINGS:\par The lungs are clear.\par IMPRESSION:\par No disease.",
+        "HALLAZGOS: The lungs are clear.\nIMPRESIÓN: No disease.",
+        "Indicación: tos. Hallazgos: The lungs are clear. Impresión: No disease.",
+        "RÉSULTATS : The lungs are clear.\nSYNTHÈSE : No disease.",
+        "Klinische Angaben: Husten. Befund: The lungs are clear. Beurteilung: No disease.",
+        "Reperto: The lungs are clear. Conclusioni: No disease.",
     ],
 )
 def test_other_ways_to_write_sections(text):
     assert report_sentences(text) == ["no disease", "the lungs are clear"]
-    assert report_texts(text) == [part.text for part in split_report(text, all_of_it=True)[0]]
+    assert split_report(text) == split_report(text, all_of_it=True)
 
 
 def test_organs_in_capitals_stay_in_the_findings():
@@ -207,3 +243,45 @@ def test_accents_are_folded():
 )
 def test_words_of_other_scripts(text, sentences):
     assert clean_text(text, "unicode") == [unicodedata.normalize("NFKC", sentence) for sentence in sentences]
+
+
+def test_written_out_line_ends_before_small_letters():
+    assert clean_text(plain_text(r"the lungs are clear\nno effusion\nthe heart is wide")) == [
+        "the lungs are clear no effusion the heart is wide"
+    ]
+    assert plain_text(r"lines\tubes and left\right nodules\nodes") == r"lines\tubes and left\right nodules\nodes"
+
+
+def test_findings_keep_what_belongs_to_them():
+    organs = "\n".join(f"{name}: As before." for name in ("LUNGS", "CARINA", "NODULES", "RUL", "INCIDENTAL FINDINGS"))
+    text = f"FINDINGS:\n{organs}\nIMPRESSION: No disease."
+    lines = [
+        "lungs as before",
+        "carina as before",
+        "nodules as before",
+        "rul as before",
+        "incidental findings as before",
+    ]
+    assert report_sentences(text) == ["no disease", *lines]
+    assert report_sentences(text.replace("FINDINGS:\nLUNGS", "LUNGS")) == ["no disease", *lines]  # without a header
+    later = (
+        "NOTIFICATION OF CRITICAL FINDINGS: By phone.\nPRIOR CHEST RADIOGRAPHS: Of last year.\nPORTABLE CHEST: Late."
+    )
+    assert report_sentences(f"FINDINGS: Clear lungs.\nIMPRESSION: No disease.\n{later}") == [
+        "no disease",
+        "clear lungs",
+    ]
+    assert report_sentences(f"IMPRESSION: No disease.\n{later}") == ["no disease"]
+    wet = "WET READ: Early.\nFINDINGS: Hazy lungs.\n FINAL REPORT\n PORTABLE CHEST: Clear lungs.\n"
+    assert report_sentences(wet) == ["clear lungs"]
+    assert report_sentences("FINDINGS: Clear lungs. Comparison: none. Wide heart.\n") == ["clear lungs", "wide heart"]
+
+
+def test_descriptions_without_a_name_beside_a_named_section():
+    text = "The lungs are clear.\nIMPRESSION: No disease.\nSIGNED: By someone.\n"
+    assert report_sentences(text) == ["no disease"]  # MIMIC's impressions may stand alone
+    assert [clean_text(part.text) for part in split_report(text, True)[0]] == [["no disease"], ["the lungs are clear"]]
+    text = "Patient 5 of all.\nFINDINGS: Clear lungs.\nVERDICT: No disease.\nATTENDING: Someone else.\n"
+    assert [clean_text(part.text) for part in split_report(text, True)[0]] == [
+        *(["verdict no disease"], ["clear lungs"])
+    ]
