@@ -4,14 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from mgca_mm.reports.cleaning import (
-    MIN_TOKENS,
-    clean_text,
-    count_tokens,
-    count_words,
-    decode_report,
-    too_short,
-)
+from mgca_mm.reports.cleaning import MIN_TOKENS, clean_text, count_tokens, count_words, decode_report, too_short
 from mgca_mm.reports.section_names import kind_of_known
 from mgca_mm.reports.sections import NO_HEADER, split_report
 from mgca_mm.tables import Row

@@ -8,13 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from mgca_mm.reports.cleaning import (
-    MIN_TOKENS,
-    clean_text,
-    count_tokens,
-    decode_report,
-    report_sentences,
-)
+from mgca_mm.reports.cleaning import MIN_TOKENS, clean_text, count_tokens, decode_report, report_sentences
 from mgca_mm.reports.markup import plain_text
 from mgca_mm.reports.sections import find_sections, split_report
 from tests.conftest import SHARED, needs_shared
