@@ -23,7 +23,8 @@ from mgca_mm.models.prompts import NORMAL, make_prompts
 from mgca_mm.models.sentence_embedder import mean_embedding
 from mgca_mm.models.zero_shot import presence
 from mgca_mm.registry import TRANSFORMS
-from mgca_mm.reports.cleaning import clean_phrase, drop_section_names, report_sentences
+from mgca_mm.reports.cleaning import clean_phrase, report_sentences
+from mgca_mm.reports.sections import drop_section_names
 from mgca_mm.structures import ImageFeatures, TextFeatures
 from mgca_mm.visualization.attention import Grounding
 

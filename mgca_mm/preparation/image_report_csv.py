@@ -49,7 +49,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     """Read the pairs; those without a split of their own are divided 80/10/10 by patient.
 
     The text is the impression and the findings of a report that has such sections, else all of it but sections known to
-    be something else (see :func:`mgca_mm.reports.cleaning.split_report`). The images are JPEG, PNG or DICOM
+    be something else (see :func:`mgca_mm.reports.sections.split_report`). The images are JPEG, PNG or DICOM
     files beside the table, in any folders.
 
     Without a study column, the images of one patient with one report are a study. Where patients are not given either,

@@ -4,16 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from mgca_mm.reports.cleaning import (
-    MIN_TOKENS,
-    NO_HEADER,
-    clean_text,
-    count_tokens,
-    count_words,
-    split_report,
-    too_short,
-)
+from mgca_mm.reports.cleaning import MIN_TOKENS, clean_text, count_tokens, count_words, too_short
 from mgca_mm.reports.section_names import kind_of_known
+from mgca_mm.reports.sections import NO_HEADER, split_report
 
 # A header can hold a name of a person ("SMITH, JANE:"). One that is not in the table is named if this many patients
 # have it, as publishers of counts of patients do; the others are counted together.
@@ -57,7 +50,7 @@ class ReportWords:
         Args:
             text: The report.
             patient: Whose it is.
-            all_of_it: As for :func:`mgca_mm.reports.cleaning.split_report`.
+            all_of_it: As for :func:`mgca_mm.reports.sections.split_report`.
         """
         kept, outside = split_report(text, all_of_it)
         self._kept += sum(count_words(part.text) for part in kept)

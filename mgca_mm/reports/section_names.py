@@ -1,14 +1,21 @@
 """What the name of a report's section stands for: the table of MIMIC's own parser, and rules for all other names.
 
-Names are compared in capitals, with single spaces and AND for ``&`` and ``/`` (:func:`normalize_name`).
+Names are compared in capitals, without accents, with single spaces and AND for ``&`` and ``/``
+(:func:`normalize_name`).
 """
 
 import re
 from functools import lru_cache
 
-IMPRESSION, FINDINGS, TITLE, ANATOMY, OTHER, CLOSING, UNKNOWN = (
-    *("impression", "findings", "title", "anatomy", "other", "closing", "unknown"),
-)
+from .letters import fold
+
+IMPRESSION = "impression"
+FINDINGS = "findings"
+TITLE = "title"
+ANATOMY = "anatomy"
+OTHER = "other"
+CLOSING = "closing"
+UNKNOWN = "unknown"
 # Frequent names in MIMIC-CXR's 227,835 reports (MIT-LCP/mimic-cxr, txt/), and what radiologists elsewhere write.
 _NAMES = {
     IMPRESSION: (
@@ -32,42 +39,76 @@ _NAMES = {
         *("RECOMMENDATION(S)", "WET READ", "DICTATED BY", "ELECTRONICALLY SIGNED BY", "READ BY", "SIGNED BY"),
     ),
 }
-_KIND_OF_NAME = {name: kind for kind, names in _NAMES.items() for name in names}
+# What is written in other languages (French, Italian, Spanish, Portuguese, German) and other countries. SUMMARY is not
+# there: below it, CheXpert's hospital writes a code. Nor is REPORT, which names all of it.
+_NAMES_ELSEWHERE = {
+    IMPRESSION: (
+        *("OPINION", "INTERPRETATION", "SYNTHESE", "CONCLUSIONE", "CONCLUSIONI", "CONCLUSIONES", "CONCLUSAO"),
+        *("CONCLUSOES", "IMPRESION", "IMPRESION DIAGNOSTICA", "IMPRESSAO", "IMPRESSAO DIAGNOSTICA", "BEURTEILUNG"),
+        *("ZUSAMMENFASSUNG", "BEFUND UND BEURTEILUNG"),
+    ),
+    FINDINGS: (
+        *("RESULTAT", "RESULTATS", "REPERTO", "REPERTI", "HALLAZGO", "HALLAZGOS", "ACHADO", "ACHADOS", "BEFUND"),
+        "BEFUNDE",
+    ),
+    OTHER: (
+        *("RENSEIGNEMENTS CLINIQUES", "ANTECEDENTS", "MOTIF", "COMPARAISON", "EXAMEN", "INDICAZIONE", "INDICAZIONI"),
+        *("QUESITO CLINICO", "NOTIZIE CLINICHE", "CONFRONTO", "ESAME", "TECNICA", "INDICACION", "INDICACIONES"),
+        *("DATOS CLINICOS", "HISTORIA CLINICA", "ANTECEDENTES", "COMPARACION", "ESTUDIO", "INDICACAO", "INDICACOES"),
+        *("DADOS CLINICOS", "COMPARACAO", "EXAME", "INDIKATION", "KLINISCHE ANGABEN", "FRAGESTELLUNG", "ANAMNESE"),
+        *("TECHNIK", "VERGLEICH", "UNTERSUCHUNG"),
+    ),
+    CLOSING: (
+        *("RECOMMANDATION", "RECOMMANDATIONS", "RACCOMANDAZIONI", "RECOMENDACION", "RECOMENDACIONES", "RECOMENDACAO"),
+        *("RECOMENDACOES", "EMPFEHLUNG", "EMPFEHLUNGEN"),
+    ),
+}
+_KIND_OF_NAME = {name: kind for table in (_NAMES, _NAMES_ELSEWHERE) for kind in table for name in table[kind]}
 _MISSPELT = (("IMPRESSION", IMPRESSION), ("FINDINGS", FINDINGS), ("FINDING", FINDINGS), ("CONCLUSION", IMPRESSION))
 # English words one letter away from "finding".
 _NOT_MISSPELT = {word + end for word in ("BINDING", "FENDING", "FUNDING", "MINDING", "WINDING") for end in ("", "S")}
+# Before all parts of a name: what is said to someone, and what is said of other examinations.
+_CLOSING_NAME = re.compile(r"NOTIFICATION|COMMUNICATION|^(?:DISCUSSION|RECOMMENDATIONS?|RECOMMENDATION\(S\)) (?!AND )")
+_EARLIER = ("PRIOR ", "PREVIOUS ")
 # By a part of the name, the first that is found, as MIMIC's parser has it.
 _PARTS = (
     *(("IMPRESSION", IMPRESSION), ("FINDINGS", FINDINGS), ("HISTORY", OTHER), ("COMPARISON", OTHER)),
     ("ADDENDUM", CLOSING),
     # Not there: a name with these and a title ("INDICATION FOR CHEST RADIOGRAPH") would make a history a description.
     *((part, OTHER) for part in ("INDICATION", "REASON FOR", "TECHNIQUE")),
-    *((part, CLOSING) for part in ("RECOMMENDATION", "NOTIFICATION", "DICTATED", "SIGNED BY")),
+    *((part, CLOSING) for part in ("RECOMMENDATION", "DICTATED", "SIGNED", "TRANSCRIBED")),
 )
 _TITLE_PARTS = (
     *("CHEST", "PORTABLE", "PA AND LATERAL", "LATERAL AND PA", "AP AND LATERAL", "LATERAL AND AP", "PA AND LAT"),
     *("FRONTAL AND", "TWO VIEWS", "ONE VIEW", "FRONTAL VIEW", "PA VIEW", "AP VIEW", "LATERAL VIEW", "BONE WINDOW"),
     *("FRONTAL UPRIGHT", "FRONTAL SEMI-UPRIGHT", "RIBS"),
 )
+# Of a record: who, when, by whom.
+_RECORD_NAMES = """
+ACCESSION AGE ATTENDING CC DATE DOB DOCTOR DOSE DR GENDER ID MD MRN NAME NUMBER PATIENT PHYSICIAN RADIOLOGIST RESIDENT
+SEX TIME
+"""
+_RECORD_WORDS = frozenset(_RECORD_NAMES.split())
 # A name with one of these words, in capitals inside the findings, starts a line of them and no section.
 _ANATOMY_WORDS = """
-ABDOMEN ABDOMINAL AIRSPACE AIRSPACES AIRWAY AIRWAYS ANGLES AORTA AORTIC APEX APICES APPARATUS ATRIUM AXILLA AXILLAE
-BASES BONE BONES BONY BOWEL BREAST BREASTS BRONCHI CARDIAC CARDIOMEDIASTINAL CARDIOMEDIASTINUM CARDIOVASCULAR CATHETER
-CATHETERS CAVITY CLAVICLE CLAVICLES COSTOPHRENIC DEVICE DEVICES DIAPHRAGM DIAPHRAGMS DRAIN DRAINS EFFUSION EFFUSIONS
-ESOPHAGUS ETT EXTRATHORACIC FISSURE FISSURES GREAT HARDWARE HEART HEMIDIAPHRAGM HEMIDIAPHRAGMS HEMITHORAX HILA HILAR
-HILUM IMPLANTS INTERSTITIUM LEFT LINE LINES LIVER LOBE LOBES LUNG LUNGS MEDIASTINAL MEDIASTINUM MUSCULOSKELETAL NECK NGT
-NODES OSSEOUS OTHER PACEMAKER PARENCHYMA PERICARDIUM PICC PLEURA PLEURAE PLEURAL PNEUMOTHORAX PORT PULMONARY RIB RIBS
-RIGHT SCAPULA SCAPULAE SHOULDER SHOULDERS SILHOUETTE SKELETAL SKELETON SKIN SPINE SPLEEN STERNUM STOMACH
-SUBDIAPHRAGMATIC THORACIC THORAX THYROID TISSUE TISSUES TRACHEA TUBE TUBES VASCULAR VASCULARITY VASCULATURE VERTEBRA
-VERTEBRAE VESSEL VESSELS WALL ZONE ZONES
+ABDOMEN ABDOMINAL AIRSPACE AIRSPACES AIRWAY AIRWAYS ANGLES AORTA AORTIC APEX APICES APPARATUS ARTERIES ARTERY ATRIUM
+AXILLA AXILLAE BASES BONE BONES BONY BOWEL BREAST BREASTS BRONCHI BRONCHUS CARDIAC CARDIOMEDIASTINAL CARDIOMEDIASTINUM
+CARDIOVASCULAR CARINA CATHETER CATHETERS CAVITY CLAVICLE CLAVICLES COSTOPHRENIC DEVICE DEVICES DIAPHRAGM DIAPHRAGMS
+DRAIN DRAINS EFFUSION EFFUSIONS ESOPHAGUS ETT EXTRATHORACIC FISSURE FISSURES GREAT HARDWARE HEART HEMIDIAPHRAGM
+HEMIDIAPHRAGMS HEMITHORACES HEMITHORAX HILA HILAR HILUM HUMERI HUMERUS IMPLANTS INTERSTITIUM JOINTS KIDNEYS LEFT LINE
+LINES LINGULA LIVER LLL LOBE LOBES LUL LUNG LUNGS LYMPH MEDIASTINAL MEDIASTINUM MUSCULOSKELETAL NECK NGT NODE NODES
+OSSEOUS OTHER PACEMAKER PARENCHYMA PERICARDIUM PICC PLEURA PLEURAE PLEURAL PNEUMOTHORAX PORT PULMONARY RIB RIBS RIGHT
+RLL RML RUL SCAPULA SCAPULAE SHOULDER SHOULDERS SILHOUETTE SKELETAL SKELETON SKIN SPINE SPLEEN STERNUM STOMACH
+SUBDIAPHRAGMATIC SULCI SULCUS SVC THORACIC THORAX THYROID TISSUE TISSUES TRACHEA TRACHEOBRONCHIAL TUBE TUBES VASCULAR
+VASCULARITY VASCULATURE VEIN VEINS VERTEBRA VERTEBRAE VERTEBRAL VESSEL VESSELS WALL ZONE ZONES
 """
 _ANATOMY = frozenset(_ANATOMY_WORDS.split())
 _WORD = re.compile("[A-Z]+")
 
 
 def normalize_name(name: str) -> str:
-    """A name in capitals, with single spaces, and the word AND for its signs."""
-    return " ".join(name.upper().replace("&", " AND ").replace("/", " AND ").split())
+    """A name in capitals, without accents, with single spaces, and the word AND for its signs."""
+    return " ".join(fold(name).upper().replace("&", " AND ").replace("/", " AND ").split())
 
 
 @lru_cache(4096)
@@ -81,6 +122,10 @@ def kind_of_capitals(name: str) -> str:
     """Kind of a normalized name that is written in capitals: in the table, else by its parts, else ``unknown``."""
     if known := kind_of_known(name):
         return known
+    if _CLOSING_NAME.search(name):
+        return CLOSING
+    if name.startswith(_EARLIER):
+        return OTHER
     words = _WORD.findall(name)
     by_part = next((kind for part, kind in _PARTS if part in name), None)
     by_word = next((kind for word in words for right, kind in _MISSPELT if _is_misspelling(word, right)), None)
@@ -88,7 +133,9 @@ def kind_of_capitals(name: str) -> str:
         return by_part or by_word
     if any(part in name for part in _TITLE_PARTS):
         return TITLE
-    return UNKNOWN if _ANATOMY.isdisjoint(words) else ANATOMY
+    if not _ANATOMY.isdisjoint(words):
+        return ANATOMY
+    return UNKNOWN if _RECORD_WORDS.isdisjoint(words) else OTHER
 
 
 def names_anatomy(name: str) -> bool:

@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mgca_mm.phantom.layouts.siim_pneumothorax import encode_rle
-from mgca_mm.reports.cleaning import clean_text, decode_report, find_sections, report_sentences, report_texts
+from mgca_mm.reports.cleaning import clean_text, decode_report, report_sentences
+from mgca_mm.reports.sections import find_sections, split_report
 from tests.test_fuzz.cases import cases, in_time
 from tests.test_preparation.test_siim_masks import decode_rle
 
@@ -100,7 +101,7 @@ def test_reports(text):
     assert clean_text(". ".join(sentences)) == sentences
     in_unicode = report_sentences(text, "unicode")
     assert clean_text(". ".join(in_unicode), "unicode") == in_unicode
-    assert of_report == [sentence for part in report_texts(text) for sentence in clean_text(part)]
+    assert of_report == [sentence for part in split_report(text)[0] for sentence in clean_text(part.text)]
 
 
 @given(st.binary(max_size=200) | texts.map(lambda text: text.encode("utf-8", "surrogatepass")))

@@ -13,11 +13,10 @@ from mgca_mm.reports.cleaning import (
     clean_text,
     count_tokens,
     decode_report,
-    find_sections,
     report_sentences,
-    report_texts,
 )
 from mgca_mm.reports.markup import plain_text
+from mgca_mm.reports.sections import find_sections, split_report
 from tests.conftest import SHARED, needs_shared
 
 REAL_REPORTS = SHARED / "real_reports" / "NLMCXR_reports.tgz"
@@ -158,9 +157,9 @@ def test_impression_comes_first_and_is_cleaned_apart():
 def test_last_paragraph():
     text = "EXAM: chest\n\nFirst paragraph here.\n \t\nLungs are\nclear.\n\n ____ \n\n"
     assert report_sentences(text) == ["first paragraph here", "lungs are clear"]
-    assert report_texts("one line only") == ["one line only"]
-    assert report_texts("IMPRESSION:\n\n") == []
-    assert report_texts(" \n\n\0") == []
+    assert [part.text for part in split_report("one line only")[0]] == ["one line only"]
+    assert split_report("IMPRESSION:\n\n")[0] == []
+    assert split_report(" \n\n\0")[0] == []
 
 
 def test_a_short_section_does_not_fall_back():

@@ -4,15 +4,9 @@ import unicodedata
 
 import pytest
 
-from mgca_mm.reports.cleaning import (
-    clean_text,
-    drop_section_names,
-    find_sections,
-    report_sentences,
-    report_texts,
-    split_report,
-)
+from mgca_mm.reports.cleaning import clean_text, report_sentences
 from mgca_mm.reports.section_names import kind_of_capitals, kind_of_known
+from mgca_mm.reports.sections import drop_section_names, find_sections, split_report
 
 IMPRESSION = (
     *("IMPRESSION", "CONCLUSION", "FINDINGS AND IMPRESSION", "FINDINGS/IMPRESSION", "IMPRESSON", "IMPRRESSION"),
@@ -111,7 +105,7 @@ def test_a_fallback_is_no_other_section(head, last):
 
 def test_fallback_texts():
     assert report_sentences("REPORT: The lungs are clear.\nHISTORY: Of two days.") == ["report the lungs are clear"]
-    assert report_texts(" HISTORY: Cough.\n\n NOTIFICATION: By telephone at nine.\n") == []
+    assert split_report(" HISTORY: Cough.\n\n NOTIFICATION: By telephone at nine.\n")[0] == []
     text = " EXAM: Film.\n\n LUNGS: Both clear.\n HEART: Not large.\n\n RECOMMENDATION: None at all.\n"
     assert report_sentences(text) == ["lungs both clear", "heart not large"]
     text = "WET READ: An early reading.\n\n FINAL REPORT\n\n PORTABLE FILM\n\n Clear lungs. \n"
@@ -157,7 +151,7 @@ def test_line_ends(end):
 )
 def test_other_ways_to_write_sections(text):
     assert report_sentences(text) == ["no disease", "the lungs are clear"]
-    assert report_texts(text) == [part.text for part in split_report(text, all_of_it=True)[0]]
+    assert split_report(text)[0] == split_report(text, all_of_it=True)[0]
 
 
 def test_organs_in_capitals_stay_in_the_findings():
