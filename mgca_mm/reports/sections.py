@@ -28,6 +28,7 @@ from .section_names import (
 NO_HEADER = "(no header)"
 
 _HEADER_LENGTH = 80  # The longest headers of MIMIC-CXR have some 60 characters.
+_NAME_LENGTH = 32  # The longest names of the table have 30.
 _KEPT = (IMPRESSION, FINDINGS)
 # A name of the table in brackets, or as a tag: "[Findings]", "<FINDINGS> … </FINDINGS>".
 _BRACKETED = re.compile(r"[\[<{](/?)([A-Za-z][\w ()&/]{2,40})[\]>}]:?")
@@ -298,7 +299,8 @@ def _parse_inside(line: str, start: int, mark: re.Match, current: str, is_upper:
         current: Kind of the header before; empty if the line has none.
         is_upper: Whether the line has capitals only, so that those of a name do not stand out.
     """
-    first = max(start, mark.start() - _HEADER_LENGTH)
+    has_colon = mark[0] == ":"
+    first = max(start, mark.start() - (_HEADER_LENGTH if has_colon else _NAME_LENGTH))
     before = line[first : mark.start()]
     if not (before[-1:].isalpha() or before[-1:] in tuple(_BEHIND + ")")):
         return None  # No name ends so.
@@ -306,18 +308,17 @@ def _parse_inside(line: str, start: int, mark: re.Match, current: str, is_upper:
     starts = [match.end() for match in _START.finditer(before, lead)]
     sentence = starts[-1] if starts else lead
     at = _DECORATION.match(before, sentence).end()
-    raw, has_colon = _name_in(before[at:]), mark[0] == ":"
+    raw = _name_in(before[at:])
     name = normalize_name(raw)
-    kind = kind_of_known(name) if (starts or first == start) and (has_colon or raw[:1].isupper()) else None
-    if kind is None and has_colon:
-        # Right behind a header, a title is its text: "EXAMINATION: CHEST RADIOGRAPH".
-        by_part = kind_of_capitals(name) if starts and _CAPITALS_OF_KNOWN.fullmatch(raw) else None
-        if by_part in (None, ANATOMY, UNKNOWN) or is_upper:
-            found = _known_end(before, sentence, bool(starts), current)
-            if found or by_part in (None, ANATOMY, UNKNOWN):
-                return found and (*found[:2], first + found[2])
-        kind = by_part
-    return (kind, name, first + at) if kind else None
+    known = kind_of_known(name) if (starts or first == start) and (has_colon or raw[:1].isupper()) else None
+    if known or not has_colon:
+        return (known, name, first + at) if known else None
+    # Right behind a header, a title is its text: "EXAMINATION: CHEST RADIOGRAPH".
+    kind = kind_of_capitals(name) if starts and _CAPITALS_OF_KNOWN.fullmatch(raw) else UNKNOWN
+    is_name = kind not in (ANATOMY, UNKNOWN)
+    if (is_upper or not is_name) and (found := _known_end(before, sentence, bool(starts), current)):
+        return *found[:2], first + found[2]
+    return (kind, name, first + at) if is_name else None
 
 
 def _known_end(before: str, sentence: int, is_after_stop: bool, current: str) -> tuple[str, str, int] | None:
@@ -327,17 +328,21 @@ def _known_end(before: str, sentence: int, is_after_stop: bool, current: str) ->
         before: The text.
         sentence: Where its last sentence starts.
         is_after_stop: Whether that is behind another sentence.
-        current: Kind of the section that it belongs to; in the findings or the impression, a name that its sentence
-            goes on to is none.
+        current: Kind of the section that it belongs to; if that may be a description, a name that a sentence goes on to
+            is none.
     """
     final = _FINAL_WORDS.search(_name_in(before), before.rfind(":") + 1)
     for word in re.finditer(r"\S+", final[0]) if final else ():
         at, name = final.start() + word.start(), normalize_name(final[0][word.start() :])
         kind = kind_of_known(name) if word[0][0].isupper() else None
-        if kind and (current in (OTHER, CLOSING) or not _LEADS_ON.search(before[:at])):
+        if kind is None:
+            continue
+        if current not in (OTHER, CLOSING):
             # Of one word more: "Stable History:", and behind a full stop "Incidental Findings:".
-            is_longer = current in (*_KEPT, TITLE) and kind != IMPRESSION and (is_after_stop or kind != FINDINGS)
-            return None if is_longer and _TITLE_WORD.fullmatch(before, sentence, at) else (kind, name, at)
+            can_be_longer = kind != IMPRESSION and (is_after_stop or kind != FINDINGS)
+            if _LEADS_ON.search(before[:at]) or (can_be_longer and _TITLE_WORD.fullmatch(before, sentence, at)):
+                return None
+        return kind, name, at
     return None
 
 

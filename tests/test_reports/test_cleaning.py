@@ -94,6 +94,20 @@ def test_random_texts_give_clean_sentences_that_stay_as_they_are():
         ". CHEST: ",
         "\\",
         "HISTORY: \n",
+        *(
+            "Findings: ",
+            "A\t",
+            "A =",
+            "[",
+            "<style>",
+            "<!--",
+            "{\\info{}",
+            "\\n",
+            "é:",
+            "FINDINGS:\n___\nX:\n",
+            "A (",
+            '"',
+        ),
     ],
 )
 def test_time_is_linear(unit):
