@@ -33,8 +33,8 @@ _KEPT = (IMPRESSION, FINDINGS)
 # A name of the table in brackets, or as a tag: "[Findings]", "<FINDINGS> … </FINDINGS>".
 _BRACKETED = re.compile(r"[\[<{](/?)([A-Za-z][\w ()&/]{2,40})[\]>}]:?")
 # Bullets, quotes, marks of Markdown and a number before a name, and what stands behind it.
-_DECORATION = re.compile(r"[\s#*>•_\[({<\"'“‘-]*(?:\(?(?:\d{1,2}|[A-Za-z])[.)](?=\s*[A-Za-z*_])\s*)?[*_]*")
-_BEHIND = " \t*_]}>\"'”’"
+_DECORATION = re.compile(r"[\s#*>•_=\[({<\"'“‘«‹-]*(?:\(?(?:\d{1,2}|[A-Za-z])[.)](?=\s*[A-Za-z*_])\s*)?[*_]*")
+_BEHIND = " \t*_]}>\"'”’»›"
 _CAPITALS = re.compile(r"[A-Z][A-Z ()/,&'-]*")
 _CAPITALS_OF_KNOWN = re.compile(r"[A-Z][A-Z0-9 ()/,.:&'+-]*")
 _COLON = re.compile(r"(?<!\d):|:(?!\d\d)")  # No colon of a time.
@@ -45,7 +45,7 @@ _CLEAR_MARK = re.compile(r"\s+[-\u2013\u2014]|[\u2013\u2014]|\s*=|\t")
 # Where a sentence, or a section, starts in a line.
 _START = re.compile(r"[.;!?][\s)\"'*_]+|[.;!?](?=[A-Z])|[|•]\s*|\s(?:/|[-\u2013\u2014]{1,2})\s|\s[\"“‘]|\s{2,}|\t")
 # Up to four words before a colon, the first with a capital.
-_FINAL_WORDS = re.compile(r"(?<![\w.-])[A-Z][A-Za-z()&/]*(?:\s+[A-Za-z()&/]+){0,3}$")
+_FINAL_WORDS = re.compile(r"(?<![A-Za-z0-9.-])[A-Z][A-Za-z()&/]*(?:\s+[A-Za-z()&/]+){0,3}$")
 # What a name goes on from, in a sentence that has one: "with the prior Impression: …".
 _LEADS_ON = re.compile(
     r"\b(?:and|any|as|at|by|for|from|in|of|on|or|to|with|"
