@@ -10,13 +10,14 @@ Everything is linear in the length of the text.
 import contextlib
 import re
 
-from .letters import fold, normalize
+from .letters import fold, normalize, small_letters
 from .sections import split_report
 
 WORDS = ("ascii", "unicode")
 MIN_TOKENS = 3
 TOO_SHORT = f"the report has fewer than {MIN_TOKENS} words after cleaning"
 NOT_LATIN = "the report is not in Latin letters, and --words ascii keeps no others"
+
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 _WORD = re.compile(r"\w+")
 _DIGITS = "0123456789٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९"
@@ -65,7 +66,7 @@ def clean_text(text: str, words: str = "ascii") -> list[str]:
         Sentences of two words or more, each the words joined by single spaces.
     """
     sentences = []
-    pieces = _plain_letters(text, words).split(".")
+    pieces = small_letters(text, words).split(".")
     for index, piece in enumerate(pieces):
         found = _words(piece, words)
         if index < len(pieces) - 1:
@@ -78,11 +79,12 @@ def clean_text(text: str, words: str = "ascii") -> list[str]:
 
 def clean_phrase(text: str, words: str = "ascii") -> str:
     """Lower-case words of a phrase in a line; unlike in a report, a single word and a number count, too."""
-    return " ".join(_words(_plain_letters(text, words).replace(".", " "), words))
+    return " ".join(_words(small_letters(text, words).replace(".", " "), words))
 
 
 def report_sentences(text: str, words: str = "ascii") -> list[str]:
-    """Clean the impression and the findings of a report (see :func:`.sections.split_report` and :func:`clean_text`).
+    """Clean the impression and the findings of a report (see :func:`.sections.split_report` and
+    :func:`clean_text`).
 
     The two are cleaned apart, so that no sentence reaches across them.
     """
@@ -109,13 +111,6 @@ def too_short(text: str, words: str = "ascii") -> str:
     letters = [letter for letter in fold(text) if letter.isalpha()]
     latin = sum(letter.isascii() for letter in letters)
     return NOT_LATIN if words == "ascii" and latin < len(letters) / 2 else TOO_SHORT
-
-
-def _plain_letters(text: str, words: str) -> str:
-    """A text in small letters, those of ASCII or those of all scripts."""
-    if text.isascii():
-        return text.lower()
-    return fold(text).lower() if words == "ascii" else normalize(text)
 
 
 def _words(text: str, words: str) -> list[str]:

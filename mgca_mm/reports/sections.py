@@ -1,14 +1,15 @@
-"""The sections of a radiology report: where they start, and which of them describe the image. Pure functions.
+"""The sections of a radiology report: from its raw text to the parts that describe the image. Pure functions.
 
-Everything is linear in the length of the text: lines are looked at one by one, headers only in a few characters before
-each colon. :mod:`.section_names` has what the names mean, :mod:`.markup` what is done with ``<br>`` and its like.
+Everything is linear in the length of the text: lines are looked at one by one, names only in a few characters before
+each mark that could end one. :mod:`.section_names` has what the names mean, :mod:`.markup` what is done with ``<br>``
+and its like.
 """
 
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .letters import fold
+from .letters import fold_in_place
 from .markup import plain_text
 from .section_names import (
     ANATOMY,
@@ -25,34 +26,34 @@ from .section_names import (
 )
 
 NO_HEADER = "(no header)"
-_FINAL = "FINAL REPORT"
-_KEPT = (IMPRESSION, FINDINGS)
 
 _HEADER_LENGTH = 80  # The longest headers of MIMIC-CXR have some 60 characters.
-_LETTERS = "A-Za-zÀ-ÖØ-öø-ɏ"
-_WORD = re.compile(r"[^\W_]")  # Part of one: ___ is the mark of de-identification.
-# Bullets, marks of Markdown, quotation marks, and a number before a name.
-_DECORATION = re.compile(
-    r"[\s#*>•_\[{\"'“‘«(<-]*(?:\(?(?:\d{1,2}|[A-Za-z]|[IVX]{1,4})[.)](?=\s*[A-Za-z*_])\s*)?[*_\"'“‘]*"
-)
-_ENDS = " \t*_]\"'”’»>"  # What a name may have before its colon.
+_NAME_LENGTH = 32  # The longest names of the table have 30.
+_KEPT = (IMPRESSION, FINDINGS)
+# A name of the table in brackets, or as a tag: "[Findings]", "<FINDINGS> … </FINDINGS>".
+_BRACKETED = re.compile(r"[\[<{](/?)([A-Za-z][\w ()&/]{2,40})[\]>}]:?")
+# Bullets, quotes, marks of Markdown and a number before a name, and what stands behind it.
+_DECORATION = re.compile(r"[\s#*>•_=\[({<\"'“‘«‹-]*(?:\(?(?:\d{1,2}|[A-Za-z])[.)](?=\s*[A-Za-z*_])\s*)?[*_]*")
+_BEHIND = " \t*_]}>\"'”’»›"
 _CAPITALS = re.compile(r"[A-Z][A-Z ()/,&'-]*")
 _CAPITALS_OF_KNOWN = re.compile(r"[A-Z][A-Z0-9 ()/,.:&'+-]*")
 _COLON = re.compile(r"(?<!\d):|:(?!\d\d)")  # No colon of a time.
+_MARK = re.compile(rf"{_COLON.pattern}|(?<=[\w)*\]])(?:[ \t]{{0,3}}=|\t|\s{{1,3}}[-\u2013\u2014]{{1,2}}\s)")
 # A name without a colon, and what sets it off from the text: a mark, two spaces, or the end of the line.
-_BARE_NAME = re.compile(
-    rf"([{_LETTERS}()&/]+(?: [{_LETTERS}()&/]+){{0,3}})[*_\]\"'”’»>]*(\s*[;.=]|\s*[-\u2013\u2014]|\s{{2}}|\s*\t|\s*$)"
+_BARE_NAME = re.compile(r"([A-Za-z()&/]+(?: [A-Za-z()&/]+){0,3})[*_\]]*(\s*[;.]|\s*[-\u2013\u2014]|\s*=|\t|\s{2}|\s*$)")
+_CLEAR_MARK = re.compile(r"\s+[-\u2013\u2014]|[\u2013\u2014]|\s*=|\t")
+# Where a sentence, or a section, starts in a line.
+_START = re.compile(r"[.;!?][\s)\"'*_]+|[.;!?](?=[A-Z])|[|•]\s*|\s(?:/|[-\u2013\u2014]{1,2})\s|\s[\"“‘]|\s{2,}|\t")
+# Up to four words before a colon, the first with a capital.
+_FINAL_WORDS = re.compile(r"(?<![A-Za-z0-9.-])[A-Z][A-Za-z()&/]*(?:\s+[A-Za-z()&/]+){0,3}$")
+# What a name goes on from, in a sentence that has one: "with the prior Impression: …".
+_LEADS_ON = re.compile(
+    r"\b(?:and|any|as|at|by|for|from|in|of|on|or|to|with|"
+    r"(?:an?|her|his|its|our|that|the|their|these|this|those)(?:\s+(?:clinical|final|overall|previous|prior|same))?)\s+$",
+    re.IGNORECASE,
 )
-_SPACED_DASH = re.compile(r"\s+[-\u2013\u2014]|[\u2013\u2014=\t]")
-# Names in brackets, or in tags named after them: "[FINDINGS] clear", "<findings>clear</findings>".
-_BRACKETED = re.compile(r"[\[<{](/?) ?([A-Za-z][A-Za-z ()&/_]{2,40})[\]>}][ \t]?:?")
-# A name behind the end of a sentence, with a dash or a sign for its colon.
-_DASHED = re.compile(rf"(?<=[.;!?|])(\s*)([{_LETTERS}]{{4,20}})(?:\s*=|\s*->|\s+[-\u2013\u2014])\s")
-# Where a sentence starts in a line.
-_START = re.compile(r"[.;!?|•][\s)\"'*_]+|[,{]\s?[\"'“]|[.;!?|](?=[A-Z])|\s[/\u2013\u2014-]+\s|\s{2,}|\t")
-_SENTENCE_END = re.compile(r"[.;!?|](?=\s|$)")
-# Up to four words with capitals before a colon.
-_FINAL_CAPITALS = re.compile(rf"(?<!\w)(?:[A-ZÀ-ÖØ-Þ][{_LETTERS}()&/]*\s+){{0,3}}[A-ZÀ-ÖØ-Þ][{_LETTERS}()&/]*$")
+_TITLE_WORD = re.compile(r"\s*[A-Z][a-z]+\s+")
+_SENTENCE_END = re.compile(r"[.;!?](?=\s)")
 
 
 class Part(NamedTuple):
@@ -81,20 +82,20 @@ def find_sections(text: str) -> dict[str, str]:
 
     * any upper-case ``NAME:``;
     * a name of the table with a colon in any case (``Findings:``), and misspellings of the findings and the impression;
-    * a name of the table without a colon, alone on its line, in brackets, or set off from the text by a spaced dash, an
-      equals sign or a tab; findings and impression in capitals also by two spaces, a full stop, a semicolon or a dash.
+    * a name of the table without a colon, alone on its line or, of findings and impression, set off from the text by
+      two spaces, a full stop, a semicolon or a dash.
 
-    Inside a line, it is a name of the table or a title in capitals that starts a sentence, with its colon, or a name of
-    the table whose words all start with a capital; in a line all in capitals, where the section before has a name, too,
-    and it is of another kind.
+    Inside a line, it is a name of the table or a title in capitals that starts a sentence, with its colon, a dash or an
+    equals sign; or a name of the table with a capital and a colon anywhere, unless the sentence goes on from the words
+    before (``the prior Impression:``). A name in quotes or brackets is one, too.
 
-    A section runs to the next header, but a comparison inside a line of the findings or the impression to the end of
-    its sentence. A title that describes the study (``CHEST, TWO VIEWS:``) starts findings. Inside the findings, titles
-    and other findings (``INCIDENTAL FINDINGS:``) start none, for the text before them would be lost; names of organs in
-    capitals are part of the text, there and in the impression, and so is any name that is not known in findings that
-    have such names. Where a section comes twice, the last one that has any words wins: one below ``FINAL REPORT``
-    before one above it, and one by a name of the table before a title. ``FINDINGS AND IMPRESSION`` counts as
-    impression. Names of organs without findings above them are the findings.
+    A section runs to the next header. A title that describes the study (``CHEST, TWO VIEWS:``) starts findings. Inside
+    the findings, titles start none, for the text before them would be lost, nor do names such as ``OTHER FINDINGS``.
+    Names of organs in capitals are part of the text, there and in the impression; in a report that has any, so are
+    unknown names in the findings. Where a section comes twice, one of the final report wins over one above it (a
+    preliminary reading), a name of the table over another (``INCIDENTAL FINDINGS``, a title), and then the last, always
+    one that has any words. Lines of organs beside an impression are the findings, if there are no others. ``FINDINGS
+    AND IMPRESSION`` counts as impression.
 
     Args:
         text: The report, with any kind of line ends.
@@ -102,7 +103,7 @@ def find_sections(text: str) -> dict[str, str]:
     Returns:
         Raw text by section name, ``findings`` and ``impression``, those that are there and have words.
     """
-    return {kind: part.text for kind, part in _find_kept(_parts(_with_headers(text))).items()}
+    return {kind: part.text for kind, part in _find_kept(_parts(text)).items()}
 
 
 def split_report(text: str, all_of_it: bool = False) -> tuple[list[Part], list[Part]]:
@@ -119,39 +120,34 @@ def split_report(text: str, all_of_it: bool = False) -> tuple[list[Part], list[P
 
     Args:
         text: The report.
-        all_of_it: For what was not written as MIMIC's reports are, where there may be no headers and any number of
-            paragraphs: take all such texts and not only the last one; without findings also those above the impression,
-            without impression those below the findings.
+        all_of_it: Without findings and impression, take all such texts and not only the last one, and without one of
+            the two, what has an unknown name or, without findings, none: for what was not written as MIMIC's reports
+            are, where there may be no headers, others, and any number of paragraphs.
 
     Returns:
         The parts to keep, and the others in their order.
     """
-    parts = _parts(_with_headers(text))
+    parts = _parts(text)
     found = _find_kept(parts)
-    named = [found[kind] for kind in _KEPT if kind in found]
-    searched = parts
-    if named:
-        place = next(index for index, part in enumerate(parts) if part is named[0])
-        is_whole = len(named) == 2 or not all_of_it
-        searched = [] if is_whole else parts[:place] if IMPRESSION in found else parts[place + 1 :]
-    searched_ids = set(map(id, searched))
+    if found:
+        kept = [found[kind] for kind in _KEPT if kind in found]
+        if all_of_it and len(kept) == 1:
+            # What stands above findings, without a name, says whose they are.
+            kinds = (UNKNOWN,) if FINDINGS in found else ("", UNKNOWN)
+            kept += [part for part in parts if part.kind in kinds and _has_words(part.lines)]
+        kept_ids = set(map(id, kept))
+        return kept, [part for part in parts if id(part) not in kept_ids]
     for takes_unknown in (False, True):
         kept, outside = [], []
         for part in reversed(parts):
-            if any(part is other for other in named):
-                continue
-            rest = len(part.lines)
-            if id(part) in searched_ids and (all_of_it or not kept):
-                rest = _description(part, takes_unknown or all_of_it)
-            if _has_words(part.lines[rest:]):
+            rest = _description(part, takes_unknown or all_of_it)
+            if _has_words(part.lines[rest:]) and (all_of_it or not kept):
                 kept.append(Part(part.kind, part.name, part.lines[rest:]))
                 part = Part(part.kind, part.name, part.lines[:rest])
             outside.append(part)
-        if kept or named:
+        if kept:
             break
-    # What stands behind findings without an impression is taken for one.
-    is_behind = bool(named) and IMPRESSION not in found
-    return (kept[::-1] + named if is_behind else named + kept[::-1]), outside[::-1]
+    return kept[::-1], outside[::-1]
 
 
 def drop_section_names(text: str) -> str:
@@ -159,63 +155,76 @@ def drop_section_names(text: str) -> str:
 
     Only the names of the table are dropped, for a text in capitals would lose half a line with any other.
     """
-    parts = [_split_line(line) for line in _with_headers(text).splitlines()]
+    parts = [_split_line(line) for line in _lines(text)]
     return "\n".join(rest if kind_of_known(name) else whole for line in parts for _, name, rest, whole in line)
 
 
-def _with_headers(text: str) -> str:
-    """A text in plain form, with colons for the brackets and dashes of names."""
-    return _DASHED.sub(_undashed, _BRACKETED.sub(_unbracketed, plain_text(text)))
+def _lines(text: str) -> list[str]:
+    """Lines of a text in plain form, names in brackets at the starts of their own."""
+    return _BRACKETED.sub(_free_name, plain_text(text)).splitlines()
 
 
-def _unbracketed(match: re.Match) -> str:
-    name = match[2].replace("_", " ").strip()
-    if normalize_name(name) == "DATE" or not kind_of_known(normalize_name(name)):  # [DATE] stands for a date.
+def _free_name(match: re.Match) -> str:
+    if not kind_of_known(normalize_name(match[2])):
         return match[0]
-    return "\n" if match[1] else f"\n{name}: "
-
-
-def _undashed(match: re.Match) -> str:
-    return f"{match[1]}{match[2]}: " if kind_of_known(normalize_name(match[2])) else match[0]
+    return "\n" if match[1] else f"\n{match[2]}: "
 
 
 def _parts(text: str) -> list[Part]:
-    """The parts of a text in plain form, each from a header to the next one."""
-    sections = [(place, *section) for line in text.splitlines() for place, section in enumerate(_split_line(line))]
-    has_organs = any(kind == ANATOMY for _, kind, *_ in sections)
+    """The parts of a text, each from a header to the next one."""
+    lines = [list(_split_line(line)) for line in _lines(text)]
+    names_organs = any(kind == ANATOMY for line in lines for kind, *_ in line)
     parts = [Part("", NO_HEADER, [])]
     titles: set[str] = set()  # names of the title, or titles, of the current part
-    for place, kind, name, rest, whole in sections:
-        current = parts[-1]
-        in_text = current.kind in (*_KEPT, ANATOMY)
-        in_findings = current.kind in (FINDINGS, ANATOMY)
-        is_organ = in_text and kind in (ANATOMY, TITLE) and names_anatomy(name)
-        is_one_of_many = in_findings and kind == UNKNOWN and has_organs
-        # More of the same: ADDITIONAL FINDINGS.
-        is_more = not kind_of_known(name) and (kind == current.kind == IMPRESSION or (in_findings and kind == FINDINGS))
-        if kind == "" or is_organ or is_one_of_many or is_more:
-            current.lines.append(whole)
-        elif kind == TITLE and current.kind == FINDINGS and name not in titles:
-            titles.add(name)
-            current.lines.append(rest)
-        elif place and current.kind in _KEPT and name.startswith("COMPARISON"):
-            end = _SENTENCE_END.search(rest)
-            parts.insert(-1, Part(OTHER, name, [rest[: end.end()] if end else rest]))
-            current.lines.append(rest[end.end() :] if end else "")
-        else:
-            titles = {name}
-            parts.append(
-                Part(FINDINGS if kind == TITLE else kind, name, [whole if kind in (ANATOMY, UNKNOWN) else rest])
-            )
+    is_list = False  # whether the current part has lines with unknown names
+    for line in lines:
+        for place, (kind, name, rest, whole) in enumerate(line):
+            current = parts[-1]
+            if kind == UNKNOWN and current.kind in (FINDINGS, ANATOMY):
+                is_list = is_list or names_organs or not _has_words(current.lines)
+            if kind == "" or (kind == UNKNOWN and is_list) or _is_line(kind, name, current, place):
+                current.lines.append(whole)
+            elif kind == TITLE and current.kind == FINDINGS and name not in titles:
+                titles.add(name)
+                current.lines.append(rest)
+            elif place == 1 and len(line) == 2 and name == "COMPARISON" and (after := _text_after(rest, current)):
+                # One sentence of something else, in a line with no third section.
+                parts.insert(-1, Part(kind, name, [rest[: -len(after)]]))
+                current.lines.append(after)
+            else:
+                titles, is_list = {name}, False
+                text = whole if kind in (ANATOMY, UNKNOWN) else rest
+                parts.append(Part(FINDINGS if kind == TITLE else kind, name, [text]))
     return parts
 
 
+def _is_line(kind: str, name: str, current: Part, place: int) -> bool:
+    """Whether a name belongs to the text of the current part: of an organ, or of the same kind and not in the table."""
+    if kind in (ANATOMY, TITLE):
+        return current.kind in (*_KEPT, ANATOMY) and names_anatomy(name)
+    if kind == FINDINGS and current.kind == ANATOMY:
+        return kind_of_known(name) is None
+    return kind == current.kind in _KEPT and (place > 0 or kind_of_known(name) is None)
+
+
+def _text_after(rest: str, current: Part) -> str:
+    """What follows the first sentence of a text inside a line of findings or impression; empty if nothing does."""
+    end = _SENTENCE_END.search(rest) if current.kind in _KEPT else None
+    return rest[end.end() :] if end and _has_words([rest[end.end() :]]) else ""
+
+
 def _find_kept(parts: list[Part]) -> dict[str, Part]:
-    """The findings and the impression among the parts of a report, those that have words."""
-    final = max((index for index, part in enumerate(parts) if part.name == _FINAL), default=0)
-    ranked = sorted(enumerate(parts), key=lambda item: (item[0] > final, kind_of_known(item[1].name) is not None))
-    with_words = [part for _, part in ranked if _has_words(part.lines)]
-    found = {part.kind: part for part in with_words if part.kind in (*_KEPT, ANATOMY)}
+    """The findings and the impression; of several, the last of the best: of the final report, with a known name.
+
+    Lines of organs are the findings where an impression has no others beside it.
+    """
+    final = max((index for index, part in enumerate(parts) if part.name == "FINAL REPORT"), default=0)
+    ranked = sorted(
+        (index > final, kind_of_known(part.name) is not None, index)
+        for index, part in enumerate(parts)
+        if part.kind in (*_KEPT, ANATOMY) and _has_words(part.lines)
+    )
+    found = {parts[index].kind: parts[index] for *_, index in ranked}
     organs = found.pop(ANATOMY, None)
     return {FINDINGS: organs} | found if found and organs else found
 
@@ -227,12 +236,12 @@ def _description(part: Part, takes_unknown: bool) -> int:
         part: The part.
         takes_unknown: Whether that is the first line of a part that has no name, or an unknown one.
     """
-    if part.kind in (CLOSING, *_KEPT):
+    if part.kind == CLOSING:
         return len(part.lines)
     if part.kind == ANATOMY or (takes_unknown and part.kind in ("", UNKNOWN)):
         return 0
     # The text of a header may stand below it, blank lines between them; this one has none, but what is next is text.
-    is_title = part.name == _FINAL
+    is_title = part.name == "FINAL REPORT"
     first = 1 if is_title else next((index for index, line in enumerate(part.lines) if _has_words([line])), 0)
     blank = next((index for index in range(first, len(part.lines)) if not part.lines[index].strip()), None)
     if blank is None or not _has_words(part.lines[blank:]):
@@ -242,20 +251,26 @@ def _description(part: Part, takes_unknown: bool) -> int:
 
 def _split_line(line: str) -> Iterator[tuple[str, str, str, str]]:
     """Kind, name, text and text with the name of each section in a line; kind and name are empty before the first."""
-    start = _DECORATION.match(line).end()
-    header = _parse_start(line, start)
-    if header is None:
-        kind, name, begin, end = "", "", 0, 0
-    else:
-        kind, name, begin, end = header[0], header[1], 0, header[2]
-    in_both_cases = line != line.upper()
-    for colon in _COLON.finditer(line, max(end, start)):
-        if found := _parse_inside(line, end, colon.start(), None if in_both_cases else kind):
-            at = found[2]
-            if kind or line[begin:at].strip():
-                yield kind, name, line[end:at], line[begin:at]
-            kind, name, begin, end = found[0], found[1], at, colon.end()
+    if not line.strip():
+        yield "", "", line, line
+        return
+    plain = fold_in_place(line)
+    start = _DECORATION.match(plain).end()
+    kind, name, end = _parse_start(plain, start) or ("", "", 0)
+    begin, is_upper = 0, plain.isupper()
+    for mark in _MARK.finditer(plain, max(end, start)):
+        if found := _parse_inside(plain, end, mark, kind, is_upper):
+            if kind or line[begin : found[2]].strip():
+                yield kind, name, line[end : found[2]], line[begin : found[2]]
+            kind, name, begin = found
+            end = mark.end()
     yield kind, name, line[end:], line[begin:]
+
+
+def _name_in(text: str) -> str:
+    """A text without what may stand behind a name: signs, and a bracket that was opened before it."""
+    text = text.rstrip(_BEHIND)
+    return text if "(" in text else text.rstrip(_BEHIND + ")")
 
 
 def _parse_start(line: str, start: int) -> tuple[str, str, int] | None:
@@ -263,69 +278,88 @@ def _parse_start(line: str, start: int) -> tuple[str, str, int] | None:
     is_plain = not line[:start].strip()
     colon = _COLON.search(line, start, start + _HEADER_LENGTH + 2)
     if colon:
-        raw = _bare(line[start : colon.start()])
+        raw = _name_in(line[start : colon.start()])
         name = normalize_name(raw)
         kind = kind_of_known(name)
-        if kind is None and _CAPITALS_OF_KNOWN.fullmatch(fold(raw)):
+        if kind is None and _CAPITALS_OF_KNOWN.fullmatch(raw):
             kind = kind_of_capitals(name)
-            if kind == UNKNOWN and not (is_plain and _CAPITALS.fullmatch(fold(raw))):
+            if kind == UNKNOWN and not (is_plain and _CAPITALS.fullmatch(raw)):
                 kind = None
         if kind is not None:
             return kind, name, colon.end()
     bare = _BARE_NAME.match(line, start, start + _HEADER_LENGTH)
     if bare is None or (bare.end() == start + _HEADER_LENGTH and len(line) > bare.end()):
         return None
-    raw, mark = _bare(bare[1]), bare[2].strip()
-    name = normalize_name(raw)
+    name, mark = normalize_name(bare[1]), bare[2].strip()
     kind = kind_of_known(name)
     if kind is None:
         return None
-    is_alone, has_dash = bare.end() == len(line) and not mark, _SPACED_DASH.match(bare[2])
-    is_marked = any(sign in line[:start] for sign in "#*[") and bare.end() == len(line)
-    is_header = is_marked or (raw[0].isupper() and (is_alone or has_dash)) or (raw.isupper() and kind in _KEPT)
+    is_alone, has_mark = bare.end() == len(line) and not mark, _CLEAR_MARK.match(bare[2])
+    if bare[1].isupper():
+        is_header = kind in _KEPT or is_alone or has_mark
+    else:
+        is_decorated = any(sign in line[:start] for sign in "#*[") and bare.end() == len(line)
+        is_header = is_decorated or (bare[1][0].isupper() and (is_alone or has_mark))
     return (kind, name, bare.end()) if is_header else None
 
 
-def _parse_inside(line: str, start: int, colon: int, current: str | None) -> tuple[str, str, int] | None:
-    """Kind, name and place of the header inside a line whose colon is at a place, else None.
+def _parse_inside(line: str, start: int, mark: re.Match, current: str, is_upper: bool) -> tuple[str, str, int] | None:
+    """Kind, name and place of the header inside a line that a mark could end, else None.
 
     Args:
         line: The line.
         start: Where the text of the header before begins.
-        colon: Place of the colon.
-        current: Kind of the section before in a line all in capitals, where names do not stand out; None in others.
+        mark: Match of the mark.
+        current: Kind of the header before; empty if the line has none.
+        is_upper: Whether the line has capitals only, so that those of a name do not stand out.
     """
-    first = max(start, colon - _HEADER_LENGTH)
-    before = line[first:colon]
-    if not (before[-1:].isalpha() or before[-1:] in tuple(_ENDS + ")")):
+    has_colon = mark[0] == ":"
+    first = max(start, mark.start() - (_HEADER_LENGTH if has_colon else _NAME_LENGTH))
+    before = line[first : mark.start()]
+    if not (before[-1:].isalpha() or before[-1:] in tuple(_BEHIND + ")")):
         return None  # No name ends so.
     lead = len(before) - len(before.lstrip())
     starts = [match.end() for match in _START.finditer(before, lead)]
-    if starts or first == start:
-        at = _DECORATION.match(before, starts[-1] if starts else lead).end()
-        raw = _bare(before[at:])
-        name = normalize_name(raw)
-        kind = kind_of_known(name)
-        # Right behind a header, a title is its text: "EXAMINATION: CHEST RADIOGRAPH".
-        if kind is None and starts and _CAPITALS_OF_KNOWN.fullmatch(fold(raw)):
-            kind = kind_of_capitals(name)
-        if kind not in (None, ANATOMY, UNKNOWN):
-            return kind, name, first + at
-    capitals = _FINAL_CAPITALS.search(before.rstrip(_ENDS))
-    for word in re.finditer(r"\S+", capitals[0]) if capitals and current != "" else ():
-        name = normalize_name(_bare(capitals[0][word.start() :]))
-        kind = kind_of_known(name)
-        if kind and kind != current:
-            return kind, name, first + capitals.start() + word.start()
+    sentence = starts[-1] if starts else lead
+    at = _DECORATION.match(before, sentence).end()
+    raw = _name_in(before[at:])
+    name = normalize_name(raw)
+    known = kind_of_known(name) if (starts or first == start) and (has_colon or raw[:1].isupper()) else None
+    if known or not has_colon:
+        return (known, name, first + at) if known else None
+    # Right behind a header, a title is its text: "EXAMINATION: CHEST RADIOGRAPH".
+    kind = kind_of_capitals(name) if starts and _CAPITALS_OF_KNOWN.fullmatch(raw) else UNKNOWN
+    is_name = kind not in (ANATOMY, UNKNOWN)
+    if (is_upper or not is_name) and (found := _known_end(before, sentence, bool(starts), current)):
+        return *found[:2], first + found[2]
+    return (kind, name, first + at) if is_name else None
+
+
+def _known_end(before: str, sentence: int, is_after_stop: bool, current: str) -> tuple[str, str, int] | None:
+    """Kind, name and place of the name of the table that a text ends with, else None.
+
+    Args:
+        before: The text.
+        sentence: Where its last sentence starts.
+        is_after_stop: Whether that is behind another sentence.
+        current: Kind of the section that it belongs to; if that may be a description, a name that a sentence goes on to
+            is none.
+    """
+    final = _FINAL_WORDS.search(_name_in(before), before.rfind(":") + 1)
+    for word in re.finditer(r"\S+", final[0]) if final else ():
+        at, name = final.start() + word.start(), normalize_name(final[0][word.start() :])
+        kind = kind_of_known(name) if word[0][0].isupper() else None
+        if kind is None:
+            continue
+        if current not in (OTHER, CLOSING):
+            # Of one word more: "Stable History:", and behind a full stop "Incidental Findings:".
+            can_be_longer = kind != IMPRESSION and (is_after_stop or kind != FINDINGS)
+            if _LEADS_ON.search(before[:at]) or (can_be_longer and _TITLE_WORD.fullmatch(before, sentence, at)):
+                return None
+        return kind, name, at
     return None
 
 
-def _bare(name: str) -> str:
-    """A name without marks around it; brackets inside are its own."""
-    name = name.strip(_ENDS)
-    return name[:-1].rstrip(_ENDS) if name.endswith(")") and "(" not in name else name
-
-
 def _has_words(lines: list[str]) -> bool:
-    """Whether any line has a word."""
-    return any(map(_WORD.search, lines))
+    """Whether any line has a letter or a digit."""
+    return any(any(map(str.isalnum, line)) for line in lines)
