@@ -240,6 +240,9 @@ def _description(part: Part, takes_unknown: bool) -> int:
 
 def _split_line(line: str) -> Iterator[tuple[str, str, str, str]]:
     """Kind, name, text and text with the name of each section in a line; kind and name are empty before the first."""
+    if not line.strip():
+        yield "", "", line, line
+        return
     plain = fold_in_place(line)
     start = _DECORATION.match(plain).end()
     kind, name, end = _parse_start(plain, start) or ("", "", 0)
