@@ -38,7 +38,11 @@ _BEHIND = " \t*_]}>\"'”’»›"
 _CAPITALS = re.compile(r"[A-Z][A-Z ()/,&'-]*")
 _CAPITALS_OF_KNOWN = re.compile(r"[A-Z][A-Z0-9 ()/,.:&'+-]*")
 _COLON = re.compile(r"(?<!\d):|:(?!\d\d)")  # No colon of a time.
-_MARK = re.compile(rf"{_COLON.pattern}|(?<=[\w)*\]])(?:[ \t]{{0,3}}=|\t|\s{{1,3}}[-\u2013\u2014]{{1,2}}\s)")
+# What a name inside a line could end at; each name has four letters or more.
+_MARK = re.compile(
+    rf"(?<=[^:]{{3}})(?:{_COLON.pattern})|"
+    r"(?<=[^=\t]{3}[\w)*\]])(?:[ \t]{0,3}=|\t|\s{1,3}[-\u2013\u2014]{1,2}\s)"
+)
 # A name without a colon, and what sets it off from the text: a mark, two spaces, or the end of the line.
 _BARE_NAME = re.compile(r"([A-Za-z()&/]+(?: [A-Za-z()&/]+){0,3})[*_\]]*(\s*[;.]|\s*[-\u2013\u2014]|\s*=|\t|\s{2}|\s*$)")
 _CLEAR_MARK = re.compile(r"\s+[-\u2013\u2014]|[\u2013\u2014]|\s*=|\t")

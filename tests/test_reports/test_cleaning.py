@@ -103,7 +103,6 @@ def test_random_texts_give_clean_sentences_that_stay_as_they_are():
             "<!--",
             "{\\info{}",
             "\\n",
-            "é:",
             "FINDINGS:\n___\nX:\n",
             "A (",
             '"',
