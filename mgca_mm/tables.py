@@ -249,7 +249,8 @@ def _split_rows(lines: "_Lines", required: Sequence[str]) -> tuple[str, Iterator
         fitting = [mark for mark in _DELIMITERS if set(required) <= set(names[mark])]
         delimiter = fitting[0] if fitting else max(_DELIMITERS, key=lambda mark: len(names[mark]))
     rows = itertools.chain([header] if header else [], remaining)
-    return delimiter, csv.reader(rows, delimiter=delimiter, skipinitialspace=True)
+    # Strict: a quotation mark left open would join rows of two patients, up to the next one.
+    return delimiter, csv.reader(rows, delimiter=delimiter, skipinitialspace=True, strict=True)
 
 
 def _split_header(header: str, delimiter: str) -> list[str]:

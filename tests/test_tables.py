@@ -144,3 +144,10 @@ def test_decimal_commas_beside_semicolons(tmp_path):
     (row,) = read(tmp_path, b'a,b\n"0,5",1\n', ("a",))
     with pytest.raises(UserError, match="column 'a' is not a number"):  # It could be a thousands separator.
         row.number("a")
+
+
+def test_a_quotation_mark_left_open_joins_no_rows(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text('image,report\na.png,"no change\nb.png,"stable, as before"\n')
+    with pytest.raises(UserError, match="Is a quotation mark left open"):
+        list(read_table(table, ("image",)))

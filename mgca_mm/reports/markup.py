@@ -19,7 +19,7 @@ _UNSEEN = re.compile(
 # Of Excel (_x000A_), JSON and C (\u000a, \x0a), HL7 (\.br\, \.sp3\, \X0D\) and RTF (\par).
 _BREAK_CODE = re.compile(
     r"_x000[aAdD]_|\\{1,4}(?:u00|x)0[aAdD]|\\X0[AD](?:0[AD])?\\|\\\.(?:br|sp|fi|nf|ce|in|ti|sk)[+-]?\d{0,3}\\|"
-    r"\\(?:pard?|line)\b ?"
+    r"\\pard?\b ?"
 )
 _RTF_TABLE = re.compile(r"\{\\(?:\*|fonttbl|colortbl|stylesheet|info)[^{}]*(?:\{[^{}]*\}[^{}]*)*\}")
 _RTF_WORD = re.compile(r"\\[a-z]{1,32}-?\d{0,10} ?|[{}]")
@@ -50,7 +50,7 @@ def plain_text(text: str) -> str:
     is_rtf = text.lstrip().startswith("{\\rtf")
     text = _BREAK_CODE.sub("\n", text)
     if is_rtf:
-        text = _RTF_WORD.sub("", _RTF_TABLE.sub("", text))
+        text = _RTF_WORD.sub("", _RTF_TABLE.sub("", re.sub(r"\\line\b", "\n", text)))
     if "\\" in text:
         clear = {match[1] or match[2] or match[3] or "n" for match in _CLEAR_ESCAPE.finditer(text)}
         text = _ESCAPE.sub(lambda match: _unescape(match, clear), text)

@@ -64,18 +64,20 @@ _NAMES_ELSEWHERE = {
     ),
 }
 _KIND_OF_NAME = {name: kind for table in (_NAMES, _NAMES_ELSEWHERE) for kind in table for name in table[kind]}
+_ELSEWHERE = frozenset(name for names in _NAMES_ELSEWHERE.values() for name in names)
 _MISSPELT = (("IMPRESSION", IMPRESSION), ("FINDINGS", FINDINGS), ("FINDING", FINDINGS), ("CONCLUSION", IMPRESSION))
 # English words one letter away from "finding".
 _NOT_MISSPELT = {word + end for word in ("BINDING", "FENDING", "FUNDING", "MINDING", "WINDING") for end in ("", "S")}
-# Before all parts of a name: what is said to someone, and what is said of other examinations.
+_NOT_MISSPELT |= {"CONCUSSION", "CONCUSSIONS"}
+# Before all parts of a name: what is said to someone, of other examinations, or of this one.
 _CLOSING_NAME = re.compile(r"NOTIFICATION|COMMUNICATION|^(?:DISCUSSION|RECOMMENDATIONS?|RECOMMENDATION\(S\)) (?!AND )")
-_EARLIER = ("PRIOR ", "PREVIOUS ")
+_OTHER_STARTS = ("PRIOR ", "PREVIOUS ", "EXAM")
 # By a part of the name, the first that is found, as MIMIC's parser has it.
 _PARTS = (
     *(("IMPRESSION", IMPRESSION), ("FINDINGS", FINDINGS), ("HISTORY", OTHER), ("COMPARISON", OTHER)),
     ("ADDENDUM", CLOSING),
     # Not there: a name with these and a title ("INDICATION FOR CHEST RADIOGRAPH") would make a history a description.
-    *((part, OTHER) for part in ("INDICATION", "REASON FOR", "TECHNIQUE")),
+    *((part, OTHER) for part in ("INDICATION", "REASON FOR", "TECHNIQUE", "PAIN")),
     *((part, CLOSING) for part in ("RECOMMENDATION", "DICTATED", "SIGNED", "TRANSCRIBED")),
 )
 _TITLE_PARTS = (
@@ -117,6 +119,11 @@ def kind_of_known(name: str) -> str | None:
     return _KIND_OF_NAME.get(name) or next((kind for right, kind in _MISSPELT if _is_misspelling(name, right)), None)
 
 
+def is_standard(name: str) -> bool:
+    """Whether a normalized name is one of MIMIC's table, or a misspelling: it wins over other names of its kind."""
+    return kind_of_known(name) is not None and name not in _ELSEWHERE
+
+
 @lru_cache(4096)
 def kind_of_capitals(name: str) -> str:
     """Kind of a normalized name that is written in capitals: in the table, else by its parts, else ``unknown``."""
@@ -124,7 +131,7 @@ def kind_of_capitals(name: str) -> str:
         return known
     if _CLOSING_NAME.search(name):
         return CLOSING
-    if name.startswith(_EARLIER):
+    if name.startswith(_OTHER_STARTS):
         return OTHER
     words = _WORD.findall(name)
     by_part = next((kind for part, kind in _PARTS if part in name), None)

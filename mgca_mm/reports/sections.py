@@ -19,6 +19,7 @@ from .section_names import (
     OTHER,
     TITLE,
     UNKNOWN,
+    is_standard,
     kind_of_capitals,
     kind_of_known,
     names_anatomy,
@@ -33,7 +34,9 @@ _KEPT = (IMPRESSION, FINDINGS)
 # A name of the table in brackets, or as a tag: "[Findings]", "<FINDINGS> … </FINDINGS>".
 _BRACKETED = re.compile(r"[\[<{](/?)([A-Za-z][\w ()&/]{2,40})[\]>}]:?")
 # Bullets, quotes, marks of Markdown and a number before a name, and what stands behind it.
-_DECORATION = re.compile(r"[\s#*>•_=\[({<\"'“‘«‹-]*(?:\(?(?:\d{1,2}|[A-Za-z])[.)](?=\s*[A-Za-z*_])\s*)?[*_]*")
+_DECORATION = re.compile(
+    r"[\s#*>•_=\[({<\"'“‘«‹-]*(?:\(?(?:\d{1,2}|[A-Za-z]|[IVX]{2,4})[.)](?=\s*[A-Za-z*_])\s*)?[*_]*"
+)
 _BEHIND = " \t*_]}>\"'”’»›"
 _CAPITALS = re.compile(r"[A-Z][A-Z ()/,&'-]*")
 _CAPITALS_OF_KNOWN = re.compile(r"[A-Z][A-Z0-9 ()/,.:&'+-]*")
@@ -52,8 +55,8 @@ _START = re.compile(r"[.;!?][\s)\"'*_]+|[.;!?](?=[A-Z])|[|•]\s*|\s(?:/|[-\u201
 _FINAL_WORDS = re.compile(r"(?<![A-Za-z0-9.-])[A-Z][A-Za-z()&/]*(?:\s+[A-Za-z()&/]+){0,3}$")
 # What a name goes on from, in a sentence that has one: "with the prior Impression: …".
 _LEADS_ON = re.compile(
-    r"\b(?:and|any|as|at|by|for|from|in|of|on|or|to|with|"
-    r"(?:an?|her|his|its|our|that|the|their|these|this|those)(?:\s+(?:clinical|final|overall|previous|prior|same))?)\s+$",
+    r"\b(?:and|any|as|at|by|for|from|in|last|no|acute|of|on|or|previous|prior|recent|since|to|with|"
+    r"(?:an?|her|his|its|my|our|that|the|their|these|this|those)(?:\s+(?:clinical|final|overall|previous|prior|same))?)\s+[\[({<\"'“‘]*$",
     re.IGNORECASE,
 )
 _TITLE_WORD = re.compile(r"\s*[A-Z][a-z]+\s+")
@@ -169,7 +172,10 @@ def _lines(text: str) -> list[str]:
 
 
 def _free_name(match: re.Match) -> str:
-    if not kind_of_known(normalize_name(match[2])):
+    kind = kind_of_known(normalize_name(match[2]))
+    before = match.string[max(match.start() - 3, 0) : match.start()].rstrip()[-1:]
+    # Inside a sentence, "[date]" and "[history]" stand for what was taken out.
+    if kind is None or (kind not in _KEPT and before and before not in ".;!?|>"):
         return match[0]
     return "\n" if match[1] else f"\n{match[2]}: "
 
@@ -206,9 +212,10 @@ def _is_line(kind: str, name: str, current: Part, place: int) -> bool:
     """Whether a name belongs to the text of the current part: of an organ, or of the same kind and not in the table."""
     if kind in (ANATOMY, TITLE):
         return current.kind in (*_KEPT, ANATOMY) and names_anatomy(name)
+    is_more = kind_of_known(name) is None and not name.startswith("FINDINGS")
     if kind == FINDINGS and current.kind == ANATOMY:
-        return kind_of_known(name) is None
-    return kind == current.kind in _KEPT and (place > 0 or kind_of_known(name) is None)
+        return is_more
+    return kind == current.kind in _KEPT and (place > 0 or is_more)
 
 
 def _text_after(rest: str, current: Part) -> str:
@@ -224,7 +231,7 @@ def _find_kept(parts: list[Part]) -> dict[str, Part]:
     """
     final = max((index for index, part in enumerate(parts) if part.name == "FINAL REPORT"), default=0)
     ranked = sorted(
-        (index > final, kind_of_known(part.name) is not None, index)
+        (index > final, is_standard(part.name), index)
         for index, part in enumerate(parts)
         if part.kind in (*_KEPT, ANATOMY) and _has_words(part.lines)
     )
@@ -246,7 +253,8 @@ def _description(part: Part, takes_unknown: bool) -> int:
         return 0
     # The text of a header may stand below it, blank lines between them; this one has none, but what is next is text.
     is_title = part.name == "FINAL REPORT"
-    first = 1 if is_title else next((index for index, line in enumerate(part.lines) if _has_words([line])), 0)
+    # Underscores, the mark of de-identification, are text of a header.
+    first = 1 if is_title else next((index for index, line in enumerate(part.lines) if re.search(r"\w", line)), 0)
     blank = next((index for index in range(first, len(part.lines)) if not part.lines[index].strip()), None)
     if blank is None or not _has_words(part.lines[blank:]):
         return len(part.lines) if part.kind else 0

@@ -5,6 +5,7 @@ import unicodedata
 import pytest
 
 from mgca_mm.reports.cleaning import clean_text, report_sentences
+from mgca_mm.reports.markup import plain_text
 from mgca_mm.reports.section_names import kind_of_capitals, kind_of_known
 from mgca_mm.reports.sections import drop_section_names, find_sections, split_report
 
@@ -348,3 +349,27 @@ def test_descriptions_without_a_name_beside_a_named_section():
     assert [clean_text(part.text) for part in split_report(text, True)[0]] == [["no disease"], ["the lungs are clear"]]
     text = "Patient 5 of all.\nFINDINGS: Clear lungs.\nVERDICT: No disease.\nATTENDING: Someone else.\n"
     assert [clean_text(part.text) for part in split_report(text, True)[0]] == [["clear lungs"], ["verdict no disease"]]
+
+
+def test_what_a_second_reading_found():
+    head = "FINAL REPORT\n REASON FOR EXAM: Cough.\n\n COMPARISON:  ___.\n\n"
+    text = f"{head} The lungs are clear and fine. Heart is normal.\n"
+    assert report_sentences(text) == ["the lungs are clear and fine", "heart is normal"]
+    people = "JANE SMITH, MD: paged\nPATIENT NAME: JOHN DOE\nMRN: 12\nATTENDING PHYSICIAN: JANE ROE\n"
+    assert "jane" not in str(report_sentences(f"FINDINGS:\nLUNGS: all clear.\n{people}")).lower()
+    text = "FINDINGS: Clear lungs.\nIMPRESSION: No disease.\nOPINION: Said elsewhere.\n"
+    assert report_sentences(text) == ["no disease", "clear lungs"]
+    text = "CHEST PAIN: for three days.\nOTHER FINDINGS: Lungs clear.\nIMPRESSION: No disease.\n"
+    assert report_sentences(text) == ["no disease", "lungs clear"]
+    text = "EXAM (CHEST): One view.\nFINDINGS (CHEST): Lungs clear.\nIMPRESSION: No disease.\n"
+    assert report_sentences(text) == ["no disease", "lungs clear"]
+    for line in (
+        "UNCHANGED SINCE PRIOR EXAMINATION: SMALL EFFUSION. NO OTHER.",
+        "COMPARED TO THE LAST STUDY: LARGER NODULE. NO OTHER.",
+        "NO ACUTE FINDINGS: NORMAL CHEST.",
+        "Compared to the Prior Study: the nodule is larger. No effusion.",
+        "Unchanged since [Date]: no change, for [history]: nothing.",
+    ):
+        assert report_sentences(f"FINDINGS: {line}\n") == clean_text(line)
+    assert plain_text(r"PICC\line tip") == r"PICC\line tip"
+    assert kind_of_known("CONCUSSION") is None
