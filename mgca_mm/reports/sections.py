@@ -127,9 +127,9 @@ def split_report(text: str, all_of_it: bool = False) -> tuple[list[Part], list[P
 
     Args:
         text: The report.
-        all_of_it: Without findings and impression, take all such texts and not only the last one, and without one of
-            the two, what has an unknown name or, without findings, none: for what was not written as MIMIC's reports
-            are, where there may be no headers, others, and any number of paragraphs.
+        all_of_it: For what was not written as MIMIC's reports are, where there may be no headers, others, and any number
+            of paragraphs: without findings and impression, take all such texts and not only the last one; without
+            findings, what has no name or an unknown one; without an impression, such names below the findings.
 
     Returns:
         The parts to keep, and the others in their order.
@@ -139,9 +139,10 @@ def split_report(text: str, all_of_it: bool = False) -> tuple[list[Part], list[P
     if found:
         kept = [found[kind] for kind in _KEPT if kind in found]
         if all_of_it and len(kept) == 1:
-            # What stands above findings, without a name, says whose they are.
-            kinds = (UNKNOWN,) if FINDINGS in found else ("", UNKNOWN)
-            kept += [part for part in parts if part.kind in kinds and _has_words(part.lines)]
+            # Above findings stands whose they are: "JANE DOE: …".
+            first = parts.index(kept[0]) if FINDINGS in found else 0
+            others = (part for part in parts[first:] if part.kind in ("", UNKNOWN) and "," not in part.name)
+            kept += [part for part in others if _has_words(part.lines)]
         kept_ids = set(map(id, kept))
         return kept, [part for part in parts if id(part) not in kept_ids]
     for takes_unknown in (False, True):
