@@ -127,9 +127,9 @@ def split_report(text: str, all_of_it: bool = False) -> tuple[list[Part], list[P
 
     Args:
         text: The report.
-        all_of_it: For what was not written as MIMIC's reports are, where there may be no headers, others, and any number
-            of paragraphs: without findings and impression, take all such texts and not only the last one; without
-            findings, what has no name or an unknown one; without an impression, such names below the findings.
+        all_of_it: For what was not written as MIMIC's reports are, where there may be no headers, others, and any
+            number of paragraphs: without findings and impression, take all such texts and not only the last one;
+            without findings, what has no name or an unknown one; without an impression, such names below the findings.
 
     Returns:
         The parts to keep, and the others in their order.
