@@ -359,7 +359,7 @@ def _known_end(before: str, sentence: int, is_after_stop: bool, current: str) ->
             is none.
     """
     final = _FINAL_WORDS.search(_name_in(before), before.rfind(":") + 1)
-    for word in re.finditer(r"\S+", final[0]) if final else ():
+    for word in re.finditer(r"(?<![^\s(/])[A-Za-z]\S*", final[0]) if final else ():
         at, name = final.start() + word.start(), normalize_name(final[0][word.start() :])
         kind = kind_of_known(name) if word[0][0].isupper() else None
         if kind is None:

@@ -163,6 +163,7 @@ def test_line_ends(end):
         "History: Cough / Findings: The lungs are clear / Impression: No disease",
         "History: Cough, Findings: The lungs are clear, Impression: No disease",
         "History: Cough -- Findings: The lungs are clear -- Impression: No disease",
+        "History: Cough (Findings: The lungs are clear (Impression: No disease (Technique: One view",
         "History: Cough • Findings: The lungs are clear • Impression: No disease",
         "History: Cough; Findings: The lungs are clear; Impression: No disease",
         "Indication: (Cough) Findings: The lungs are clear. (Impression: No disease.)",
