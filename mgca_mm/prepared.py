@@ -56,8 +56,8 @@ def load_prepared(ann_file: str, required: Sequence[str] = ()) -> tuple[dict, li
         required: Keys each entry must have besides ``image_id`` and its image.
 
     Returns:
-        The file's ``metainfo``, with the folder's ``words`` if it has others than ASCII (:func:`words_of`), and its
-        entries with ``data_root`` and either ``image_store`` or the full ``img_path``.
+        The file's ``metainfo``, with the folder's ``words`` (:func:`words_of`), and its entries with ``data_root`` and
+        either ``image_store`` or the full ``img_path``.
 
     Raises:
         UserError: If the file is missing, is not in the prepared format, names an image twice, or was made without
@@ -66,8 +66,7 @@ def load_prepared(ann_file: str, required: Sequence[str] = ()) -> tuple[dict, li
     require_prepared(ann_file)
     metainfo, entries = read_annotations(ann_file)
     root = Path(ann_file).parent
-    if (words := words_of(root)) != "ascii":
-        metainfo["words"] = words
+    metainfo["words"] = words_of(root)
     for number, entry in enumerate(entries):
         fault = entry_fault(entry, metainfo.get("classes"), required)
         if fault is None and "raw_path" in entry:

@@ -19,8 +19,7 @@ def pixels_of(picture: object, name: str) -> np.ndarray | None:
     """
     try:
         if isinstance(picture, Image.Image):
-            if picture.format in ("JPEG", "MPO", "PNG"):  # as OpenCV does with the file
-                picture = ImageOps.exif_transpose(picture)
+            picture = ImageOps.exif_transpose(picture)  # as OpenCV does with a file
             if picture.mode not in ("1", "L", "LA", "RGB", "RGBA", "I", "F") and not picture.mode.startswith("I;16"):
                 picture = picture.convert("RGB")
             return np.asarray(picture)

@@ -53,6 +53,7 @@ def main() -> None:
             amp=args.amp,
             total_batch=args.total_batch,
             auto_scale_lr=args.auto_scale_lr,
+            splits=("train", "val", "test") if args.test else ("train", "val"),
         )
         if args.resume is not None:
             cfg.resume = True

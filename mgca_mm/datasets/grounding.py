@@ -57,7 +57,7 @@ class PhraseGroundingDataset(StrictDataset):
         elsewhere = set()
         for row in read_table(self.phrases, _COLUMNS):
             image_id = row.file_name("dicom_id")
-            phrase = clean_phrase(row.text("label_text"), metainfo.get("words", "ascii"))
+            phrase = clean_phrase(row.text("label_text"), metainfo["words"])
             if not phrase:
                 raise row.fault("column 'label_text' has no words")
             box, shape = _read_box(row)

@@ -110,8 +110,10 @@ def require_data(cfg: Config, splits: Sequence[str] = ("train", "val", "test")) 
             if dataset.get("type", "").endswith("ImageReportDataset"):
                 require_prepared(Path(dataset["data_root"]) / dataset["ann_file"])
                 _require_embeddings(cfg, dataset)
-            elif dataset.get("type", "").endswith("CocoDataset") and not dataset.get("backend_args"):
-                _require_boxes(Path(dataset.get("data_root") or ""), dataset.get("ann_file") or "")
+            elif dataset.get("type", "").endswith("CocoDataset"):
+                data_root, ann_file = dataset.get("data_root") or "", dataset.get("ann_file") or ""
+                if not dataset.get("backend_args") and "://" not in f"{data_root}{ann_file}":  # not on this machine
+                    _require_boxes(Path(data_root), ann_file)
 
 
 def _require_boxes(data_root: Path, ann_file: str) -> None:

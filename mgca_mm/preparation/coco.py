@@ -90,6 +90,8 @@ def collect(raw: RawFolder, options: Options) -> Collection:
             f"{files[0].path}: no box on any image of the training split\n"
             "Is it a file of boxes, with the annotations of the training images?"
         )
+    if not any(sample.boxes for sample in divided if "val" in sample.splits):
+        notes.append("no box on any image of the validation split: a training needs some (--split-list FILE)")
     divided = [replace(sample, dense_splits=sample.splits) for sample in divided]
     return Collection(divided, filters, categories, categories=categories, notes=notes)
 

@@ -10,7 +10,7 @@ from mgca_mm.tables import is_name, read_table
 
 from .collection import Collection, FilterLog, Rejected, Sample, passes_text_filters
 from .options import Options
-from .own_files import PATIENTS, only_table, patient_of, relative_path
+from .own_files import names_patients, only_table, patient_of, relative_path
 from .raw_folder import RawFolder
 from .report_words import CleanReport, ReportWords, read_report
 from .splits import SPLIT_NAMES, divide
@@ -160,7 +160,7 @@ def _find_studies(samples: list[Sample]) -> list[Sample]:
 def _describe(columns: list[str]) -> list[str]:
     """What the manifest says about the columns of the table."""
     notes = []
-    patient = next((column for column in PATIENTS if column in columns), "patient")
+    patient = next(filter(names_patients, columns), "patient")
     if columns and patient not in columns:
         what = "studies" if "study" in columns else "images"
         notes.append(f"patients are not given: one with several {what} may be in several splits")

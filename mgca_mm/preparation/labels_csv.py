@@ -9,8 +9,8 @@ from mgca_mm.tables import Row, read_table
 from .collection import Collection, FilterLog, Sample
 from .options import Options
 from .own_files import (
-    PATIENTS,
     complete_splits,
+    names_patients,
     only_table,
     patient_of,
     relative_path,
@@ -21,7 +21,7 @@ from .raw_folder import RawFolder
 
 _TABLE = "labels.csv"
 _FORMAT = "with the columns image, one or many of labels and, where they are known, patient and split"
-_OTHERS = ("image", "split", *PATIENTS, "")  # the last of a delimiter at the end of each row
+_OTHERS = ("image", "split", "")  # the last of a delimiter at the end of each row
 _WORDS = {"true": 1, "yes": 1, "false": 0, "no": 0} | dict.fromkeys(("", "nan", "na", "n/a", "null"))
 _MAX_CLASSES = 1000  # A column with more values than this is a text or a number, not a class.
 
@@ -78,7 +78,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
 def _label_columns(table: Path) -> list[str]:
     """Names of the columns of labels."""
     for row in read_table(table, ("image",)):
-        if columns := row.label_columns(_OTHERS):
+        if columns := [column for column in row.label_columns(_OTHERS) if not names_patients(column)]:
             return columns
         raise UserError(f"{table}, line 1: no column of labels\nExpected a table {_FORMAT}")
     raise UserError(f"{table}: no row below the header\nExpected a table {_FORMAT}")

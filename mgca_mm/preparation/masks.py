@@ -13,9 +13,9 @@ from mgca_mm.tables import Row, is_name, read_table
 from .collection import Collection, FilterLog, MaskFile, Sample
 from .options import Options
 from .own_files import (
-    PATIENTS,
     complete_splits,
     list_tables,
+    names_patients,
     only_table,
     patient_of,
     relative_path,
@@ -147,7 +147,8 @@ def _mask_columns(table: Path, row: Row) -> dict[str | None, str]:
         )
     if not all(map(_is_name, columns)):
         raise UserError(f"{table}, line 1: a column of masks without the name of a class\nExpected a table {_FORMAT}")
-    others = [c for c in row if c and c not in ("image", "split", *PATIENTS, _COLUMN, *columns.values())]
+    known = ("", "image", "split", _COLUMN, *columns.values())
+    others = [column for column in row if column not in known and not names_patients(column)]
     if others:
         names = [column for column in others if is_name(column)]
         shown = ", ".join(names[:10] + [f"{len(others) - len(names)} more"] * (len(names) < len(others)))

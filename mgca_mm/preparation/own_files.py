@@ -17,7 +17,7 @@ from .raw_folder import RawFolder
 from .splits import SPLIT_NAMES, divide, hold_out
 
 SPLIT_WORDS = SPLIT_NAMES | {"valid": "val", "validation": "val"}
-PATIENTS = ("patient", "patient_id", "subject_id")  # columns, of which the first that is there is read
+_PATIENTS = ("patient", "patientid", "subjectid")  # columns, in any case, with spaces or underscores
 _NO_WORKBOOK = "Of a workbook (.xlsx), save the sheet as CSV UTF-8; let the name of any other table end in .csv."
 _ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 # What our metrics call their scores beside those that they call by a class (mgca_mm/evaluation): cls/macro, …
@@ -88,9 +88,15 @@ def _is_utf8(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
+def names_patients(column: str) -> bool:
+    """Whether a column says whose an image is; the first such column is read."""
+    return column.lower().replace(" ", "").replace("_", "") in _PATIENTS
+
+
 def patient_of(row: Row, image: str) -> str:
     """The patient of a row; the image counts as one where the table does not say."""
-    return next((row.text(column) for column in PATIENTS if column in row), image)
+    column = next(filter(names_patients, row), None)
+    return image if column is None else row.text(column)
 
 
 def require_class_names(names: Iterable[str], source: Path, of_masks: bool = False) -> None:

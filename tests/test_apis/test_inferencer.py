@@ -115,6 +115,8 @@ def test_pictures_of_pillow_are_those_of_the_file(picture, tmp_path):
         np.testing.assert_array_equal(
             list_images(Image.open(tmp_path / name))[0].read(), read_radiograph(tmp_path / name)
         )
+    copy = Image.open(tmp_path / "turned.png").convert("L")  # has no format any more
+    np.testing.assert_array_equal(list_images(copy)[0].read(), read_radiograph(tmp_path / "turned.png"))
 
 
 def test_several_pictures_in_an_array(picture):

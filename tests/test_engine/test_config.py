@@ -121,3 +121,6 @@ def test_boxes_are_looked_for_before_a_detector_is_built(tmp_path, split, conten
         require_data(cfg)
     assert str(tmp_path) in str(caught.value) and f"detection/{split}.json" in str(caught.value)
     require_data(cfg, [other for other in ("train", "val", "test") if other != split])
+    # A file elsewhere is looked for by what reads it.
+    cfg[f"{split}_dataloader"]["dataset"]["data_root"] = "s3://bucket/"
+    require_data(cfg)

@@ -156,7 +156,7 @@ def test_a_delimiter_at_the_end_of_each_row(tmp_path):
     assert parts["train"]["metainfo"]["classes"] == ["a"] and labels_of(parts) == [[0], [1]] * 3
 
 
-@pytest.mark.parametrize("column", ["patient", "patient_id", "subject_id"])
+@pytest.mark.parametrize("column", ["patient", "patient_id", "subject_id", "PatientID", "Subject ID"])
 def test_names_of_the_patient(tmp_path, column):
     manifest, parts = prepare_rows(tmp_path, ["a", column], [["0", "1"] * 3, ["1", "0", "2"] * 2])
     assert parts["train"]["metainfo"]["classes"] == ["a"] and manifest["total"]["patients"] == 3

@@ -109,7 +109,7 @@ def test_a_blank_cell_is_a_mask_that_is_not_known(tmp_path):
     assert "images/9.png" not in (name for own in names.values() for name in own)
 
 
-@pytest.mark.parametrize("column", ["masks", "Mask", "label", "PatientID", "mask lung"])
+@pytest.mark.parametrize("column", ["masks", "Mask", "label", "Radiologist", "mask lung"])
 def test_columns_that_are_not_known(tmp_path, column):
     tree = raw_tree("masks")
     for number, cells in enumerate(tree.tables["masks.csv"]):
