@@ -38,11 +38,11 @@ def report(folder, python):
 def test_every_part_is_tried(tmp_path):
     """Also after one that has failed; what they run is there."""
     python = tmp_path / "python"
-    python.write_text('#!/bin/sh\necho "$@"; exit 3\n')
+    python.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"; exit 3\n")
     python.chmod(0o755)
     assert report(tmp_path, python) == dict.fromkeys(PARTS, 3)
     for part in PARTS:
-        words = (tmp_path / f"results/{part}.log").read_text().split()
+        words = (tmp_path / f"results/{part}.log").read_text().splitlines()
         assert all(Path(word).exists() for word in words if word.endswith(".py")), words
 
 
