@@ -233,12 +233,10 @@ def _split_rows(lines: "_Lines", required: Sequence[str]) -> tuple[str, Iterator
     Raises:
         UserError: The header has the zeros of an encoding that is not read.
     """
-    remaining = itertools.dropwhile(lambda line: not line.strip(_BLANK), lines)
-    header = next(remaining, "")
-    stated = _SEPARATOR_LINE.fullmatch(header)
-    if stated:
-        remaining = itertools.dropwhile(lambda line: not line.strip(_BLANK), remaining)
-        header = next(remaining, "")
+    remaining = iter(lines)
+    header = _next_with_text(remaining)
+    if stated := _SEPARATOR_LINE.fullmatch(header):
+        header = _next_with_text(remaining)
     if "\0" in header:
         raise UserError(f"{lines.path}: UTF-16 without a byte order mark, or UTF-32\nSave it as CSV UTF-8")
     if stated:
@@ -251,6 +249,11 @@ def _split_rows(lines: "_Lines", required: Sequence[str]) -> tuple[str, Iterator
     rows = itertools.chain([header] if header else [], remaining)
     # Strict: a quotation mark left open would join rows of two patients, up to the next one.
     return delimiter, csv.reader(rows, delimiter=delimiter, skipinitialspace=True, strict=True)
+
+
+def _next_with_text(lines: Iterator[str]) -> str:
+    """The next line that is not blank; an empty one where there is none."""
+    return next((line for line in lines if line.strip(_BLANK)), "")
 
 
 def _split_header(header: str, delimiter: str) -> list[str]:

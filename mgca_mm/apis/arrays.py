@@ -58,7 +58,7 @@ def gray_images(array: np.ndarray, name: str) -> list[np.ndarray]:
         raise UserError(f"{said} is no image.\nGive (H, W), (H, W, 3), or several as (N, H, W) or (N, H, W, 3).")
     if not np.isfinite(array).all():
         raise UserError(f"{said} has NaN or infinite values.\nReplace them, as by numpy.nan_to_num.")
-    return [_to_eight_bits(planes) for planes in _images(array, said)]
+    return [_gray_levels(planes) for planes in _images(array, said)]
 
 
 def _images(array: np.ndarray, said: str) -> np.ndarray:
@@ -81,7 +81,7 @@ def _images(array: np.ndarray, said: str) -> np.ndarray:
     return array[..., : 1 if array.shape[-1] < 3 else 3]  # without transparency
 
 
-def _to_eight_bits(planes: np.ndarray) -> np.ndarray:
+def _gray_levels(planes: np.ndarray) -> np.ndarray:
     """Gray levels (H, W), uint8, of one image (H, W, 1 or 3)."""
     low, high, kind = planes.min(), planes.max(), planes.dtype.kind
     gray = planes[..., 0] if planes.shape[-1] == 1 else planes @ np.array(_LUMA)

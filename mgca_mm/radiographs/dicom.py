@@ -37,7 +37,9 @@ _ITEM = b"\xfe\xff\x00\xe0"  # Compressed pixel data starts with one.
 # Of a data set without what stands before it: the group of its first element, 0028 at the latest, which has the size of
 # the image, and the types of values (PS3.5, 6.2).
 _FIRST_GROUPS = (0x0002, *range(0x0008, 0x002A, 2))
-_TYPES = b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV"
+_TYPES = (
+    b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
+)
 _MAX_FIRST = 1024  # bytes of the first value
 
 
@@ -52,7 +54,7 @@ def is_dicom(data: bytes) -> bool:
     if len(data) < 12:
         return False
     first = struct.unpack("<HH", data[:4])
-    if data[4:6] in _TYPES.split():  # of either byte order
+    if data[4:6] in _TYPES:  # of either byte order
         return first[0] in _FIRST_GROUPS or int.from_bytes(data[:2], "big") in _FIRST_GROUPS
     length = int.from_bytes(data[4:8], "little")
     following = struct.unpack("<HH", data[8 + length : 12 + length].ljust(4, b"\xff")[:4])

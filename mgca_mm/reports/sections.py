@@ -56,7 +56,8 @@ _FINAL_WORDS = re.compile(r"(?<![A-Za-z0-9.-])[A-Z][A-Za-z()&/]*(?:\s+[A-Za-z()&
 # What a name goes on from, in a sentence that has one: "with the prior Impression: …".
 _LEADS_ON = re.compile(
     r"\b(?:and|any|as|at|by|for|from|in|last|no|acute|of|on|or|previous|prior|recent|since|to|with|"
-    r"(?:an?|her|his|its|my|our|that|the|their|these|this|those)(?:\s+(?:clinical|final|overall|previous|prior|same))?)\s+[\[({<\"'“‘]*$",
+    r"(?:an?|her|his|its|my|our|that|the|their|these|this|those)(?:\s+(?:clinical|final|overall|previous|prior|same))?)"
+    r"\s+[\[({<\"'“‘]*$",
     re.IGNORECASE,
 )
 _TITLE_WORD = re.compile(r"\s*[A-Z][a-z]+\s+")
@@ -89,20 +90,21 @@ def find_sections(text: str) -> dict[str, str]:
 
     * any upper-case ``NAME:``;
     * a name of the table with a colon in any case (``Findings:``), and misspellings of the findings and the impression;
-    * a name of the table without a colon, alone on its line or, of findings and impression, set off from the text by
-      two spaces, a full stop, a semicolon or a dash.
+    * a name of the table without a colon, alone on its line or set off from the text by a spaced dash, an equals sign
+      or a tab; findings and impression in capitals also by two spaces, a full stop, a semicolon or any dash.
 
     Inside a line, it is a name of the table or a title in capitals that starts a sentence, with its colon, a dash or an
     equals sign; or a name of the table with a capital and a colon anywhere, unless the sentence goes on from the words
     before (``the prior Impression:``). A name in quotes or brackets is one, too.
 
-    A section runs to the next header. A title that describes the study (``CHEST, TWO VIEWS:``) starts findings. Inside
-    the findings, titles start none, for the text before them would be lost, nor do names such as ``OTHER FINDINGS``.
-    Names of organs in capitals are part of the text, there and in the impression; in a report that has any, so are
-    unknown names in the findings. Where a section comes twice, one of the final report wins over one above it (a
-    preliminary reading), a name of the table over another (``INCIDENTAL FINDINGS``, a title), and then the last, always
-    one that has any words. Lines of organs beside an impression are the findings, if there are no others. ``FINDINGS
-    AND IMPRESSION`` counts as impression.
+    A section runs to the next header; a comparison inside a line of findings or impression, with no third section in
+    it, to the end of its sentence. A title that describes the study (``CHEST, TWO VIEWS:``) starts findings. Inside the
+    findings, titles start none, for the text before them would be lost, nor do names such as ``OTHER FINDINGS``. Names
+    of organs in capitals are part of the text, there and in the impression; in a report that has any, so are unknown
+    names in the findings. Where a section comes twice, one of the final report wins over one above it (a preliminary
+    reading), a name of the table over another (``INCIDENTAL FINDINGS``, a title), and then the last, always one that
+    has any words. Lines of organs beside an impression are the findings, if there are no others. ``FINDINGS AND
+    IMPRESSION`` counts as impression.
 
     Args:
         text: The report, with any kind of line ends.
