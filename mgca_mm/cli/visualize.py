@@ -118,13 +118,14 @@ def draw_prototypes(args: argparse.Namespace) -> Path:
     prototypes = inferencer.prototypes()
     if prototypes is None:
         raise UserError("The model has no prototypes: take a checkpoint of MGCA with cpa.")
-    images, reports = [pair.image for pair in pairs], [pair.report for pair in pairs]
+    images = [pair.image for pair in pairs]
     image_scores = (inferencer.embed_images(images) @ prototypes.T).numpy()
-    report_scores = (inferencer.embed_reports(reports) @ prototypes.T).numpy()
-    return draw(image_scores, report_scores, images, reports, args.out, args.count)
+    report_scores = (inferencer.embed_reports([pair.report for pair in pairs]) @ prototypes.T).numpy()
+    return draw(image_scores, report_scores, images, [pair.sentences for pair in pairs], args.out, args.count)
 
 
 def draw_batch(args: argparse.Namespace) -> Path:
+    import numpy as np
     from mmengine.dataset import default_collate
     from mmengine.registry import init_default_scope
     from mmengine.runner import set_random_seed
@@ -146,7 +147,8 @@ def draw_batch(args: argparse.Namespace) -> Path:
     tokenize = next((step for step in dataset.pipeline.transforms if hasattr(step, "decode")), None)
     if tokenize is None:
         raise UserError(f"{args.config} trains without reports: batch draws pairs.")
-    fed = default_collate([dataset[number] for number in range(min(args.count, len(dataset)))])
+    chosen = np.random.default_rng(0).permutation(len(dataset))[: args.count].tolist()
+    fed = default_collate([dataset[number] for number in chosen])
     inputs = preprocess(fed, training=True)["inputs"]
     images = inputs["image"][:, 0] * preprocess.std + preprocess.mean
     return draw(images.numpy(), tokenize.decode(inputs["input_ids"]), args.out)
