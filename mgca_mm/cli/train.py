@@ -61,12 +61,12 @@ def main() -> None:
             if cfg.load_from is not None and not Path(cfg.load_from).is_file():
                 raise UserError(f"Checkpoint '{cfg.load_from}' of --resume does not exist.")
         runner = PrivateRunner.from_cfg(cfg)
-        loader = runner.train_loop.dataloader
+        loader, batch = runner.train_loop.dataloader, cfg.train_dataloader.get("batch_size")
         is_asked_for = args.total_batch is not None or "train_dataloader.batch_size" in (args.cfg_options or {})
-        if is_asked_for and loader.batch_sampler.batch_size < cfg.train_dataloader.batch_size:
+        if is_asked_for and loader.batch_sampler.batch_size < batch:
             raise UserError(
-                f"The {len(loader.dataset)} training samples do not fill the batch of {cfg.train_dataloader.batch_size} "
-                "on each rank that is asked for.\nLower it, or leave it out, and all of them make a step."
+                f"The {len(loader.dataset)} training samples do not fill the batch of {batch} on each rank that is "
+                "asked for.\nLower it, or leave it out, and all of them make a step."
             )
         runner.train()
         if args.test:

@@ -25,7 +25,8 @@ def scale_learning_rate(runner: Runner) -> None:
     """Say in the log how many samples make a step, and scale the rates of all parameters if the config asks for it.
 
     The recipe's number is ``auto_scale_lr.base_batch_size``, for which its learning rate was chosen; with ``enable``
-    the rates are multiplied by this run's samples a step to those, without it another number is warned of.
+    the rates are multiplied by this run's samples a step to those, without it another number is warned of; where there
+    are fewer samples than that, it is only said.
     """
     samples, recipe = samples_a_step(runner), runner.auto_scale_lr or {}
     what = "pairs" if hasattr(unwrapped(runner.model), "alignments") else "samples"
@@ -37,10 +38,10 @@ def scale_learning_rate(runner: Runner) -> None:
             runner.logger.info(f"The recipe has {wanted}: its learning rate is multiplied by {samples / wanted:.4g}")
         for group in runner.optim_wrapper.param_groups:
             group["lr"] *= samples / recipe["base_batch_size"]
-    elif (available := len(runner.train_dataloader.dataset)) < wanted:
+    elif samples < wanted and (available := len(runner.train_dataloader.dataset)) < wanted:
         runner.logger.info(
-            f"The recipe has {wanted} {what} a step, for which the {available} of the training are too few: its learning "
-            "rate stays. --auto-scale-lr scales it."
+            f"The recipe has {wanted} {what} a step, for which the {available} of the training are too few: its "
+            "learning rate stays. --auto-scale-lr scales it."
         )
     elif wanted != samples:
         runner.logger.warning(

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
 
 from mgca_mm.bounds import parts_of, read_json
 from mgca_mm.errors import UserError, first_line
-from mgca_mm.prepared import MANIFEST, coco_fault, require_prepared
+from mgca_mm.prepared import MANIFEST, coco_fault, read_annotations, require_prepared
 
 from .config_files import CONFIGS, assignments, base_files, own_values, with_our_hooks
 from .file_handlers import safe_reading
@@ -81,6 +82,8 @@ def load_config(filename: str | Path, options: dict[str, Any] | None = None) -> 
         raise UserError(f"--cfg-options do not fit '{filename}': {str(error)[:300]}") from error
     for split in ("train", "val", "test"):
         loader = cfg.get(f"{split}_dataloader") or {}
+        if loader.get("pin_memory") and get_device() == "cpu":
+            loader["pin_memory"] = False  # torch would warn that it is in vain
         if loader.get("num_workers") == 0:
             # torch takes none of these without workers.
             loader.update(persistent_workers=False, prefetch_factor=None, timeout=0)
@@ -93,15 +96,15 @@ def load_config(filename: str | Path, options: dict[str, Any] | None = None) -> 
 
 
 def require_data(cfg: Config, splits: Sequence[str] = ("train", "val", "test")) -> None:
-    """Check, before a model is built, that the annotation files exist, have boxes, and have words with embeddings.
+    """Check, before a model is built, that the annotation files exist and have what the model is for.
 
     Args:
         cfg: The config.
         splits: Those that the run reads.
 
     Raises:
-        UserError: If an annotation file is missing, one of boxes has none, or a trained tokenizer has more pieces than
-            the text encoder rows.
+        UserError: If an annotation file is missing, one of labels has not those of the head, one of boxes has none, or
+            a trained tokenizer has more pieces than the text encoder rows.
     """
     for split in splits:
         outer = (cfg.get(f"{split}_dataloader") or {}).get("dataset", {})
@@ -109,10 +112,26 @@ def require_data(cfg: Config, splits: Sequence[str] = ("train", "val", "test")) 
             if dataset.get("type", "").endswith("ImageReportDataset"):
                 require_prepared(Path(dataset["data_root"]) / dataset["ann_file"])
                 require_embeddings(cfg, dataset)
+            elif dataset.get("type", "").endswith("ChestXrayDataset"):
+                _require_labels(cfg, dataset)
             elif dataset.get("type", "").endswith("CocoDataset"):
                 data_root, ann_file = dataset.get("data_root") or "", dataset.get("ann_file") or ""
                 if not dataset.get("backend_args") and "://" not in f"{data_root}{ann_file}":  # not on this machine
                     _require_boxes(Path(data_root), ann_file)
+
+
+def _require_labels(cfg: Config, dataset: dict) -> None:
+    """Check that there are as many labels as the head of a classifier has classes."""
+    wanted = (cfg.model.get("head") or {}).get("num_classes")
+    path = Path(dataset["data_root"]) / dataset["ann_file"]
+    require_prepared(path)
+    classes = dataset.get("classes") or read_annotations(path)[0].get("classes") or []
+    if wanted is not None and len(classes) != wanted:
+        names = f": {', '.join(classes[:5])}{' …' if len(classes) > 5 else ''}" if classes else ""
+        raise UserError(
+            f"'{path}' has {len(classes)} labels{names}; the config's model.head.num_classes is {wanted}.\n"
+            "A config that takes the labels of the folder: downstream/classification/custom_vit (or custom_resnet50)."
+        )
 
 
 def _require_boxes(data_root: Path, ann_file: str) -> None:

@@ -64,7 +64,7 @@ class PrivateRunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> "PrivateRunner":
-        """Build a runner as MMEngine does, from a config whose classes and vocabulary are those of the prepared folder."""
+        """Build a runner as MMEngine does, its config's classes and vocabulary those of the prepared folder."""
         follow_classes(cfg, required=True)
         follow_vocabulary(cfg)
         return super().from_cfg(cfg)
