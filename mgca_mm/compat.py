@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 _OPERATORS = "mmcv._ext"
-_CONFIG_PACKAGES = "mmengine.config.utils"
+_CONFIG = "mmengine.config.config"
 
 
 def install() -> None:
@@ -22,8 +22,8 @@ def install() -> None:
         sys.meta_path.insert(0, _ConfigPackages())
         # Appended: mmcv's compiled operators are found by the ordinary finders before this one is asked.
         sys.meta_path.append(_Operators())
-    if _CONFIG_PACKAGES in sys.modules:
-        _complete(sys.modules[_CONFIG_PACKAGES])
+        if _CONFIG in sys.modules:
+            _complete(sys.modules[_CONFIG])
 
 
 class _Operators(importlib.abc.MetaPathFinder):
@@ -40,14 +40,16 @@ class _Operators(importlib.abc.MetaPathFinder):
 
 
 class _ConfigPackages(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Lets ``_base_ = ['mmseg::…']`` and ``['mgca_mm::…']`` resolve.
+    """Lets ``_base_ = ['mmseg::…']`` and ``['mgca_mm::…']`` resolve, and be trained.
 
     Why: MMEngine maps a config's package prefix to a distribution by a fixed table, in which mmseg stands under its
-    old distribution name and plugins do not stand at all. When: until the table can be extended by an entry point.
+    old distribution name and plugins do not stand at all. And it marks what comes from a package by ``_scope_``, which
+    every builder takes out again but the one of ``collate_fn``, where it becomes an argument of the function. When:
+    until the table can be extended by an entry point, and the mark is taken out there, too.
     """
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname != _CONFIG_PACKAGES:
+        if fullname != _CONFIG:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
         self._loader, spec.loader = spec.loader, self
@@ -58,5 +60,14 @@ class _ConfigPackages(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         _complete(module)
 
 
-def _complete(config_utils: ModuleType) -> None:
-    config_utils.MODULE2PACKAGE |= {"mmseg": "mmseg", "mgca_mm": "mgca_mm"}
+def _complete(config: ModuleType) -> None:
+    sys.modules["mmengine.config.utils"].MODULE2PACKAGE |= {"mmseg": "mmseg", "mgca_mm": "mgca_mm"}
+    mark = config.Config._dict_to_config_dict
+
+    def mark_all_but_functions(cfg, scope=None, has_scope=True):
+        marked = mark(cfg, scope, has_scope)
+        if isinstance(marked, dict) and isinstance(marked.get("collate_fn"), dict):
+            marked["collate_fn"].pop("_scope_", None)
+        return marked
+
+    config.Config._dict_to_config_dict = staticmethod(mark_all_but_functions)  # which calls itself by this name
