@@ -18,7 +18,7 @@ FILES = {
     for path in sorted((ROOT / "mgca_mm").rglob("*.py"))
     if ".mim" not in path.parts
 }
-_BASIC = {"errors", "bounds", "files", "tables", "model_folders", "version"}
+_BASIC = {"errors", "bounds", "files", "tables", "model_folders", "progress", "version"}
 _CORE = _BASIC | {"compat", "mmcv_operators", "registry", "structures", "distributed"}
 _ONE_FILE = _BASIC | {"radiographs", "reports", "prepared"}
 # What is imported by docs/architecture.md, room by room.

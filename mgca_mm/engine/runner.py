@@ -25,6 +25,7 @@ from mgca_mm.registry import RUNNERS
 from .batch import scale_learning_rate
 from .config_errors import errors_named_by_key
 from .config_files import our_hooks, with_our_hooks
+from .hooks.progress import ProgressHook
 from .hooks.waiting_gradients import average_waiting_gradients
 from .installation import install
 from .own_classes import follow_classes
@@ -33,6 +34,7 @@ from .pretrained import require_complete_parts
 from .privacy import PathFilter, without_paths
 from .resumable import SETTINGS_KEY, fault_of
 from .resume import Resumption, settings_of
+from .screen import show_little
 from .work_dir import hold_work_dir
 
 _RESUMABLE = {
@@ -78,8 +80,9 @@ class PrivateRunner(Runner):
             torch.set_float32_matmul_precision(env_cfg["float32_matmul_precision"])
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
-        """The logger, with its messages freed of paths."""
+        """The logger, with its messages freed of paths, and few of them on the screen."""
         logger = super().build_logger(*args, **kwargs)
+        show_little(logger)
         logger.addFilter(self._path_filter)
         return logger
 
@@ -128,6 +131,7 @@ class PrivateRunner(Runner):
                 super().dump_config()
                 return super().train()
         finally:
+            self._close_bars()
             signal.signal(signal.SIGTERM, former)
 
     def test(self) -> dict:
@@ -136,8 +140,11 @@ class PrivateRunner(Runner):
         Raises:
             UserError: Something cannot be built as the config says.
         """
-        with errors_named_by_key(self._full_cfg):
-            return super().test()
+        try:
+            with errors_named_by_key(self._full_cfg):
+                return super().test()
+        finally:
+            self._close_bars()
 
     def dump_config(self) -> None:
         """Do nothing: :meth:`train` writes it, so that the config beside checkpoints is that of their training."""
@@ -145,6 +152,12 @@ class PrivateRunner(Runner):
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
         """Scale the learning rate as ``auto_scale_lr`` says, accumulated iterations counted, and say what a step is."""
         scale_learning_rate(self)
+
+    def _close_bars(self) -> None:
+        """Leave the terminal clean, also to the message of an error."""
+        for hook in self.hooks:
+            if isinstance(hook, ProgressHook):
+                hook.close()
 
     def _init_model_weights(self) -> None:
         with errors_named_by_key(self._full_cfg):

@@ -34,8 +34,6 @@ def test_every_command_is_listed_with_a_line(monkeypatch, capsys):
 def test_usage(command, monkeypatch, capsys):
     assert run(monkeypatch, command, "--help") == 0
     lines = capsys.readouterr().out.splitlines()
-    if lines[0] == "Could not import OneDL":  # of mmdet, where this process imports it first
-        del lines[0]
     assert lines[0].startswith(f"usage: mgca-mm {command} [-h]")
 
 
