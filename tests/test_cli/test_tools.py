@@ -173,6 +173,17 @@ def test_backbone_transfers_by_one_line(trained):
     assert torch.equal(backbone.conv1.weight, stored["image_encoder.backbone.conv1.weight"])
 
 
+@pytest.mark.parametrize("script, words", [("dist_train.sh", ["c.py"]), ("dist_test.sh", ["c.py", "w.pth"])])
+def test_fewer_gpus_than_asked_for_are_told_at_once(script, words, tmp_path):
+    """By a torch that sees two GPUs, and could not start a rank."""
+    (tmp_path / "torch.py").write_text("class cuda:\n    device_count = lambda: 2\n")
+    done = run("bash", f"tools/{script}", *words, 4, PYTHON=sys.executable, PYTHONPATH=str(tmp_path))
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 2), done.stderr
+    assert done.stderr.startswith("error: 4 GPUs are asked for, and PyTorch sees 2")
+    done = run("bash", f"tools/{script}", *words, 2, PYTHON=sys.executable, PYTHONPATH=str(tmp_path))
+    assert "GPUs are asked for" not in done.stderr and "No module named 'torch.distributed'" in done.stderr
+
+
 @pytest.mark.parametrize("script", ["dist_train.sh", "dist_test.sh", "slurm_train.sh"])
 def test_usage(script):
     done = run("bash", f"tools/{script}")
