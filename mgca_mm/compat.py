@@ -10,10 +10,13 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 
 _OPERATORS = "mmcv._ext"
+# Warns that a faster evaluator is not installed, in front of all that mmdet does. When: until it warns who asks for it.
+_WARNS = "mmdet.evaluation.metrics.faster_coco_metric"
 
 
 def install() -> None:
@@ -41,18 +44,22 @@ class _Operators(importlib.abc.MetaPathFinder):
 
 
 class _Mended(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Loads a module of MMEngine as ever, and mends it before anyone sees it."""
+    """Loads a module of the ecosystem as ever, and mends it before anyone sees it."""
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname not in _MENDED:
+        if fullname not in _MENDED and fullname != _WARNS:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
         self._loader, spec.loader = spec.loader, self
         return spec
 
     def exec_module(self, module):
-        self._loader.exec_module(module)
-        _MENDED[module.__name__](module)
+        with warnings.catch_warnings():
+            if module.__name__ == _WARNS:
+                warnings.simplefilter("ignore")
+            self._loader.exec_module(module)
+        if module.__name__ in _MENDED:
+            _MENDED[module.__name__](module)
 
 
 def _complete(config_utils: ModuleType) -> None:

@@ -41,14 +41,14 @@ _SMALL = 256  # Images that are smaller are too small for all but the quickstart
 def next_step(dataset: str, out: Path, annotations_only: bool = False) -> str:
     """What was made, and the command that comes next."""
     if annotations_only:
-        return f"Written to {out}: tables alone, which no training reads."
+        return f"{out} holds tables alone, which no training reads."
     config = CONFIGS[dataset]
     if dataset == "mimic_cxr" and open_store(out / STORE).shape[1] < _SMALL:
         config = "quickstart/pretrain_resnet18"
     options = [f"data_root={out}"]
     if config.startswith("downstream"):
         options.append("image_init=CHECKPOINT")
-    return f"Written to {out}. Next:\n  {shell_line('train', f'configs/{config}.py', '--cfg-options', *options)}"
+    return f"{out} is prepared. Next:\n  {shell_line('train', f'configs/{config}.py', '--cfg-options', *options)}"
 
 
 def main() -> int:

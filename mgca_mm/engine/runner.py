@@ -1,5 +1,7 @@
 """MMEngine's runner, which writes down no paths and resumes from what is intact."""
 
+import contextlib
+import io
 import signal
 from pathlib import Path
 
@@ -8,10 +10,11 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import all_gather_object, broadcast_object_list
 from mmengine.hooks import CheckpointHook, Hook, LoggerHook
-from mmengine.logging import MMLogger
+from mmengine.logging import MMLogger, print_log
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, IterBasedTrainLoop, LogProcessor, Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from mgca_mm.checkpoints.reading import read_checkpoint
 from mgca_mm.checkpoints.schemes import is_trusted
@@ -34,7 +37,7 @@ from .pretrained import require_complete_parts
 from .privacy import PathFilter, without_paths
 from .resumable import SETTINGS_KEY, fault_of
 from .resume import Resumption, settings_of
-from .screen import show_little
+from .screen import line, show_little
 from .work_dir import hold_work_dir
 
 _RESUMABLE = {
@@ -90,6 +93,20 @@ class PrivateRunner(Runner):
         """Register MMEngine's default hooks and ours, as changed by ``hooks``; None takes one away."""
         hooks = with_our_hooks(hooks)
         super().register_default_hooks({k: v for k, v in hooks.items() if v is not None or k not in our_hooks()})
+
+    @staticmethod
+    def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
+        """The loader, which pins memory only where a device takes from it (torch warns elsewhere).
+
+        What its data set prints meanwhile, as pycocotools does, goes to the log file.
+        """
+        if isinstance(dataloader, dict) and get_device() == "cpu":
+            dataloader = {**dataloader, "pin_memory": False}
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            loader = Runner.build_dataloader(dataloader, *args, **kwargs)
+        if printed.getvalue():
+            print_log(line(printed.getvalue().rstrip()), "current")
+        return loader
 
     def build_log_processor(self, log_processor: LogProcessor | dict) -> LogProcessor:
         """The log processor; ours also where the config names none, for which MMEngine would not look it up."""

@@ -37,9 +37,9 @@ class ProgressHook(Hook):
         parameters = list(unwrapped(runner.model).parameters())
         total = sum(parameter.numel() for parameter in parameters)
         trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
-        share = "all trained" if total == trained else f"{trained / 1e6:.3g} M trained"
+        share = "all trained" if total == trained else f"{_count(trained)} trained"
         _say_config(runner, ", ".join(counts), loop.dataloader)
-        runner.logger.info(f"model       {_kind(runner)}, {total / 1e6:.3g} M parameters, {share}")
+        runner.logger.info(f"model       {_kind(runner)}, {_count(total)} parameters, {share}")
         runner.logger.info(f"device      {_device()}, {_precision(runner)}")
         if isinstance(loop, IterBasedTrainLoop):
             runner.logger.info(f"iterations  {runner.max_iters:,}")
@@ -112,6 +112,10 @@ def _say_folder(runner: Runner) -> None:
 
 def _kind(runner: Runner) -> str:
     return type(unwrapped(runner.model)).__name__
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e6:.3g} M" if number >= 1e5 else f"{number:,}"
 
 
 def _device() -> str:
