@@ -24,9 +24,7 @@ step "4/5 pretraining: MGCA, ResNet-18, 6 epochs"
 if [ -f "$dir/run/epoch_6.pth" ]; then
     echo "$dir/run/epoch_6.pth is there already, nothing to do."
 else
-    echo "The whole log is in $dir/run; here are its progress lines."
-    "$python" tools/train.py "$config" --work-dir "$dir/run" --resume --cfg-options data_root="$dir/data" |
-        sed -un 's/^.* - INFO - Epoch/Epoch/p'
+    "$python" tools/train.py "$config" --work-dir "$dir/run" --resume --cfg-options data_root="$dir/data"
 fi
 
 step "5/5 linear probe of the frozen encoder, best in validation, and retrieval"

@@ -12,6 +12,7 @@ from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, IterBasedTrainLoop, LogProcessor, Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from mgca_mm.checkpoints.reading import read_checkpoint
 from mgca_mm.checkpoints.schemes import is_trusted
@@ -25,6 +26,7 @@ from mgca_mm.registry import RUNNERS
 from .batch import samples_a_rank, scale_learning_rate
 from .config_errors import errors_named_by_key
 from .config_files import our_hooks, with_our_hooks
+from .hooks.progress import ProgressHook
 from .hooks.waiting_gradients import average_waiting_gradients
 from .installation import install
 from .own_classes import follow_classes
@@ -33,6 +35,7 @@ from .pretrained import require_complete_parts
 from .privacy import PathFilter, without_paths
 from .resumable import SETTINGS_KEY, fault_of
 from .resume import Resumption, settings_of
+from .screen import prints_in_log, show_little
 from .vocabulary import follow_vocabulary
 from .work_dir import hold_work_dir
 
@@ -80,8 +83,9 @@ class PrivateRunner(Runner):
             torch.set_float32_matmul_precision(env_cfg["float32_matmul_precision"])
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
-        """The logger, with its messages freed of paths."""
+        """The logger, with its messages freed of paths, and few of them on the screen."""
         logger = super().build_logger(*args, **kwargs)
+        show_little(logger)
         logger.addFilter(self._path_filter)
         return logger
 
@@ -89,6 +93,17 @@ class PrivateRunner(Runner):
         """Register MMEngine's default hooks and ours, as changed by ``hooks``; None takes one away."""
         hooks = with_our_hooks(hooks)
         super().register_default_hooks({k: v for k, v in hooks.items() if v is not None or k not in our_hooks()})
+
+    @staticmethod
+    def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
+        """The loader, which pins memory only where a device takes from it (torch warns elsewhere).
+
+        What its data set prints meanwhile, as pycocotools does, goes to the log file.
+        """
+        if isinstance(dataloader, dict) and get_device() == "cpu":
+            dataloader = {**dataloader, "pin_memory": False}
+        with prints_in_log():
+            return Runner.build_dataloader(dataloader, *args, **kwargs)
 
     def build_log_processor(self, log_processor: LogProcessor | dict) -> LogProcessor:
         """The log processor; ours also where the config names none, for which MMEngine would not look it up."""
@@ -136,6 +151,7 @@ class PrivateRunner(Runner):
                 super().dump_config()
                 return super().train()
         finally:
+            self._close_bars()
             signal.signal(signal.SIGTERM, former)
 
     def test(self) -> dict:
@@ -144,8 +160,11 @@ class PrivateRunner(Runner):
         Raises:
             UserError: Something cannot be built as the config says.
         """
-        with errors_named_by_key(self._full_cfg):
-            return super().test()
+        try:
+            with errors_named_by_key(self._full_cfg):
+                return super().test()
+        finally:
+            self._close_bars()
 
     def dump_config(self) -> None:
         """Do nothing: :meth:`train` writes it, so that the config beside checkpoints is that of their training."""
@@ -153,6 +172,12 @@ class PrivateRunner(Runner):
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
         """Scale the learning rate as ``auto_scale_lr`` says, accumulated iterations counted, and say what a step is."""
         scale_learning_rate(self)
+
+    def _close_bars(self) -> None:
+        """Leave the terminal clean, also to the message of an error."""
+        for hook in self.hooks:
+            if isinstance(hook, ProgressHook):
+                hook.close()
 
     def _init_model_weights(self) -> None:
         with errors_named_by_key(self._full_cfg):
@@ -203,7 +228,8 @@ class PrivateRunner(Runner):
 
     def load_checkpoint(self, *args, **kwargs) -> dict:
         """Load a checkpoint, and keep the states of its schedulers."""
-        checkpoint = super().load_checkpoint(*args, **kwargs)
+        with prints_in_log():
+            checkpoint = super().load_checkpoint(*args, **kwargs)
         self._schedules = checkpoint.get("param_schedulers", [])
         return checkpoint
 
