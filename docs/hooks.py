@@ -48,7 +48,7 @@ def _page_of_notebook(notebook: dict) -> str:
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            parts.append(source)
+            parts.append(source.replace("](../docs/", "](../"))
             continue
         language = "bash" if source.startswith("%%bash") else "python"
         parts.append(f"```{language}\n{source}\n```")
