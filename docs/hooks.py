@@ -54,8 +54,9 @@ def _page_of_notebook(notebook: dict) -> str:
         parts.append(f"```{language}\n{source}\n```")
         for output in cell["outputs"]:
             data = output.get("data", {"text/plain": output.get("text")})
-            if "image/png" in data:
-                parts.append(f'<img alt="output of the cell" src="data:image/png;base64,{data["image/png"].strip()}">')
+            for kind in data.keys() & {"image/png", "image/jpeg"}:
+                parts.append(f'<img alt="output of the cell" src="data:{kind};base64,{data[kind].strip()}">')
+                break
             else:
                 parts.append(f"```text\n{''.join(data['text/plain']).rstrip()}\n```")
     return "\n\n".join(parts)
