@@ -1,4 +1,4 @@
-"""What the site adds to mkdocs: files outside docs/ that pages link to, notebooks as pages, readable docstrings."""
+"""What the site adds to mkdocs: files outside docs/ that pages link to, notebooks as pages."""
 
 import json
 import re
@@ -9,7 +9,6 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 _OUTSIDE = re.compile(r"\]\(\.\./([^)#]+)")  # in a page of docs/ itself
-_ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):<code>[~.]*")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> None:
@@ -31,11 +30,6 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     if "/" in page.file.src_uri:
         return markdown
     return _OUTSIDE.sub(lambda link: f"]({_place(link[1])}", markdown)
-
-
-def on_page_content(html: str, **_: object) -> str:
-    """Leave the roles of Sphinx (``:func:``) out of docstrings."""
-    return _ROLE.sub("<code>", html)
 
 
 def _place(name: str) -> str:
