@@ -33,7 +33,7 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
 
 
 def _place(name: str) -> str:
-    return name.removesuffix(".ipynb") + ".md" if name.endswith(".ipynb") else name
+    return re.sub(r"\.ipynb$", ".md", name)
 
 
 def _page_of_notebook(notebook: dict) -> str:
