@@ -16,7 +16,7 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     pages = [page for page in files.documentation_pages() if "/" not in page.src_uri]
     for name in {name for page in pages for name in _OUTSIDE.findall(page.content_string)}:
         path = Path(config.docs_dir).parent / name
-        if path.suffix == ".ipynb":
+        if path.is_file() and path.suffix == ".ipynb":
             content = _page_of_notebook(json.loads(path.read_text()))
             files.append(File.generated(config, _place(name), content=content))
         elif path.is_file():
