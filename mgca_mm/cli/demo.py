@@ -1,0 +1,118 @@
+"""Do the whole job on made data: phantom, preparation, pretraining, linear probe, and one HTML file of what came of it.
+
+Example: ``mgca-mm demo``. Each step is a command that is shown before it runs. What is done is not done again, and a
+pretraining that was stopped goes on.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from mgca_mm.bounds import read_json
+from mgca_mm.errors import exit_on_user_error
+from mgca_mm.files import write_output
+from mgca_mm.reproduction.jobs import command_line
+
+CONFIG = "quickstart/pretrain_resnet18"
+PATIENTS = 2000
+EPOCHS = 6
+
+
+class Step(NamedTuple):
+    """One of our commands.
+
+    Attributes:
+        title: What it does.
+        words: Its command line, after ``mgca-mm``.
+        product: File that it writes last. It is done where this is there and newer than that of the step before.
+    """
+
+    title: str
+    words: tuple
+    product: Path
+
+    @property
+    def command(self) -> str:
+        """As one would type it."""
+        return shlex.join(map(str, ("mgca-mm", *self.words)))
+
+
+def steps_in(out: Path) -> list[Step]:
+    """The job, in a folder."""
+    raw, data, run, probe, report = (out / name for name in ("raw", "data", "run", "probe", "report.html"))
+    workers = len(os.sched_getaffinity(0))
+    options = ("--cfg-options", f"data_root={data}")
+    return [
+        Step(
+            f"phantom: {PATIENTS:,} procedural patients in MIMIC-CXR's layout",
+            ("phantom", "--layout", "mimic_cxr", "--out", raw, "--patients", PATIENTS, "--seed", 1, "--workers", workers),
+            raw / "phantom.json",
+        ),
+        Step(
+            "preparation: images, reports, splits, tokenizer",
+            ("prepare", "mimic_cxr", "--raw", raw, "--out", data, "--image-size", 128, "--vocab-size", 2000),
+            data / "manifest.json",
+        ),
+        Step(
+            f"pretraining: MGCA, ResNet-18, {EPOCHS} epochs",
+            ("train", CONFIG, "--work-dir", run, "--resume", *options, f"max_epochs={EPOCHS}"),
+            run / f"epoch_{EPOCHS}.pth",
+        ),
+        Step(
+            "linear probe of the frozen encoder, best in validation, and retrieval",
+            ("probe", CONFIG, run, "--out", probe, *options),
+            probe / "probe.json",
+        ),
+        Step(
+            "report: tables, curves and maps in one file",
+            ("visualize", "report", CONFIG, run, "--out", report, "--probe", probe, "--steps", out / "steps.json")
+            + ("--phantom", raw / "phantom-phrases.csv", *options),
+            report,
+        ),
+    ]
+
+
+def main() -> int:
+    """Exit code: 0 all is done, 130 interrupted, else that of the step that failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("work_dirs/quickstart"), help="folder (default: %(default)s)")
+    out = parser.parse_args().out
+    with exit_on_user_error():
+        try:
+            return run(out)
+        except KeyboardInterrupt:
+            print("interrupted; run the same command again", file=sys.stderr)
+            return 130
+
+
+def run(out: Path) -> int:
+    """Take the steps that are not done; those done, with what they took, stand in ``steps.json``."""
+    # The file is to be sent: of the folder it has the name alone.
+    steps, shown, took = steps_in(out), steps_in(Path(out.absolute().name)), out / "steps.json"
+    taken = read_json(took) if took.is_file() else []
+    before = 0.0
+    for number, step in enumerate(steps, start=1):
+        print(f"\n== {number}/{len(steps)} {step.title} ({time.strftime('%H:%M:%S')})", flush=True)
+        if step.product.is_file() and step.product.stat().st_mtime >= before:
+            print(f"{step.product} is there already, nothing to do.")
+        else:
+            print(f"$ {step.command}", flush=True)
+            start = time.monotonic()
+            # Its tokenizer would warn that loader processes are forked after it has been used.
+            environment = os.environ | {"TOKENIZERS_PARALLELISM": "false"}
+            done = subprocess.run(command_line(*step.words), env=environment)
+            if done.returncode:
+                return done.returncode
+            taken = [other for other in taken if other["title"] != step.title]
+            command = shown[number - 1].command
+            taken.append({"title": step.title, "command": command, "seconds": time.monotonic() - start})
+            write_output(took, json.dumps(taken, indent=2) + "\n")
+        before = step.product.stat().st_mtime
+    print(f"\nOpen it in a browser, or send it to a colleague: {steps[-1].product}")
+    return 0
