@@ -214,27 +214,32 @@ class RadiographInferencer:
         )
         return presence(self.embed_images(images), present, absent, temperature)
 
-    def ground(self, image: ImageInput, phrase: str) -> np.ndarray:
+    def ground(self, image: ImageInput, phrase: str | Sequence[str]) -> np.ndarray:
         """Where in an image a phrase is.
 
         Args:
             image: One image.
-            phrase: Such as "left pleural effusion".
+            phrase: Such as "left pleural effusion"; or N phrases.
 
         Returns:
-            (H, W) float32 in the image's own pixels, higher where the phrase is looked for; NaN where the model does
-            not see the image, cut off by its center crop.
+            (H, W) float32 in the image's own pixels, or (N, H, W), higher where the phrase is looked for; NaN where the
+            model does not see the image, cut off by its center crop.
 
         Raises:
-            UserError: The image cannot be read, or the phrase has no words.
+            UserError: The image cannot be read, or a phrase has no words.
         """
-        pixels = self.read(image)
-        inputs = self._pack([NamedImage("image", pixels)])
-        present = self._embed_cleaned([clean_report(phrase, words=self.words)])
-        direction = present - mean_embedding(self._embed_cleaned(NORMAL))
-        grid = phrase_maps(self.model, inputs["image"], direction.to(self.device))[0]
-        side = math.isqrt(len(grid))
-        return self.frame.to_image(grid.view(side, side).cpu().numpy(), *pixels.shape)
+        pixels, phrases = self.read(image), _as_list(phrase)
+        packed = self._pack([NamedImage("image", pixels)])["image"]
+        present = self._embed_cleaned([clean_report(text, number, self.words) for number, text in enumerate(phrases)])
+        directions = (present - mean_embedding(self._embed_cleaned(NORMAL))).to(self.device)
+        maps = [
+            phrase_maps(self.model, packed.expand(len(batch), -1, -1, -1), batch)
+            for batch in self._batches(directions, "phrases")
+        ]
+        grids = torch.cat(maps).cpu().numpy()
+        side = math.isqrt(grids.shape[1])
+        laid = np.stack([self.frame.to_image(grid.reshape(side, side), *pixels.shape) for grid in grids])
+        return laid[0] if isinstance(phrase, str) else laid
 
     def attend(self, image: ImageInput, report: str) -> Grounding:
         """The learned attention between each word of a report and each region of an image, both ways (paper, Figure 3).

@@ -1,6 +1,8 @@
 """Phrases with boxes, over the radiographs of a prepared folder."""
 
+from collections.abc import Container
 from pathlib import Path
+from typing import NamedTuple
 
 from mmengine.logging import print_log
 
@@ -13,6 +15,67 @@ from mgca_mm.tables import Row, read_table
 
 _COLUMNS = ("dicom_id", "label_text", "x", "y", "w", "h", "image_width", "image_height")
 _ROUNDING = 1.0  # pixels that a box may reach beyond its image, for coordinates are rounded
+
+
+class Phrase(NamedTuple):
+    """A phrase about an image.
+
+    Attributes:
+        image_id: The image's name in the prepared folder.
+        text: Cleaned words.
+        boxes: (x, y, width, height) in pixels of the raw image.
+        shape: Height and width of the raw image.
+    """
+
+    image_id: str
+    text: str
+    boxes: list[tuple[float, float, float, float]]
+    shape: tuple[int, int]
+
+
+def read_phrases(
+    path: str | Path, ann_file: str | Path, image_ids: Container[str], words: str
+) -> tuple[list[Phrase], int]:
+    """Read a table of phrases, see :class:`PhraseGroundingDataset`.
+
+    Args:
+        path: The table.
+        ann_file: Annotation file of the images, for the messages.
+        image_ids: Its images.
+        words: Which words are kept, see :func:`mgca_mm.reports.cleaning.clean_text`.
+
+    Returns:
+        The phrases about these images, and the number of those about others.
+
+    Raises:
+        UserError: The table is missing or malformed, or no phrase is about one of the images.
+    """
+    if not Path(path).is_file():
+        raise UserError(
+            f"The table of phrases '{path}' does not exist.\n"
+            "Point to MS-CXR's, or to phantom-phrases.csv of a phantom: "
+            "--phrases FILE, of an evaluation --cfg-options phrases=FILE"
+        )
+    phrases: dict[tuple[str, str], Phrase] = {}
+    elsewhere = set()
+    for row in read_table(Path(path), _COLUMNS):
+        key = image_id, text = row.file_name("dicom_id"), clean_phrase(row.text("label_text"), words)
+        if not text:
+            raise row.fault("column 'label_text' has no words")
+        box, shape = _read_box(row)
+        if image_id not in image_ids:
+            elsewhere.add(key)
+            continue
+        phrase = phrases.setdefault(key, Phrase(image_id, text, [], shape))
+        if phrase.shape != shape:
+            raise row.fault("the image had another size in a row above")
+        phrase.boxes.append(box)
+    if not phrases:
+        raise UserError(
+            f"{path}: none of {len(elsewhere)} phrases is about an image of '{ann_file}'.\n"
+            "The ids of the images (column dicom_id) must be those of the prepared folder."
+        )
+    return list(phrases.values()), len(elsewhere)
 
 
 @DATASETS.register_module()
@@ -44,41 +107,15 @@ class PhraseGroundingDataset(StrictDataset):
         Raises:
             UserError: A file is missing or malformed, or no phrase is about an image of the annotation file.
         """
-        if not self.phrases.is_file():
-            raise UserError(
-                f"The table of phrases '{self.phrases}' does not exist.\n"
-                "Point to MS-CXR's, or to phantom-phrases.csv of a phantom: "
-                "--cfg-options phrases=FILE"
-            )
         metainfo, rows = load_prepared(self.ann_file)
         self._metainfo.update(metainfo)
         images = {row["image_id"]: row for row in rows}
-        samples: dict[tuple[str, str], dict] = {}
-        elsewhere = set()
-        for row in read_table(self.phrases, _COLUMNS):
-            image_id = row.file_name("dicom_id")
-            phrase = clean_phrase(row.text("label_text"), metainfo["words"])
-            if not phrase:
-                raise row.fault("column 'label_text' has no words")
-            box, shape = _read_box(row)
-            if image_id not in images:
-                elsewhere.add((image_id, phrase))
-                continue
-            sample = samples.setdefault(
-                (image_id, phrase), {**images[image_id], "report": phrase, "boxes": [], "raw_shape": shape}
-            )
-            if sample["raw_shape"] != shape:
-                raise row.fault("the image had another size in a row above")
-            sample["boxes"].append(box)
-        if not samples:
-            raise UserError(
-                f"{self.phrases}: none of {len(elsewhere)} phrases is about an image of '{self.ann_file}'.\n"
-                "The ids of the images (column dicom_id) must be those of the prepared folder."
-            )
-        print_log(
-            f"{len(samples)} phrases; {len(elsewhere)} are about images outside {Path(self.ann_file).name}", "current"
-        )
-        return list(samples.values())
+        phrases, elsewhere = read_phrases(self.phrases, self.ann_file, images, metainfo["words"])
+        print_log(f"{len(phrases)} phrases; {elsewhere} are about images outside {Path(self.ann_file).name}", "current")
+        return [
+            {**images[phrase.image_id], "report": phrase.text, "boxes": phrase.boxes, "raw_shape": phrase.shape}
+            for phrase in phrases
+        ]
 
 
 def _read_box(row: Row) -> tuple[tuple[float, ...], tuple[int, int]]:

@@ -123,16 +123,7 @@ def place_boxes(boxes: Sequence[Box] | None, shape: tuple[int, int], size: int) 
     if boxes is None:
         return None
     place = Placement.of(*shape, size)
-    down, across = place.height / shape[0], place.width / shape[1]
-    return [
-        box._replace(
-            x=box.x * across + place.left,
-            y=box.y * down + place.top,
-            width=box.width * across,
-            height=box.height * down,
-        )
-        for box in boxes
-    ]
+    return [Box(*place.of_box(*box[:4], shape), *box[4:]) for box in boxes]
 
 
 def place_mask(mask: np.ndarray, size: int, num_classes: int = 2) -> np.ndarray:

@@ -95,6 +95,13 @@ class Placement:
         new_width = max(1, width * size // long_side)
         return cls(new_height, new_width, (size - new_height) // 2, (size - new_width) // 2)
 
+    def of_box(
+        self, x: float, y: float, width: float, height: float, shape: tuple[int, int]
+    ) -> tuple[float, float, float, float]:
+        """A box (x, y, width, height) of the radiograph, whose shape was (height, width), in pixels of the square."""
+        down, across = self.height / shape[0], self.width / shape[1]
+        return x * across + self.left, y * down + self.top, width * across, height * down
+
 
 def resize_and_pad(image: np.ndarray, size: int) -> np.ndarray:
     """Resize the long side to ``size`` by area interpolation and zero-pad the short side, centered.

@@ -306,7 +306,7 @@ def test_what_is_no_report(inferencer, given):
         lambda: inferencer.embed_reports(["no effusion", given]),
         lambda: inferencer.build_index(reports=["no effusion", given]),
         lambda: inferencer.attend(np.zeros((9, 9), np.uint8), given),
-        lambda: inferencer.ground(np.zeros((9, 9), np.uint8), given),
+        lambda: inferencer.ground(np.zeros((9, 9), np.uint8), ["an effusion", given]),
     ):
         with pytest.raises(UserError, match=r"report \d is no text, but \w+.\nGive str"):
             call()
@@ -493,6 +493,15 @@ def test_ground_lies_on_the_image(inferencer, picture):
     assert unseen[:8].all() and unseen[-8:].all()
     assert not unseen[10:-10].any()
     assert 0 <= np.nanmin(heat_map) < np.nanmax(heat_map) <= 1
+
+
+def test_ground_takes_several_phrases(inferencer, picture):
+    phrases = ["left pleural effusion", "cardiomegaly", "a nodule"]
+    maps = inferencer.ground(picture, phrases)
+    assert maps.shape == (3, *picture.shape)
+    for heat_map, phrase in zip(maps, phrases, strict=True):
+        np.testing.assert_allclose(heat_map, inferencer.ground(picture, phrase), atol=1e-4)
+    assert not np.allclose(maps[0], maps[1], equal_nan=True)
 
 
 def test_attention_of_words_and_regions(inferencer, picture):
