@@ -1,68 +1,157 @@
-"""What a pretrained model has learned, on one page: maps of phrases, nearest images, and scores of findings."""
+"""What a pretrained model has learned, for one page: maps of phrases, nearest images, and scores of findings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
-from torch import Tensor
 
-from mgca_mm.errors import UserError
+from mgca_mm.prepared import read_annotations
+from mgca_mm.reports.finding_words import find_mentions
 from mgca_mm.visualization.attention import blend
-from mgca_mm.visualization.html_report import embed_image
+from mgca_mm.visualization.curves import training_figure
+from mgca_mm.visualization.html_report import embed_figure, embed_image
 
 from .inferencer import RadiographInferencer
 from .prepared import Pair
+from .run_folder import training_of
 
 _EXAMPLES, _QUERIES, _NEAREST = 6, 4, 4
 
 
-class Example:
-    pass
+def describe_run(inferencer: RadiographInferencer, run: str | Path, pairs: Sequence[Pair]) -> dict:
+    """What is to be said of a run, see ``html_report.html``.
+
+    Args:
+        inferencer: The model.
+        run: Its checkpoint, or the folder of its run.
+        pairs: Held-out pairs.
+
+    Raises:
+        UserError: The model does not compare images with reports, or an image cannot be read.
+    """
+    cfg, training = inferencer.model.cfg, training_of(run)
+    metainfo, trained_on = read_annotations(Path(cfg.data_root, "train.json"))
+    curve = training_figure(Path(run) if Path(run).is_dir() else Path(run).parent)
+    examples = choose_examples(pairs, _EXAMPLES)
+    return {
+        "config": Path(cfg.filename).stem,
+        "facts": training.facts if training else {},
+        "dataset": metainfo.get("dataset") or Path(cfg.data_root).name,
+        "trained_on": len(trained_on),
+        "held_out": len(pairs),
+        "boxed": any(pair.boxes for pair in pairs),
+        "training": curve and embed_figure(curve),
+        "examples": [describe_example(inferencer, pairs[position], phrase) for position, phrase in examples],
+        "nearest": describe_nearest(inferencer, pairs, [position for position, _ in examples[:_QUERIES]]),
+        "zero_shot": score_findings(inferencer, pairs),
+    }
 
 
-def describe_examples(inferencer: RadiographInferencer, pairs: Sequence[Pair]) -> list[dict]:
-    """Maps of phrases for the first pair of each finding."""
+def choose_examples(pairs: Sequence[Pair], count: int) -> list[tuple[int, str]]:
+    """Take the first pair in which a finding is named, for some findings: those with boxes, if there are any.
+
+    Args:
+        pairs: Held-out pairs.
+        count: How many, at most.
+
+    Returns:
+        Position of each and the phrase that names its finding.
+    """
+    phrases_of = _boxed_phrases if any(pair.boxes for pair in pairs) else _said_phrases
+    chosen: dict[str, tuple[int, str]] = {}
+    for position, pair in enumerate(pairs):
+        for finding, phrase in phrases_of(pair):
+            if finding not in chosen:
+                chosen[finding] = position, phrase
+                break  # the next finding in another image
+        if len(chosen) == count:
+            break
+    return list(chosen.values())
 
 
-def describe_nearest(pairs: Sequence[Pair], embeddings: Tensor, queries: Sequence[int]) -> list[list[dict]]:
+def describe_example(inferencer: RadiographInferencer, pair: Pair, phrase: str) -> dict:
+    """A phrase's map over the radiograph.
+
+    Returns:
+        ``phrase``; ``image``, ``map``; ``boxes`` (x, y, width, height) in percent of the image; ``sentences`` of the
+        report, and whether they hold the phrase.
+    """
+    image = pair.image.read()
+    height, width = image.shape
+    sides = np.array([width, height, width, height])
+    return {
+        "phrase": phrase,
+        "image": embed_image(image),
+        "map": embed_image(blend(image, inferencer.ground(pair.image, phrase))),
+        "boxes": [(100 * np.array(box[:4]) / sides).round(2).tolist() for box in pair.boxes if box.name == phrase],
+        "sentences": [(text, phrase in text) for text in pair.sentences],
+    }
+
+
+def describe_nearest(
+    inferencer: RadiographInferencer, pairs: Sequence[Pair], queries: Sequence[int]
+) -> list[list[dict]]:
     """The nearest images to some, those of the same patient left out.
 
     Args:
-        pairs: N pairs.
-        embeddings: (N, D) unit embeddings of their images.
+        inferencer: The model.
+        pairs: Pairs to search among.
         queries: Positions.
 
     Returns:
-        For each query its own image and then what was found: ``image``, ``findings`` and ``score``.
+        For each query its own image and then what was found: ``image``, ``findings``, ``score``.
     """
-    strips = []
+    embeddings = inferencer.embed_images([pair.image for pair in pairs])
+    found = []
     for query in queries:
-        scores = embeddings @ embeddings[query]
-        own = [number for number, pair in enumerate(pairs) if pair.patient == pairs[query].patient]
-        scores[own] = -np.inf
-        nearest = scores.argsort(descending=True)[: min(_NEAREST, len(pairs) - len(own))].tolist()
-        strips.append(
+        scores = (embeddings @ embeddings[query]).tolist()
+        patient = pairs[query].patient
+        others = [n for n, pair in enumerate(pairs) if n != query and (patient is None or pair.patient != patient)]
+        nearest = sorted(others, key=lambda n: -scores[n])[:_NEAREST]
+        found.append(
             [
-                {"image": embed_image(pairs[n].image.read()), "findings": _findings(pairs[n]), "score": f"{scores[n]:.2f}"}
+                {
+                    "image": embed_image(pairs[n].image.read()),
+                    "findings": [name for name, label in pairs[n].labels.items() if label == 1],
+                    "score": scores[n],
+                }
                 for n in (query, *nearest)
             ]
         )
-    return strips
+    return found
 
 
 def score_findings(inferencer: RadiographInferencer, pairs: Sequence[Pair]) -> dict[str, tuple[int, float]]:
-    """Zero-shot AUROC.
+    """Score the labels by sentences, without training for them.
 
     Returns:
-        Finding → positive images and AUROC in percent, of those with both positive and negative images.
+        Finding → positive images and AUROC in percent, uncertain ones left out; findings that some images have and
+        others have not.
     """
-    labels = {name: np.array([pair.labels.get(name, 0) for pair in pairs]) for name in pairs[0].labels}
-    names = [name for name, values in labels.items() if {0, 1} <= set(values.tolist()) and name != "No Finding"]
-    if not names:
+    names = sorted({name for pair in pairs for name in pair.labels} - {"No Finding"})
+    labels = {name: np.array([pair.labels.get(name, 0) for pair in pairs]) for name in names}
+    labels = {name: column for name, column in labels.items() if {0, 1} <= set(column.tolist())}
+    if not labels:
         return {}
-    scores = inferencer.zero_shot([pair.image for pair in pairs], names).numpy()
+    scores = inferencer.zero_shot([pair.image for pair in pairs], list(labels)).numpy()  # (N, C)
     found = {}
-    for name, column in zip(names, scores.T, strict=True):
-        known = labels[name] != -1
-        found[name] = int((labels[name] == 1).sum()), 100 * roc_auc_score(labels[name][known], column[known])
+    for (name, column), score in zip(labels.items(), scores.T, strict=True):
+        known = column >= 0
+        found[name] = int((column == 1).sum()), 100 * float(roc_auc_score(column[known], score[known]))
     return found
+
+
+def _boxed_phrases(pair: Pair) -> Iterator[tuple[str, str]]:
+    """Finding and phrase of each box."""
+    for box in pair.boxes:
+        mentions = find_mentions(box.name)
+        yield (mentions[0].finding if mentions else box.name), box.name
+
+
+def _said_phrases(pair: Pair) -> Iterator[tuple[str, str]]:
+    """Finding and phrase of what the report says is there."""
+    words = pair.report.split()
+    for mention in find_mentions(pair.sentences):
+        if not mention.is_negated:
+            yield mention.finding, " ".join(words[mention.start : mention.stop])

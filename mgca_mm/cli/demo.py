@@ -14,14 +14,15 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from mgca_mm.bounds import read_json
 from mgca_mm.errors import exit_on_user_error
 from mgca_mm.files import write_output
 from mgca_mm.reproduction.jobs import command_line
+from mgca_mm.visualization.html_report import read_steps
 
 CONFIG = "quickstart/pretrain_resnet18"
 PATIENTS = 2000
 EPOCHS = 6
+STEPS = "steps.json"
 
 
 class Step(NamedTuple):
@@ -46,12 +47,13 @@ class Step(NamedTuple):
 def steps_in(out: Path) -> list[Step]:
     """The job, in a folder."""
     raw, data, run, probe, report = (out / name for name in ("raw", "data", "run", "probe", "report.html"))
-    workers = len(os.sched_getaffinity(0))
+    patients = ("--patients", PATIENTS, "--seed", 1, "--workers", len(os.sched_getaffinity(0)))
     options = ("--cfg-options", f"data_root={data}")
+    shown = ("--probe", probe, "--phrases", raw / "phantom-phrases.csv", "--phantom", "--steps", out / STEPS)
     return [
         Step(
             f"phantom: {PATIENTS:,} procedural patients in MIMIC-CXR's layout",
-            ("phantom", "--layout", "mimic_cxr", "--out", raw, "--patients", PATIENTS, "--seed", 1, "--workers", workers),
+            ("phantom", "--layout", "mimic_cxr", "--out", raw, *patients),
             raw / "phantom.json",
         ),
         Step(
@@ -71,8 +73,7 @@ def steps_in(out: Path) -> list[Step]:
         ),
         Step(
             "report: tables, curves and maps in one file",
-            ("visualize", "report", CONFIG, run, "--out", report, "--probe", probe, "--steps", out / "steps.json")
-            + ("--phantom", raw / "phantom-phrases.csv", *options),
+            ("visualize", "report", CONFIG, run, "--out", report, *shown, *options),
             report,
         ),
     ]
@@ -85,34 +86,32 @@ def main() -> int:
     out = parser.parse_args().out
     with exit_on_user_error():
         try:
-            return run(out)
+            return take_steps(out)
         except KeyboardInterrupt:
             print("interrupted; run the same command again", file=sys.stderr)
             return 130
 
 
-def run(out: Path) -> int:
-    """Take the steps that are not done; those done, with what they took, stand in ``steps.json``."""
-    # The file is to be sent: of the folder it has the name alone.
-    steps, shown, took = steps_in(out), steps_in(Path(out.absolute().name)), out / "steps.json"
-    taken = read_json(took) if took.is_file() else []
+def take_steps(out: Path) -> int:
+    """Take the steps that are not done, and note in ``steps.json`` what each took; returns the exit code."""
+    notes = out / STEPS
+    took = read_steps(notes) if notes.is_file() else []
+    steps = steps_in(out)
+    named = steps_in(Path(out.absolute().name))  # as they stand in the report, which is to be sent
     before = 0.0
-    for number, step in enumerate(steps, start=1):
+    for number, (step, shown) in enumerate(zip(steps, named, strict=True), start=1):
         print(f"\n== {number}/{len(steps)} {step.title} ({time.strftime('%H:%M:%S')})", flush=True)
         if step.product.is_file() and step.product.stat().st_mtime >= before:
             print(f"{step.product} is there already, nothing to do.")
         else:
             print(f"$ {step.command}", flush=True)
             start = time.monotonic()
-            # Its tokenizer would warn that loader processes are forked after it has been used.
-            environment = os.environ | {"TOKENIZERS_PARALLELISM": "false"}
-            done = subprocess.run(command_line(*step.words), env=environment)
+            done = subprocess.run(command_line(*step.words))
             if done.returncode:
                 return done.returncode
-            taken = [other for other in taken if other["title"] != step.title]
-            command = shown[number - 1].command
-            taken.append({"title": step.title, "command": command, "seconds": time.monotonic() - start})
-            write_output(took, json.dumps(taken, indent=2) + "\n")
+            took = [other for other in took if other["title"] != step.title]
+            took.append({"title": step.title, "command": shown.command, "seconds": time.monotonic() - start})
+        write_output(notes, json.dumps(took, indent=2) + "\n")
         before = step.product.stat().st_mtime
     print(f"\nOpen it in a browser, or send it to a colleague: {steps[-1].product}")
     return 0

@@ -2,12 +2,20 @@
 
 import base64
 import io
+import platform
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
+
+from mgca_mm.bounds import read_json
+from mgca_mm.errors import UserError
+from mgca_mm.version import __version__
+
+from .curves import probe_figure
 
 _TEMPLATE = Path(__file__).with_suffix(".html")
 _LONG_SIDE = 288  # of a radiograph, in pixels: sharp at the size that the page shows, and 10 KB
@@ -24,7 +32,56 @@ def render(**content: object) -> str:
     """
     # Escaped whatever it is: reports and names of classes come from files of others.
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(content)
+    versions = {"Python": platform.python_version(), "torch": version("torch"), "mgca_mm": __version__}
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(content, versions=versions)
+
+
+def describe_probe(folder: Path) -> dict:
+    """What ``mgca-mm probe`` has found.
+
+    Args:
+        folder: Where it has written.
+
+    Returns:
+        ``scores``, initialization → percent of the labels → macro AUROC; ``per_class``, the same for each finding;
+        ``percents``; ``recall`` at 5 of image → report, its chance (both in percent) and the number of reports, None
+        where there are none; ``curve``.
+
+    Raises:
+        UserError: There is no ``probe.json``, or one of another making.
+    """
+    path = folder / "probe.json"
+    content = read_json(path)
+    try:
+        results = {name: {int(p): result for p, result in probes.items()} for name, probes in content["probe"].items()}
+        scores, per_class = (
+            {name: {p: result[what] for p, result in probes.items()} for name, probes in results.items()}
+            for what in ("macro", "per_class")
+        )
+        retrieval = content["retrieval"]
+        recall = (retrieval["i2t_R@5"], 500 / retrieval["num_reports"], retrieval["num_reports"]) if retrieval else None
+        curve = embed_figure(probe_figure(scores))
+        percents = sorted(scores["pretrained"])
+        scores["random"][percents[0]], percents[-1]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not a probe.json of this version's mgca-mm probe.\nRun it again.") from error
+    return dict(scores=scores, per_class=per_class, percents=percents, recall=recall, curve=curve)
+
+
+def read_steps(path: Path) -> list[dict]:
+    """What was done before: ``title``, ``command`` and ``seconds`` of each step, as ``mgca-mm demo`` notes them.
+
+    Raises:
+        UserError: It is no such file.
+    """
+    steps = read_json(path)
+    kinds = {"title": str, "command": str, "seconds": float}
+    right = isinstance(steps, list) and all(
+        isinstance(step, dict) and {name: type(value) for name, value in step.items()} == kinds for step in steps
+    )
+    if not right:
+        raise UserError(f"{path} is no list of steps, each with title, command and seconds.\nmgca-mm demo writes one.")
+    return steps
 
 
 def embed_image(image: np.ndarray) -> str:
