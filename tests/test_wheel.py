@@ -60,6 +60,7 @@ def test_everything_is_in_the_wheel(wheel):
             assert ".mim" in name or f"{prefix}{name}" in names, name
     for path in (ROOT / "configs").glob("[!_]*/**/*.py"):
         assert f"mgca_mm/.mim/by_name/{'_'.join(path.relative_to(ROOT / 'configs').parts)}" in names
+    assert "mgca_mm/visualization/html_report.html" in names
     assert "mgca_mm/.mim/model-index.yml" in names and not any(name.startswith("tests") for name in names)
 
 
