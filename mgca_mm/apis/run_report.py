@@ -8,9 +8,10 @@ from sklearn.metrics import roc_auc_score
 
 from mgca_mm.prepared import read_annotations
 from mgca_mm.reports.finding_words import find_mentions
-from mgca_mm.visualization.attention import blend
+from mgca_mm.visualization.attention import CONTRAST_LIMITS, blend, choose_phrases
+from mgca_mm.visualization.attention_figure import attention_figure
 from mgca_mm.visualization.curves import training_figure
-from mgca_mm.visualization.html_report import embed_figure, embed_image
+from mgca_mm.visualization.html_report import embed_figure, embed_image, embed_picture
 
 from .inferencer import RadiographInferencer
 from .prepared import Pair
@@ -19,30 +20,33 @@ from .run_folder import training_of
 _EXAMPLES, _QUERIES, _NEAREST = 6, 4, 4
 
 
-def describe_run(inferencer: RadiographInferencer, run: str | Path, pairs: Sequence[Pair]) -> dict:
+def describe_run(inferencer: RadiographInferencer, run: str | Path | None, pairs: Sequence[Pair]) -> dict:
     """What is to be said of a run, see ``html_report.html``.
 
     Args:
         inferencer: The model.
-        run: Its checkpoint, or the folder of its run.
+        run: Its checkpoint, or the folder of its run. None: it is untrained.
         pairs: Held-out pairs.
 
     Raises:
         UserError: The model does not compare images with reports, or an image cannot be read.
     """
-    cfg, training = inferencer.model.cfg, training_of(run)
+    cfg = inferencer.model.cfg
     metainfo, trained_on = read_annotations(Path(cfg.data_root, "train.json"))
-    curve = training_figure(Path(run) if Path(run).is_dir() else Path(run).parent)
+    training = None if run is None else training_of(run)
+    curve = None if run is None else training_figure(Path(run) if Path(run).is_dir() else Path(run).parent)
     examples = choose_examples(pairs, _EXAMPLES)
+    most_marked = max((pairs[position] for position, _ in examples), key=lambda pair: len(pair.boxes), default=None)
     return {
         "config": Path(cfg.filename).stem,
         "facts": training.facts if training else {},
         "dataset": metainfo.get("dataset") or Path(cfg.data_root).name,
-        "trained_on": len(trained_on),
+        "trained_on": 0 if run is None else len(trained_on),
         "held_out": len(pairs),
         "boxed": any(pair.boxes for pair in pairs),
         "training": curve and embed_figure(curve),
         "examples": [describe_example(inferencer, pairs[position], phrase) for position, phrase in examples],
+        "attention": most_marked and draw_words(inferencer, most_marked),
         "nearest": describe_nearest(inferencer, pairs, [position for position, _ in examples[:_QUERIES]]),
         "zero_shot": score_findings(inferencer, pairs),
     }
@@ -83,10 +87,21 @@ def describe_example(inferencer: RadiographInferencer, pair: Pair, phrase: str) 
     return {
         "phrase": phrase,
         "image": embed_image(image),
-        "map": embed_image(blend(image, inferencer.ground(pair.image, phrase))),
+        "map": embed_image(blend(image, inferencer.ground(pair.image, phrase), CONTRAST_LIMITS)),
         "boxes": [(100 * np.array(box[:4]) / sides).round(2).tolist() for box in pair.boxes if box.name == phrase],
         "sentences": [(text, phrase in text) for text in pair.sentences],
     }
+
+
+def draw_words(inferencer: RadiographInferencer, pair: Pair) -> str | None:
+    """The figure of the attention between words and regions; None for a model without."""
+    if not inferencer.model.uses_tokens:
+        return None
+    grounding = inferencer.attend(pair.image, pair.report)
+    phrases = choose_phrases(grounding, pair.sentences)
+    maps = inferencer.ground(pair.image, [phrase.text for phrase in phrases])
+    drawn = phrases, maps, pair.sentences, pair.boxes
+    return embed_picture(attention_figure(pair.image.read(), grounding, inferencer.frame, *drawn))
 
 
 def describe_nearest(

@@ -18,6 +18,7 @@ from mgca_mm.errors import exit_on_user_error
 from mgca_mm.files import write_output
 from mgca_mm.reproduction.jobs import command_line
 from mgca_mm.visualization.html_report import read_steps
+from mgca_mm.visualization.style import require_place
 
 CONFIG = "quickstart/pretrain_resnet18"
 PATIENTS = 2000
@@ -94,17 +95,19 @@ def main() -> int:
 
 def take_steps(out: Path) -> int:
     """Take the steps that are not done, and note in ``steps.json`` what each took; returns the exit code."""
+    require_place(out / "report.html", (".html",))
     notes = out / STEPS
     took = read_steps(notes) if notes.is_file() else []
     steps = steps_in(out)
     named = steps_in(Path(out.absolute().name))  # as they stand in the report, which is to be sent
-    before = 0.0
+    before, ran = 0.0, []
     for number, (step, shown) in enumerate(zip(steps, named, strict=True), start=1):
         print(f"\n== {number}/{len(steps)} {step.title} ({time.strftime('%H:%M:%S')})", flush=True)
         if step.product.is_file() and step.product.stat().st_mtime >= before:
             print(f"{step.product} is there already, nothing to do.")
         else:
             print(f"$ {step.command}", flush=True)
+            ran.append(step)
             start = time.monotonic()
             done = subprocess.run(command_line(*step.words))
             if done.returncode:
@@ -113,5 +116,7 @@ def take_steps(out: Path) -> int:
             took.append({"title": step.title, "command": shown.command, "seconds": time.monotonic() - start})
         write_output(notes, json.dumps(took, indent=2) + "\n")
         before = step.product.stat().st_mtime
+    if not ran:
+        print(f"\n{(out / 'probe/probe.md').read_text()}")
     print(f"\nOpen it in a browser, or send it to a colleague: {steps[-1].product}")
     return 0

@@ -100,10 +100,17 @@ def embed_image(image: np.ndarray) -> str:
 
 
 def embed_figure(figure: Figure) -> str:
-    """A figure as a ``data:`` address, with lines that stay sharp in any size."""
+    """Curves as a ``data:`` address, sharp in any size, on the page's own ground."""
     content = io.BytesIO()
     figure.savefig(content, format="svg", transparent=True, metadata={"Date": None})
     return _address("svg+xml", content.getvalue())
+
+
+def embed_picture(figure: Figure) -> str:
+    """A figure of images as a ``data:`` address."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    return _address("png", content.getvalue())
 
 
 def _address(kind: str, content: bytes) -> str:

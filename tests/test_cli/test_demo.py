@@ -25,6 +25,7 @@ class Commands(list):
         product.parent.mkdir(parents=True, exist_ok=True)
         if name != self.failing:
             product.write_text("")
+            product.with_name("probe.md").write_text("the table")
         return subprocess.CompletedProcess(command, 3 if name == self.failing else 0)
 
 
@@ -50,6 +51,7 @@ def test_each_step_once(ran, tmp_path):
     ran.clear()
     again = call("demo", "--out", out)
     assert again.returncode == 0 and ran == [] and again.stdout.count("nothing to do") == 5
+    assert "the table" in again.stdout and "the table" not in done.stdout
     assert json.loads((out / "steps.json").read_text()) == notes
     newer = (out / "report.html").stat().st_mtime + 1
     os.utime(out / f"run/epoch_{demo.EPOCHS}.pth", (newer, newer))
@@ -71,6 +73,12 @@ def test_an_interrupt_is_a_line(monkeypatch, tmp_path):
     monkeypatch.setattr(demo.subprocess, "run", interrupt)
     done = call("demo", "--out", tmp_path)
     assert (done.returncode, done.stderr) == (130, "interrupted; run the same command again\n")
+
+
+def test_a_folder_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = call("demo", "--out", tmp_path / "file" / "x")
+    assert done.returncode == 2 and "its folder cannot be made" in done.stderr
 
 
 def test_notes_of_something_else(tmp_path):
