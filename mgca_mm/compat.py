@@ -1,29 +1,33 @@
 """The only home of shims for the ecosystem. Each says why it exists and when it can go.
 
 ``mgca_mm/__init__.py`` calls :func:`install` before anything else of the package is imported, so that the shims are
-there before the first import of ``mmcv.ops``. Both wait for the module that they are for, so that installing them costs
+there before the first import of ``mmcv.ops``. Each waits for the module that it is for, so that installing them costs
 nothing: an environment may do it whenever Python starts (``tools/setup_env.sh``).
 """
 
+import functools
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 
 _OPERATORS = "mmcv._ext"
-_CONFIG_PACKAGES = "mmengine.config.utils"
+# Warns that a faster evaluator is not installed, in front of all that mmdet does. When: until it warns who asks for it.
+_WARNS = "mmdet.evaluation.metrics.faster_coco_metric"
 
 
 def install() -> None:
     """Install every shim; calling it again changes nothing."""
-    if not any(isinstance(finder, _ConfigPackages) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _ConfigPackages())
+    if not any(isinstance(finder, _Mended) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Mended())
         # Appended: mmcv's compiled operators are found by the ordinary finders before this one is asked.
         sys.meta_path.append(_Operators())
-    if _CONFIG_PACKAGES in sys.modules:
-        _complete(sys.modules[_CONFIG_PACKAGES])
+    for name, mend in _MENDED.items():
+        if name in sys.modules:
+            mend(sys.modules[name])
 
 
 class _Operators(importlib.abc.MetaPathFinder):
@@ -39,24 +43,54 @@ class _Operators(importlib.abc.MetaPathFinder):
         return importlib.util.spec_from_file_location(fullname, Path(__file__).with_name("mmcv_operators.py"))
 
 
-class _ConfigPackages(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Lets ``_base_ = ['mmseg::…']`` and ``['mgca_mm::…']`` resolve.
-
-    Why: MMEngine maps a config's package prefix to a distribution by a fixed table, in which mmseg stands under its
-    old distribution name and plugins do not stand at all. When: until the table can be extended by an entry point.
-    """
+class _Mended(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Loads a module of the ecosystem as ever, and mends it before anyone sees it."""
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname != _CONFIG_PACKAGES:
+        if fullname not in _MENDED and fullname != _WARNS:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
         self._loader, spec.loader = spec.loader, self
         return spec
 
     def exec_module(self, module):
-        self._loader.exec_module(module)
-        _complete(module)
+        with warnings.catch_warnings():
+            if module.__name__ == _WARNS:
+                warnings.simplefilter("ignore")
+            self._loader.exec_module(module)
+        if module.__name__ in _MENDED:
+            _MENDED[module.__name__](module)
 
 
 def _complete(config_utils: ModuleType) -> None:
+    """Let ``_base_ = ['mmseg::…']`` and ``['mgca_mm::…']`` resolve.
+
+    Why: MMEngine maps a config's package prefix to a distribution by a fixed table, in which mmseg stands under its
+    old distribution name and plugins do not stand at all. When: until the table can be extended by an entry point.
+    """
     config_utils.MODULE2PACKAGE |= {"mmseg": "mmseg", "mgca_mm": "mgca_mm"}
+
+
+def _keep_quiet(logger: ModuleType) -> None:
+    """Let ``print_log`` without a logger print nothing of the level DEBUG.
+
+    Why: mmdet, mmseg and mmpretrain say so that a package is not installed which nobody has asked for ("Could not
+    import OneDL"), and it stands before what every command prints. When: until ``print_log`` looks at the level.
+    """
+    print_log = logger.print_log
+    if hasattr(print_log, "__wrapped__"):
+        return
+
+    debug, info = logger.logging.DEBUG, logger.logging.INFO
+
+    @functools.wraps(print_log)
+    def by_level(msg, logger=None, level=info):
+        if logger is not None or level > debug:
+            print_log(msg, logger, level)
+
+    logger.print_log = by_level
+    if "mmengine.logging" in sys.modules:  # which hands it on
+        sys.modules["mmengine.logging"].print_log = by_level
+
+
+_MENDED = {"mmengine.config.utils": _complete, "mmengine.logging.logger": _keep_quiet}

@@ -1,5 +1,7 @@
 """Files of a model as transformers saves it: in a folder, or on the hub where the user named no folder."""
 
+import functools
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,10 +34,36 @@ def find_file(name: str, file: str, required: bool = False) -> Path | None:
     if Path(name).is_dir():
         found = Path(name, file)
         return found if found.exists() else None
+    from huggingface_hub import constants
     from transformers.utils import cached_file
 
-    found = cached_file(name, file, _raise_exceptions_for_missing_entries=required)
+    found = cached_file(
+        name,
+        file,
+        local_files_only=not _can_reach(constants.ENDPOINT),
+        _raise_exceptions_for_missing_entries=required,
+    )
     return None if found is None else Path(found)
+
+
+@functools.cache  # once a process: a model has a dozen files
+def _can_reach(url: str) -> bool:
+    """Whether the hub answers.
+
+    Asked once, in ten seconds at most. The hub's own client asks six times for each file, for half a minute, and prints
+    a page of retries before the one message that helps.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # where it fails later on
+    try:
+        get_session().head(url, timeout=10)
+    except OSError:  # all that requests raises
+        return False
+    return True
 
 
 def model_type(config: Mapping[str, Any], name: str) -> Any:

@@ -25,7 +25,9 @@ DATA_SAMPLERS = _child(mmengine.DATA_SAMPLERS, "datasets.samplers")
 LOOPS = _child(mmengine.LOOPS, "engine")
 
 # Nothing of ours stands in these; MMEngine warns of a scope that lacks a registry which it searches.
+LOG_PROCESSORS = _child(mmengine.LOG_PROCESSORS, "engine")
 OPTIMIZERS = _child(mmengine.OPTIMIZERS, "engine")
 PARAM_SCHEDULERS = _child(mmengine.PARAM_SCHEDULERS, "engine")
+VISBACKENDS = _child(mmengine.VISBACKENDS, "engine")
 VISUALIZERS = _child(mmengine.VISUALIZERS, "engine")
 WEIGHT_INITIALIZERS = _child(mmengine.WEIGHT_INITIALIZERS, "engine")

@@ -13,6 +13,8 @@ gpus=$2
 here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-$here/../.venv/bin/python}
 [ -x "$python" ] || python=${PYTHON:-python}
+# shellcheck source=tools/gpus.sh
+source "$here/gpus.sh"
 address=${MASTER_ADDR:-127.0.0.1} port=${PORT:-29500} rank=${NODE_RANK:-0}
 if [ "${MAX_RESTARTS:-0}" -gt 0 ]; then
     # Ranks that start again must meet at a new place: in a shared store they would read the addresses of the dead.

@@ -18,6 +18,15 @@ if ! "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (
 fi
 
 echo "Setting up .venv (about 3 GB, of which PyTorch is most) …"
+# A proxy that opens TLS, as in hospitals, is known to the system's certificates or to those named in the environment,
+# not to those that uv and the pip of older Pythons bring along.
+export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-1}
+for bundle in "${SSL_CERT_FILE:-}" /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem; do
+    if [ -z "${PIP_CERT:-}${REQUESTS_CA_BUNDLE:-}${CURL_CA_BUNDLE:-}" ] && [ -f "$bundle" ] &&
+        ! "$python" -m pip config list 2> /dev/null | grep -q "cert="; then
+        export PIP_CERT=$bundle
+    fi
+done
 "$python" -m venv --clear .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==0.13.9"
 uv=(.venv/bin/uv --no-python-downloads)

@@ -16,6 +16,7 @@ default_hooks = dict(
     non_finite=dict(type='mgca_mm.NonFiniteGuardHook'),
     broken_samples=dict(type='mgca_mm.BrokenSamplesHook'),
     plain_checkpoint=dict(type='mgca_mm.PlainCheckpointHook'),
+    progress=dict(type='mgca_mm.ProgressHook'),
     termination=dict(type='mgca_mm.TerminationHook'))
 env_cfg = dict(
     cudnn_benchmark=True,

@@ -14,7 +14,6 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, default_collate
 from mmengine.registry import DefaultScope
 from torch import Tensor
-from tqdm import tqdm
 
 from mgca_mm.errors import UserError
 from mgca_mm.models import PrototypeAlignment
@@ -23,6 +22,7 @@ from mgca_mm.models.prompts import NORMAL, make_prompts
 from mgca_mm.models.sentence_embedder import mean_embedding
 from mgca_mm.models.zero_shot import presence
 from mgca_mm.prepared import words_of
+from mgca_mm.progress import tracked
 from mgca_mm.registry import TRANSFORMS
 from mgca_mm.reports.cleaning import WORDS, clean_phrase, report_sentences
 from mgca_mm.reports.sections import drop_section_names
@@ -312,8 +312,7 @@ class RadiographInferencer:
 
     def _batches(self, items: Sequence, title: str) -> Iterator[Sequence]:
         starts = range(0, len(items), self.batch_size)
-        hidden = not self.show_progress or len(starts) < 2
-        for start in tqdm(starts, desc=title, unit="batch", leave=False, disable=hidden):
+        for start in tracked(starts, title, len(starts)) if self.show_progress and len(starts) > 1 else starts:
             yield items[start : start + self.batch_size]
 
 

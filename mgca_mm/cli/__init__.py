@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import shlex
 import sys
 
 from mgca_mm import __version__
@@ -42,3 +43,11 @@ def main() -> int | None:
     command = parser.parse_args(sys.argv[1:2]).command
     sys.argv = [f"mgca-mm {command}", *sys.argv[2:]]  # whose first word is the program of usage texts
     return importlib.import_module(f"{__name__}.{command}").main()
+
+
+def shell_line(command: str, *arguments: object) -> str:
+    """Another of our commands, to be copied into a shell, in the form in which this one was called."""
+    tools = {"prepare": "prepare_data"}
+    from_clone = sys.argv[0].endswith(".py")
+    program = ["python", f"tools/{tools.get(command, command)}.py"] if from_clone else ["mgca-mm", command]
+    return shlex.join([*program, *map(str, arguments)])

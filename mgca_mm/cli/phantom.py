@@ -6,6 +6,7 @@ Example: ``mgca-mm phantom --layout mimic_cxr --out data/raw/phantom --patients 
 import argparse
 import sys
 
+from mgca_mm.cli import shell_line
 from mgca_mm.errors import UserError
 from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
 
@@ -46,10 +47,11 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     options = PhantomOptions(patients=args.patients, seed=args.seed, size=args.size, split=tuple(args.split))
     try:
-        summary = LAYOUTS[args.layout](args.out, options, workers=args.workers, progress=sys.stderr.isatty())
+        summary = LAYOUTS[args.layout](args.out, options, workers=args.workers)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     counts = f"{summary['patients']} patients, {summary['studies']} studies, {summary['images']} images"
     print(f"{args.out}: {counts} {'written' if summary['written'] else 'are there already, nothing to do'}.")
+    print(f"Next:\n  {shell_line('prepare', args.layout, '--raw', args.out, '--out', f'data/{args.layout}')}")
     return 0

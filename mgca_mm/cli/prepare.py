@@ -9,10 +9,46 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+from mgca_mm.cli import shell_line
 from mgca_mm.errors import exit_on_user_error
 from mgca_mm.preparation import PROTOCOLS, Options, check, prepare, statistics
-from mgca_mm.prepared import DATA_SETS
+from mgca_mm.prepared import DATA_SETS, STORE, open_store
 from mgca_mm.reports.cleaning import WORDS
+
+# A config that trains on a data set, by its name; of several, the one to begin with.
+CONFIGS = {
+    "mimic_cxr": "mgca/pretrain_vit",
+    "chexpert_plus": "mgca/pretrain_vit_chexpert_plus",
+    "padchest": "mgca/pretrain_vit_padchest",
+    "covid_chestxray": "quickstart/pretrain_resnet18_covid_chestxray",
+    **dict.fromkeys(("iu_xray", "image_report_csv"), "quickstart/pretrain_resnet18"),
+    "chexpert": "downstream/classification/chexpert_vit",
+    "rsna_pneumonia": "downstream/classification/rsna_vit",
+    "covidx": "downstream/classification/covidx_vit",
+    "nih_chestxray14": "downstream/classification/nih_vit",
+    "vindr_cxr": "downstream/classification/vindr_cxr_vit",
+    "shenzhen": "downstream/classification/shenzhen_vit",
+    "montgomery": "downstream/classification/montgomery_vit",
+    "labels_csv": "downstream/classification/custom_vit",
+    "object_cxr": "downstream/detection/object_cxr_vit",
+    "coco": "downstream/detection/custom_resnet50",
+    "siim_pneumothorax": "downstream/segmentation/siim_vit",
+    "masks": "downstream/segmentation/custom_resnet50",
+}
+_SMALL = 256  # Images that are smaller are too small for all but the quickstart's config.
+
+
+def next_step(dataset: str, out: Path, annotations_only: bool = False) -> str:
+    """What was made, and the command that comes next."""
+    if annotations_only:
+        return f"{out} holds tables alone, which no training reads."
+    config = CONFIGS[dataset]
+    if dataset == "mimic_cxr" and open_store(out / STORE).shape[1] < _SMALL:
+        config = "quickstart/pretrain_resnet18"
+    options = [f"data_root={out}"]
+    if config.startswith("downstream"):
+        options.append("image_init=CHECKPOINT")
+    return f"{out} is prepared. Next:\n  {shell_line('train', f'configs/{config}.py', '--cfg-options', *options)}"
 
 
 def main() -> int:
@@ -63,6 +99,7 @@ def main() -> int:
         with exit_on_user_error():
             for line in statistics.table(statistics.describe(args.out)):
                 print(line)
+        print(next_step(args.dataset, args.out))
         return 0
     if args.raw is None:
         parser.error("--raw is required")
@@ -70,6 +107,7 @@ def main() -> int:
         with exit_on_user_error():
             options = Options(**{field.name: getattr(args, field.name) for field in fields(Options)})
             prepare(args.dataset, args.raw, args.out, options)
+            print(next_step(args.dataset, args.out, args.annotations_only))
     except KeyboardInterrupt:
         print("interrupted; run the same command again", file=sys.stderr)
         return 130

@@ -23,6 +23,7 @@ from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.evaluation.linear_probe import LabeledFeatures, ProbeResult, extract_features, linear_probe, select
 from mgca_mm.evaluation.retrieval import number_reports
 from mgca_mm.files import write_output
+from mgca_mm.progress import tracked
 from mgca_mm.registry import DATASETS, METRICS, MODELS
 from mgca_mm.visualization.curves import plot_probe, plot_training
 
@@ -115,7 +116,7 @@ def retrieve(cfg: Config, model: nn.Module) -> dict[str, float]:
     metric = METRICS.build(dict(type="ImageReportRetrieval", topk=(1, 5, 10)))
     loader = Runner.build_dataloader(cfg.test_dataloader, seed=0)
     model.eval()
-    for batch in loader:
+    for batch in tracked(loader, "retrieval", len(loader)):
         samples = [sample.to_dict() for sample in model.test_step(batch)]
         metric.process(batch, samples)
     num_reports = len(set(number_reports(key for key, *_ in metric.results)))

@@ -29,7 +29,8 @@ def scale_learning_rate(runner: Runner) -> None:
     samples, recipe = samples_a_step(runner), runner.auto_scale_lr or {}
     what = "pairs" if hasattr(unwrapped(runner.model), "alignments") else "samples"
     accumulated = f" × {_accumulated(runner)} accumulated" if _accumulated(runner) > 1 else ""
-    runner.logger.info(f"{samples} {what} a step = {get_world_size()} ranks × {_batch_size(runner)}{accumulated}")
+    ranks = f"{get_world_size()} rank{'s' * (get_world_size() > 1)}"
+    runner.logger.info(f"batch       {samples} {what} a step = {ranks} × {_batch_size(runner)}{accumulated}")
     wanted = recipe.get("base_batch_size", samples)
     if recipe.get("enable"):
         if wanted != samples:

@@ -97,6 +97,7 @@ def prepare_ranks(cfg: Config) -> None:
     wrapper = dict(type="MMDistributedDataParallel", broadcast_buffers=False, gradient_as_bucket_view=True)
     wrapper["find_unused_parameters"] = cfg.get("find_unused_parameters", False)
     if torch.cuda.is_available():
+        _require_gpu(cfg.launcher)
         cfg.setdefault("model_wrapper_cfg", wrapper)
         return
     cfg.setdefault("model_wrapper_cfg", dict(wrapper, device_ids=None))
@@ -105,6 +106,20 @@ def prepare_ranks(cfg: Config) -> None:
         _name_slurm_rank()
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group(backend="gloo")
+
+
+def _require_gpu(launcher: str) -> None:
+    """Check that this rank has a GPU of its own, where torch would say "invalid device ordinal".
+
+    Raises:
+        UserError: There are fewer GPUs than ranks on this machine.
+    """
+    number = int(os.environ.get("SLURM_LOCALID" if launcher == "slurm" else "LOCAL_RANK", 0))
+    if number >= torch.cuda.device_count():
+        raise UserError(
+            f"Rank {number} of this machine has no GPU of its own: PyTorch sees {torch.cuda.device_count()}.\n"
+            "Start as many ranks as there are GPUs, and let each rank see all of them."
+        )
 
 
 def _name_slurm_rank() -> None:

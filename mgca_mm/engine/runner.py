@@ -1,5 +1,7 @@
 """MMEngine's runner, which writes down no paths and resumes from what is intact."""
 
+import contextlib
+import io
 import signal
 from pathlib import Path
 
@@ -8,10 +10,11 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import all_gather_object, broadcast_object_list
 from mmengine.hooks import CheckpointHook, Hook, LoggerHook
-from mmengine.logging import MMLogger
+from mmengine.logging import MMLogger, print_log
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, IterBasedTrainLoop, LogProcessor, Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from mgca_mm.checkpoints.reading import read_checkpoint
 from mgca_mm.checkpoints.schemes import is_trusted
@@ -25,6 +28,7 @@ from mgca_mm.registry import RUNNERS
 from .batch import scale_learning_rate
 from .config_errors import errors_named_by_key
 from .config_files import our_hooks, with_our_hooks
+from .hooks.progress import ProgressHook
 from .hooks.waiting_gradients import average_waiting_gradients
 from .installation import install
 from .own_classes import follow_classes
@@ -33,6 +37,7 @@ from .pretrained import require_complete_parts
 from .privacy import PathFilter, without_paths
 from .resumable import SETTINGS_KEY, fault_of
 from .resume import Resumption, settings_of
+from .screen import line, show_little
 from .work_dir import hold_work_dir
 
 _RESUMABLE = {
@@ -78,8 +83,9 @@ class PrivateRunner(Runner):
             torch.set_float32_matmul_precision(env_cfg["float32_matmul_precision"])
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
-        """The logger, with its messages freed of paths."""
+        """The logger, with its messages freed of paths, and few of them on the screen."""
         logger = super().build_logger(*args, **kwargs)
+        show_little(logger)
         logger.addFilter(self._path_filter)
         return logger
 
@@ -87,6 +93,20 @@ class PrivateRunner(Runner):
         """Register MMEngine's default hooks and ours, as changed by ``hooks``; None takes one away."""
         hooks = with_our_hooks(hooks)
         super().register_default_hooks({k: v for k, v in hooks.items() if v is not None or k not in our_hooks()})
+
+    @staticmethod
+    def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
+        """The loader, which pins memory only where a device takes from it (torch warns elsewhere).
+
+        What its data set prints meanwhile, as pycocotools does, goes to the log file.
+        """
+        if isinstance(dataloader, dict) and get_device() == "cpu":
+            dataloader = {**dataloader, "pin_memory": False}
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            loader = Runner.build_dataloader(dataloader, *args, **kwargs)
+        if printed.getvalue():
+            print_log(line(printed.getvalue().rstrip()), "current")
+        return loader
 
     def build_log_processor(self, log_processor: LogProcessor | dict) -> LogProcessor:
         """The log processor; ours also where the config names none, for which MMEngine would not look it up."""
@@ -128,6 +148,7 @@ class PrivateRunner(Runner):
                 super().dump_config()
                 return super().train()
         finally:
+            self._close_bars()
             signal.signal(signal.SIGTERM, former)
 
     def test(self) -> dict:
@@ -136,8 +157,11 @@ class PrivateRunner(Runner):
         Raises:
             UserError: Something cannot be built as the config says.
         """
-        with errors_named_by_key(self._full_cfg):
-            return super().test()
+        try:
+            with errors_named_by_key(self._full_cfg):
+                return super().test()
+        finally:
+            self._close_bars()
 
     def dump_config(self) -> None:
         """Do nothing: :meth:`train` writes it, so that the config beside checkpoints is that of their training."""
@@ -145,6 +169,12 @@ class PrivateRunner(Runner):
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
         """Scale the learning rate as ``auto_scale_lr`` says, accumulated iterations counted, and say what a step is."""
         scale_learning_rate(self)
+
+    def _close_bars(self) -> None:
+        """Leave the terminal clean, also to the message of an error."""
+        for hook in self.hooks:
+            if isinstance(hook, ProgressHook):
+                hook.close()
 
     def _init_model_weights(self) -> None:
         with errors_named_by_key(self._full_cfg):

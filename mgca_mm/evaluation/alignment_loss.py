@@ -17,6 +17,8 @@ class AlignmentLoss(BaseMetric):
     Results: every ``loss_*`` of the alignments, and ``loss``, their sum, by which the best checkpoint is chosen.
     """
 
+    default_prefix = ""  # none; MMEngine warns where nothing is said
+
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep the losses of a batch, once for each of its pairs."""
         for sample in data_samples:

@@ -11,9 +11,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from mgca_mm.errors import UserError
+from mgca_mm.progress import tracked
 
 
 class LabeledFeatures(NamedTuple):
@@ -68,7 +68,7 @@ def extract_features(
     image_ids: list[str] = []
     features: list[Tensor] = []
     labels: list[list] = []
-    for batch in tqdm(loader, desc=title, unit="batch", leave=False):
+    for batch in tracked(loader, title, len(loader)):
         images = model.data_preprocessor({"inputs": {"image": torch.stack(batch["inputs"]["image"])}})
         features.append(model.image_encoder(images["inputs"]["image"]).global_feature.float().cpu())
         for sample in batch["data_samples"]:

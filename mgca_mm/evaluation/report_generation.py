@@ -21,6 +21,8 @@ class ReportGeneration(BaseMetric):
         **kwargs: As in :class:`mmengine.evaluator.BaseMetric`.
     """
 
+    default_prefix = ""  # none; MMEngine warns where nothing is said
+
     def __init__(self, tokenizer: str | None = None, data_root: str | None = None, **kwargs):
         super().__init__(**kwargs)
         if (tokenizer is None) == (data_root is None):

@@ -22,6 +22,8 @@ class ImageReportRetrieval(BaseMetric):
         **kwargs: As in :class:`mmengine.evaluator.BaseMetric`.
     """
 
+    default_prefix = ""  # none; MMEngine warns where nothing is said
+
     def __init__(self, topk: Sequence[int] = (1, 5, 10), **kwargs):
         super().__init__(**kwargs)
         require_positive(topk=min(topk))

@@ -5,8 +5,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm import tqdm
-
+from mgca_mm.progress import tracked
 from mgca_mm.reports.sections import find_sections
 from mgca_mm.tables import Row, read_table
 
@@ -56,7 +55,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     seen: set[str] = set()
     words = ReportWords(options.words)
     report_of_study: dict[str, CleanReport] = {}
-    for row in tqdm(read_table(table, _COLUMNS), desc="reports", unit="row", disable=None):
+    for row in tracked(read_table(table, _COLUMNS), "reports"):
         image_id = row.text("path_to_image")
         match = _PATH.fullmatch(image_id)
         if match is None:

@@ -14,11 +14,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from tqdm import tqdm
 
 from mgca_mm.bounds import read_json
 from mgca_mm.errors import UserError
 from mgca_mm.files import is_inside
+from mgca_mm.progress import tracked
 from mgca_mm.radiographs.headers import refuse_huge
 from mgca_mm.reports import cleaning as reports
 from mgca_mm.reports.markup import plain_text
@@ -72,7 +72,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     studies: dict[tuple[str, ...], str] = {}
     num_studies: dict[str, int] = {}
     faults: dict[str, str] = {}  # why a note is none, by image
-    for row in tqdm(_rows(metadata), desc="reports", unit="row", disable=None):
+    for row in tracked(_rows(metadata), "reports"):
         filters.keep("rows in the metadata")
         if not filters.keep("modality X-ray", row["modality"] == "X-ray"):
             continue

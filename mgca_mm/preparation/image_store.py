@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from mgca_mm.errors import UserError
 from mgca_mm.files import replacing
 from mgca_mm.prepared import STORE, open_store
+from mgca_mm.progress import Progress
 from mgca_mm.radiographs.reading import Placement, read_radiograph, resize_and_pad
 
 from .raw_folder import RawFolder
@@ -72,12 +72,10 @@ def write_image_store(folder: Path, raw: RawFolder, images: Sequence[str], size:
     todo = [index for index in range(len(chunks)) if index not in done]
     decode = functools.partial(_decode_chunk, folder / STORE, raw, size)
     decoded = _map(workers, decode, [starts[index] for index in todo], [chunks[index] for index in todo])
-    # disable=None: no bar where the error stream is not a terminal.
     with (
-        tqdm(total=len(images), unit="img", disable=None) as bar,
+        Progress("images", len(images), sum(map(len, done.values()))) as bar,
         open(folder / PROGRESS, "a", encoding="ascii") as progress,
     ):
-        bar.update(sum(map(len, done.values())))
         for index, (stamp, outcomes) in zip(todo, decoded, strict=True):
             done[index] = outcomes
             if not any(isinstance(outcome, str) for outcome in outcomes):

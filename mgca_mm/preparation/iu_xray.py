@@ -15,10 +15,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
-from tqdm import tqdm
-
 from mgca_mm.bounds import allowed_bytes
 from mgca_mm.errors import UserError
+from mgca_mm.progress import tracked
 from mgca_mm.reports.cleaning import decode_report
 from mgca_mm.tables import Row, read_table
 
@@ -79,7 +78,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     words = ReportWords(options.words)
     seen: set[str] = set()
     seen_images: set[str] = set()
-    for name, parse in tqdm(_read_reports(sources), desc="reports", unit="report", disable=None):
+    for name, parse in tracked(_read_reports(sources), "reports"):
         filters.keep("reports")
         try:
             study, images, text = parse()

@@ -10,10 +10,9 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from tqdm import tqdm
-
 from mgca_mm.bounds import allowed_bytes
 from mgca_mm.errors import UserError
+from mgca_mm.progress import tracked
 from mgca_mm.reports.cleaning import decode_report
 from mgca_mm.tables import LABEL_VALUES, read_table
 
@@ -81,7 +80,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     columns = ("dicom_id", "subject_id", "study_id", "ViewPosition")
     with _open_archive(raw.optional(_REPORTS_ZIP)) as archive:
         rows = read_table(metadata, columns)
-        for row in tqdm(rows, desc="reports", unit="row", disable=None):
+        for row in tracked(rows, "reports"):
             image_id = row.file_name("dicom_id")
             subject, study = row.identifier("subject_id"), row.identifier("study_id")
             row.require_new("dicom_id", image_id, seen)

@@ -3,8 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm import tqdm
-
+from mgca_mm.progress import tracked
 from mgca_mm.tables import read_table
 
 from .collection import Collection, FilterLog, Rejected, Sample, passes_text_filters
@@ -42,7 +41,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     seen: set[str] = set()
     words = ReportWords(options.words)
     report_of_study: dict[str, CleanReport] = {}
-    for row in tqdm(read_table(table, _COLUMNS), desc="reports", unit="row", disable=None):
+    for row in tracked(read_table(table, _COLUMNS), "reports"):
         image_id = row.file_name("ImageID")
         row.require_new("ImageID", image_id, seen)
         seen.add(image_id)

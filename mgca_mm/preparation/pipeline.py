@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from pycocotools import mask as coco_mask
-from tqdm import tqdm
 
 from mgca_mm.errors import UserError
 from mgca_mm.prepared import MANIFEST, REJECTED, SCHEMA_VERSION, STORE, SUSPICIOUS
+from mgca_mm.progress import tracked
 from mgca_mm.reports.cleaning import NOT_LATIN
 from mgca_mm.reports.tokenizer import load_tokenizer, train_tokenizer
 
@@ -165,7 +165,7 @@ def _prepare_images(collection: Collection, raw: RawFolder, partial: Path, optio
     if dense := [sample for sample in prepared if sample.dense_splits]:
         (partial / "images").mkdir()
         store = np.load(partial / STORE, mmap_mode="r")
-        for sample in tqdm(dense, desc="png", unit="img", disable=None):
+        for sample in tracked(dense, "png", len(dense)):
             write_png(partial / "images" / f"{sample.image_id}.png", store[sample.image_index])
 
 

@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import json
-import logging
 import re
 import shutil
 import tempfile
@@ -130,8 +129,6 @@ def load_tokenizer(name: str) -> "PreTrainedTokenizerFast":
     """
     from transformers import AutoTokenizer
 
-    # Out of reach, the hub's client would print a page of retries before the one message that helps.
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     with _typed_errors(name):
         # Every model has config.json: if it is not had, the hub is out of reach.
         paths = {file: find_file(name, file, required=file == "config.json") for file in (*_KEYS, *_TEXT_FILES)}

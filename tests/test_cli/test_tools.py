@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -120,8 +121,14 @@ def trained(prepared, tmp_path_factory):
 def test_dist_train(trained):
     work_dir, done = trained
     assert (work_dir / "epoch_1.pth").is_file()
+    (log,) = work_dir.rglob("*.log")
     for word in ("loss_ita", "loss_cta", "loss_cpa", "acc_i2t", "prototype_usage", "images_per_s", "i2t_R@5", "lr:"):
-        assert word in done.stdout + done.stderr
+        assert word in log.read_text()
+    lines = done.stdout.splitlines()
+    first = next(number for number, line in enumerate(lines) if re.search(r"epoch 1/\d+ ", line))
+    assert first <= 15 and max(map(len, lines)) <= 120, done.stdout
+    for word in ("eta", "images/s", "loss", "ita", "cta", "cpa", "acc"):
+        assert re.search(rf"\b{word}\b", lines[first]), lines[first]
 
 
 def test_resume(trained, prepared):
@@ -131,7 +138,7 @@ def test_resume(trained, prepared):
         sys.executable, "tools/train.py", QUICKSTART, "--work-dir", work_dir, "--resume", "--cfg-options", *options
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert (work_dir / "epoch_2.pth").is_file() and "resumed epoch: 1" in done.stdout + done.stderr
+    assert (work_dir / "epoch_2.pth").is_file() and "Resuming from epoch_1.pth" in done.stdout
 
 
 def test_test_and_probe(trained, prepared, tmp_path):
@@ -164,6 +171,17 @@ def test_backbone_transfers_by_one_line(trained):
     backbone.init_weights()
     stored = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     assert torch.equal(backbone.conv1.weight, stored["image_encoder.backbone.conv1.weight"])
+
+
+@pytest.mark.parametrize("script, words", [("dist_train.sh", ["c.py"]), ("dist_test.sh", ["c.py", "w.pth"])])
+def test_fewer_gpus_than_asked_for_are_told_at_once(script, words, tmp_path):
+    """By a torch that sees two GPUs, and could not start a rank."""
+    (tmp_path / "torch.py").write_text("class cuda:\n    device_count = lambda: 2\n")
+    done = run("bash", f"tools/{script}", *words, 4, PYTHON=sys.executable, PYTHONPATH=str(tmp_path))
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 2), done.stderr
+    assert done.stderr.startswith("error: 4 GPUs are asked for, and PyTorch sees 2")
+    done = run("bash", f"tools/{script}", *words, 2, PYTHON=sys.executable, PYTHONPATH=str(tmp_path))
+    assert "GPUs are asked for" not in done.stderr and "No module named 'torch.distributed'" in done.stderr
 
 
 @pytest.mark.parametrize("script", ["dist_train.sh", "dist_test.sh", "slurm_train.sh"])

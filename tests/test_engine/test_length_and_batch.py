@@ -143,7 +143,7 @@ def trained(prepared, tmp_path_factory):
 
 def test_the_log_says_what_a_step_is(trained):
     said = trained[1].stdout + trained[1].stderr
-    assert "4 pairs a step = 1 ranks × 4" in said
+    assert "4 pairs a step = 1 rank × 4" in said
     assert "The recipe has 64 pairs a step, this run 4, at the same learning rate" in said
 
 

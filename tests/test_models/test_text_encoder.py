@@ -118,6 +118,24 @@ def test_missing_model_names_the_local_alternative(tmp_path, monkeypatch):
         TextEncoder(pretrained=str(tmp_path))
 
 
+def test_a_hub_out_of_reach_is_asked_once(monkeypatch):
+    """One message, at once: the hub's own client would ask each file six times, and print it."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.file_download.http_backoff", lambda *_, **__: pytest.fail("asked again"))
+    with pytest.raises(UserError, match=r"nobody/no-such-model.*couldn't connect(.|\n)*text_model=DIR"):
+        TextEncoder(pretrained="nobody/no-such-model")
+
+
+def test_a_cached_model_needs_no_hub(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("transformers.utils.hub.TRANSFORMERS_CACHE", str(tmp_path))
+    snapshot = tmp_path / "models--some--bert" / "snapshots" / ("a" * 40)
+    AutoModel.from_config(AutoConfig.for_model(**CONFIGS["bert"])).save_pretrained(snapshot)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text(snapshot.name)
+    assert TextEncoder(pretrained="some/bert").model is not None
+
+
 def test_incomplete_and_damaged_folders(tmp_path):
     model = AutoModel.from_config(AutoConfig.for_model(**CONFIGS["bert"]))
     partial = {k: v for k, v in model.state_dict().items() if "layer.1" not in k}

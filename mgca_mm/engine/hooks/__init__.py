@@ -6,6 +6,7 @@ from .early_stopping import ResumableEarlyStoppingHook
 from .freeze_prototypes import FreezePrototypesHook
 from .non_finite import NonFiniteGuardHook
 from .plain_checkpoint import PlainCheckpointHook
+from .progress import ProgressHook
 from .runtime_info import DeferredRuntimeInfoHook
 from .shared_buffers import SharedBuffersHook
 from .step_seed import StepSeedHook
@@ -22,6 +23,7 @@ __all__ = [
     "FreezePrototypesHook",
     "NonFiniteGuardHook",
     "PlainCheckpointHook",
+    "ProgressHook",
     "ResumableEarlyStoppingHook",
     "SafeCheckpointHook",
     "SharedBuffersHook",

@@ -22,6 +22,7 @@ from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
 from mgca_mm.files import open_atomically
 from mgca_mm.prepared import MANIFEST
+from mgca_mm.progress import tracked
 from mgca_mm.registry import HOOKS
 
 
@@ -143,7 +144,8 @@ def _encode(
     images = [{**dataset.get_data_info(index)} for index in indices]
     collate = partial(_transformed, pipeline)
     features = []
-    for batch in DataLoader(images, batch_size=64, num_workers=num_workers, collate_fn=collate):
+    loader = DataLoader(images, batch_size=64, num_workers=num_workers, collate_fn=collate)
+    for batch in tracked(loader, "encode images", len(loader)):
         features.append(model.extract_feat(model.data_preprocessor(batch)["inputs"])[-1].float().cpu().numpy())
     model.train(was_training)
     return np.concatenate(features)

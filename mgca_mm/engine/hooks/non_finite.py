@@ -159,7 +159,7 @@ class NonFiniteGuardHook(Hook):
     def _stop(self, runner: Runner) -> None:
         first = self._row[0]
         name = f"nonfinite_iter_{first.iteration}.pth"
-        told = f"{name} in the work dir holds the state before the first one: --resume with it takes that step again."
+        told = "No checkpoint of the state before the first one is written: the run has no hook for checkpoints."
         if any(isinstance(hook, SafeCheckpointHook) for hook in runner.hooks):
             for scheduler, state in zip(runner.param_schedulers or [], first.schedulers, strict=True):
                 scheduler.load_state_dict(state)
@@ -168,6 +168,7 @@ class NonFiniteGuardHook(Hook):
             meta = dict(epoch=first.epoch, iter=first.iteration)
             try:
                 runner.save_checkpoint(runner.work_dir, name, meta=meta, by_epoch=False)
+                told = f"{name} in the work dir holds the state before the first one: --resume with it takes it again."
             except OSError as error:
                 told = f"The state before the first one could not be written ({error.strerror})."
         raise UserError(

@@ -110,7 +110,8 @@ def _read_config(name: str) -> tuple[dict[str, Any], str]:
     except Exception as error:  # the hub's client raises a dozen kinds
         raise UserError(
             f"Text encoder '{name}' could not be loaded: {first_line(error)}\n"
-            "download it on a machine with access and set model.text_encoder.pretrained to the local folder"
+            "Download it on a machine with access and point to the folder: --cfg-options text_model=DIR (in a config "
+            "without text_model: model.text_encoder.pretrained=DIR)"
         ) from error
     if path is None:
         raise UserError(

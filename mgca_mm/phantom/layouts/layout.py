@@ -16,9 +16,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from mgca_mm.errors import UserError
+from mgca_mm.progress import tracked
 
 from ..encode import encode_image
 from ..render import VIEWS, PhantomImage, render
@@ -102,11 +102,10 @@ def write(
     partial.mkdir(parents=True)
     tables: Rows = defaultdict(list)
     write_patient = functools.partial(layout.write_patient, partial, options)
-    with tqdm(total=options.patients, unit="patient", disable=not progress) as bar:
-        for rows in _map(write_patient, _entries(layout.splits(options), options), workers):
-            for name, added in rows.items():
-                tables[name] += added
-            bar.update()
+    written = _map(write_patient, _entries(layout.splits(options), options), workers)
+    for rows in tracked(written, "patients", options.patients) if progress else written:
+        for name, added in rows.items():
+            tables[name] += added
 
     for path, header in layout.tables.items():
         with io.StringIO(newline="") as text:
