@@ -39,9 +39,9 @@ def describe_run(inferencer: RadiographInferencer, run: str | Path | None, pairs
     most_marked = max((pairs[position] for position, _ in examples), key=lambda pair: len(pair.boxes), default=None)
     return {
         "config": Path(cfg.filename).stem,
-        "facts": training.facts if training else {},
+        "facts": training.facts if training else {"config": Path(cfg.filename).stem},
         "dataset": metainfo.get("dataset") or Path(cfg.data_root).name,
-        "trained_on": 0 if run is None else len(trained_on),
+        "trained_on": None if run is None else len(trained_on),
         "held_out": len(pairs),
         "boxed": any(pair.boxes for pair in pairs),
         "training": curve and embed_figure(curve),
@@ -115,7 +115,8 @@ def describe_nearest(
         queries: Positions.
 
     Returns:
-        For each query its own image and then what was found: ``image``, ``findings``, ``score``.
+        For each query its own image and then what was found: ``image``, ``findings`` (its labels, or what its report
+        says), ``score``.
     """
     embeddings = inferencer.embed_images([pair.image for pair in pairs])
     found = []
@@ -128,7 +129,7 @@ def describe_nearest(
             [
                 {
                     "image": embed_image(pairs[n].image.read()),
-                    "findings": [name for name, label in pairs[n].labels.items() if label == 1],
+                    "findings": _findings(pairs[n]),
                     "score": scores[n],
                 }
                 for n in (query, *nearest)
@@ -155,6 +156,11 @@ def score_findings(inferencer: RadiographInferencer, pairs: Sequence[Pair]) -> d
         known = column >= 0
         found[name] = int((column == 1).sum()), 100 * float(roc_auc_score(column[known], score[known]))
     return found
+
+
+def _findings(pair: Pair) -> list[str]:
+    said = dict.fromkeys(finding for finding, _ in _said_phrases(pair))
+    return [name for name, label in pair.labels.items() if label == 1] if pair.labels else list(said)
 
 
 def _boxed_phrases(pair: Pair) -> Iterator[tuple[str, str]]:

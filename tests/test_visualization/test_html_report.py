@@ -85,13 +85,31 @@ def test_of_a_phantom_in_a_browser(weights, prepared, tmp_path):  # noqa: F811
     assert problems == [out.as_uri()]
 
 
+def test_of_an_untrained_model(prepared, tmp_path, monkeypatch):
+    """Without labels, too: what is near is named by its report."""
+    data = shutil.copytree(prepared / "data", tmp_path / "data")
+    content = json.loads((data / "test.json").read_text())
+    del content["metainfo"]["classes"]
+    for row in content["data_list"]:
+        del row["labels"]
+        row["report"] = ["there is a large pleural effusion", "no pneumothorax"]
+    (data / "test.json").write_text(json.dumps(content))
+    monkeypatch.chdir(tmp_path)
+    done = report("report.html", "random", data)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "report.html").read_text()
+    assert "untrained, for comparison" in page and "query · Pleural Effusion</figcaption>" in page
+    assert "Finding by finding" not in page and "Losses and retrieval" not in page
+
+
 def test_of_a_model_without_regions(prepared, tmp_path):
     config = ROOT / "configs/quickstart/pretrain_clip_resnet18.py"
     data = {"data_root": str(prepared / "data")}
     weights = save_weights(config, tmp_path / "epoch_1.pth", data)  # noqa: F811
     done = report(tmp_path / "report.html", weights, prepared / "data", "--max-images", 3, config=config)
     assert done.returncode == 0, done.stderr
-    assert "map of the phrase" in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert "map of the phrase" in page and "What its words look at" not in page
 
 
 @pytest.mark.parametrize(
