@@ -72,6 +72,22 @@ def test_training_an_iteration(installed, prepared, tmp_path):
     assert (tmp_path / "work_dirs/pretrain_resnet18/epoch_1.pth").is_file()
 
 
+def test_the_demo(installed, tmp_path):
+    """The whole job, on few patients and for an epoch, in a folder with a space in its name."""
+    (tmp_path / "small.py").write_text(
+        "import sys\n"
+        "from mgca_mm.cli import demo\n"
+        "demo.PATIENTS, demo.EPOCHS, sys.argv = 70, 1, ['demo', '--out', 'a demo']\n"
+        "sys.exit(demo.main())\n"
+    )
+    printed = call(installed / "python", "small.py", cwd=tmp_path)
+    assert printed.count("\n== ") == 5 and "| gain |" in printed
+    page = (tmp_path / "a demo/report.html").read_text()
+    assert "Made data" in page and "mgca-mm train quickstart/pretrain_resnet18" in page and "in all" in page
+    assert str(tmp_path) not in page
+    assert call(installed / "python", "small.py", cwd=tmp_path).count("nothing to do") == 5
+
+
 def test_jobs_of_the_grid_find_command_and_config(installed, tmp_path):
     """A command of a dry run, which misses nothing but its data; and the first job of the comparison."""
     lines = call(installed / "mgca-mm", "reproduce", "table2", "--dry-run", cwd=tmp_path).splitlines()

@@ -43,7 +43,7 @@ def require_place(path: str | Path, endings: Sequence[str] = (".png", ".svg", ".
     """
     path = Path(path)
     if path.suffix.lower() not in endings:
-        raise UserError(f"{path}: it is written as {' or '.join(endings)}")
+        raise UserError(f"{path}: it is written as {' or '.join(', '.join(endings).rsplit(', ', 1))}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

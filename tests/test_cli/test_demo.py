@@ -1,4 +1,4 @@
-"""``mgca-mm demo``: the whole job in one command, each step once."""
+"""``mgca-mm demo``: each step once; that they are the right ones is tested by ``tests/test_wheel.py``."""
 
 import json
 import os
@@ -92,14 +92,3 @@ def test_a_second_call_takes_a_second():
     code = "import sys, mgca_mm.cli.demo; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
-
-
-@pytest.mark.slow
-def test_the_whole_job(monkeypatch, tmp_path, capfd):
-    monkeypatch.setattr(demo, "PATIENTS", 70)
-    monkeypatch.setattr(demo, "EPOCHS", 1)
-    monkeypatch.chdir(tmp_path)
-    assert demo.take_steps(tmp_path / "a demo") == 0, capfd.readouterr().err[-2000:]
-    page = (tmp_path / "a demo/report.html").read_text()
-    assert "Made data" in page and "mgca-mm train quickstart/pretrain_resnet18" in page
-    assert str(tmp_path) not in page
