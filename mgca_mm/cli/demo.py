@@ -97,14 +97,16 @@ def take_steps(out: Path) -> int:
     """Take the steps that are not done, and note in ``steps.json`` what each took; returns the exit code."""
     require_place(out / "report.html", (".html",))
     notes = out / STEPS
-    took = read_steps(notes) if notes.is_file() else []
+    took = {note["title"]: note for note in read_steps(notes)} if notes.is_file() else {}
     steps = steps_in(out)
     named = steps_in(Path(out.absolute().name))  # as they stand in the report, which is to be sent
     before, ran = 0.0, []
     for number, (step, shown) in enumerate(zip(steps, named, strict=True), start=1):
+        note = {"title": step.title, "command": shown.command, "seconds": None}
         print(f"\n== {number}/{len(steps)} {step.title} ({time.strftime('%H:%M:%S')})", flush=True)
         if step.product.is_file() and step.product.stat().st_mtime >= before:
             print(f"{step.product} is there already, nothing to do.")
+            took.setdefault(step.title, note)  # made by other means
         else:
             print(f"$ {step.command}", flush=True)
             ran.append(step)
@@ -112,9 +114,8 @@ def take_steps(out: Path) -> int:
             done = subprocess.run(command_line(*step.words))
             if done.returncode:
                 return done.returncode
-            took = [other for other in took if other["title"] != step.title]
-            took.append({"title": step.title, "command": shown.command, "seconds": time.monotonic() - start})
-        write_output(notes, json.dumps(took, indent=2) + "\n")
+            took[step.title] = note | {"seconds": time.monotonic() - start}
+        write_output(notes, json.dumps([took[s.title] for s in steps if s.title in took], indent=2) + "\n")
         before = step.product.stat().st_mtime
     if not ran:
         print(f"\n{(out / 'probe/probe.md').read_text()}")

@@ -69,19 +69,28 @@ def describe_probe(folder: Path) -> dict:
 
 
 def read_steps(path: Path) -> list[dict]:
-    """What was done before: ``title``, ``command`` and ``seconds`` of each step, as ``mgca-mm demo`` notes them.
+    """What was done before, as ``mgca-mm demo`` notes it.
+
+    Returns:
+        ``title``, ``command`` and ``seconds`` of each step; None where it was not timed.
 
     Raises:
         UserError: It is no such file.
     """
     steps = read_json(path)
-    kinds = {"title": str, "command": str, "seconds": float}
-    right = isinstance(steps, list) and all(
-        isinstance(step, dict) and {name: type(value) for name, value in step.items()} == kinds for step in steps
-    )
-    if not right:
+    if not isinstance(steps, list) or not all(map(_is_step, steps)):
         raise UserError(f"{path} is no list of steps, each with title, command and seconds.\nmgca-mm demo writes one.")
     return steps
+
+
+def _is_step(step: object) -> bool:
+    return (
+        isinstance(step, dict)
+        and step.keys() == {"title", "command", "seconds"}
+        and isinstance(step["title"], str)
+        and isinstance(step["command"], str)
+        and isinstance(step["seconds"], float | None)
+    )
 
 
 def embed_image(image: np.ndarray) -> str:

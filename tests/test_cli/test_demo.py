@@ -53,6 +53,11 @@ def test_each_step_once(ran, tmp_path):
     assert again.returncode == 0 and ran == [] and again.stdout.count("nothing to do") == 5
     assert "the table" in again.stdout and "the table" not in done.stdout
     assert json.loads((out / "steps.json").read_text()) == notes
+    (out / "steps.json").write_text(json.dumps(notes[2:]))  # the first two were made by other means
+    assert call("demo", "--out", out).returncode == 0
+    seconds = {note["command"].split()[1]: note["seconds"] for note in json.loads((out / "steps.json").read_text())}
+    assert list(seconds) == ["phantom", "prepare", "train", "probe", "visualize"]
+    assert seconds["phantom"] is None and seconds["train"] == notes[2]["seconds"]
     newer = (out / "report.html").stat().st_mtime + 1
     os.utime(out / f"run/epoch_{demo.EPOCHS}.pth", (newer, newer))
     assert call("demo", "--out", out).returncode == 0 and ran == ["probe", "visualize"]
