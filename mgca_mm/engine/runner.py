@@ -1,7 +1,5 @@
 """MMEngine's runner, which writes down no paths and resumes from what is intact."""
 
-import contextlib
-import io
 import signal
 from pathlib import Path
 
@@ -10,7 +8,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import all_gather_object, broadcast_object_list
 from mmengine.hooks import CheckpointHook, Hook, LoggerHook
-from mmengine.logging import MMLogger, print_log
+from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, IterBasedTrainLoop, LogProcessor, Runner
 from torch import nn
@@ -37,7 +35,7 @@ from .pretrained import require_complete_parts
 from .privacy import PathFilter, without_paths
 from .resumable import SETTINGS_KEY, fault_of
 from .resume import Resumption, settings_of
-from .screen import line, show_little
+from .screen import prints_in_log, show_little
 from .work_dir import hold_work_dir
 
 _RESUMABLE = {
@@ -102,11 +100,8 @@ class PrivateRunner(Runner):
         """
         if isinstance(dataloader, dict) and get_device() == "cpu":
             dataloader = {**dataloader, "pin_memory": False}
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            loader = Runner.build_dataloader(dataloader, *args, **kwargs)
-        if printed.getvalue():
-            print_log(line(printed.getvalue().rstrip()), "current")
-        return loader
+        with prints_in_log():
+            return Runner.build_dataloader(dataloader, *args, **kwargs)
 
     def build_log_processor(self, log_processor: LogProcessor | dict) -> LogProcessor:
         """The log processor; ours also where the config names none, for which MMEngine would not look it up."""
@@ -225,7 +220,8 @@ class PrivateRunner(Runner):
 
     def load_checkpoint(self, *args, **kwargs) -> dict:
         """Load a checkpoint, and keep the states of its schedulers."""
-        checkpoint = super().load_checkpoint(*args, **kwargs)
+        with prints_in_log():
+            checkpoint = super().load_checkpoint(*args, **kwargs)
         self._schedules = checkpoint.get("param_schedulers", [])
         return checkpoint
 

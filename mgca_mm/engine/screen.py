@@ -1,9 +1,12 @@
 """What a run says on the screen, which is little; its log file has everything."""
 
+import contextlib
+import io
 import logging
 import sys
+from collections.abc import Iterator
 
-from mmengine.logging import MMLogger
+from mmengine.logging import MMLogger, print_log
 from tqdm import tqdm
 
 WIDTH = 110  # of a line, without the time before it
@@ -60,6 +63,15 @@ def show_little(logger: MMLogger) -> None:
             screen.setFormatter(logging.Formatter())
             screen.filters = handler.filters
             logger.handlers[number] = screen
+
+
+@contextlib.contextmanager
+def prints_in_log() -> Iterator[None]:
+    """Take what libraries print without being asked into the log file."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        yield
+    if printed.getvalue():
+        print_log(line(printed.getvalue().rstrip()), "current")
 
 
 def fitted(parts: list[str], indent: int = 4) -> str:
