@@ -116,9 +116,7 @@ def test_every_line_is_in_the_legend(tmp_path, monkeypatch):
         for setting, encoder in (("a", "vit"), ("b", "vit"), ("b", "resnet50"))
     ]
     found = {}
-    monkeypatch.setattr(
-        curves, "save", lambda figure, path: found.update(legend=figure.axes[0].get_legend().get_texts())
-    )
+    monkeypatch.setattr(curves, "save", lambda figure, path: found.update(legend=figure.legends[0].get_texts()))
     plot_label_fractions(cells, tmp_path / "x.png")
     assert [text.get_text() for text in found["legend"]] == ["mgca, vit", "mgca, resnet50"]
 
@@ -194,8 +192,9 @@ def test_weightiest_words():
 
 
 def test_characteristic_words():
-    reports = ["large effusion", "effusion left", "no mass", "clear lungs no"]
-    assert characteristic_words(reports, [0, 1], 1) == ["effusion"]
+    reports = [["large effusion"], ["effusion left", "the"], ["no mass"], ["clear lungs", "no"]]
+    assert characteristic_words(reports, [0, 1], 1) == [("effusion", 1.0, 0.5)]
+    assert characteristic_words([["there is edema seen", "no effusion"], ["clear"]], [0]) == [("edema", 1.0, 0.5)]
 
 
 @pytest.mark.parametrize("method", ["", "_convirt"])
@@ -215,7 +214,8 @@ def test_batch_shows_what_is_fed(method, options, tmp_path, monkeypatch):  # noq
     side = 112 if method else 96
     assert shown["images"].shape == (6, side, side)
     assert shown["images"].min() >= 0 and shown["images"].max() <= 255 and shown["images"].std() > 10
-    rows = json.loads(Path(options["data_root"], "train.json").read_text())["data_list"][:6]
+    rows = json.loads(Path(options["data_root"], "train.json").read_text())["data_list"]
+    rows = [rows[number] for number in np.random.default_rng(0).permutation(len(rows))[:6]]
     for caption, row in zip(shown["captions"], rows, strict=True):
         assert caption in row["report"] if method else caption == " ".join(row["report"])
 
