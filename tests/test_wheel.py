@@ -60,6 +60,7 @@ def test_everything_is_in_the_wheel(wheel):
             assert ".mim" in name or f"{prefix}{name}" in names, name
     for path in (ROOT / "configs").glob("[!_]*/**/*.py"):
         assert f"mgca_mm/.mim/by_name/{'_'.join(path.relative_to(ROOT / 'configs').parts)}" in names
+    assert "mgca_mm/visualization/html_report.html" in names
     assert "mgca_mm/.mim/model-index.yml" in names and not any(name.startswith("tests") for name in names)
 
 
@@ -69,6 +70,22 @@ def test_training_an_iteration(installed, prepared, tmp_path):
     options += [f"{split}_dataloader.num_workers=0" for split in ("train", "val")]
     call(installed / "mgca-mm", "train", "quickstart/pretrain_resnet18", "--cfg-options", *options, cwd=tmp_path)
     assert (tmp_path / "work_dirs/pretrain_resnet18/epoch_1.pth").is_file()
+
+
+def test_the_demo(installed, tmp_path):
+    """The whole job, on few patients and for an epoch, in a folder with a space in its name."""
+    (tmp_path / "small.py").write_text(
+        "import sys\n"
+        "from mgca_mm.cli import demo\n"
+        "demo.PATIENTS, demo.EPOCHS, sys.argv = 70, 1, ['demo', '--out', 'a demo']\n"
+        "sys.exit(demo.main())\n"
+    )
+    printed = call(installed / "python", "small.py", cwd=tmp_path)
+    assert printed.count("\n== ") == 5 and "| gain |" in printed
+    page = (tmp_path / "a demo/report.html").read_text()
+    assert "Made data" in page and "mgca-mm train quickstart/pretrain_resnet18" in page and "in all" in page
+    assert str(tmp_path) not in page
+    assert call(installed / "python", "small.py", cwd=tmp_path).count("nothing to do") == 5
 
 
 def test_jobs_of_the_grid_find_command_and_config(installed, tmp_path):

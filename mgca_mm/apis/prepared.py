@@ -37,6 +37,7 @@ class Pair(NamedTuple):
         sentences: Cleaned sentences of the report.
         labels: Name → 1 for positive, -1 for uncertain; others are not there.
         boxes: What is marked in the image.
+        patient: Whose image it is; None where the folder does not say.
     """
 
     image: NamedImage
@@ -45,6 +46,7 @@ class Pair(NamedTuple):
     sentences: tuple[str, ...] = ()
     labels: dict[str, int] = {}  # noqa: RUF012  nobody changes it
     boxes: tuple[NamedBox, ...] = ()
+    patient: str | None = None
 
 
 def load_pairs(data_root: str | Path, split: str = "test", phrases: str | Path | None = None) -> list[Pair]:
@@ -84,7 +86,8 @@ def load_pairs(data_root: str | Path, split: str = "test", phrases: str | Path |
         sentences = (report,) if isinstance(report, str) else tuple(report)
         labels = {name: label for name, label in zip(classes, row.get("labels") or [], strict=False) if label}
         found = tuple(boxes.get(image_id, ()))
-        pairs.append(Pair(images[image_id], " ".join(sentences), _only_finding(labels), sentences, labels, found))
+        finding, patient = _only_finding(labels), row.get("patient_id")
+        pairs.append(Pair(images[image_id], " ".join(sentences), finding, sentences, labels, found, patient))
     return pairs
 
 

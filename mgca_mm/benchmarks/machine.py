@@ -2,6 +2,8 @@
 
 import ctypes
 import gc
+import os
+import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,19 @@ def elapsed(run: Callable[[], object], device: str) -> float:
     run()
     _synchronize(device)
     return time.perf_counter() - start
+
+
+def describe_machine() -> str:
+    """Processor, cores that this process may use, memory, and GPUs."""
+    with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
+    parts = [
+        *(names[:1] or [platform.machine()]),
+        f"{len(os.sched_getaffinity(0))} cores",
+        f"{memory:.0f} GB of memory",
+    ]
+    return ", ".join(parts + [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())])
 
 
 def host_time(run: Callable[[], object]) -> float:

@@ -8,6 +8,7 @@ import sys
 from mgca_mm import __version__
 
 COMMANDS = {
+    "demo": "do the whole job on made data and write what came of it into one HTML file",
     "train": "train a model from a config: pretraining or a downstream task",
     "test": "evaluate a checkpoint on the test split of a config",
     "prepare": "prepare a raw data set for training, or check a prepared one",

@@ -19,13 +19,22 @@ def positive_int(text: str) -> int:
 
 def add_cfg_options(parser: argparse.ArgumentParser, help: str = "change the config") -> None:
     """Add ``--cfg-options KEY=VALUE …``: dotted key → value."""
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help=help)
+    parser.add_argument("--cfg-options", nargs="+", action=_CfgOptions, metavar="KEY=VALUE", help=help)
 
 
 def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
     """Add ``--trust-checkpoint``, which takes effect as soon as it is read."""
     text = "unpickle checkpoints that hold more than tensors and plain data; they can run any code as you"
     parser.add_argument("--trust-checkpoint", action=_TrustCheckpoints, nargs=0, default=argparse.SUPPRESS, help=text)
+
+
+class _CfgOptions(DictAction):
+    """MMEngine's, but that a value keeps its spaces, which stand in names of folders."""
+
+    @staticmethod
+    def _parse_iterable(val: str) -> object:
+        is_single = not set(val) & set(",[(")
+        return DictAction._parse_int_float_bool(val.strip("'\"")) if is_single else DictAction._parse_iterable(val)
 
 
 class _TrustCheckpoints(argparse.Action):

@@ -153,5 +153,6 @@ def report(results: dict, retrieval: dict[str, float], checkpoint: str, out: Pat
         "retrieval": retrieval,
     }
     write_output(out / "probe.json", json.dumps(numbers, indent=2) + "\n")
-    pictures = [plot_probe(results, out / "probe.png"), *plot_training(Path(checkpoint).parent, out / "training.png")]
+    macro = {name: {percent: result.macro for percent, result in probes.items()} for name, probes in results.items()}
+    pictures = [plot_probe(macro, out / "probe.png"), *plot_training(Path(checkpoint).parent, out / "training.png")]
     print("\nWritten:", *(str(path) for path in (out / "probe.md", out / "probe.json", *pictures)), sep="\n  ")

@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     figures = parser.add_subparsers(dest="figure", required=True)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--out", type=Path, required=True, help="file to write: .png, .svg or .pdf")
+    common.add_argument("--out", type=Path, required=True, help="file to write: .png, .svg or .pdf; a report: .html")
     configured = argparse.ArgumentParser(add_help=False, parents=[common])
     configured.add_argument("config", help="config of the pretraining, a file or a name such as mgca/pretrain_vit")
     add_cfg_options(configured)
@@ -45,6 +45,12 @@ def main() -> None:
     batch = figures.add_parser("batch", parents=[configured], help="a training batch after augmentation")
     batch.add_argument("--count", type=positive_int, default=8, help="how many pairs (default: 8)")
     figures.add_parser("phantom", parents=[common], help="the phantom's findings")
+    report = figures.add_parser("report", parents=[trained, data], help="all of a run in one HTML file, to be sent")
+    report.add_argument("--split", choices=SPLITS, default="test", help="of the config's data_root (default: test)")
+    report.add_argument("--probe", type=Path, metavar="DIR", help="what mgca-mm probe has written: its numbers")
+    report.add_argument("--phrases", type=Path, metavar="FILE", help="table of phrases with boxes, as MS-CXR's")
+    report.add_argument("--steps", type=Path, metavar="FILE", help="steps.json of mgca-mm demo: commands and times")
+    report.add_argument("--phantom", action="store_true", help="the data are made: no patient is shown")
     reproduce = figures.add_parser("reproduce", parents=[common], help="score against the share of the labels")
     reproduce.add_argument("report", type=Path, help="report.json, as mgca-mm reproduce writes it")
     args = parser.parse_args()
@@ -53,7 +59,7 @@ def main() -> None:
     with exit_on_user_error():
         from mgca_mm.visualization.style import require_place
 
-        require_place(args.out)
+        require_place(args.out, *([(".html",)] if args.figure == "report" else []))
         print(globals()[f"draw_{args.figure}"](args))
 
 
@@ -167,6 +173,21 @@ def draw_phantom(args: argparse.Namespace) -> Path:
     axes.imshow(image)
     axes.set_axis_off()
     return save(drawn, args.out)
+
+
+def draw_report(args: argparse.Namespace) -> Path:
+    from mgca_mm.apis.run_report import describe_run
+    from mgca_mm.benchmarks.machine import describe_machine
+    from mgca_mm.files import write_output
+    from mgca_mm.visualization.html_report import describe_probe, read_steps, render
+
+    probe = describe_probe(args.probe) if args.probe else None
+    steps = read_steps(args.steps) if args.steps else []
+    pairs = _pairs(args, args.split, args.phrases)[: args.max_images]
+    run = describe_run(_inferencer(args), None if args.checkpoint == "random" else args.checkpoint, pairs)
+    text = render(**run, probe=probe, steps=steps, machine=describe_machine(), phantom=args.phantom)
+    write_output(args.out, text)
+    return args.out
 
 
 def draw_reproduce(args: argparse.Namespace) -> Path:

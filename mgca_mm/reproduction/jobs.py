@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TypeVar
 
-import torch
-
 import mgca_mm
 
 Item = TypeVar("Item")
@@ -59,6 +57,8 @@ def _environment(place: int, jobs: int) -> dict[str, str]:
     """Variables of the process at one of ``jobs`` places."""
     environment = dict(os.environ)
     if jobs > 1:
+        import torch  # here, because it takes seconds and the command lines alone are asked for as well
+
         environment["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // jobs))
         all_devices = ",".join(map(str, range(torch.cuda.device_count())))
         devices = os.environ.get("CUDA_VISIBLE_DEVICES", all_devices).split(",")

@@ -14,23 +14,24 @@ from mgca_mm.errors import UserError
 from .style import COLORS, MARKERS, save
 
 
-def plot_probe(results: Mapping[str, Mapping[int, object]], path: Path) -> Path:
+def plot_probe(scores: Mapping[str, Mapping[int, float]], path: Path) -> Path:
+    """Write :func:`probe_figure` to a file and return it."""
+    return save(probe_figure(scores), path)
+
+
+def probe_figure(scores: Mapping[str, Mapping[int, float]]) -> Figure:
     """Draw macro AUROC against the percentage of labels, a line an initialization.
 
     Args:
-        results: Initialization → percent → :class:`mgca_mm.evaluation.linear_probe.ProbeResult`.
-        path: File to write.
-
-    Returns:
-        ``path``.
+        scores: Initialization → percent → macro AUROC in percent.
     """
     figure = Figure(figsize=(5, 3.6), layout="constrained")
     axes = figure.subplots()
-    for (name, probes), color in zip(results.items(), COLORS, strict=False):
-        fractions = sorted(probes)
-        scores = [probes[fraction].macro for fraction in fractions]
-        axes.plot(fractions, scores, "o-", color=color, label=f"{name} encoder")
-        for fraction, score in zip(fractions, scores, strict=True):
+    for (name, of_fraction), color in zip(scores.items(), COLORS, strict=False):
+        fractions = sorted(of_fraction)
+        axes.plot(fractions, [of_fraction[each] for each in fractions], "o-", color=color, label=f"{name} encoder")
+        for fraction in fractions:
+            score = of_fraction[fraction]
             axes.annotate(
                 f"{score:.1f}", (fraction, score), textcoords="offset points", xytext=(0, 7), ha="center", color=color
             )
@@ -39,22 +40,27 @@ def plot_probe(results: Mapping[str, Mapping[int, object]], path: Path) -> Path:
     axes.margins(x=0.1, y=0.15)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", frameon=False)
-    return save(figure, path)
+    return figure
 
 
 def plot_training(work_dir: Path, path: Path) -> list[Path]:
+    """Write :func:`training_figure` to a file; empty where there is none."""
+    figure = training_figure(work_dir)
+    return [] if figure is None else [save(figure, path)]
+
+
+def training_figure(work_dir: Path) -> Figure | None:
     """Draw losses and retrieval from the ``scalars.json`` files that MMEngine left in a work directory.
 
     Args:
         work_dir: Work directory of a pretraining run.
-        path: File to write.
 
     Returns:
-        The file written; empty where the directory holds no log (a checkpoint that was copied elsewhere).
+        None where the directory holds no log (a checkpoint that was copied elsewhere).
     """
     logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
     if not logs:
-        return []
+        return None
     # A resumed run goes on in a log of its own.
     rows = [row for log in logs for row in _rows(log)]
     training = [row for row in rows if "loss" in row and "lr" in row]
@@ -73,7 +79,7 @@ def plot_training(work_dir: Path, path: Path) -> list[Path]:
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    return [save(figure, path)]
+    return figure
 
 
 def _rows(log: Path) -> Iterator[dict]:

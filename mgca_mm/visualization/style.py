@@ -5,6 +5,7 @@ keep each figure until it is closed.
 """
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,15 +35,15 @@ def save(figure: Figure, path: str | Path) -> Path:
     return path
 
 
-def require_place(path: str | Path) -> Path:
+def require_place(path: str | Path, endings: Sequence[str] = (".png", ".svg", ".pdf")) -> Path:
     """The file that a figure is to be written to; its folder is made.
 
     Raises:
-        UserError: The ending is none of png, svg and pdf, or the folder cannot be made.
+        UserError: The file has another ending, or the folder cannot be made.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise UserError(f"{path}: a figure is written as .png, .svg or .pdf")
+    if path.suffix.lower() not in endings:
+        raise UserError(f"{path}: it is written as {' or '.join(', '.join(endings).rsplit(', ', 1))}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -77,3 +77,9 @@ def test_summary_counts(written):
 def test_another_layout_is_not_overwritten(written):
     with pytest.raises(UserError, match="other options"):
         LAYOUTS["chexpert"](written("covidx"), OPTIONS, progress=False)
+
+
+def test_a_place_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be made: Not a directory\nName another"):
+        LAYOUTS["covidx"](tmp_path / "file" / "raw", OPTIONS, progress=False)

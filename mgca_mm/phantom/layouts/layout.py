@@ -88,7 +88,7 @@ def write(
         The content of ``phantom.json``, with ``written`` False if the phantom was there already.
 
     Raises:
-        UserError: For impossible options, or if the directory holds something else.
+        UserError: For impossible options, or if the directory holds something else or cannot be made.
     """
     options.check()
     if workers < 1:
@@ -99,7 +99,10 @@ def write(
         return {**json.loads((out / DONE).read_text()), "written": False}
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)  # of an interrupted call
-    partial.mkdir(parents=True)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"{out} cannot be made: {error.strerror}\nName another folder by --out.") from error
     tables: Rows = defaultdict(list)
     write_patient = functools.partial(layout.write_patient, partial, options)
     written = _map(write_patient, _entries(layout.splits(options), options), workers)
