@@ -20,7 +20,7 @@ from mgca_mm.visualization.attention import Grounding, blend
 
 from . import page_html
 from .inferencer import RadiographInferencer, clean_report
-from .known_data import KnownData
+from .known_data import KnownData, embed_with_places
 from .prepared import NamedBox, Pair
 
 FINDINGS = (
@@ -171,7 +171,7 @@ class Explorer:
         pixels = self.inferencer.read(file)
         require_gray(Path(file))
         grounding = self.inferencer.attend(pixels, report) if self.inferencer.model.uses_tokens else None
-        embedding, places = self.inferencer.embed_regions(pixels)
+        embedding, places = embed_with_places(self.inferencer, pixels)
         spans, mentions = locate_words(report, sentences, kept), find_mentions(sentences)
         words = cleaned.split()
         # The first that is there, one with a box before others.

@@ -34,7 +34,6 @@ from .inputs import ImageInput, NamedImage, list_images
 from .models import get_model
 from .run_folder import frame_of
 
-NUM_PLACES = 16  # of embed_regions, 4 × 4
 _LOADING = "LoadRadiograph"
 _TOKENIZING = "TokenizeReport"
 
@@ -114,26 +113,6 @@ class RadiographInferencer:
         """
         named = list_images(images)
         return torch.cat([self._encode_images(batch).global_feature.cpu() for batch in self._batches(named, "images")])
-
-    def embed_regions(self, images: ImageInput | Iterable[ImageInput]) -> tuple[Tensor, Tensor]:
-        """Unit embeddings (N, D) of images, and unit features (N, 16, C) of 4 × 4 places of what the model sees.
-
-        The features are those of the encoder's regions before any projection, which still tell what kind of picture
-        it is; the embeddings keep what reports speak of. Where the regions make no square, 16 places in their order.
-
-        Raises:
-            UserError: An image cannot be read; the message names it.
-        """
-        places: list[Tensor] = []
-
-        def watch(encoder: torch.nn.Module, inputs: tuple, features: ImageFeatures) -> None:
-            places.append(F.normalize(_places(features.tokens.float()), dim=-1).cpu())
-
-        watching = self.model.image_encoder.register_forward_hook(watch)
-        try:
-            return self.embed_images(images), torch.cat(places)
-        finally:
-            watching.remove()
 
     def embed_reports(self, reports: str | Iterable[str]) -> Tensor:
         """Unit embeddings (N, D) of reports or phrases.
@@ -375,16 +354,6 @@ def clean_report(text: str, number: int = 0, words: str = "ascii") -> str:
         remedy = "\nA model that was pretrained on other scripts than Latin takes them by words='unicode'."
         raise UserError(f"report {number}: there are no words in it{remedy if others else ''}")
     return cleaned
-
-
-def _places(tokens: Tensor) -> Tensor:
-    """(B, S, C) regions → (B, 16, C), each the mean of those that lie there."""
-    maps, side = tokens.transpose(1, 2), math.isqrt(tokens.shape[1])
-    if side * side == tokens.shape[1]:
-        pooled = F.adaptive_avg_pool2d(maps.unflatten(2, (side, side)), math.isqrt(NUM_PLACES)).flatten(2)
-    else:
-        pooled = F.adaptive_avg_pool1d(maps, NUM_PLACES)
-    return pooled.transpose(1, 2)
 
 
 def _as_list(reports: str | Iterable[str]) -> list[str]:

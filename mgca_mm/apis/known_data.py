@@ -1,28 +1,66 @@
 """The data that a page compares with: embedded once, while it is open, and kept for the next time."""
 
+import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from mgca_mm.bounds import size_of
 from mgca_mm.errors import UserError
 from mgca_mm.files import write_atomically
+from mgca_mm.structures import ImageFeatures
 
 from .index import EmbeddingIndex
-from .inferencer import NUM_PLACES, RadiographInferencer
+from .inferencer import RadiographInferencer
+from .inputs import ImageInput
 from .prepared import Pair
 
+NUM_PLACES = 16  # 4 × 4
 _BATCH = 32
 _REMEMBERED = 2000  # images whose places are kept, evenly spaced; 16 × C numbers each
 _SAMPLE = 1000  # of them, whose nearest other is looked for
 _USUAL = 0.99  # share of the data's own images that are as near to another as the bound asks for
 _PLACES = "places.safetensors"
+
+
+def embed_with_places(
+    inferencer: RadiographInferencer, images: ImageInput | Iterable[ImageInput]
+) -> tuple[Tensor, Tensor]:
+    """Unit embeddings (N, D) of images, and unit features (N, 16, C) of 4 × 4 places of what the model sees.
+
+    The features are those of the encoder's regions before any projection, which still tell what kind of picture it is.
+    Where the regions make no square, 16 places in their order.
+
+    Raises:
+        UserError: An image cannot be read; the message names it.
+    """
+    places: list[Tensor] = []
+
+    def watch(encoder: nn.Module, inputs: tuple, features: ImageFeatures) -> None:
+        places.append(F.normalize(_places(features.tokens.float()), dim=-1).cpu())
+
+    watching = inferencer.model.image_encoder.register_forward_hook(watch)
+    try:
+        return inferencer.embed_images(images), torch.cat(places)
+    finally:
+        watching.remove()
+
+
+def _places(tokens: Tensor) -> Tensor:
+    """(B, S, C) regions → (B, 16, C), each the mean of those that lie there."""
+    maps, side = tokens.transpose(1, 2), math.isqrt(tokens.shape[1])
+    if side * side == tokens.shape[1]:
+        pooled = F.adaptive_avg_pool2d(maps.unflatten(2, (side, side)), math.isqrt(NUM_PLACES)).flatten(2)
+    else:
+        pooled = F.adaptive_avg_pool1d(maps, NUM_PLACES)
+    return pooled.transpose(1, 2)
 
 
 class KnownData:
@@ -92,7 +130,7 @@ class KnownData:
         """How near an image is to the data: mean over its places of the largest cosine, at most 1.
 
         Args:
-            places: (16, C) unit features, of :meth:`.inferencer.RadiographInferencer.embed_regions`.
+            places: (16, C) unit features, of :func:`embed_with_places`.
             number: The image's own position in the data, which does not count. None: it is none of them.
         """
         return float(self._nearness(places[None], [number])[0])
@@ -136,7 +174,7 @@ class KnownData:
         for start in range(0, len(names), _BATCH):
             images = [pair.image for pair in self.pairs[start : start + _BATCH]]
             with self._model_in_use:
-                found = self.inferencer.embed_regions(images)
+                found = embed_with_places(self.inferencer, images)
             kept = [row for row in range(len(images)) if start + row in self._row_of]
             embeddings.append(found[0])
             places.append(found[1][kept])

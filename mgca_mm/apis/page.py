@@ -11,9 +11,9 @@ from .page_style import CHOOSE, POINT
 
 TITLE = "What the model sees"
 BANNER = (
-    f"# {TITLE}\nA model that was pretrained on radiographs and their reports: click a finding in the report to see where "
-    "it is found, or a place in the radiograph to see its words.\n\n**For research only.** Not a medical device; nothing "
-    "on this page may be used to diagnose or treat."
+    f"# {TITLE}\nA model that was pretrained on radiographs and their reports: click a finding in the report to see "
+    "where it is found, or a place in the radiograph to see its words.\n\n**For research only.** Not a medical device; "
+    "nothing on this page may be used to diagnose or treat."
 )
 
 

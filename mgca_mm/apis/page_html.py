@@ -116,10 +116,8 @@ def findings(
             strip = _strip(others, others[has_it], score, limits)
             words = f"<span>higher than</span> {math.floor(100 * rank)} % <span>of the data</span>"
         mark = '<span class="label">labeled</span>' if labels.get(name) == 1 else ""
-        rows.append((
-            rank,
-            f"<tr><th>{escape(name)} {mark}</th><td>{strip}</td><td><b>{_signed(score)}</b> <small>{words}</small></td>",
-        ))  # fmt: skip
+        cells = f"<td>{strip}</td><td><b>{_signed(score)}</b> <small>{words}</small></td>"
+        rows.append((rank, f"<tr><th>{escape(name)} {mark}</th>{cells}</tr>"))
     listed = "".join(row for _, row in sorted(rows, key=lambda row: -row[0]))
     legend = (
         "Cosine with sentences such as “there is edema” less that with “there is no edema”: it ranks images and is no "
@@ -167,8 +165,8 @@ def warning(nearness: float, bound: float) -> str:
     """That the image is like none of the data."""
     return (
         '<div class="warning" role="alert"><b>This image is unlike the data.</b> Region by region, its likeness to '
-        f"the most similar images is {nearness:.3f}; 99 % of the data’s own images reach {bound:.3f}. Neither the maps nor "
-        "the scores can be relied upon here.</div>"
+        f"the most similar images is {nearness:.3f}; 99 % of the data’s own images reach {bound:.3f}. Neither the maps "
+        "nor the scores can be relied upon here.</div>"
     )
 
 

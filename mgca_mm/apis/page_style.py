@@ -10,7 +10,8 @@ CSS = """
 #banner p { margin: .2rem 0; color: var(--faint); }
 #banner strong, #banner b { color: var(--body-text-color); }
 .cards { display: flex; align-items: stretch; gap: .6rem; overflow-x: auto; padding: 4px 4px .6rem; }
-.card { flex: 0 0 116px; min-width: 0; display: flex; flex-direction: column; justify-content: flex-start; border: 1px solid var(--border-color-primary); border-radius: 8px; padding: 4px;
+.card { flex: 0 0 116px; min-width: 0; display: flex; flex-direction: column; justify-content: flex-start;
+  border: 1px solid var(--border-color-primary); border-radius: 8px; padding: 4px;
   background: var(--block-background-fill); text-align: left; cursor: pointer; color: var(--body-text-color); }
 .card img { display: block; width: 106px; height: 106px; object-fit: contain; background: #000; border-radius: 5px;
   margin: 0; }
