@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "models": _CORE | _ONE_FILE | {"checkpoints"},
     "checkpoints": _CORE,
     "evaluation": _CORE | {"radiographs", "reports"},
-    "visualization": _CORE | {"radiographs"},
+    "visualization": _CORE | {"radiographs", "reports"},
     "engine": _CORE | _ONE_FILE | {"datasets", "models", "checkpoints", "visualization"},
     "apis": _CORE | _ONE_FILE | {"datasets", "models", "checkpoints", "engine", "evaluation", "visualization"},
 }

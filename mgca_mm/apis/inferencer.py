@@ -47,7 +47,8 @@ class RadiographInferencer:
 
     Args:
         config: Name of the pretraining's config, as ``mgca/pretrain_vit``, or its file.
-        weights: Checkpoint of it, or the run's folder, of which the best one is taken.
+        weights: Checkpoint of it, or the run's folder, of which the best one is taken. None: as the config builds it,
+            untrained, for comparison.
         device: Such as ``'cuda'``. None: a GPU where there is one.
         cfg_options: Changes of the config, dotted key → value; ``data_root`` is where the tokenizer of the prepared
             data stands.
@@ -68,7 +69,7 @@ class RadiographInferencer:
     def __init__(
         self,
         config: str | Path,
-        weights: str | Path,
+        weights: str | Path | None,
         device: str | None = None,
         cfg_options: dict | None = None,
         batch_size: int = 32,
@@ -241,8 +242,9 @@ class RadiographInferencer:
             phrase: Such as "left pleural effusion"; or N phrases.
 
         Returns:
-            (H, W) float32 in the image's own pixels, or (N, H, W), higher where the phrase is looked for; NaN where the
-            model does not see the image, cut off by its center crop.
+            (H, W) float32 in the image's own pixels, or (N, H, W), higher where the phrase is looked for, in
+            differences of cosine (:func:`mgca_mm.models.grounding.phrase_maps`); NaN where the model does not see the
+            image, cut off by its center crop.
 
         Raises:
             UserError: The image cannot be read, or a phrase has no words.

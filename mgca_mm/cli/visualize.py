@@ -7,6 +7,9 @@ from mgca_mm.cli.arguments import add_cfg_options, positive_int
 from mgca_mm.engine import install
 from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.errors import UserError, exit_on_user_error
+from mgca_mm.prepared import SPLITS
+
+_ENOUGH = 5  # findings to draw the embeddings of
 
 
 def main() -> None:
@@ -18,19 +21,24 @@ def main() -> None:
     configured.add_argument("config", help="config of the pretraining, a file or a name such as mgca/pretrain_vit")
     add_cfg_options(configured)
     trained = argparse.ArgumentParser(add_help=False, parents=[configured])
-    trained.add_argument("checkpoint", help="checkpoint of the pretraining, or its folder: the best")
+    trained.add_argument(
+        "checkpoint",
+        help="checkpoint of the pretraining, or its folder: the best; or 'random': an untrained model, for comparison",
+    )
     data = argparse.ArgumentParser(add_help=False)
-    data.add_argument("--split", default="test", choices=("train", "val", "test"), help="of the config's data_root")
-    data.add_argument("--max-images", type=positive_int, default=2000, help="the first so many images (default: 2000)")
+    data.add_argument("--max-images", type=positive_int, default=2000, help="at most so many images (default: 2000)")
 
     attention = figures.add_parser("attention", parents=[trained], help="which regions the words of a report look at")
     attention.add_argument("--image", help="JPEG, PNG or DICOM file (default: a pair of the config's test data)")
     attention.add_argument("--report", help="its report: the text, or a file that holds it")
     attention.add_argument("--sample", type=int, default=0, help="which pair of the test data (default: 0)")
-    attention.add_argument("--words", nargs="+", help="words to draw (default: those of the largest weight)")
+    attention.add_argument("--words", nargs="+", help="words to draw (default: phrases that name a finding)")
+    attention.add_argument("--phrases", metavar="TABLE", help="true boxes: MS-CXR's table or phantom-phrases.csv")
     embeddings = figures.add_parser("embeddings", parents=[trained, data], help="images in the plane")
+    embeddings.add_argument("--split", choices=SPLITS, help="default: test; train where that has more findings to draw")
     embeddings.add_argument("--method", choices=("tsne", "umap"), default="tsne")
     prototypes = figures.add_parser("prototypes", parents=[trained, data], help="images and words of the prototypes")
+    prototypes.add_argument("--split", choices=SPLITS, default="test", help="of the config's data_root (default: test)")
     prototypes.add_argument("--count", type=positive_int, default=6, help="how many prototypes (default: 6)")
     batch = figures.add_parser("batch", parents=[configured], help="a training batch after augmentation")
     batch.add_argument("--count", type=positive_int, default=8, help="how many pairs (default: 8)")
@@ -48,44 +56,65 @@ def main() -> None:
 
 
 def draw_attention(args: argparse.Namespace) -> Path:
-    from mgca_mm.visualization.attention import draw_attention as draw
+    from mgca_mm.reports.cleaning import report_sentences
+    from mgca_mm.visualization.attention import Phrase, choose_phrases
+    from mgca_mm.visualization.attention_figure import draw_attention as draw
 
     inferencer = _inferencer(args)
     if args.image:
         if not args.report:
             raise UserError("--image needs --report: the text, or a file that holds it.")
-        image, report = args.image, _read_report(args.report)
+        if args.phrases:
+            raise UserError("--phrases has the boxes of the data, not of --image: take --sample N.")
+        image, report, boxes = args.image, _read_report(args.report), ()
+        sentences = report_sentences(report, inferencer.words)
     else:
-        pairs = _pairs(args, "test")
+        pairs = _pairs(args, "test", args.phrases)
         if not 0 <= args.sample < len(pairs):
             raise UserError(f"--sample {args.sample}: the test data has the pairs 0 to {len(pairs) - 1}.")
-        image, report, _ = pairs[args.sample]
+        image, report, _, sentences, _, boxes = pairs[args.sample]
     grounding = inferencer.attend(image, report)
-    words = None
     if args.words:
         missing = [word for word in args.words if word.lower() not in grounding.words]
         if missing:
             raise UserError(f"--words {' '.join(missing)}: not in the report, as it was cleaned and cut.")
-        words = [grounding.words.index(word.lower()) for word in args.words]
-    return draw(inferencer.read(image), grounding, inferencer.frame, args.out, words)
+        places = [grounding.words.index(word.lower()) for word in args.words]
+        phrases = [Phrase(slice(place, place + 1), grounding.words[place]) for place in places]
+    else:
+        phrases = choose_phrases(grounding, sentences)
+    maps = inferencer.ground(image, [phrase.text for phrase in phrases])
+    pixels = inferencer.read(image)
+    return draw(pixels, grounding, inferencer.frame, args.out, phrases, maps, sentences, boxes)
 
 
 def draw_embeddings(args: argparse.Namespace) -> Path:
+    from mgca_mm.visualization.embeddings import balanced
     from mgca_mm.visualization.embeddings import draw_embeddings as draw
-    from mgca_mm.visualization.embeddings import to_plane
 
-    inferencer, pairs = _inferencer(args), _pairs(args, args.split)
-    embeddings = inferencer.embed_images([pair.image for pair in pairs])
+    inferencer = _inferencer(args)
+    chosen: list = []
+    for split in [args.split] if args.split else ["test", "train"]:
+        pairs = _pairs(args, split)
+        positions = balanced([pair.finding for pair in pairs], args.max_images)
+        found = [pairs[position] for position in positions]
+        if len({pair.finding for pair in found}) > len({pair.finding for pair in chosen}):
+            chosen, drawn_of = found, split
+        if len({pair.finding for pair in chosen}) >= _ENOUGH:
+            break
+    if not chosen:  # without labels, or with few images of one finding: all of them
+        drawn_of = args.split or "test"
+        chosen = _pairs(args, drawn_of)[: args.max_images]
+    print(f"{len(chosen)} images of the {drawn_of} split")
+    embeddings = inferencer.embed_images([pair.image for pair in chosen])
     prototypes = inferencer.prototypes()
     nearest = None if prototypes is None else (embeddings @ prototypes.T).argmax(dim=1).numpy()
-    points = to_plane(embeddings.numpy(), args.method)
-    return draw(points, [pair.finding for pair in pairs], nearest, args.out)
+    return draw(embeddings.numpy(), [pair.finding for pair in chosen], nearest, args.out, args.method)
 
 
 def draw_prototypes(args: argparse.Namespace) -> Path:
     from mgca_mm.visualization.prototypes import draw_prototypes as draw
 
-    inferencer, pairs = _inferencer(args), _pairs(args, args.split)
+    inferencer, pairs = _inferencer(args), _pairs(args, args.split)[: args.max_images]
     prototypes = inferencer.prototypes()
     if prototypes is None:
         raise UserError("The model has no prototypes: take a checkpoint of MGCA with cpa.")
@@ -151,18 +180,22 @@ def draw_reproduce(args: argparse.Namespace) -> Path:
 
 
 def _inferencer(args: argparse.Namespace):
+    from mmengine.runner import set_random_seed
+
     from mgca_mm.apis import RadiographInferencer
 
-    return RadiographInferencer(args.config, args.checkpoint, cfg_options=args.cfg_options)
+    if args.checkpoint == "random":
+        set_random_seed(0)
+    weights = None if args.checkpoint == "random" else args.checkpoint
+    return RadiographInferencer(args.config, weights, cfg_options=args.cfg_options)
 
 
-def _pairs(args: argparse.Namespace, split: str) -> list:
+def _pairs(args: argparse.Namespace, split: str, phrases: str | None = None) -> list:
     from mgca_mm.apis.prepared import load_pairs
     from mgca_mm.engine.config import load_config
 
     cfg = load_config(args.config, args.cfg_options)
-    pairs = load_pairs(cfg.data_root, split)
-    return pairs[: getattr(args, "max_images", None)]
+    return load_pairs(cfg.data_root, split, phrases)
 
 
 def _read_report(text: str) -> str:

@@ -29,6 +29,10 @@ def phrase_maps(model: ImageReportPretrainer, images: Tensor, directions: Tensor
         what the regions add     LayerCAM (Jiang et al., TIP 2021): relu Σ_c relu(∂s/∂a_c) a_c, coarse
         what the pixels change   Σ_channels |∂s/∂x|, blurred, fine
 
+    Each is scaled to 0…1, and the product by the highest of the first times the number of regions: what the contrast
+    would gain, to first order, if all of the image was as that place. So maps of different phrases and models can be
+    compared: those of a model that has learned nothing are near 0. The scale of a map is no part of its evaluation.
+
     The cross-attention of MGCA is not used: its words look at what helps to tell words apart, and on the phantom its
     maps are worse than the middle of the image (``docs/inference.md``).
 
@@ -38,7 +42,7 @@ def phrase_maps(model: ImageReportPretrainer, images: Tensor, directions: Tensor
         directions: (B, D) unit embedding of the phrase less that of a normal chest, one for each image.
 
     Returns:
-        (B, 56 · 56) from 0 to 1, row by row over the square that the model sees.
+        (B, 56 · 56) at least 0, differences of cosine, row by row over the square that the model sees.
 
     Raises:
         UserError: The image encoder's regions make no square.
@@ -54,9 +58,10 @@ def phrase_maps(model: ImageReportPretrainer, images: Tensor, directions: Tensor
     side = math.isqrt(coarse.shape[1])
     if side * side != coarse.shape[1]:
         raise UserError(f"The image encoder has {coarse.shape[1]} regions, which make no square: no map can be drawn.")
+    peak = coarse.amax(dim=1, keepdim=True).float() * coarse.shape[1]
     coarse = F.interpolate(coarse.view(-1, 1, side, side).float(), size=(_SIDE, _SIDE), mode="bilinear")
     fine = F.adaptive_avg_pool2d(by_pixel.abs().sum(dim=1, keepdim=True).float(), _SIDE)
-    return (_scale(coarse) * _scale(_blur(fine))).flatten(1)
+    return peak * (_scale(coarse) * _scale(_blur(fine))).flatten(1)
 
 
 @MODELS.register_module()

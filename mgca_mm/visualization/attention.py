@@ -1,23 +1,19 @@
-"""Figure 3 of the paper: which regions the words of a report look at, and which words a region looks at."""
+"""Which regions the words of a report look at, and which words a region looks at; which phrases are worth drawing."""
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from mgca_mm.errors import UserError
-from mgca_mm.radiographs.frame import Frame
+from mgca_mm.reports.finding_words import find_mentions
 from mgca_mm.structures import CrossAttention, TextFeatures
 
-from .style import COLORS, HEAT, save
+from .style import HEAT
 
-_COLUMNS = 4
-_WORDS_A_REGION = 6
+CONTRAST_LIMITS = (0.0, 2.0)  # of maps of phrases: of a difference of two cosines
 
 
 class Grounding(NamedTuple):
@@ -56,71 +52,69 @@ class Grounding(NamedTuple):
             raise UserError(f"The image encoder has {len(to_words)} regions, which make no square: they have no map.")
         return cls(words, to_regions[:count], to_words[:, :count], weight[:count], side)
 
-    def grid(self, word: int) -> np.ndarray:
-        """(side, side) attention of a word over the regions."""
-        return self.words_to_regions[word].reshape(self.side, self.side)
+    def grid(self, words: int | slice) -> np.ndarray:
+        """(side, side) attention of a word over the regions, or the mean of several words."""
+        return np.atleast_2d(self.words_to_regions[words]).mean(axis=0).reshape(self.side, self.side)
 
 
-def blend(image: np.ndarray, heat_map: np.ndarray) -> np.ndarray:
+class Phrase(NamedTuple):
+    """A part of a report that is drawn.
+
+    Attributes:
+        words: Positions in the report.
+        text: The words.
+        finding: What it names, see :class:`mgca_mm.reports.finding_words.Mention`; None for other words.
+        is_negated: The report says that it is not there.
+    """
+
+    words: slice
+    text: str
+    finding: str | None = None
+    is_negated: bool = False
+
+
+def blend(image: np.ndarray, heat_map: np.ndarray, limits: tuple[float, float] | None = None) -> np.ndarray:
     """A radiograph with a map over it: the higher, the more of the map's color covers the image.
 
     Args:
         image: (H, W) gray levels, uint8.
         heat_map: (H, W) of any scale, NaN where nothing is drawn.
+        limits: Values of no color and of the full one. None: the map's own, which make any map glow.
 
     Returns:
         (H, W, 3) uint8.
     """
-    low, high = np.nanmin(heat_map), np.nanmax(heat_map)
-    scaled = np.nan_to_num((heat_map - low) / (high - low) if high > low else np.zeros_like(heat_map))
+    low, high = limits or (np.nanmin(heat_map), np.nanmax(heat_map))
+    scaled = np.nan_to_num((heat_map - low) / (high - low) if high > low else np.zeros_like(heat_map)).clip(0, 1)
     colors = 255 * colormaps[HEAT](scaled)[..., :3]
     cover = 0.75 * scaled[..., None]
     return np.rint((1 - cover) * image[..., None] + cover * colors).astype(np.uint8)
 
 
-def draw_attention(
-    image: np.ndarray, grounding: Grounding, frame: Frame, path: str | Path, words: Sequence[int] | None = None
-) -> Path:
-    """Write :func:`attention_figure` to a file and return it."""
-    return save(attention_figure(image, grounding, frame, words), path)
-
-
-def attention_figure(
-    image: np.ndarray, grounding: Grounding, frame: Frame, words: Sequence[int] | None = None
-) -> Figure:
-    """Draw the maps of some words, and below each the words that its strongest region looks at.
+def choose_phrases(grounding: Grounding, sentences: Sequence[str] | None = None, count: int = 4) -> list[Phrase]:
+    """The phrases of a report that are worth drawing: of each finding the longest, those that are there first.
 
     Args:
-        image: (H, W) gray levels.
-        grounding: Of the image and a report.
-        frame: How the model sees the image.
-        words: Positions in the report. None: the seven of the largest weight.
+        grounding: Of the report.
+        sentences: The report's cleaned sentences, for a denial ends with its sentence. None: it is not known where.
+        count: How many at most.
+
+    Returns:
+        Phrases; where the report names no finding, the words of the largest weight.
     """
-    chosen = weightiest(grounding, 2 * _COLUMNS - 1) if words is None else list(words)
-    rows = -(-(len(chosen) + 1) // _COLUMNS)
-    figure = Figure(figsize=(3 * _COLUMNS, 4.2 * rows), layout="constrained")
-    grid = figure.add_gridspec(2 * rows, _COLUMNS, height_ratios=[3, 1.1] * rows)
-    for place, word in enumerate([None, *chosen]):
-        row, column = divmod(place, _COLUMNS)
-        axes = figure.add_subplot(grid[2 * row, column])
-        if word is None:
-            axes.imshow(image, cmap="gray", vmin=0, vmax=255)
-            axes.set_title("radiograph")
-            axes.set_axis_off()
-            continue
-        heat_map = frame.to_image(grounding.grid(word), *image.shape)
-        axes.imshow(blend(image, heat_map))
-        axes.set_axis_off()
-        # The strongest place of the radiograph: the largest weight of all may lie in its padding, or be cut off.
-        y, x = np.unravel_index(np.nanargmax(heat_map), heat_map.shape)
-        region_row, region_column = frame.to_grid(x, y, *image.shape, grounding.side)
-        axes.plot(x, y, "o", markersize=9, markerfacecolor="none", markeredgecolor=COLORS[5], markeredgewidth=2)
-        axes.set_title(f"“{grounding.words[word]}”")
-        _draw_words(
-            figure.add_subplot(grid[2 * row + 1, column]), grounding, region_row * grounding.side + region_column
-        )
-    figure.suptitle("Where each word looks, and what the region in the circle looks at in the report")
-    return figure
+    words = grounding.words[:-1]
+    known = sentences is not None and " ".join(sentences).split()[: len(words)] == words
+    by_finding: dict[tuple[bool, str], Phrase] = {}
+    for start, stop, finding, is_negated in find_mentions(sentences if known else " ".join(words)):
+        phrase = Phrase(slice(start, stop), " ".join(words[start:stop]), finding, is_negated)
+        if stop <= len(words):
+            best = by_finding.setdefault((is_negated, finding), phrase)
+            if len(phrase.text) > len(best.text):
+                by_finding[is_negated, finding] = phrase
+    there = {finding for is_negated, finding in by_finding if not is_negated}
+    chosen = [found for (is_negated, finding), found in by_finding.items() if not is_negated or finding not in there]
+    chosen = chosen or [Phrase(slice(word, word + 1), words[word]) for word in weightiest(grounding, count)]
+    return sorted(chosen, key=lambda phrase: phrase.is_negated)[:count]
 
 
 def weightiest(grounding: Grounding, count: int) -> list[int]:
@@ -131,17 +125,16 @@ def weightiest(grounding: Grounding, count: int) -> list[int]:
     return sorted(list(chosen.values())[:count])
 
 
-def _draw_words(axes: Axes, grounding: Grounding, region: int) -> None:
-    """Bars of the words that a region attends to most."""
-    weights = grounding.regions_to_words[region]
-    order = np.argsort(-weights)[:_WORDS_A_REGION]
-    axes.barh(range(len(order)), weights[order], color=COLORS[5])
-    # Within the bars, so that all columns have the same width.
-    for place, position in enumerate(order):
-        axes.text(0.02 * weights.max(), place, grounding.words[position], va="center", fontsize=9)
-    axes.set_yticks([])
-    axes.invert_yaxis()
-    axes.tick_params(axis="x", labelsize=7)
-    axes.locator_params(axis="x", nbins=4)
-    axes.set_xlim(0, max(weights.max() * 1.05, 1e-6))
-    axes.spines[["top", "right"]].set_visible(False)
+def boxes_of(phrase: Phrase, boxes: Sequence[Sequence]) -> list[Sequence]:
+    """Those of some boxes (x, y, width, height, name) that are of the phrase's finding, and not of the other side."""
+    words = phrase.text.split()
+    found = []
+    for box in boxes:
+        name = box[4].lower().replace("_", " ")
+        sides = [{"left", "right"} & set(text) for text in (words, name.split())]
+        same_side = sides[0] == sides[1] or not all(sides)
+        if same_side and (
+            phrase.finding in {mention.finding for mention in find_mentions(name)} or phrase.text == name
+        ):
+            found.append(box)
+    return found

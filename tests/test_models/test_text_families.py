@@ -15,7 +15,8 @@ from mgca_mm.models import TextEncoder
 from mgca_mm.radiographs.frame import Frame
 from mgca_mm.registry import MODELS
 from mgca_mm.reports.tokenizer import load_tokenizer, train_tokenizer
-from mgca_mm.visualization.attention import Grounding, draw_attention
+from mgca_mm.visualization.attention import Grounding
+from mgca_mm.visualization.attention_figure import draw_attention
 from tests.conftest import SMALL_MODEL
 from tests.test_fuzz.cases import bounded, in_time
 

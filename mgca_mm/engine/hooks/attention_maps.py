@@ -50,7 +50,8 @@ class AttentionMapHook(Hook):
             return
         # Matplotlib takes a second to import: only where something is drawn.
         from mgca_mm.radiographs.frame import Frame
-        from mgca_mm.visualization.attention import Grounding, attention_figure
+        from mgca_mm.visualization.attention import Grounding
+        from mgca_mm.visualization.attention_figure import attention_figure
         from mgca_mm.visualization.style import to_array
 
         model, dataset = unwrapped(runner.model), _pairs(runner)
