@@ -14,9 +14,10 @@ from torch import Tensor
 from mgca_mm.errors import UserError
 from mgca_mm.radiographs.dicom import is_dicom
 from mgca_mm.reports.as_written import Span, locate_words
-from mgca_mm.reports.cleaning import clean_phrase, report_sentences
-from mgca_mm.reports.finding_words import Mention, find_mentions
-from mgca_mm.visualization.attention import Grounding, blend
+from mgca_mm.reports.cleaning import report_sentences
+from mgca_mm.reports.finding_words import find_mentions
+from mgca_mm.visualization.attention import CONTRAST_LIMITS, Grounding, Phrase, blend, boxes_of
+from mgca_mm.visualization.attention_figure import ATTENTION_LIMITS
 
 from . import page_html
 from .inferencer import RadiographInferencer, clean_report
@@ -47,10 +48,10 @@ class Shown(NamedTuple):
         text: The report as it was written.
         words: Its cleaned words.
         spans: Where each of them stands in the text.
-        mentions: Findings that it names.
+        phrases: Those that name findings.
         grounding: Attention of the words and the regions; None for a model without.
         number: The pair of the data that it is; None if it is none.
-        chosen: First word and the one after the last whose map is shown; None: no map.
+        chosen: The phrase or word whose map is shown; None: no map.
         place: Column and row of the image that was clicked; None: none.
     """
 
@@ -61,16 +62,11 @@ class Shown(NamedTuple):
     text: str
     words: list[str]
     spans: list[Span | None]
-    mentions: list[Mention]
+    phrases: list[Phrase]
     grounding: Grounding | None
     number: int | None
-    chosen: tuple[int, int] | None = None
+    chosen: Phrase | None = None
     place: tuple[int, int] | None = None
-
-    @property
-    def phrase(self) -> str:
-        """The chosen words."""
-        return " ".join(self.words[slice(*self.chosen)])
 
 
 class Explorer:
@@ -79,29 +75,28 @@ class Explorer:
     Args:
         inferencer: The model.
         pairs: Pairs to choose from and to compare with; none where there is no data.
-        index_folder: Where their embeddings are kept, so that they are made once. None: nowhere.
+        kept: Where their embeddings are kept and what is newer than an old index, see :class:`.known_data.KnownData`.
 
     Raises:
         UserError: The folder holds other files than an index.
     """
 
-    def __init__(self, inferencer: RadiographInferencer, pairs: list[Pair], index_folder: Path | None = None):
+    def __init__(self, inferencer: RadiographInferencer, pairs: list[Pair], **kept: Path | None):
         self.inferencer = inferencer
         self.pairs = pairs
         # Some text encoders keep notes of the call they are at; calls past gradio's queue come all at once.
         self._model_in_use = threading.Lock()
-        self.known = KnownData(inferencer, pairs, self._model_in_use, index_folder) if pairs else None
+        self.known = KnownData(inferencer, pairs, self._model_in_use, **kept) if pairs else None
 
     @cached_property
     def examples(self) -> list[int]:
         """Positions of pairs with different findings: single ones first, the most frequent at the front.
 
-        Of each, the pair with the largest boxes, if there are any: one sees it in a small picture.
+        Of each, the first pair with boxes, if there is any.
         """
         titles = [page_html.title_of(pair) for pair in self.pairs]
         by_title = {}
-        marked = [sum(box.width * box.height for box in pair.boxes) for pair in self.pairs]
-        for number in sorted(range(len(titles)), key=lambda number: -marked[number]):
+        for number in sorted(range(len(titles)), key=lambda number: not self.pairs[number].boxes):
             by_title.setdefault(titles[number], number)
 
         def rank(title: str) -> tuple:
@@ -172,22 +167,24 @@ class Explorer:
         require_gray(Path(file))
         grounding = self.inferencer.attend(pixels, report) if self.inferencer.model.uses_tokens else None
         embedding, places = embed_with_places(self.inferencer, pixels)
-        spans, mentions = locate_words(report, sentences, kept), find_mentions(sentences)
-        words = cleaned.split()
+        spans, words = locate_words(report, sentences, kept), cleaned.split()
+        phrases = [
+            Phrase(slice(m.start, m.stop), " ".join(words[m.start : m.stop]), m.finding, m.is_negated)
+            for m in find_mentions(sentences)
+        ]
+        shown = Shown(pixels, _shrink(pixels), embedding, places[0], report, words, spans, phrases, grounding, number)
         # The first that is there, one with a box before others.
-        names = [clean_phrase(box.name) for box in self._boxes(number)]
-        order = sorted(mentions, key=lambda m: (m.is_negated, " ".join(words[m.start : m.stop]) not in names))
-        chosen = (order[0].start, order[0].stop) if order else None
-        shrunk = _shrink(pixels)
-        return Shown(pixels, shrunk, embedding, places[0], report, words, spans, mentions, grounding, number, chosen)
+        boxes = self._boxes(number)
+        order = sorted(phrases, key=lambda phrase: (phrase.is_negated, not boxes_of(phrase, boxes)))
+        return shown._replace(chosen=order[0] if order else None)
 
     def look_at_word(self, shown: Shown | None, view: str, event: gr.EventData) -> tuple[str, str, Shown]:
         """The map of the word that was clicked, or of the finding that it is a part of."""
         shown, number = _require(shown), _index_of(event)
         if not _is_place(number, len(shown.words)):
             raise gr.Error("Click one of the words.", print_exception=False)
-        around = (mention for mention in shown.mentions if mention.start <= number < mention.stop)
-        chosen = next(((mention.start, mention.stop) for mention in around), (number, number + 1))
+        around = (phrase for phrase in shown.phrases if phrase.words.start <= number < phrase.words.stop)
+        chosen = next(around, Phrase(slice(number, number + 1), shown.words[number]))
         return self._draw(shown._replace(chosen=chosen, place=None), view)
 
     def look_at_region(self, shown: Shown | None, event: gr.EventData) -> tuple[str, str, Shown]:
@@ -228,10 +225,7 @@ class Explorer:
         findings = page_html.findings(dict(zip(FINDINGS, scores, strict=True)), labels, data, self.pairs)
         nearness, bound = self.known.nearness(shown.places, shown.number), self.known.bound
         warning = page_html.warning(nearness, bound) if nearness < bound else ""
-        try:
-            return warning, findings, self._nearest(shown), timer
-        except UserError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+        return warning, findings, self._nearest(shown), timer
 
     @cached_property
     def _directions(self) -> Tensor:
@@ -262,42 +256,47 @@ class Explorer:
 
     def _draw(self, shown: Shown, view: str) -> tuple[str, str, Shown]:
         """Radiograph and report as they are to be shown."""
-        boxes, picture, caption, weights = self._boxes(shown.number), shown.image, "", None
         read = _slots(shown)
+        picture, scale, weights, caption = shown.image, "", None, ""
         if shown.place is not None:
             weights = self._weights(shown, read)
             caption = "In the report: how much the region in the circle attends to each word."
-        elif shown.chosen is not None and view != PLAIN:
-            heat_map, caption = self._map(shown, view, read)
-            if heat_map is not None:
-                picture = blend(shown.image, heat_map)
-        is_denied = any(m.is_negated and (m.start, m.stop) == shown.chosen for m in shown.mentions)
-        caption = caption or "Click a word to see where the model finds it, or a place to see its words."
-        caption += " The report says that it is not there." if is_denied and view != PLAIN else ""
-        scale = _LONG_SIDE / max(shown.pixels.shape)
-        scaled = [NamedBox(*(scale * length for length in box[:4]), box.name) for box in boxes]
-        phrase = shown.phrase if shown.chosen else ""
-        figure = page_html.figure(picture, caption, scaled, phrase, shown.place)
+        elif shown.chosen is None or view == PLAIN:
+            caption = "Click a word to see where the model finds it, or a place to see its words."
+        elif view == PHRASE:
+            picture, scale = self._found(shown), page_html.scale(CONTRAST_LIMITS, "difference of cosine")
+            caption = f"“{shown.chosen.text}”: bright where the model finds it."
+        else:
+            picture, caption = self._attended(shown, read)
+            scale = page_html.scale(ATTENTION_LIMITS, "times uniform")
+        if shown.chosen is not None and shown.chosen.is_negated and view != PLAIN:
+            caption += " The report says that it is not there."
+        boxes = self._boxes(shown.number)
+        meant = boxes_of(shown.chosen, boxes) if shown.chosen is not None else ()
+        factor = _LONG_SIDE / max(shown.pixels.shape)
+        drawn = [(NamedBox(*(factor * length for length in box[:4]), box.name), box in meant) for box in boxes]
+        figure = page_html.figure(picture, caption, scale, drawn, shown.place)
         unread = {number for number, slots in enumerate(read) if not slots} if shown.grounding else set()
         return figure, page_html.report(shown, unread, weights), shown
 
-    def _map(self, shown: Shown, view: str, read: list[range]) -> tuple[np.ndarray | None, str]:
-        """(H, W) of the chosen words over the image of the page, and what it is."""
-        height, width = shown.image.shape
-        if view == PHRASE:
-            with self._model_in_use:
-                found = self.inferencer.ground(shown.pixels, shown.phrase)
-            heat_map = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
-            return heat_map, f"“{shown.phrase}”: bright where the model finds it."
+    def _found(self, shown: Shown) -> np.ndarray:
+        """The radiograph with the map of where the chosen phrase is."""
+        with self._model_in_use:
+            heat_map = self.inferencer.ground(shown.pixels, shown.chosen.text)
+        laid = cv2.resize(heat_map, shown.image.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        return blend(shown.image, laid, CONTRAST_LIMITS)
+
+    def _attended(self, shown: Shown, read: list[range]) -> tuple[np.ndarray, str]:
+        """The radiograph with the mean attention of the chosen words, and what is to be said of it."""
         if shown.grounding is None:
-            return None, "This model has no attention between words and regions."
-        slots = [slot for number in range(*shown.chosen) for slot in read[number]]
+            return shown.image, "This model has no attention between words and regions."
+        slots = [slot for number in range(*shown.chosen.words.indices(len(read))) for slot in read[number]]
         if not slots:
-            return None, "The model does not read so far: the report is longer than its input."
-        grid = np.mean([shown.grounding.grid(slot) for slot in slots], axis=0)
-        return self.inferencer.frame.to_image(grid, height, width), (
-            f"“{shown.phrase}”: bright where its words look, which need not be where it is."
-        )
+            return shown.image, "The model does not read so far: the report is longer than its input."
+        grid = shown.grounding.grid(slots) * shown.grounding.side**2
+        laid = self.inferencer.frame.to_image(grid, *shown.image.shape)
+        caption = f"“{shown.chosen.text}”: bright where its words look, which need not be where it is."
+        return blend(shown.image, laid, ATTENTION_LIMITS), caption
 
     def _weights(self, shown: Shown, read: list[range]) -> list[float]:
         """Attention of the clicked region to each word, the strongest 1."""

@@ -26,8 +26,9 @@ NUM_PLACES = 16  # 4 × 4
 _BATCH = 32
 _REMEMBERED = 2000  # images whose places are kept, evenly spaced; 16 × C numbers each
 _SAMPLE = 1000  # of them, whose nearest other is looked for
+_SAME = 0.999  # cosine of an image's embedding with the kept one, at least: machines round differently
 _USUAL = 0.99  # share of the data's own images that are as near to another as the bound asks for
-_PLACES = "places.safetensors"
+_PLACES, _NAMES = "places.safetensors", "names.json"
 
 
 def embed_with_places(
@@ -77,6 +78,7 @@ class KnownData:
         pairs: The data, at least one pair.
         model_in_use: Held while the model works; given free between two batches.
         folder: Where the embeddings are kept. One of other data or of another checkpoint gives way. None: nowhere.
+        made_from: File of the data; an index that is older gives way, too. None: there is none.
 
     Attributes:
         done: Images embedded so far.
@@ -94,10 +96,12 @@ class KnownData:
         pairs: Sequence[Pair],
         model_in_use: threading.Lock,
         folder: Path | None = None,
+        made_from: Path | None = None,
     ):
         self.inferencer = inferencer
         self.pairs = pairs
         self.folder = folder
+        self.made_from = made_from
         self.done = 0
         self.failure: UserError | None = None
         self.is_kept = False
@@ -105,7 +109,7 @@ class KnownData:
         self._model_in_use = model_in_use
         remembered = range(0, len(pairs), -(-len(pairs) // _REMEMBERED))
         self._row_of = {number: row for row, number in enumerate(remembered)}
-        if folder is not None and folder.is_dir() and any(folder.iterdir()) and not (folder / "names.json").is_file():
+        if folder is not None and folder.is_dir() and any(folder.iterdir()) and not (folder / _NAMES).is_file():
             raise UserError(f"{folder} holds other files than an index: name a folder of its own by --index DIR.")
 
     def prepare(self) -> None:
@@ -148,6 +152,8 @@ class KnownData:
         if self.folder is None or not self.folder.is_dir():
             return False
         try:
+            if self.made_from is not None and self.made_from.stat().st_mtime > (self.folder / _NAMES).stat().st_mtime:
+                return False
             self._index = EmbeddingIndex.load(self.folder)
             self.inferencer.require_own(self._index)
             size_of(self.folder / _PLACES)
@@ -160,6 +166,11 @@ class KnownData:
             return False
         shape = (len(self._row_of), NUM_PLACES, self.inferencer.model.image_encoder.token_channels)
         if self._places.shape != shape or not self._places.isfinite().all():
+            return False
+        with self._model_in_use:
+            first = self.inferencer.embed_images(self.pairs[0].image)[0]
+        kept = self._index.embeddings("images")[0]
+        if kept.shape != first.shape or kept @ first < _SAME:
             return False
         self.done, self.is_kept = len(self.pairs), True
         return True

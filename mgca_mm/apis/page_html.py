@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 
-from mgca_mm.reports.cleaning import clean_phrase
-from mgca_mm.reports.finding_words import Mention, find_mentions
+from mgca_mm.reports.finding_words import find_mentions
+from mgca_mm.visualization.attention import Phrase
+from mgca_mm.visualization.style import HEAT
 
 from .prepared import GROUPS, NamedBox, Pair
 
@@ -39,19 +42,23 @@ def readable(pair: Pair) -> str:
 
 
 def figure(
-    picture: np.ndarray, caption: str, boxes: Sequence[NamedBox], phrase: str, place: tuple[int, int] | None
+    picture: np.ndarray,
+    caption: str,
+    scale: str,
+    boxes: Sequence[tuple[NamedBox, bool]],
+    place: tuple[int, int] | None,
 ) -> str:
     """The radiograph, with what is marked in it.
 
     Args:
         picture: (H, W) or (H, W, 3).
         caption: What it shows.
-        boxes: In its pixels; those of the phrase are drawn thicker.
-        phrase: The words whose map it is; empty for none.
+        scale: Of its map, see :func:`scale`; empty for none.
+        boxes: In its pixels, and whether they are of the phrase that is shown, which are drawn thicker.
         place: Column and row of a circle.
     """
     height, width = picture.shape[:2]
-    marks = "".join(_box(box, phrase, height) for box in boxes)
+    marks = "".join(_box(box, is_meant, height) for box, is_meant in boxes)
     if place is not None:
         marks += '<circle class="under" cx="{0}" cy="{1}" r="12"/><circle cx="{0}" cy="{1}" r="12"/>'.format(*place)
     key = '<span class="key">Dashed: boxes that come with the data.</span>' if boxes else ""
@@ -59,8 +66,16 @@ def figure(
         f'<figure class="radiograph"><div class="picture" data-width="{width}" data-height="{height}">'
         f'<img src="{_encoded(picture, 92)}" alt="Radiograph. {escape(caption)}">'
         f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{marks}</svg></div>'
-        f'<figcaption aria-live="polite">{escape(caption)} {key}</figcaption></figure>'
+        f'<figcaption aria-live="polite">{escape(caption)} {scale} {key}</figcaption></figure>'
     )
+
+
+def scale(limits: tuple[float, float], unit: str) -> str:
+    """The colors of a map and the values that they stand for."""
+    colors = ", ".join(to_hex(colormaps[HEAT](step)) for step in np.linspace(0, 1, 7))
+    low, high = limits
+    bar = f'<i style="background: linear-gradient(to right, {colors})"></i>'
+    return f'<span class="key scale">{low:g} {bar} {high:g} {escape(unit)}.</span>'
 
 
 def report(shown: "Shown", unread: Collection[int], weights: Sequence[float] | None) -> str:
@@ -71,22 +86,22 @@ def report(shown: "Shown", unread: Collection[int], weights: Sequence[float] | N
         unread: Words that are cut off.
         weights: How strongly each word is marked, from 0 to 1. None: not.
     """
-    mention_of = {number: m for m in shown.mentions for number in range(m.start, m.stop)}
+    phrase_of = {number: p for p in shown.phrases for number in range(p.words.start, p.words.stop)}
     placed = sorted((span, number) for number, span in enumerate(shown.spans) if span is not None)
     pieces, end, before = [], 0, None
     for (start, stop), number in placed:
-        mention = mention_of.get(number)
-        is_chosen = shown.chosen is not None and number in range(*shown.chosen)
-        look = _underline(mention) + " chosen" * is_chosen
+        phrase = phrase_of.get(number)
+        is_chosen = shown.chosen is not None and shown.chosen.words.start <= number < shown.chosen.words.stop
+        look = _underline(phrase) + " chosen" * is_chosen
         # What stands within a phrase looks as the phrase does.
-        pieces.append(_between(shown.text[end:start], look if mention is not None and before is mention else ""))
+        pieces.append(_between(shown.text[end:start], look if phrase is not None and before is phrase else ""))
         names = ["word", look] + ["unread"] * (number in unread)
         style = "" if weights is None else f' style="--weight: {weights[number]:.2f}"'
         pieces.append(
             f'<span class="{" ".join(filter(None, names))}" role="button" tabindex="0" data-index="{number}"'
             f' aria-pressed="{str(is_chosen).lower()}"{style}>{escape(shown.text[start:stop])}</span>'
         )
-        end, before = stop, mention
+        end, before = stop, phrase
     pieces.append(_between(shown.text[end:]))
     return f'<h2>Report</h2><div class="report{"" if weights is None else " weighted"}">{"".join(pieces)}</div>'
 
@@ -175,8 +190,8 @@ def note(text: str) -> str:
     return f'<p class="note">{escape(text)}</p>'
 
 
-def _underline(mention: Mention | None) -> str:
-    return "" if mention is None else "mention denied" if mention.is_negated else "mention"
+def _underline(phrase: Phrase | None) -> str:
+    return "" if phrase is None else "mention denied" if phrase.is_negated else "mention"
 
 
 def _between(text: str, names: str = "") -> str:
@@ -186,9 +201,7 @@ def _between(text: str, names: str = "") -> str:
     return f'<span class="{names}">{escape(text)}</span>' if names and text else escape(text)
 
 
-def _box(box: NamedBox, phrase: str, height: int) -> str:
-    name = clean_phrase(box.name)
-    is_meant = bool(phrase) and (phrase in name or name in phrase)
+def _box(box: NamedBox, is_meant: bool, height: int) -> str:
     corners = f'x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}"'
     at = box.y - 6 if box.y > 20 else min(box.y + box.height + 16, height - 4)
     text = f'<text x="{box.x:.1f}" y="{at:.1f}">{escape(box.name)}</text>'

@@ -36,7 +36,8 @@ CSS = """
 .radiograph svg text { font: 13px system-ui, sans-serif; fill: #fff; stroke: #000; stroke-width: 3;
   paint-order: stroke; }
 .radiograph figcaption { margin-top: .4rem; }
-.radiograph .key { color: var(--faint); }
+.radiograph .key { color: var(--faint); } .radiograph .scale { white-space: nowrap; }
+.radiograph .scale i { display: inline-block; width: 70px; height: .7em; border-radius: 2px; }
 .report { white-space: pre-wrap; line-height: 1.9; font-size: 1.05rem; overflow-wrap: anywhere; max-height: 24rem;
   overflow-y: auto; padding: 2px; }
 .word { cursor: pointer; border-radius: 3px; }

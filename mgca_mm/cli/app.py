@@ -69,10 +69,11 @@ def main() -> None:
         # Without a bar: the data are embedded while the page is open, which says how far it is.
         inferencer = RadiographInferencer(config, args.checkpoint, cfg_options=options, show_progress=False)
         pairs = load_pairs(args.data, args.split, args.phrases)[: args.max_images] if args.data else []
-        index = args.index
-        if index is None and args.data:
-            index = Path(args.data, "page_index", f"{args.split}_{inferencer.fingerprint[:16]}")
-        explorer = Explorer(inferencer, pairs, index)
+        kept = {}
+        if args.data:
+            own = Path(args.data, "page_index", f"{args.split}_{inferencer.fingerprint[:16]}")
+            kept = dict(folder=args.index or own, made_from=Path(args.data, f"{args.split}.json"))
+        explorer = Explorer(inferencer, pairs, **kept)
         page = build_page(explorer)
         # Of a name that gradio uses and that its server's library will change; with each click.
         warnings.filterwarnings("ignore", message="'HTTP_422_UNPROCESSABLE_ENTITY' is deprecated")
