@@ -57,9 +57,7 @@ def attention_figure(
     attention *= len(grounding.regions_to_words)
     low, high = ATTENTION_LIMITS
     rows = [] if maps is None else [_found(maps)]
-    rows.append(
-        _Row("Where its words look (attention, 1 = uniform)", attention, (low, max(high, float(np.nanmax(attention)))))
-    )
+    rows.append(_Row("Where its words look (1 = uniform)", attention, (low, max(high, float(np.nanmax(attention))))))
     sheet = _draw_rows(image, phrases, rows, boxes, with_bars=True)
     sheet.add_report(sentences)
     # In multiples of uniform, too.
@@ -92,7 +90,7 @@ class _Row(NamedTuple):
 
 
 def _found(maps: np.ndarray) -> _Row:
-    return _Row("Where the phrase is found (difference of cosine)", maps, CONTRAST_LIMITS)
+    return _Row("Where it is found (difference of cosine)", maps, CONTRAST_LIMITS)
 
 
 def _draw_rows(
@@ -178,7 +176,7 @@ class _Sheet:
         axes.set(xlim=(0, 1.05 * top), yticks=[])
         axes.invert_yaxis()
         axes.tick_params(axis="x", labelsize=7)
-        axes.set_xlabel("what the circled region looks at" if column == 1 else "", fontsize=8, loc="left")
+        axes.set_xlabel("what the circled region looks at (1 = uniform)" if column == 1 else "", fontsize=8, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
 
     def _top(self, row: int) -> float:

@@ -111,7 +111,7 @@ def draw_embeddings(
         majority = _majority(findings, prototypes)
         panels.append([majority.get(prototype) for prototype in prototypes])
         titles.append(
-            f"By the finding that is most frequent with the nearest prototype\n{len(set(prototypes))} of them"
+            f"By the finding that is most frequent with the nearest prototype\n{len(set(prototypes))} of the prototypes"
         )
         if len(shown) > 1:
             titles[1] += f": {_agreement(named, prototypes[known])}"
