@@ -1,10 +1,11 @@
 """The only home of shims for the ecosystem. Each says why it exists and when it can go.
 
 ``mgca_mm/__init__.py`` calls :func:`install` before anything else of the package is imported, so that the shims are
-there before the first import of ``mmcv.ops``. Both wait for the module that they are for, so that installing them costs
+there before the first import of ``mmcv.ops``. Each waits for the module that it is for, so that installing them costs
 nothing: an environment may do it whenever Python starts (``tools/setup_env.sh``).
 """
 
+import functools
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -13,17 +14,17 @@ from pathlib import Path
 from types import ModuleType
 
 _OPERATORS = "mmcv._ext"
-_CONFIG = "mmengine.config.config"
 
 
 def install() -> None:
     """Install every shim; calling it again changes nothing."""
-    if not any(isinstance(finder, _ConfigPackages) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _ConfigPackages())
+    if not any(isinstance(finder, _Mended) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Mended())
         # Appended: mmcv's compiled operators are found by the ordinary finders before this one is asked.
         sys.meta_path.append(_Operators())
-        if _CONFIG in sys.modules:
-            _complete(sys.modules[_CONFIG])
+    for name, mend in _MENDED.items():
+        if name in sys.modules:
+            mend(sys.modules[name])
 
 
 class _Operators(importlib.abc.MetaPathFinder):
@@ -39,17 +40,11 @@ class _Operators(importlib.abc.MetaPathFinder):
         return importlib.util.spec_from_file_location(fullname, Path(__file__).with_name("mmcv_operators.py"))
 
 
-class _ConfigPackages(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Lets ``_base_ = ['mmseg::…']`` and ``['mgca_mm::…']`` resolve, and be trained.
-
-    Why: MMEngine maps a config's package prefix to a distribution by a fixed table, in which mmseg stands under its
-    old distribution name and plugins do not stand at all. And it marks what comes from a package by ``_scope_``, which
-    every builder takes out again but the one of ``collate_fn``, where it becomes an argument of the function. When:
-    until the table can be extended by an entry point, and the mark is taken out there, too.
-    """
+class _Mended(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Loads a module of the ecosystem as ever, and mends it before anyone sees it."""
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname != _CONFIG:
+        if fullname not in _MENDED:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
         self._loader, spec.loader = spec.loader, self
@@ -57,17 +52,36 @@ class _ConfigPackages(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module):
         self._loader.exec_module(module)
-        _complete(module)
+        _MENDED[module.__name__](module)
 
 
-def _complete(config: ModuleType) -> None:
-    sys.modules["mmengine.config.utils"].MODULE2PACKAGE |= {"mmseg": "mmseg", "mgca_mm": "mgca_mm"}
+def _complete(config_utils: ModuleType) -> None:
+    """Let ``_base_ = ['mmseg::…']`` and ``['mgca_mm::…']`` resolve.
+
+    Why: MMEngine maps a config's package prefix to a distribution by a fixed table, in which mmseg stands under its
+    old distribution name and plugins do not stand at all. When: until the table can be extended by an entry point.
+    """
+    config_utils.MODULE2PACKAGE |= {"mmseg": "mmseg", "mgca_mm": "mgca_mm"}
+
+
+def _leave_functions_unmarked(config: ModuleType) -> None:
+    """Let a base of a package be trained that names a ``collate_fn``.
+
+    Why: MMEngine marks what comes from a package by ``_scope_``. Every builder takes it out again but the one of
+    ``collate_fn``, where it becomes an argument of the function. When: until it is taken out there, too.
+    """
     mark = config.Config._dict_to_config_dict
+    if hasattr(mark, "__wrapped__"):
+        return
 
-    def mark_all_but_functions(cfg, scope=None, has_scope=True):
+    @functools.wraps(mark)
+    def mark_others(cfg, scope=None, has_scope=True):
         marked = mark(cfg, scope, has_scope)
         if isinstance(marked, dict) and isinstance(marked.get("collate_fn"), dict):
             marked["collate_fn"].pop("_scope_", None)
         return marked
 
-    config.Config._dict_to_config_dict = staticmethod(mark_all_but_functions)  # which calls itself by this name
+    config.Config._dict_to_config_dict = staticmethod(mark_others)  # by which it calls itself, too
+
+
+_MENDED = {"mmengine.config.utils": _complete, "mmengine.config.config": _leave_functions_unmarked}
