@@ -15,7 +15,6 @@ from pathlib import Path
 from types import ModuleType
 
 _OPERATORS = "mmcv._ext"
-_CONFIG = "mmengine.config.config"
 # Warns that a faster evaluator is not installed, in front of all that mmdet does. When: until it warns who asks for it.
 _WARNS = "mmdet.evaluation.metrics.faster_coco_metric"
 
@@ -66,24 +65,31 @@ class _Mended(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             _MENDED[module.__name__](module)
 
 
-def _complete(config: ModuleType) -> None:
-    """Let ``_base_ = ['mmseg::…']`` and ``['mgca_mm::…']`` resolve, and be trained.
+def _complete(config_utils: ModuleType) -> None:
+    """Let ``_base_ = ['mmseg::…']`` and ``['mgca_mm::…']`` resolve.
 
     Why: MMEngine maps a config's package prefix to a distribution by a fixed table, in which mmseg stands under its
-    old distribution name and plugins do not stand at all. And it marks what comes from a package by ``_scope_``, which
-    every builder takes out again but the one of ``collate_fn``, where it becomes an argument of the function. When:
-    until the table can be extended by an entry point, and the mark is taken out there, too.
+    old distribution name and plugins do not stand at all. When: until the table can be extended by an entry point.
     """
-    sys.modules["mmengine.config.utils"].MODULE2PACKAGE |= {"mmseg": "mmseg", "mgca_mm": "mgca_mm"}
+    config_utils.MODULE2PACKAGE |= {"mmseg": "mmseg", "mgca_mm": "mgca_mm"}
+
+
+def _leave_functions_unmarked(config: ModuleType) -> None:
+    """Let a base of a package be trained that names a ``collate_fn``.
+
+    Why: MMEngine marks what comes from a package by ``_scope_``. Every builder takes it out again but the one of
+    ``collate_fn``, where it becomes an argument of the function. When: until it is taken out there, too.
+    """
     mark = config.Config._dict_to_config_dict
 
-    def mark_all_but_functions(cfg, scope=None, has_scope=True):
+    @functools.wraps(mark)
+    def mark_others(cfg, scope=None, has_scope=True):
         marked = mark(cfg, scope, has_scope)
         if isinstance(marked, dict) and isinstance(marked.get("collate_fn"), dict):
             marked["collate_fn"].pop("_scope_", None)
         return marked
 
-    config.Config._dict_to_config_dict = staticmethod(mark_all_but_functions)  # which calls itself by this name
+    config.Config._dict_to_config_dict = staticmethod(mark_others)  # which calls itself by this name
 
 
 def _keep_quiet(logger: ModuleType) -> None:
@@ -105,4 +111,8 @@ def _keep_quiet(logger: ModuleType) -> None:
         sys.modules["mmengine.logging"].print_log = by_level
 
 
-_MENDED = {_CONFIG: _complete, "mmengine.logging.logger": _keep_quiet}
+_MENDED = {
+    "mmengine.config.utils": _complete,
+    "mmengine.config.config": _leave_functions_unmarked,
+    "mmengine.logging.logger": _keep_quiet,
+}

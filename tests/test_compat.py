@@ -38,7 +38,9 @@ def test_the_shims_wait_for_their_modules(first):
 
 def test_own_configs_resolve_from_anywhere(tmp_path):
     (tmp_path / "c.py").write_text("_base_ = ['mgca_mm::mgca/pretrain_vit.py']\n")
-    assert Config.fromfile(tmp_path / "c.py").model.type == "ImageReportPretrainer"
+    cfg = Config.fromfile(tmp_path / "c.py")
+    assert cfg.model.type == "ImageReportPretrainer" and cfg.model._scope_ == "mgca_mm"
+    assert cfg.train_dataloader.collate_fn == dict(type="default_collate"), "a mark would be an argument of it"
 
 
 def test_yolov3_predicts_without_compiled_operators():

@@ -10,11 +10,12 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS as ROOT_DATASETS
-from mmengine.registry import RUNNERS
+from mmengine.registry import RUNNERS, DefaultScope
 
 from mgca_mm.cli.probe import compare
 from mgca_mm.engine import install
 from mgca_mm.engine.config import load_config
+from mgca_mm.engine.launch import configure_run
 from mgca_mm.engine.own_classes import follow_classes
 from mgca_mm.engine.runner import PrivateRunner
 from mgca_mm.errors import UserError
@@ -216,7 +217,7 @@ def own(tmp_path):
     """Prepares own labels, boxes of two categories or masks of three classes, from 12 images."""
     import cv2
 
-    def make(kind):
+    def make(kind, image_size=SIZE):
         raw, out = tmp_path / f"raw_{kind}", tmp_path / kind
         (raw / "scans").mkdir(parents=True)
         rng = np.random.default_rng(0)
@@ -242,7 +243,7 @@ def own(tmp_path):
         if kind == "masks":
             (raw / "classes.txt").write_text("background\nlung\nheart\nrib\n")
         command = {"boxes": "coco", "masks": "masks"}.get(kind, "labels_csv")
-        prepare(command, raw, out, Options(image_size=SIZE))
+        prepare(command, raw, out, Options(image_size=image_size))
         return out
 
     return make
@@ -308,3 +309,34 @@ def test_what_is_missing_is_said(own, tmp_path):
     cfg = load_config("downstream/classification/custom_vit", {"data_root": str(tmp_path / "none")})
     with pytest.raises(UserError, match=r"train.json' does not exist.\nMake it: mgca-mm prepare"):
         PrivateRunner.from_cfg(cfg)
+
+
+def test_labels_of_another_data_set(own, tmp_path):
+    out = own("many")
+    with pytest.raises(
+        UserError, match=r"has 3 labels: a, b c, d; the config's model.head.num_classes is 1\.\n.*custom"
+    ):
+        configure_run("quickstart/classification_rsna", {"data_root": str(out), "image_init": "random"}, str(tmp_path))
+    options = {"data_root": str(out), "image_init": "random"}
+    options |= {f"{split}_dataloader.dataset.classes": ["a"] for split in SPLITS}
+    configure_run("quickstart/classification_rsna", options, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("config", "kind", "size"),
+    [
+        ("downstream/classification/custom_vit", "many", 224),
+        ("quickstart/classification_custom", "many", 112),
+        ("quickstart/detection_custom", "boxes", 128),
+        ("quickstart/segmentation_custom", "masks", 128),
+    ],
+)
+def test_images_of_any_size(own, config, kind, size):
+    """A folder prepared at another size than that of the config gives samples of the config's."""
+    cfg = load_config(config, {"data_root": str(own(kind, image_size=160)), "image_init": "random"})
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        for loader in (cfg.train_dataloader, cfg.val_dataloader):
+            sample = ROOT_DATASETS.build(loader.dataset)[0]
+            assert sample["inputs"].shape == (3, size, size)
+    if kind == "masks":
+        assert sample["data_samples"].gt_sem_seg.shape == (160, 160), "evaluated as it is prepared"
