@@ -1,5 +1,6 @@
 """How far a long job has come: a bar on a terminal, a line now and then elsewhere."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -49,6 +50,19 @@ class Progress:
     def heard(self) -> None:
         """Say that something else has just told how far it is, so that no line is due."""
         self._told = time.monotonic()
+
+    def wait(self) -> None:
+        """Show that it goes on, though no more is done yet."""
+        if self._bar is not None:
+            self._bar.refresh()
+        elif (now := time.monotonic()) - self._told >= _SECONDS:
+            self._told = now
+            elapsed = timedelta(seconds=round(now - self._start))
+            self._tell(f"{self._title}  {self._done:,}/{self._total:,} after {elapsed}")
+
+    def aside(self) -> contextlib.AbstractContextManager:
+        """Take the bar away while others print."""
+        return contextlib.nullcontext() if self._bar is None else tqdm.external_write_mode()
 
     def __enter__(self) -> "Progress":
         return self

@@ -69,3 +69,20 @@ def test_a_bar_on_a_terminal_leaves_nothing(monkeypatch):
         bar.update(3)
         assert "images" in terminal.getvalue()
     assert not terminal.getvalue().rpartition("\r")[2].strip()
+
+
+def test_waiting_is_told(clock):
+    told = []
+    bar = Progress("runs", 3, tell=told.append)
+    for _ in range(4):
+        bar.wait()
+    assert told == ["runs  0/3 after 0:00:20", "runs  0/3 after 0:00:40"]
+
+
+def test_others_print_while_the_bar_is_away(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with Progress("runs", 3) as bar:
+        assert "runs" in terminal.getvalue()
+        with bar.aside():
+            assert not terminal.getvalue().rpartition("\r")[2].strip(), "the line is empty"

@@ -38,9 +38,9 @@ CONFIGS = {
 _SMALL = 256  # Images that are smaller are too small for all but the quickstart's config.
 
 
-def next_step(dataset: str, out: Path, annotations_only: bool = False) -> str:
+def next_step(dataset: str, out: Path) -> str:
     """What was made, and the command that comes next."""
-    if annotations_only:
+    if not (out / STORE).is_file():
         return f"{out} holds tables alone, which no training reads."
     config = CONFIGS[dataset]
     if dataset == "mimic_cxr" and open_store(out / STORE).shape[1] < _SMALL:
@@ -48,7 +48,7 @@ def next_step(dataset: str, out: Path, annotations_only: bool = False) -> str:
     options = [f"data_root={out}"]
     if config.startswith("downstream"):
         options.append("image_init=CHECKPOINT")
-    return f"{out} is prepared. Next:\n  {shell_line('train', f'configs/{config}.py', '--cfg-options', *options)}"
+    return f"{out} is prepared. Next:\n  {shell_line('train', config, '--cfg-options', *options)}"
 
 
 def main() -> int:
@@ -107,7 +107,7 @@ def main() -> int:
         with exit_on_user_error():
             options = Options(**{field.name: getattr(args, field.name) for field in fields(Options)})
             prepare(args.dataset, args.raw, args.out, options)
-            print(next_step(args.dataset, args.out, args.annotations_only))
+            print(next_step(args.dataset, args.out))
     except KeyboardInterrupt:
         print("interrupted; run the same command again", file=sys.stderr)
         return 130

@@ -3,11 +3,12 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TypeVar
 
 import mgca_mm
+from mgca_mm.progress import Progress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -44,11 +45,18 @@ def run_side_by_side(
         finally:
             places.append(place)
 
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(jobs) as pool, Progress("runs", len(items)) as progress:
         futures = {pool.submit(run, item): item for item in items}
         try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
+            pending = set(futures)
+            while pending:
+                ended, pending = wait(pending, timeout=5, return_when=FIRST_COMPLETED)
+                if not ended:
+                    progress.wait()
+                for future in ended:
+                    progress.update()
+                    with progress.aside():
+                        yield futures[future], future.result()
         finally:  # After an interrupt nothing new begins.
             pool.shutdown(wait=False, cancel_futures=True)
 

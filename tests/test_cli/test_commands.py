@@ -1,14 +1,19 @@
 """``mgca-mm``: every command by its name, none of the others imported, and the tools in front of them."""
 
 import ast
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from mgca_mm.cli import COMMANDS, main, train
+from mgca_mm.cli.prepare import CONFIGS, next_step
+from mgca_mm.engine.config import find_config
 from mgca_mm.errors import UserError
+from mgca_mm.prepared import DATA_SETS
 from tests.conftest import ROOT
 
 TOOLS = sorted((ROOT / "tools").glob("*.py"))
@@ -52,6 +57,35 @@ def test_tools_are_a_few_lines_over_the_commands(path):
     returns = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text()).body
     (returns,) = [ast.unparse(node.returns) for node in returns if getattr(node, "name", None) == "main"]
     assert ("sys.exit(main())" in path.read_text()) == (returns == "int"), "the exit code would be lost"
+
+
+def call(monkeypatch, *words):
+    """Run a command line in this process, to its end."""
+    monkeypatch.setattr(sys, "argv", ["/somewhere/mgca-mm", *words])
+    assert main() == 0
+
+
+def test_what_comes_after_a_preparation_and_a_phantom(tmp_path, monkeypatch, capsys):
+    """The command that is named can be copied; a config for each data set, whose data root is the folder."""
+    monkeypatch.chdir(tmp_path)
+    assert set(CONFIGS) == set(DATA_SETS)
+    for config in CONFIGS.values():
+        assert find_config(config).is_file()
+    call(monkeypatch, "phantom", "--layout", "mimic_cxr", "--patients", "6", "--size", "64", "--out", "a raw")
+    command = capsys.readouterr().out.splitlines()[-1]
+    assert command == "  mgca-mm prepare mimic_cxr --raw 'a raw' --out data/mimic_cxr"
+    words = [*shlex.split(command)[1:], "--vocab-size", "300", "--image-size", "64", "--workers", "1"]
+    for more in ([], ["--check"]):
+        call(monkeypatch, *words, *more)
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[-2:] == [
+            "data/mimic_cxr is prepared. Next:",
+            "  mgca-mm train quickstart/pretrain_resnet18 --cfg-options data_root=data/mimic_cxr",
+        ]
+    monkeypatch.setattr(sys, "argv", ["tools/prepare_data.py"])
+    assert next_step("mimic_cxr", Path("data/mimic_cxr")).splitlines()[1].split()[:2] == ["python", "tools/train.py"]
+    (tmp_path / "data/mimic_cxr/images.npy").unlink()
+    assert "tables alone" in next_step("mimic_cxr", Path("data/mimic_cxr"))
 
 
 def test_every_command_has_a_tool():

@@ -59,7 +59,7 @@ def test_sets_without_reports(name, tmp_path):
 
 def test_check_prints_them(tmp_path):
     raw = raw_tree("object_cxr").write(tmp_path / "raw")
-    for name, options, lines in (("images", (), 6), ("tables", ("--annotations-only",), 1)):
+    for name, options, lines in (("images", (), 8), ("tables", ("--annotations-only",), 2)):
         assert call("prepare", "object_cxr", "--raw", raw, "--out", tmp_path / name, *options).returncode == 0
         done = call("prepare", "object_cxr", "--out", tmp_path / name, "--check")
         assert done.returncode == 0 and len(done.stdout.splitlines()) == lines, done.stdout
