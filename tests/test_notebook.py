@@ -3,6 +3,7 @@
 import re
 
 import nbformat
+import pytest
 from nbclient import NotebookClient
 
 from tests.conftest import ROOT
@@ -20,6 +21,7 @@ def kinds(cell):
     return {kind for output in cell.outputs for kind in output.get("data", {})} | {o.output_type for o in cell.outputs}
 
 
+@pytest.mark.slow
 def test_runs_in_another_folder(tmp_path, monkeypatch):
     folder = tmp_path / "another folder"
     folder.mkdir()
