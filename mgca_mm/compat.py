@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 _OPERATORS = "mmcv._ext"
+_CONFIG = "mmengine.config.config"
 # Warns that a faster evaluator is not installed, in front of all that mmdet does. When: until it warns who asks for it.
 _WARNS = "mmdet.evaluation.metrics.faster_coco_metric"
 
@@ -25,9 +26,9 @@ def install() -> None:
         sys.meta_path.insert(0, _Mended())
         # Appended: mmcv's compiled operators are found by the ordinary finders before this one is asked.
         sys.meta_path.append(_Operators())
-    for name, mend in _MENDED.items():
-        if name in sys.modules:
-            mend(sys.modules[name])
+        for name, mend in _MENDED.items():
+            if name in sys.modules:
+                mend(sys.modules[name])
 
 
 class _Operators(importlib.abc.MetaPathFinder):
@@ -46,11 +47,14 @@ class _Operators(importlib.abc.MetaPathFinder):
 class _Mended(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Loads a module of the ecosystem as ever, and mends it before anyone sees it."""
 
+    def __init__(self, loader: importlib.abc.Loader | None = None):
+        self._loader = loader
+
     def find_spec(self, fullname, path=None, target=None):
         if fullname not in _MENDED and fullname != _WARNS:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
-        self._loader, spec.loader = spec.loader, self
+        spec.loader = _Mended(spec.loader)
         return spec
 
     def exec_module(self, module):
@@ -62,13 +66,24 @@ class _Mended(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             _MENDED[module.__name__](module)
 
 
-def _complete(config_utils: ModuleType) -> None:
-    """Let ``_base_ = ['mmseg::…']`` and ``['mgca_mm::…']`` resolve.
+def _complete(config: ModuleType) -> None:
+    """Let ``_base_ = ['mmseg::…']`` and ``['mgca_mm::…']`` resolve, and be trained.
 
     Why: MMEngine maps a config's package prefix to a distribution by a fixed table, in which mmseg stands under its
-    old distribution name and plugins do not stand at all. When: until the table can be extended by an entry point.
+    old distribution name and plugins do not stand at all. And it marks what comes from a package by ``_scope_``, which
+    every builder takes out again but the one of ``collate_fn``, where it becomes an argument of the function. When:
+    until the table can be extended by an entry point, and the mark is taken out there, too.
     """
-    config_utils.MODULE2PACKAGE |= {"mmseg": "mmseg", "mgca_mm": "mgca_mm"}
+    sys.modules["mmengine.config.utils"].MODULE2PACKAGE |= {"mmseg": "mmseg", "mgca_mm": "mgca_mm"}
+    mark = config.Config._dict_to_config_dict
+
+    def mark_all_but_functions(cfg, scope=None, has_scope=True):
+        marked = mark(cfg, scope, has_scope)
+        if isinstance(marked, dict) and isinstance(marked.get("collate_fn"), dict):
+            marked["collate_fn"].pop("_scope_", None)
+        return marked
+
+    config.Config._dict_to_config_dict = staticmethod(mark_all_but_functions)  # which calls itself by this name
 
 
 def _keep_quiet(logger: ModuleType) -> None:
@@ -78,9 +93,6 @@ def _keep_quiet(logger: ModuleType) -> None:
     import OneDL"), and it stands before what every command prints. When: until ``print_log`` looks at the level.
     """
     print_log = logger.print_log
-    if hasattr(print_log, "__wrapped__"):
-        return
-
     debug, info = logger.logging.DEBUG, logger.logging.INFO
 
     @functools.wraps(print_log)
@@ -93,4 +105,4 @@ def _keep_quiet(logger: ModuleType) -> None:
         sys.modules["mmengine.logging"].print_log = by_level
 
 
-_MENDED = {"mmengine.config.utils": _complete, "mmengine.logging.logger": _keep_quiet}
+_MENDED = {_CONFIG: _complete, "mmengine.logging.logger": _keep_quiet}

@@ -5,6 +5,7 @@ import math
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import TRANSFORMS, DefaultScope
 from mmengine.runner import Runner
 
 from mgca_mm.engine.config import load_config
@@ -17,7 +18,7 @@ from tests.conftest import ROOT, small_batch
 # Downstream configs have tests of their own.
 PRETRAINING = ("pretrain", "released", "ablation")
 CONFIGS = sorted(path for word in PRETRAINING for path in (ROOT / "configs").glob(f"*/{word}_*.py"))
-METHODS = sorted({path.parent for path in CONFIGS} - {ROOT / "configs/quickstart"})
+METHODS = sorted({path.parent for path in CONFIGS} - {ROOT / "configs/quickstart", ROOT / "configs/custom"})
 
 
 def name(path):
@@ -223,3 +224,72 @@ def test_evaluation_needs_its_own_split_only(prepared, tmp_path):
     configure_run(str(ROOT / "configs/quickstart/retrieval_single.py"), options, splits=("test",))
     with pytest.raises(UserError, match=r"train\.json"):
         configure_run(str(ROOT / "configs/quickstart/retrieval_single.py"), options)
+
+
+def bases():
+    """Every config; by default one of each kind."""
+    kinds = "pretrain_caption_lstm_resnet18 classification_rsna detection_rsna segmentation_rsna zero_shot grounding"
+    for path in sorted((ROOT / "configs").glob("[!_]*/**/*.py")):
+        by_default = path.parent.name == "quickstart" and path.stem in kinds.split()
+        yield pytest.param(path, marks=[] if by_default else [pytest.mark.slow], id=name(path))
+
+
+@pytest.mark.parametrize("path", bases())
+def test_as_a_base_by_the_name_of_the_package(path, prepared, tmp_path):
+    """Read by MMEngine, what is built is what the file gives, in whichever scope the program is."""
+    own = tmp_path / "own.py"
+    own.write_text(f"_base_ = 'mgca_mm::{name(path)}'\n")
+    models = []
+    for cfg in (Config.fromfile(own), Config.fromfile(path)):
+        if text_model := (cfg.model.get("text_encoder") or {}).get("pretrained"):
+            cfg.merge_from_dict(load_config(str(own), {"text_model": str(prepared / "text_model")})._cfg_dict)
+            assert text_model not in str(cfg.model)
+        validate(cfg)
+        scope = "mgca_mm" if models else cfg.default_scope
+        with DefaultScope.overwrite_default_scope(scope):
+            models.append(MODELS.build(cfg.model))
+        for split in ("train", "val", "test"):
+            outer = cfg[f"{split}_dataloader"].dataset
+            steps = [step for dataset in outer.get("datasets", [outer]) for step in dataset.pipeline]
+            with DefaultScope.overwrite_default_scope(cfg.default_scope):
+                assert all(TRANSFORMS.build(step) for step in steps)
+    assert type(models[0]) is type(models[1]) and repr(models[0]) == repr(models[1])
+
+
+MIXED = """
+_base_ = ['mmdet::_base_/default_runtime.py', 'mgca_mm::_base_/models/yolov3_resnet50.py',
+          'mgca_mm::_base_/datasets/detection.py']
+anchors = {{_base_.model.bbox_head.anchor_generator.strides}}
+steps = _base_.train_pipeline
+train_dataloader = dict(dataset=dict(pipeline=steps))
+"""
+
+
+def test_bases_of_several_packages(tmp_path):
+    (tmp_path / "own.py").write_text(MIXED)
+    cfg = Config.fromfile(tmp_path / "own.py")
+    assert cfg.anchors == [32, 16, 8] and cfg.default_scope == "mmdet"
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        assert type(MODELS.build(cfg.model)).__name__ == "YOLOV3"
+        assert all(TRANSFORMS.build(step) for step in cfg.train_dataloader.dataset.pipeline)
+
+
+@pytest.mark.parametrize(
+    "config", ["pretrain_clip_resnet18", pytest.param("classification_rsna", marks=pytest.mark.slow)]
+)
+def test_a_base_is_trained_by_the_runner_of_others(config, labeled, prepared, tmp_path):
+    (tmp_path / "own.py").write_text(f"_base_ = 'mgca_mm::quickstart/{config}.py'\n")
+    cfg = Config.fromfile(tmp_path / "own.py")
+    path = ROOT / f"configs/quickstart/{config}.py"
+    data_root = prepared / "data" if "pretrain" in config else labeled(path)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.update(batch_size=4, num_workers=0, persistent_workers=False)
+        loader.dataset.data_root = str(data_root)
+    if "classification" in config:
+        cfg.model.backbone.pop("init_cfg")
+    cfg.work_dir, cfg.param_scheduler = str(tmp_path), None
+    cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=1, val_interval=1)
+    cfg.default_hooks.checkpoint.update(by_epoch=False, save_best=None)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert list(tmp_path.glob("iter_1.pth"))

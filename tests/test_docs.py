@@ -1,9 +1,14 @@
 """The configs printed in the documentation are whole: they load, build, and hold the checkpoint's weights."""
 
+import contextlib
+import importlib
+import inspect
+import pkgutil
 import re
 import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -158,12 +163,55 @@ def test_another_backbone_downstream(write, tmp_path):
     assert outputs[0][0].shape[-2:] == (7, 7)
 
 
-def test_site_builds_without_a_broken_link(tmp_path):
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    # Not --quiet, under which --strict counts no warning.
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    pages = {path.stem for path in (ROOT / "docs").glob("*.md")}
-    assert {path.parent.name for path in tmp_path.glob("*/index.html")} >= pages - {"index"}
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_site_builds_without_a_broken_link(site):
+    pages = {path.relative_to(ROOT / "docs").with_suffix("") for path in (ROOT / "docs").rglob("*.md")}
+    assert {path.parent.relative_to(site) for path in site.rglob("index.html")} >= pages - {Path("index")}
+
+
+def test_site_asks_no_other_host(site):
+    """A hospital's network has none."""
+    elsewhere = r"[\"']?(?:https?:)?//"
+    asked = rf"<(?:script|img|iframe|source)\b[^>]*\bsrc={elsewhere}|<link\b[^>]*stylesheet[^>]*\bhref={elsewhere}"
+    for page in site.rglob("*.html"):
+        assert not re.search(asked, page.read_text()), page
+    for sheet in site.rglob("*.css"):
+        assert not re.search(rf"url\({elsewhere}|@import", sheet.read_text()), sheet
+
+
+def test_front_page_leads_to_every_page(site):
+    front = (ROOT / "docs/index.md").read_text()
+    for page in (ROOT / "docs").rglob("*.md"):
+        name = page.relative_to(ROOT / "docs").as_posix()
+        assert name == "index.md" or f"]({name}" in front, name
+
+
+def test_every_public_name_is_in_the_reference(site):
+    text = "".join(page.read_text() for page in (site / "api").rglob("*.html"))
+    shown = set()
+    for name in re.findall(r'id="(mgca_mm\.[^"]+)', text):
+        with contextlib.suppress(AttributeError):  # of an instance
+            shown.add(id(pkgutil.resolve_name(name)))
+    for file in (ROOT / "mgca_mm").rglob("__init__.py"):
+        package = importlib.import_module(".".join(file.parent.relative_to(ROOT).parts))
+        for name in getattr(package, "__all__", []):
+            thing = getattr(package, name)
+            if inspect.isclass(thing) or inspect.isfunction(thing):
+                assert id(thing) in shown, f"{package.__name__}.{name}"
+
+
+def test_reference_shows_no_markup_of_docstrings(site):
+    for page in (site / "api").rglob("*.html"):
+        assert not re.search(r":(?:func|class|meth|mod|attr|data|exc):|::</p>", page.read_text()), page
 
 
 def test_comments_point_to_sections_of_the_protocol():

@@ -3,6 +3,7 @@ _base_ = '../downstream/classification/rsna_resnet50.py'
 model = dict(resize_to=None, backbone=dict(depth=18), head=dict(in_channels=512))
 test_pipeline = [
     dict(type='mgca_mm.LoadRadiograph', channels=3),
+    dict(type='mmpretrain.Resize', scale=(128, 128), interpolation='area'),
     dict(type='mmpretrain.CenterCrop', crop_size=112),
     dict(type='mmpretrain.PackInputs'),
 ]

@@ -14,6 +14,7 @@ model = dict(
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmdet.LoadAnnotations', with_bbox=True),
+    dict(type='mmdet.Resize', scale=(128, 128), keep_ratio=False),
     dict(type='mmdet.PackDetInputs'),
 ]
 test_pipeline = [

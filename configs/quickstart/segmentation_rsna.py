@@ -7,11 +7,13 @@ model = dict(
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmseg.LoadAnnotations'),
+    dict(type='mmseg.Resize', scale=(128, 128), keep_ratio=False),
     dict(type='mgca_mm.RandomScaleRotate', scale=0.1, degrees=10, prob=0.5),
     dict(type='mmseg.PackSegInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
+    dict(type='mmseg.Resize', scale=(128, 128), keep_ratio=False),
     dict(type='mmseg.LoadAnnotations'),
     dict(type='mmseg.PackSegInputs'),
 ]

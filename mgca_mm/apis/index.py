@@ -61,6 +61,14 @@ class EmbeddingIndex:
         """Names of the images or reports; empty where there are none."""
         return self._names.get(kind, [])
 
+    def embeddings(self, kind: Kind) -> Tensor:
+        """(N, D) of the images or reports, in the order of their names.
+
+        Raises:
+            KeyError: The index has none of this kind.
+        """
+        return self._embeddings[kind]
+
     def search(self, queries: Tensor, kind: Kind, topk: int = 5) -> list[list[Match]]:
         """The nearest images or reports to each query, the nearest first.
 

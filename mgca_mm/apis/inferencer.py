@@ -208,12 +208,31 @@ class RadiographInferencer:
         """
         if not temperature > 0:
             raise UserError(f"temperature must be above 0, got {temperature}")
+        return presence(self.embed_images(images), self.finding_directions(findings, templates), temperature)
+
+    def finding_directions(
+        self,
+        findings: str | Sequence[str] | Mapping[str, Sequence[Sequence[str]]],
+        templates: Mapping[str, Sequence[str]] | None = None,
+    ) -> Tensor:
+        """Where in the space of embeddings a finding is there: (C, D), "there is …" less "there is no …".
+
+        ``embed_images(images) @ finding_directions(findings).T`` is the signed score that :meth:`zero_shot` squeezes to
+        0…1: above 0 where an image is nearer to the sentences for a finding than to those against it.
+
+        Args:
+            findings: As in :meth:`zero_shot`.
+            templates: As there.
+
+        Raises:
+            UserError: A finding has no sentences.
+        """
         prompts = make_prompts(findings, templates, self.words)
         present, absent = (
             torch.stack([mean_embedding(self._embed_cleaned(phrases)) for phrases in side])
             for side in zip(*prompts.values(), strict=True)
         )
-        return presence(self.embed_images(images), present, absent, temperature)
+        return present - absent
 
     def ground(self, image: ImageInput, phrase: str | Sequence[str]) -> np.ndarray:
         """Where in an image a phrase is.

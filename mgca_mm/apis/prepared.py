@@ -13,7 +13,7 @@ from mgca_mm.radiographs.reading import Placement
 
 from .inputs import NamedImage
 
-_GROUPS = ("Lung Opacity", "Enlarged Cardiomediastinum")  # of CheXpert's hierarchy (Irvin et al. 2019, Figure 1)
+GROUPS = ("Lung Opacity", "Enlarged Cardiomediastinum")  # of CheXpert's hierarchy (Irvin et al. 2019, Figure 1)
 
 
 class NamedBox(NamedTuple):
@@ -117,5 +117,5 @@ def _placement(image: NamedImage, shape: tuple[int, int]) -> Placement:
 
 def _only_finding(labels: dict[str, int]) -> str | None:
     """Of the labels that are positive (1) or uncertain (-1)."""
-    narrow = {name: label for name, label in labels.items() if name not in _GROUPS} or labels
+    narrow = {name: label for name, label in labels.items() if name not in GROUPS} or labels
     return next(iter(narrow)) if list(narrow.values()) == [1] else None

@@ -10,6 +10,7 @@ import secrets
 import signal
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 from mgca_mm.cli.arguments import add_cfg_options, positive_int
@@ -25,7 +26,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--data", help="prepared folder: its tokenizer, and pairs to choose from and search among")
     parser.add_argument("--split", default="test", choices=("train", "val", "test"), help="of the folder")
     parser.add_argument("--max-images", type=positive_int, default=2000, help="the first so many pairs (default: 2000)")
-    parser.add_argument("--index", type=Path, help="folder that keeps the pairs' embeddings for the next time")
+    parser.add_argument("--phrases", help="table of phrases with boxes: MS-CXR's, or a phantom's phantom-phrases.csv")
+    parser.add_argument(
+        "--index", type=Path, help="folder that keeps the pairs' embeddings for the next time (default: in the data's)"
+    )
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--login", action="store_true", help="ask for a password, which is printed at the start")
     add_cfg_options(parser)
@@ -40,7 +44,8 @@ def main() -> None:
 
     install()
     keep_files_private()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # which would end the process and leave the uploads behind
+    # Which would end the process and leave the uploads behind, or a traceback.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     with exit_on_user_error(), tempfile.TemporaryDirectory(prefix="mgca_mm_page_") as uploads:
         # Gradio's settings that were made for another page would open this one: more files, ports and addresses.
@@ -53,15 +58,25 @@ def main() -> None:
             raise UserError("The page needs gradio: pip install 'mgca_mm[app]', or bash tools/setup_env.sh") from error
 
         from mgca_mm.apis import RadiographInferencer, config_beside
+        from mgca_mm.apis.explorer import Explorer
         from mgca_mm.apis.guard import GuardedApp
-        from mgca_mm.apis.page import Explorer, build_page
+        from mgca_mm.apis.page import build_page
+        from mgca_mm.apis.page_style import CSS
         from mgca_mm.apis.prepared import load_pairs
 
         options = dict(args.cfg_options or {}) | ({"data_root": args.data} if args.data else {})
         config = args.config or config_beside(args.checkpoint)
-        inferencer = RadiographInferencer(config, args.checkpoint, cfg_options=options)
-        pairs = load_pairs(args.data, args.split)[: args.max_images] if args.data else []
-        page = build_page(Explorer(inferencer, pairs, args.index))
+        # Without a bar: the data are embedded while the page is open, which says how far it is.
+        inferencer = RadiographInferencer(config, args.checkpoint, cfg_options=options, show_progress=False)
+        pairs = load_pairs(args.data, args.split, args.phrases)[: args.max_images] if args.data else []
+        kept = {}
+        if args.data:
+            own = Path(args.data, "page_index", f"{args.split}_{inferencer.fingerprint[:16]}")
+            kept = dict(folder=args.index or own, made_from=Path(args.data, f"{args.split}.json"))
+        explorer = Explorer(inferencer, pairs, **kept)
+        page = build_page(explorer)
+        # Of a name that gradio uses and that its server's library will change; with each click.
+        warnings.filterwarnings("ignore", message="'HTTP_422_UNPROCESSABLE_ENTITY' is deprecated")
         # Fonts of the system: the default theme asks a server for its own.
         theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
         password = secrets.token_urlsafe(12) if args.login else None
@@ -75,6 +90,7 @@ def main() -> None:
                 share=False,
                 auth=("mgca", password) if password else None,
                 theme=theme,
+                css=CSS,
                 max_file_size="512mb",
                 footer_links=[],
                 ssr_mode=False,  # whose server in front of this one would not be guarded
@@ -82,9 +98,12 @@ def main() -> None:
             )
         except OSError as error:
             raise UserError(f"Port {args.port} cannot be used: name another one by --port N.") from error
-        print(f"The page is at {address} and can be opened on this machine only. Ctrl+C ends it.")
+        print(f"The page is at {address} and can be opened on this machine only. Ctrl+C ends it.", flush=True)
         if password:
             print(f"User: mgca   Password: {password}", flush=True)
         else:
             print("All accounts of this machine can open it; on a shared one, start it with --login.", flush=True)
+        if explorer.known is not None:
+            explorer.known.prepare()  # while the page can be used
+            print(explorer.known.outcome, flush=True)
         page.block_thread()

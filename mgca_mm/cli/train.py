@@ -61,10 +61,12 @@ def main() -> None:
             if cfg.load_from is not None and not Path(cfg.load_from).is_file():
                 raise UserError(f"Checkpoint '{cfg.load_from}' of --resume does not exist.")
         runner = PrivateRunner.from_cfg(cfg)
-        if len(runner.train_loop.dataloader) == 0:
+        loader, batch = runner.train_loop.dataloader, cfg.train_dataloader.get("batch_size")
+        is_asked_for = args.total_batch is not None or "train_dataloader.batch_size" in (args.cfg_options or {})
+        if is_asked_for and loader.batch_sampler.batch_size < batch:
             raise UserError(
-                f"The {len(runner.train_dataloader.dataset)} training samples do not fill one batch of this many.\n"
-                "Lower it: --cfg-options train_dataloader.batch_size=N"
+                f"The {len(loader.dataset)} training samples do not fill the batch of {batch} on each rank that is "
+                "asked for.\nLower it, or leave it out, and all of them make a step."
             )
         runner.train()
         if args.test:

@@ -5,6 +5,7 @@ import os
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
@@ -24,7 +25,8 @@ def scale_learning_rate(runner: Runner) -> None:
     """Say in the log how many samples make a step, and scale the rates of all parameters if the config asks for it.
 
     The recipe's number is ``auto_scale_lr.base_batch_size``, for which its learning rate was chosen; with ``enable``
-    the rates are multiplied by this run's samples a step to those, without it another number is warned of.
+    the rates are multiplied by this run's samples a step to those, without it another number is warned of; where there
+    are fewer samples than that, it is only said.
     """
     samples, recipe = samples_a_step(runner), runner.auto_scale_lr or {}
     what = "pairs" if hasattr(unwrapped(runner.model), "alignments") else "samples"
@@ -37,11 +39,31 @@ def scale_learning_rate(runner: Runner) -> None:
             runner.logger.info(f"The recipe has {wanted}: its learning rate is multiplied by {samples / wanted:.4g}")
         for group in runner.optim_wrapper.param_groups:
             group["lr"] *= samples / recipe["base_batch_size"]
+    elif samples < wanted and (available := len(runner.train_dataloader.dataset)) < wanted:
+        runner.logger.info(
+            f"The recipe has {wanted} {what} a step, for which the {available} of the training are too few: its "
+            "learning rate stays. --auto-scale-lr scales it."
+        )
     elif wanted != samples:
         runner.logger.warning(
             f"The recipe has {wanted} {what} a step, this run {samples}, at the same learning rate. --total-batch "
             f"{wanted} divides them among the ranks; --auto-scale-lr scales the rate."
         )
+
+
+def samples_a_rank(loader: DataLoader) -> int:
+    """Batch of a loader whose samples do not fill the one that it has: all that a rank has of them.
+
+    Raises:
+        UserError: That is fewer than two, of which nothing can be told apart.
+    """
+    samples, ranks = len(loader.dataset), get_world_size()
+    if samples // ranks < 2:
+        raise UserError(
+            f"{samples} training samples are too few for {ranks} rank(s): each needs two or more in its batch.\n"
+            "Prepare more of them, or move some from validation and test: mgca-mm prepare … --split-list FILE"
+        )
+    return samples // ranks
 
 
 def divide_batch(cfg: Config, total: int, ranks: int) -> None:

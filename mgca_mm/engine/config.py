@@ -5,17 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
 
 from mgca_mm.bounds import parts_of, read_json
 from mgca_mm.errors import UserError, first_line
-from mgca_mm.prepared import MANIFEST, coco_fault, require_prepared
-from mgca_mm.reports.tokenizer import load_tokenizer
+from mgca_mm.prepared import MANIFEST, coco_fault, read_annotations, require_prepared
 
 from .config_files import CONFIGS, assignments, base_files, own_values, with_our_hooks
 from .file_handlers import safe_reading
 from .own_classes import follow_classes
 from .schedule import follow_max_epochs
 from .validation import require_known_options
+from .vocabulary import follow_vocabulary, require_embeddings
 
 # Variables on top of our configs. Python substitutes them when a config file is read, too early for what is set on top.
 VARIABLES = ("data_root", "text_model", "image_init", "phrases")
@@ -72,16 +73,17 @@ def load_config(filename: str | Path, options: dict[str, Any] | None = None) -> 
     for name in VARIABLES:
         if name in options and name in cfg:
             _replace(cfg._cfg_dict, cfg[name], options[name])
-    follow_classes(cfg)  # before other options, which may change what it fills in
+    # Before other options, which may change what these fill in.
+    follow_classes(cfg)
+    follow_vocabulary(cfg)
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError, IndexError) as error:
         raise UserError(f"--cfg-options do not fit '{filename}': {str(error)[:300]}") from error
     for split in ("train", "val", "test"):
         loader = cfg.get(f"{split}_dataloader") or {}
-        # MMEngine marks what comes from "mgca_mm::…" by its scope, and then hands the mark to the function.
-        if isinstance(loader.get("collate_fn"), dict):
-            loader["collate_fn"].pop("_scope_", None)
+        if loader.get("pin_memory") and get_device() == "cpu":
+            loader["pin_memory"] = False  # torch would warn that it is in vain
         if loader.get("num_workers") == 0:
             # torch takes none of these without workers.
             loader.update(persistent_workers=False, prefetch_factor=None, timeout=0)
@@ -94,26 +96,42 @@ def load_config(filename: str | Path, options: dict[str, Any] | None = None) -> 
 
 
 def require_data(cfg: Config, splits: Sequence[str] = ("train", "val", "test")) -> None:
-    """Check, before a model is built, that the annotation files exist, have boxes, and have words with embeddings.
+    """Check, before a model is built, that the annotation files exist and have what the model is for.
 
     Args:
         cfg: The config.
         splits: Those that the run reads.
 
     Raises:
-        UserError: If an annotation file is missing, one of boxes has none, or a trained tokenizer has more pieces than
-            the text encoder rows.
+        UserError: If an annotation file is missing, one of labels has not those of the head, one of boxes has none, or
+            a trained tokenizer has more pieces than the text encoder rows.
     """
     for split in splits:
         outer = (cfg.get(f"{split}_dataloader") or {}).get("dataset", {})
         for dataset in outer.get("datasets", [outer]):
             if dataset.get("type", "").endswith("ImageReportDataset"):
                 require_prepared(Path(dataset["data_root"]) / dataset["ann_file"])
-                _require_embeddings(cfg, dataset)
+                require_embeddings(cfg, dataset)
+            elif dataset.get("type", "").endswith("ChestXrayDataset"):
+                _require_labels(cfg, dataset)
             elif dataset.get("type", "").endswith("CocoDataset"):
                 data_root, ann_file = dataset.get("data_root") or "", dataset.get("ann_file") or ""
                 if not dataset.get("backend_args") and "://" not in f"{data_root}{ann_file}":  # not on this machine
                     _require_boxes(Path(data_root), ann_file)
+
+
+def _require_labels(cfg: Config, dataset: dict) -> None:
+    """Check that there are as many labels as the head of a classifier has classes."""
+    wanted = (cfg.model.get("head") or {}).get("num_classes")
+    path = Path(dataset["data_root"]) / dataset["ann_file"]
+    require_prepared(path)
+    classes = dataset.get("classes") or read_annotations(path)[0].get("classes") or []
+    if wanted is not None and len(classes) != wanted:
+        names = f": {', '.join(classes[:5])}{' …' if len(classes) > 5 else ''}" if classes else ""
+        raise UserError(
+            f"'{path}' has {len(classes)} labels{names}; the config's model.head.num_classes is {wanted}.\n"
+            "A config that takes the labels of the folder: downstream/classification/custom_vit (or custom_resnet50)."
+        )
 
 
 def _require_boxes(data_root: Path, ann_file: str) -> None:
@@ -136,38 +154,6 @@ def _require_boxes(data_root: Path, ann_file: str) -> None:
             f"'{data_root}' has no box in {ann_file}: nothing can be learned or measured there.\n"
             "Prepare the data set again with images of boxes in each split (--split-list FILE)."
         )
-
-
-def _require_embeddings(cfg: Config, dataset: dict) -> None:
-    model = cfg.get("model", {})
-    text_encoder = model.get("text_encoder") or {}
-    parts = {"text_encoder.config": text_encoder.get("config") or {}}
-    parts |= {f"alignments.{name}": alignment for name, alignment in model.get("alignments", {}).items()}
-    rows = {f"model.{name}.vocab_size": part["vocab_size"] for name, part in parts.items() if "vocab_size" in part}
-    tokenizers = [
-        step.get("tokenizer") or str(Path(dataset["data_root"]) / "tokenizer")
-        for step in dataset.get("pipeline", [])
-        if step["type"].endswith("TokenizeReport")
-    ]
-    saved = Path(text_encoder.get("pretrained") or "", "config.json")
-    saved_rows = None
-    if text_encoder.get("pretrained") and saved.is_file():
-        content = read_json(saved)  # building the model reports what is wrong with it
-        saved_rows = content.get("vocab_size") if isinstance(content, dict) else None
-    if not (rows or saved_rows) or not tokenizers:
-        return
-    pieces = 1 + max(load_tokenizer(tokenizers[0]).get_vocab().values())  # numbers can be left out
-    if isinstance(saved_rows, int) and pieces > saved_rows:
-        raise UserError(
-            f"The tokenizer '{tokenizers[0]}' has {pieces} pieces, but the text model in '{saved.parent}' {saved_rows}."
-            f"\nPrepare the data with that model's tokenizer: --tokenizer '{saved.parent}'"
-        )
-    for key, size in rows.items():
-        if pieces > size:
-            raise UserError(
-                f"The tokenizer '{tokenizers[0]}' has {pieces} pieces, but {key} is {size}.\n"
-                f"Set {key}={pieces}, or prepare the data with --vocab-size {size}."
-            )
 
 
 def _variables_below(path: Path, above: tuple[dict, ...] = ()) -> Iterator[tuple[str, Any, tuple[dict, ...]]]:

@@ -23,7 +23,7 @@ from mgca_mm.distributed import unwrapped
 from mgca_mm.errors import UserError
 from mgca_mm.registry import RUNNERS
 
-from .batch import scale_learning_rate
+from .batch import samples_a_rank, scale_learning_rate
 from .config_errors import errors_named_by_key
 from .config_files import our_hooks, with_our_hooks
 from .hooks.progress import ProgressHook
@@ -36,6 +36,7 @@ from .privacy import PathFilter, without_paths
 from .resumable import SETTINGS_KEY, fault_of
 from .resume import Resumption, settings_of
 from .screen import prints_in_log, show_little
+from .vocabulary import follow_vocabulary
 from .work_dir import hold_work_dir
 
 _RESUMABLE = {
@@ -66,8 +67,9 @@ class PrivateRunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> "PrivateRunner":
-        """Build a runner as MMEngine does, from a config whose classes may be those of the prepared folder."""
+        """Build a runner as MMEngine does, its config's classes and vocabulary those of the prepared folder."""
         follow_classes(cfg, required=True)
+        follow_vocabulary(cfg)
         return super().from_cfg(cfg)
 
     def setup_env(self, env_cfg: dict) -> None:
@@ -121,7 +123,13 @@ class PrivateRunner(Runner):
             kind = loop.get("type", untyped)
             loop["type"] = _RESUMABLE.get(kind, kind)
         with errors_named_by_key(self._full_cfg):
-            loop = super().build_train_loop(loop)
+            built = super().build_train_loop(loop)
+        if is_new and len(built.dataloader) == 0:
+            fitting = {"batch_size": samples_a_rank(built.dataloader)}
+            self._train_dataloader.update(fitting)
+            self.cfg.get("train_dataloader", {}).update(fitting)  # which is written down
+            built = super().build_train_loop(loop)
+        loop = built
         if isinstance(loop, IterBasedTrainLoop):
             for hook in self.hooks:
                 if isinstance(hook, LoggerHook):

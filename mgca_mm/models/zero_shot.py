@@ -13,19 +13,19 @@ from .prompts import make_prompts
 from .sentence_embedder import SentenceEmbedder
 
 
-def presence(images: Tensor, present: Tensor, absent: Tensor, temperature: float) -> Tensor:
+def presence(images: Tensor, directions: Tensor, temperature: float) -> Tensor:
     """Scores of findings: softmax over the sentences for and against each (CheXzero, Tiu et al. 2022).
 
     Args:
         images: (N, D) unit embeddings.
-        present: (C, D) of the sentences that say a finding is there.
-        absent: (C, D) of those that say it is not.
+        directions: (C, D) unit embedding of the sentences that say a finding is there, less that of those that say it
+            is not; the product with an image is the signed score before the softmax, from -2 to 2.
         temperature: Of the softmax.
 
     Returns:
         (N, C) from 0 to 1.
     """
-    return torch.sigmoid(images @ (present - absent).T / temperature)
+    return torch.sigmoid(images @ directions.T / temperature)
 
 
 @MODELS.register_module()
@@ -64,7 +64,7 @@ class ZeroShotClassifier(SentenceEmbedder):
             for side in zip(*self.prompts.values(), strict=True)
         )
         images = self.embed_images(inputs).global_feature
-        scores = presence(images, present, absent, self.zero_shot_temperature)
+        scores = presence(images, present - absent, self.zero_shot_temperature)
         for sample, image, score in zip(data_samples, images, scores, strict=True):
             sample.image_embedding, sample.pred_score = image, score
         return data_samples

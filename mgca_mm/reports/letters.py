@@ -36,13 +36,17 @@ def normalize(text: str) -> str:
     return unicodedata.normalize("NFKC", text.lower()).translate(_KEPT)
 
 
+def is_part_of_word(character: str) -> bool:
+    """Whether a character is a letter, a digit, a mark on one, or an underscore."""
+    return character.isalnum() or character == "_" or unicodedata.category(character).startswith("M")
+
+
 class _Kept(dict):
     """What stands for a character in a text of Unicode words, filled as characters come: itself, or a space."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
-        is_kept = character.isalnum() or character in "._" or unicodedata.category(character).startswith("M")
-        return self.setdefault(code, character if is_kept else " ")
+        return self.setdefault(code, character if character == "." or is_part_of_word(character) else " ")
 
 
 _KEPT = _Kept()

@@ -1,6 +1,7 @@
 """Who may ask the page, for what, and how much of it at once: over the running server, by bare HTTP."""
 
 import contextlib
+import json
 import signal
 import socket
 import threading
@@ -13,6 +14,7 @@ import pytest
 from tests.test_apis.server import Server
 
 pytest.importorskip("gradio")
+VIEW = "Where it is found"
 OWN = "127.0.0.1:PORT"
 # What is asked of hosts that are not this page's; a request without or with several hosts is none of HTTP/1.1.
 FOREIGN_HOSTS = [
@@ -42,8 +44,9 @@ WAYS = [
 @pytest.fixture(scope="module", params=["open", "login"])
 def server(request, checkpoint, prepared, tmp_path_factory):
     login = ["--login"] if request.param == "login" else []
-    options = ["--data", str(prepared / "data"), *login]
-    server = Server(checkpoint, *options, temporary=tmp_path_factory.mktemp("tmp"))
+    temporary = tmp_path_factory.mktemp("tmp")
+    options = ["--data", str(prepared / "data"), "--index", str(temporary / "index"), *login]
+    server = Server(checkpoint, *options, temporary=temporary)
     server.headers = []  # of a browser that has logged in
     if login:
         form = urllib.parse.urlencode(dict(username="mgca", password=server.password())).encode()
@@ -64,7 +67,7 @@ def ask(server, method, path, hosts, *headers):
     names += [("Host", host.replace("PORT", str(server.port))) for host in hosts]
     body = None
     if method == "POST":
-        body = b'{"data": [1], "session_hash": "s", "fn_index": 0}'
+        body = json.dumps({"data": [VIEW], "event_data": {"index": 1}, "session_hash": "s", "fn_index": 0}).encode()
         names.append(("Content-Type", "application/json"))
     path = f"/gradio_api/file={server.file}" if path == "FILE" else path
     return server.ask(path, [*server.headers, *names], body, method)
@@ -130,6 +133,11 @@ def named(path, **others):
     return {"path": path, "meta": {"_type": "gradio.FileData"}, **others}
 
 
+def show(server, file, report):
+    """What the button "Show" calls: file, report, the example that it is, view."""
+    return server.call("show", [file, report, None, VIEW], headers=server.headers)
+
+
 def test_files_of_the_server_are_not_read(server, checkpoint, prepared):
     """A client names the file itself: what nobody has uploaded is neither served nor taken for an image."""
     image = next((prepared / "raw").rglob("*.jpg"))  # which the model could read
@@ -145,9 +153,9 @@ def test_files_of_the_server_are_not_read(server, checkpoint, prepared):
     ):
         status, _, content = ask(server, "GET", f"/gradio_api/file={urllib.parse.quote(path)}", [OWN])
         assert status == 403 and len(content) < 400, path
-        status, content = server.call("show", [named(path), "effusion"], headers=server.headers)
+        status, content = show(server, named(path), "effusion")
         assert (status, content) == (500, '{"error":null}'), path
-    assert server.call("show", [named(server.file, url="/etc/passwd"), "effusion"], headers=server.headers)[0] == 200
+    assert show(server, named(server.file, url="/etc/passwd"), "effusion")[0] == 200
 
 
 def test_other_servers_are_not_asked(server):
@@ -155,8 +163,8 @@ def test_other_servers_are_not_asked(server):
         other.settimeout(0.1)
         url = f"http://127.0.0.1:{other.getsockname()[1]}/x.png"
         for file in (named(url), named(server.file, url=url)):
-            server.call("show", [file, "effusion"], headers=server.headers)
-        status, content = server.call("show", [named("http://127.0.0.1.nip.io/x.png"), "x"], headers=server.headers)
+            show(server, file, "effusion")
+        status, content = show(server, named("http://127.0.0.1.nip.io/x.png"), "x")
         assert status == 500 and "Give a file, not an address" in content
         with pytest.raises(TimeoutError):
             other.accept()
@@ -165,24 +173,29 @@ def test_other_servers_are_not_asked(server):
 def test_odd_values(server):
     """Anybody may call the page's functions with any values; what they are told is short, and says nothing else."""
     for number in (None, -1, 10**9, "x", 1.5, [], {}, [1]):
-        status, content = server.call("choose", [number], headers=server.headers)
-        assert status == 500 and ("Choose one" in content or "not in the list" in content), content
+        status, content = server.call("choose", [VIEW], {"index": number}, headers=server.headers)
+        assert status == 500 and "Choose one" in content, content
+    for view in (None, -1, "x", [], {}):
+        status, content = server.call("choose", [view], {"index": 0}, headers=server.headers)
+        assert status == 200 or (status == 500 and len(content) < 300), content
     before = len(server.printed())  # gradio prints where a choice is none of the list's
-    for name in ("look_at_word", "look_at_region"):
+    for name, data in (("look_at_word", [None, VIEW]), ("look_at_region", [None]), ("look_again", [None, VIEW])):
         for event in ({"index": -1, "value": "x"}, {}, None):
-            status, content = server.call(name, [None], event, headers=server.headers)
+            status, content = server.call(name, data, event, headers=server.headers)
             assert status == 500 and "Show a radiograph" in content
+    status, content = server.call("compare", [None], headers=server.headers)
+    assert status == 200 and len(content) < 1000
     for report in (None, "", "\x00\x01", "\udcff", [], "lungs " * 2_000_000):
-        status, content = server.call("show", [named(server.file), report], headers=server.headers)
+        status, content = show(server, named(server.file), report)
         assert status == 500 and len(content) < 200 and '"error":"' in content, content
-    status, _ = server.call("show", [named(server.file), "\ud800 \x07effusion"], headers=server.headers)
+    status, _ = show(server, named(server.file), "\ud800 \x07effusion")
     assert status == 200
     assert server.printed()[before:] == ""
 
 
 def test_no_report_is_printed(server):
     for file in (named("/etc/passwd"), named(server.file), None, [], "x"):
-        server.call("show", [file, "SECRETWORD is seen"], headers=server.headers)
+        show(server, file, "SECRETWORD is seen")
     assert "SECRETWORD" not in server.printed()
 
 
@@ -191,13 +204,13 @@ def test_twenty_clients(server):
 
     def look(number):
         barrier.wait(60)
-        return server.call("show", [named(server.file), f"effusion number {number}"], headers=server.headers)
+        return show(server, named(server.file), f"effusion number {number}")
 
     with ThreadPoolExecutor(20) as clients:
         answers = list(clients.map(look, range(20)))
     for number, (status, content) in enumerate(answers):
         # The words of its own report, and nobody else's.
-        assert status == 200 and f'"token":"{number}"' in content, (number, content[:300])
+        assert status == 200 and f">{number}</span>" in json.loads(content)["data"][1], (number, content[:300])
 
 
 def peak_memory(process):

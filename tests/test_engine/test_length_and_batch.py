@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from mmengine.config import Config
 
+from mgca_mm.cli import train as cli_train
 from mgca_mm.engine.config import load_config
 from mgca_mm.engine.launch import configure_run
 from mgca_mm.errors import UserError
@@ -145,6 +147,50 @@ def test_the_log_says_what_a_step_is(trained):
     said = trained[1].stdout + trained[1].stderr
     assert "4 pairs a step = 1 rank × 4" in said
     assert "The recipe has 64 pairs a step, this run 4, at the same learning rate" in said
+
+
+def train_here(monkeypatch, work_dir, prepared, *arguments, **options):
+    """``mgca-mm train`` of the quickstart, made small, in this process; its exit code."""
+    options = {"data_root": prepared / "data", "max_epochs": 1, "model.image_encoder.input_size": 64, **options}
+    options |= {f"{split}_dataloader.num_workers": 0 for split in ("train", "val")}
+    changes = [f"{key}={value}" for key, value in options.items()]
+    words = ["train.py", "custom/pretrain_resnet18", "--work-dir", str(work_dir), *arguments, "--cfg-options", *changes]
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr("mgca_mm.cli.train.keep_files_private", lambda: None)
+    try:
+        cli_train.main()
+    except SystemExit as exit_:
+        return exit_.code
+    return 0
+
+
+@pytest.mark.parametrize("arguments", [(), pytest.param(("--auto-scale-lr",), marks=SLOW)])
+def test_fewer_pairs_than_the_batch(arguments, prepared, tmp_path, monkeypatch):
+    """All of them make a step; the log says so, and what is written down has the batch that was."""
+    count = len(json.loads((prepared / "data/train.json").read_text())["data_list"])
+    assert 2 < count < 64
+    assert train_here(monkeypatch, tmp_path, prepared, *arguments) == 0
+    (log,) = tmp_path.glob("*/*.log")
+    said = log.read_text()
+    assert f"{count} pairs a step = 1 ranks × {count}" in said
+    expected = f"for which the {count} of the training are too few", f"rate is multiplied by {count / 64:.4g}"
+    assert expected[len(arguments)] in said and "WARNING - The recipe has" not in said
+    cfg = Config.fromfile(tmp_path / "pretrain_resnet18.py")
+    assert cfg.train_dataloader.batch_size == count and (tmp_path / "best_loss_epoch_1.pth").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "told"),
+    [
+        (("--total-batch", "64"), {}, "training samples do not fill the batch of 64 on each rank that is asked for"),
+        ((), {"train_dataloader.batch_size": 60}, "training samples do not fill the batch of 60"),
+        ((), {"train_dataloader.dataset.indices": 1}, "1 training samples are too few for 1 rank(s): each needs two"),
+    ],
+)
+def test_a_batch_that_cannot_be(arguments, options, told, prepared, tmp_path, monkeypatch, capsys):
+    assert train_here(monkeypatch, tmp_path, prepared, *arguments, **options) == 2
+    error = capsys.readouterr().err.partition("error: ")[2].splitlines()
+    assert told in error[0] and len(error) == 2
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import RobertaTokenizerFast
 
-from mgca_mm.engine.config import _require_embeddings
+from mgca_mm.engine.vocabulary import require_embeddings
 from mgca_mm.errors import UserError
 from mgca_mm.reports.tokenizer import load_tokenizer, train_tokenizer
 from tests.test_fuzz.cases import bounded, in_time
@@ -120,4 +120,4 @@ def test_more_pieces_than_the_text_model_has(folder, tmp_path):
     pipeline = [dict(type="TokenizeReport", tokenizer=str(folder))]
     cfg = dict(model=dict(text_encoder=dict(pretrained=str(tmp_path))))
     with pytest.raises(UserError, match=r"pieces, but the text model .* 20"):
-        _require_embeddings(cfg, dict(pipeline=pipeline))
+        require_embeddings(cfg, dict(pipeline=pipeline))

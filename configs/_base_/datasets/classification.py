@@ -3,11 +3,13 @@
 data_root = 'data/?'
 train_pipeline = [
     dict(type='mgca_mm.LoadRadiograph', channels=3),
+    dict(type='mmpretrain.Resize', scale=(256, 256), interpolation='area'),  # of other sizes than 256
     dict(type='mmpretrain.RandomCrop', crop_size=224),
     dict(type='mmpretrain.PackInputs'),
 ]
 test_pipeline = [
     dict(type='mgca_mm.LoadRadiograph', channels=3),
+    dict(type='mmpretrain.Resize', scale=(256, 256), interpolation='area'),  # of other sizes than 256
     dict(type='mmpretrain.CenterCrop', crop_size=224),
     dict(type='mmpretrain.PackInputs'),
 ]

@@ -2,6 +2,7 @@
 # checkpoint of ours or of mmpretrain, or random.
 image_init = 'work_dirs/pretrain_vit'
 model = dict(
+    _scope_='mmpretrain',  # also as mgca_mm::…, which would be marked by our name
     type='mmpretrain.ImageClassifier',
     data_preprocessor=dict(type='mmpretrain.ClsDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3),
     backbone=dict(

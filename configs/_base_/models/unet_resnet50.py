@@ -1,6 +1,7 @@
 # A U-Net decoder on a frozen ResNet-50: skips from stages 3, 2, 1 and the stem.
 image_init = 'work_dirs/pretrain_resnet50'
 model = dict(
+    _scope_='mmseg',  # also as mgca_mm::…, which would be marked by our name
     type='mmseg.EncoderDecoder',
     data_preprocessor=dict(type='mmseg.SegDataPreProcessor', mean=[127.5] * 3, std=[127.5] * 3, size=(224, 224)),
     backbone=dict(

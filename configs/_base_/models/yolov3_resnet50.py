@@ -2,6 +2,7 @@
 image_init = 'work_dirs/pretrain_resnet50'
 anchor_scale = 224 / 416
 model = dict(
+    _scope_='mmdet',  # also as mgca_mm::…, which would be marked by our name
     type='mmdet.YOLOV3',
     data_preprocessor=dict(type='mmdet.DetDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, pad_size_divisor=32),
     backbone=dict(
