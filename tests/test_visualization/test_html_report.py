@@ -63,7 +63,8 @@ def test_of_a_phantom_in_a_browser(weights, prepared, tmp_path):  # noqa: F811
         pytest.skip("there is no chromium: apt-get install chromium")
     out, phrases = tmp_path / "report.html", prepared / "raw/phantom-phrases.csv"
     steps = tmp_path / "steps.json"
-    steps.write_text(json.dumps([{"title": "pretraining", "command": "mgca-mm train x", "seconds": 12.0}]))
+    timed = [{"title": name, "command": f"mgca-mm {name}", "seconds": 12.0} for name in ("train", "probe")]
+    steps.write_text(json.dumps(timed))
     given = ("--phantom", "--phrases", phrases, "--probe", probe_in(tmp_path / "probe"), "--steps", steps)
     done = report(out, weights, prepared / "data", *given)
     assert done.returncode == 0, done.stderr
@@ -80,7 +81,7 @@ def test_of_a_phantom_in_a_browser(weights, prepared, tmp_path):  # noqa: F811
         assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 100)")
         assert page.locator(".example .box").count() >= 2 and page.locator("#nearest img").count() > 4
         assert "65.0" not in page.locator("#numbers table").inner_text()
-        assert "50.2" in page.locator("#numbers table").inner_text() and "12 s" in page.locator("#made").inner_text()
+        assert "50.2" in page.locator("#numbers table").inner_text() and "24 s" in page.locator("#made").inner_text()
         browser.close()
     assert problems == [out.as_uri()]
 
