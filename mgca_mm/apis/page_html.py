@@ -3,7 +3,7 @@
 import base64
 import math
 from collections.abc import Collection, Mapping, Sequence
-from html import escape
+from html import escape as escape_marks
 from typing import TYPE_CHECKING
 
 import cv2
@@ -38,7 +38,17 @@ def title_of(pair: Pair) -> str:
 
 def readable(pair: Pair) -> str:
     """A prepared report, of which only small words are left, with capitals and full stops."""
-    return " ".join(f"{sentence[:1].upper()}{sentence[1:]}." for sentence in pair.sentences)
+    return " ".join(f"{sentence[:1].upper()}{sentence[1:]}." for sentence in map(sendable, pair.sentences))
+
+
+def sendable(text: str) -> str:
+    """A text of the same length without lone surrogates, which json can hold and a browser cannot be sent."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def escape(text: str) -> str:
+    """A text as HTML."""
+    return escape_marks(sendable(text))
 
 
 def figure(
