@@ -28,12 +28,14 @@ def main() -> None:
     data = argparse.ArgumentParser(add_help=False)
     data.add_argument("--max-images", type=positive_int, default=2000, help="at most so many images (default: 2000)")
 
-    attention = figures.add_parser("attention", parents=[trained], help="which regions the words of a report look at")
-    attention.add_argument("--image", help="JPEG, PNG or DICOM file (default: a pair of the config's test data)")
-    attention.add_argument("--report", help="its report: the text, or a file that holds it")
-    attention.add_argument("--sample", type=int, default=0, help="which pair of the test data (default: 0)")
+    pair = argparse.ArgumentParser(add_help=False)
+    pair.add_argument("--image", help="JPEG, PNG or DICOM file (default: a pair of the config's test data)")
+    pair.add_argument("--report", help="its report: the text, or a file that holds it")
+    pair.add_argument("--sample", type=int, default=0, help="which pair of the test data (default: 0)")
+    pair.add_argument("--phrases", metavar="TABLE", help="true boxes: MS-CXR's table or phantom-phrases.csv")
+    attention = figures.add_parser("attention", parents=[trained, pair], help="which regions the words look at")
     attention.add_argument("--words", nargs="+", help="words to draw (default: phrases that name a finding)")
-    attention.add_argument("--phrases", metavar="TABLE", help="true boxes: MS-CXR's table or phantom-phrases.csv")
+    figures.add_parser("grounding", parents=[trained, pair], help="where the phrases are found, of any model")
     embeddings = figures.add_parser("embeddings", parents=[trained, data], help="images in the plane")
     embeddings.add_argument("--split", choices=SPLITS, help="default: test; train where that has more findings to draw")
     embeddings.add_argument("--method", choices=("tsne", "umap"), default="tsne")
@@ -56,23 +58,11 @@ def main() -> None:
 
 
 def draw_attention(args: argparse.Namespace) -> Path:
-    from mgca_mm.reports.cleaning import report_sentences
     from mgca_mm.visualization.attention import Phrase, choose_phrases
     from mgca_mm.visualization.attention_figure import draw_attention as draw
 
     inferencer = _inferencer(args)
-    if args.image:
-        if not args.report:
-            raise UserError("--image needs --report: the text, or a file that holds it.")
-        if args.phrases:
-            raise UserError("--phrases has the boxes of the data, not of --image: take --sample N.")
-        image, report, boxes = args.image, _read_report(args.report), ()
-        sentences = report_sentences(report, inferencer.words)
-    else:
-        pairs = _pairs(args, "test", args.phrases)
-        if not 0 <= args.sample < len(pairs):
-            raise UserError(f"--sample {args.sample}: the test data has the pairs 0 to {len(pairs) - 1}.")
-        image, report, _, sentences, _, boxes = pairs[args.sample]
+    image, report, sentences, boxes = _pair(args, inferencer.words)
     grounding = inferencer.attend(image, report)
     if args.words:
         missing = [word for word in args.words if word.lower() not in grounding.words]
@@ -85,6 +75,17 @@ def draw_attention(args: argparse.Namespace) -> Path:
     maps = inferencer.ground(image, [phrase.text for phrase in phrases])
     pixels = inferencer.read(image)
     return draw(pixels, grounding, inferencer.frame, args.out, phrases, maps, sentences, boxes)
+
+
+def draw_grounding(args: argparse.Namespace) -> Path:
+    from mgca_mm.visualization.attention import Phrase, finding_phrases
+    from mgca_mm.visualization.attention_figure import draw_grounding as draw
+
+    inferencer = _inferencer(args)
+    image, report, sentences, boxes = _pair(args, inferencer.words)
+    phrases = finding_phrases(sentences) or [Phrase(slice(0), report)]
+    maps = inferencer.ground(image, [phrase.text for phrase in phrases])
+    return draw(inferencer.read(image), phrases, maps, args.out, boxes)
 
 
 def draw_embeddings(args: argparse.Namespace) -> Path:
@@ -118,13 +119,14 @@ def draw_prototypes(args: argparse.Namespace) -> Path:
     prototypes = inferencer.prototypes()
     if prototypes is None:
         raise UserError("The model has no prototypes: take a checkpoint of MGCA with cpa.")
-    images, reports = [pair.image for pair in pairs], [pair.report for pair in pairs]
+    images = [pair.image for pair in pairs]
     image_scores = (inferencer.embed_images(images) @ prototypes.T).numpy()
-    report_scores = (inferencer.embed_reports(reports) @ prototypes.T).numpy()
-    return draw(image_scores, report_scores, images, reports, args.out, args.count)
+    report_scores = (inferencer.embed_reports([pair.report for pair in pairs]) @ prototypes.T).numpy()
+    return draw(image_scores, report_scores, images, [pair.sentences for pair in pairs], args.out, args.count)
 
 
 def draw_batch(args: argparse.Namespace) -> Path:
+    import numpy as np
     from mmengine.dataset import default_collate
     from mmengine.registry import init_default_scope
     from mmengine.runner import set_random_seed
@@ -146,7 +148,8 @@ def draw_batch(args: argparse.Namespace) -> Path:
     tokenize = next((step for step in dataset.pipeline.transforms if hasattr(step, "decode")), None)
     if tokenize is None:
         raise UserError(f"{args.config} trains without reports: batch draws pairs.")
-    fed = default_collate([dataset[number] for number in range(min(args.count, len(dataset)))])
+    chosen = np.random.default_rng(0).permutation(len(dataset))[: args.count].tolist()
+    fed = default_collate([dataset[number] for number in chosen])
     inputs = preprocess(fed, training=True)["inputs"]
     images = inputs["image"][:, 0] * preprocess.std + preprocess.mean
     return draw(images.numpy(), tokenize.decode(inputs["input_ids"]), args.out)
@@ -196,6 +199,24 @@ def _pairs(args: argparse.Namespace, split: str, phrases: str | None = None) -> 
 
     cfg = load_config(args.config, args.cfg_options)
     return load_pairs(cfg.data_root, split, phrases)
+
+
+def _pair(args: argparse.Namespace, words: str) -> tuple:
+    """The image that is asked for, its report, the report's sentences, and its true boxes."""
+    from mgca_mm.reports.cleaning import report_sentences
+
+    if args.image:
+        if not args.report:
+            raise UserError("--image needs --report: the text, or a file that holds it.")
+        if args.phrases:
+            raise UserError("--phrases has the boxes of the data, not of --image: take --sample N.")
+        report = _read_report(args.report)
+        return args.image, report, report_sentences(report, words), ()
+    pairs = _pairs(args, "test", args.phrases)
+    if not 0 <= args.sample < len(pairs):
+        raise UserError(f"--sample {args.sample}: the test data has the pairs 0 to {len(pairs) - 1}.")
+    pair = pairs[args.sample]
+    return pair.image, pair.report, pair.sentences, pair.boxes
 
 
 def _read_report(text: str) -> str:

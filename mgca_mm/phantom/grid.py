@@ -1,6 +1,7 @@
 """The figure of the documentation: ``python -m mgca_mm.phantom.grid docs/images/phantom_grid.png``."""
 
 import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -25,6 +26,7 @@ _COLORS = {
     "foreign_object": (233, 180, 86),
 }
 _TILE = 180
+_LINE = 12  # height of a line of a caption
 
 
 def figure() -> np.ndarray:
@@ -43,8 +45,7 @@ def figure() -> np.ndarray:
     tiles.append(_tile(next(s for s in studies if not s.findings), "LATERAL"))
     for kind in ("cardiomegaly", "pleural_effusion", "pneumonia", "foreign_object", "nodule"):
         tiles.append(_tile(_alone(studies, kind, 0 if kind == "foreign_object" else 3)[0], "LATERAL"))
-    rows = [np.hstack(tiles[start : start + 6]) for start in range(0, 30, 6)]
-    return np.vstack(rows)
+    return np.vstack([_row(tiles[start : start + 6]) for start in range(0, 30, 6)])
 
 
 def _alone(
@@ -59,16 +60,30 @@ def _alone(
     raise AssertionError("the stream of studies does not end")
 
 
-def _tile(study: PhantomStudy, view: str) -> np.ndarray:
+def _row(tiles: list[tuple[list[str], np.ndarray]]) -> np.ndarray:
+    """Tiles side by side below their captions, which have the height of the highest."""
+    height = 6 + _LINE * max(len(lines) for lines, _ in tiles)
+    shown = []
+    for lines, tile in tiles:
+        caption = np.zeros((height, _TILE, 3), np.uint8)
+        for number, line in enumerate(lines, start=1):
+            place = (3, _LINE * number)
+            cv2.putText(caption, line, place, cv2.FONT_HERSHEY_SIMPLEX, 0.32, (255, 255, 255), 1, cv2.LINE_AA)
+        shown.append(cv2.copyMakeBorder(np.vstack([caption, tile]), 1, 1, 1, 1, cv2.BORDER_CONSTANT))
+    return np.hstack(shown)
+
+
+def _tile(study: PhantomStudy, view: str) -> tuple[list[str], np.ndarray]:
+    """Lines of a caption, and the radiograph with its findings outlined."""
     image = render(study, view, _TILE)
     tile = cv2.cvtColor(image.pixels, cv2.COLOR_GRAY2BGR)
     for finding, mask in zip(study.findings, image.masks, strict=True):
         contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(tile, contours, -1, _COLORS[finding.kind], 1)
-    text = ", ".join(dict.fromkeys(_name(finding) for finding in study.findings)) or "no finding"
-    caption = np.zeros((18, _TILE, 3), np.uint8)
-    cv2.putText(caption, f"{view}: {text}", (3, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.32, (255, 255, 255), 1, cv2.LINE_AA)
-    return cv2.copyMakeBorder(np.vstack([caption, tile]), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    # Lines break between findings, not within the name of one.
+    names = dict.fromkeys(_name(finding).replace(" ", "_") for finding in study.findings)
+    lines = textwrap.wrap(f"{view}: {', '.join(names) or 'no finding'}", 33)
+    return [line.replace("_", " ") for line in lines], tile
 
 
 def _name(finding: Finding) -> str:

@@ -91,30 +91,40 @@ def blend(image: np.ndarray, heat_map: np.ndarray, limits: tuple[float, float] |
     return np.rint((1 - cover) * image[..., None] + cover * colors).astype(np.uint8)
 
 
-def choose_phrases(grounding: Grounding, sentences: Sequence[str] | None = None, count: int = 4) -> list[Phrase]:
-    """The phrases of a report that are worth drawing: of each finding the longest, those that are there first.
+def finding_phrases(sentences: Sequence[str], count: int = 4) -> list[Phrase]:
+    """The phrases of a report that name a finding: of each finding the longest, those that are there first.
 
     Args:
-        grounding: Of the report.
-        sentences: The report's cleaned sentences, for a denial ends with its sentence. None: it is not known where.
+        sentences: Cleaned sentences, for a denial ends with its sentence.
         count: How many at most.
-
-    Returns:
-        Phrases; where the report names no finding, the words of the largest weight.
     """
-    words = grounding.words[:-1]
-    known = sentences is not None and " ".join(sentences).split()[: len(words)] == words
+    words = " ".join(sentences).split()
     by_finding: dict[tuple[bool, str], Phrase] = {}
-    for start, stop, finding, is_negated in find_mentions(sentences if known else " ".join(words)):
+    for start, stop, finding, is_negated in find_mentions(sentences):
         phrase = Phrase(slice(start, stop), " ".join(words[start:stop]), finding, is_negated)
-        if stop <= len(words):
-            best = by_finding.setdefault((is_negated, finding), phrase)
-            if len(phrase.text) > len(best.text):
-                by_finding[is_negated, finding] = phrase
+        best = by_finding.setdefault((is_negated, finding), phrase)
+        if len(phrase.text) > len(best.text):
+            by_finding[is_negated, finding] = phrase
     there = {finding for is_negated, finding in by_finding if not is_negated}
     chosen = [found for (is_negated, finding), found in by_finding.items() if not is_negated or finding not in there]
-    chosen = chosen or [Phrase(slice(word, word + 1), words[word]) for word in weightiest(grounding, count)]
     return sorted(chosen, key=lambda phrase: phrase.is_negated)[:count]
+
+
+def choose_phrases(grounding: Grounding, sentences: Sequence[str] = (), count: int = 4) -> list[Phrase]:
+    """What is drawn of a report: :func:`finding_phrases`, or else the words of the largest weight.
+
+    Args:
+        grounding: Of the report, which may have been cut.
+        sentences: Its cleaned sentences; none where they are not known.
+        count: How many at most.
+    """
+    words, ends = grounding.words[:-1], np.cumsum([len(sentence.split()) for sentence in sentences]).tolist()
+    if " ".join(sentences).split()[: len(words)] == words:
+        kept = [" ".join(words[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+    else:
+        kept = [" ".join(words)]
+    found = finding_phrases(kept, count)
+    return found or [Phrase(slice(word, word + 1), words[word]) for word in weightiest(grounding, count)]
 
 
 def weightiest(grounding: Grounding, count: int) -> list[int]:

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -55,18 +56,11 @@ def attention_figure(
     attention = np.stack([frame.to_image(grounding.grid(phrase.words), *image.shape) for phrase in phrases])
     attention *= len(grounding.regions_to_words)
     low, high = ATTENTION_LIMITS
-    rows = [] if maps is None else [("Where the phrase is found (difference of cosine)", maps, CONTRAST_LIMITS)]
+    rows = [] if maps is None else [_found(maps)]
     rows.append(
-        ("Where its words look (attention, 1 = uniform)", attention, (low, max(high, float(np.nanmax(attention)))))
+        _Row("Where its words look (attention, 1 = uniform)", attention, (low, max(high, float(np.nanmax(attention)))))
     )
-    sheet = _Sheet(image.shape, len(phrases) + 1, rows=len(rows))
-    for row, (heading, heat_maps, limits) in enumerate(rows):
-        sheet.head(row, heading, limits)
-        for column, (phrase, heat_map) in enumerate(zip(phrases, heat_maps, strict=True), start=1):
-            axes = sheet.add_image(row, column, blend(image, heat_map, limits), boxes_of(phrase, boxes))
-            if row == 0:
-                axes.set_title(_title(phrase), fontsize=9)
-    sheet.add_image(0, 0, image, boxes).set_title("radiograph" + " and true boxes" * bool(boxes), fontsize=9)
+    sheet = _draw_rows(image, phrases, rows, boxes, with_bars=True)
     sheet.add_report(sentences)
     # In multiples of uniform, too.
     to_words = len(grounding.words) * grounding.regions_to_words
@@ -82,20 +76,58 @@ def attention_figure(
     return sheet.figure
 
 
+def draw_grounding(
+    image: np.ndarray, phrases: Sequence[Phrase], maps: np.ndarray, path: str | Path, boxes: Sequence[Sequence] = ()
+) -> Path:
+    """Draw where phrases are found, beside the radiograph, for any model; arguments as of :func:`attention_figure`."""
+    return save(_draw_rows(image, phrases, [_found(maps)], boxes).figure, path)
+
+
+class _Row(NamedTuple):
+    """Panels with one scale: maps (N, H, W), a phrase each."""
+
+    heading: str
+    maps: np.ndarray
+    limits: tuple[float, float]
+
+
+def _found(maps: np.ndarray) -> _Row:
+    return _Row("Where the phrase is found (difference of cosine)", maps, CONTRAST_LIMITS)
+
+
+def _draw_rows(
+    image: np.ndarray,
+    phrases: Sequence[Phrase],
+    rows: Sequence[_Row],
+    boxes: Sequence[Sequence],
+    with_bars: bool = False,
+) -> "_Sheet":
+    sheet = _Sheet(image.shape, len(phrases) + 1, len(rows), with_bars)
+    for number, row in enumerate(rows):
+        sheet.head(number, row.heading, row.limits)
+        for column, (phrase, heat_map) in enumerate(zip(phrases, row.maps, strict=True), start=1):
+            axes = sheet.add_image(number, column, blend(image, heat_map, row.limits), boxes_of(phrase, boxes))
+            if number == 0:
+                axes.set_title(_title(phrase), fontsize=9)
+    sheet.add_image(0, 0, image, boxes).set_title("radiograph" + " and true boxes" * bool(boxes), fontsize=9)
+    return sheet
+
+
 class _Sheet:
-    """A figure of rows of equal panels, below the last one bars, each as wide as the image above it.
+    """A figure of rows of equal panels, below the last one maybe bars, each as wide as the image above it.
 
     Args:
         shape: Of the image.
         columns: Panels in a row; the first one is for the radiograph.
         rows: Rows of panels.
+        with_bars: There is room for bars below the last row.
     """
 
-    def __init__(self, shape: tuple[int, int], columns: int, rows: int):
+    def __init__(self, shape: tuple[int, int], columns: int, rows: int, with_bars: bool):
         self.panel = _WIDTH, _WIDTH * min(max(shape[0] / shape[1], 0.5), 2)
         self.columns, self.rows = columns, rows
         self.width = _MARGIN + columns * (_WIDTH + _GAP) + _SCALE
-        self.height = _TITLE + rows * (_HEADING + self.panel[1]) + _GAP + _BARS + _AXIS
+        self.height = _TITLE + rows * (_HEADING + self.panel[1]) + _GAP + with_bars * (_BARS + _AXIS)
         self.figure = Figure(figsize=(self.width, self.height))
         self.image_at: dict[tuple[int, int], Axes] = {}
 

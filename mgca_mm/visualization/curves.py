@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -86,8 +87,10 @@ def _rows(log: Path) -> Iterator[dict]:
 def plot_label_fractions(cells: Sequence[Mapping], path: Path, settings: Sequence[str] | None = None) -> Path:
     """Draw score against the share of the labels, a panel a setting, a line an encoder and initialization.
 
+    Lines are broken where a cell has no score, and the title counts these.
+
     Args:
-        cells: ``cells`` of the grid's ``report.json``.
+        cells: ``cells`` of the grid's ``report.json``, also of an unfinished one.
         path: File to write.
         settings: Settings to draw. None: all that have a score.
 
@@ -97,7 +100,8 @@ def plot_label_fractions(cells: Sequence[Mapping], path: Path, settings: Sequenc
     Raises:
         UserError: No cell of these settings has a score.
     """
-    scored = [cell for cell in cells if cell["mean"] is not None and (settings is None or cell["setting"] in settings)]
+    cells = [cell for cell in cells if settings is None or cell["setting"] in settings]
+    scored = [cell for cell in cells if cell["mean"] is not None]
     if not scored:
         raise UserError(f"{path.name}: no cell has a score yet, so that there is nothing to draw.")
     keys = list(dict.fromkeys(cell["setting"] for cell in scored))
@@ -107,17 +111,18 @@ def plot_label_fractions(cells: Sequence[Mapping], path: Path, settings: Sequenc
     axes = figure.subplots(rows, columns, squeeze=False)
     lines = list(dict.fromkeys((cell["init"], cell["encoder"]) for cell in scored))
     for place, setting in zip(axes.flat, keys, strict=False):
+        ticks = sorted({cell["percent"] for cell in cells if cell["setting"] == setting})
         for number, line in enumerate(lines):
-            points = sorted(
-                (cell["percent"], cell["mean"], cell["sd"] or 0)
+            found = {
+                cell["percent"]: (cell["mean"], cell["sd"] or 0)
                 for cell in scored
                 if (cell["setting"], cell["init"], cell["encoder"]) == (setting, *line)
-            )
-            if points:
+            }
+            if found:
+                points = [(percent, *found.get(percent, (math.nan, 0))) for percent in ticks]
                 style = dict(color=COLORS[number % len(COLORS)], marker=MARKERS[number % len(MARKERS)])
                 place.errorbar(*zip(*points, strict=True), capsize=3, label=", ".join(line), **style)
-        ticks = sorted({cell["percent"] for cell in scored if cell["setting"] == setting})
-        place.set_xscale("log")
+        place.set(xscale="log", xlim=(0.7 * ticks[0], 1.4 * ticks[-1]))
         place.set_xticks(ticks, [f"{percent} %" for percent in ticks])
         place.minorticks_off()
         title = next(cell["title"] for cell in scored if cell["setting"] == setting)
@@ -129,5 +134,7 @@ def plot_label_fractions(cells: Sequence[Mapping], path: Path, settings: Sequenc
     for place in axes.flat:
         for handle, label in zip(*place.get_legend_handles_labels(), strict=True):
             named.setdefault(label, handle)
-    axes.flat[0].legend(named.values(), named.keys(), fontsize=8)
+    figure.legend(named.values(), named.keys(), fontsize=9, loc="outside lower center", ncols=4, frameon=False)
+    if missing := len(cells) - len(scored):
+        figure.suptitle(f"{missing} of {len(cells)} cells have no score", fontsize=10)
     return save(figure, path)

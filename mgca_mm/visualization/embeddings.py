@@ -103,19 +103,20 @@ def draw_embeddings(
     known = np.array([finding is not None for finding in findings])
     named = [finding for finding in findings if finding is not None]
     shown = [finding for finding, _ in sorted(Counter(named).most_common(len(COLORS)))]
-    panels = [("By the only finding of the image", findings)]
-    titles = [panels[0][0]]
+    panels, titles = [findings], ["By the only finding of the image"]
     if len(shown) > 1:
         found = KMeans(len(set(named)), n_init=10, random_state=0).fit_predict(embeddings[known])
         titles[0] += f"\n{len(set(named))} clusters by k-means: {_agreement(named, found)}"
     if prototypes is not None:
         majority = _majority(findings, prototypes)
-        panels.append(("", [majority.get(prototype) for prototype in prototypes]))
-        titles.append(f"By the most frequent finding of the nearest prototype\n{len(set(prototypes))} prototypes")
+        panels.append([majority.get(prototype) for prototype in prototypes])
+        titles.append(
+            f"By the finding that is most frequent with the nearest prototype\n{len(set(prototypes))} of them"
+        )
         if len(shown) > 1:
             titles[1] += f": {_agreement(named, prototypes[known])}"
     figure = Figure(figsize=(6 * len(panels), 6.3), layout="constrained")
-    for axes, (_, names), title in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, titles, strict=True):
+    for axes, names, title in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, titles, strict=True):
         _scatter(axes, points, names, shown)
         axes.set_title(title, fontsize=11)
     handles, labels = figure.axes[0].get_legend_handles_labels()

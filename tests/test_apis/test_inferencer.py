@@ -492,7 +492,7 @@ def test_ground_lies_on_the_image(inferencer, picture):
     unseen = np.isnan(heat_map)
     assert unseen[:8].all() and unseen[-8:].all()
     assert not unseen[10:-10].any()
-    assert 0 <= np.nanmin(heat_map) < np.nanmax(heat_map) <= 1
+    assert 0 <= np.nanmin(heat_map) < np.nanmax(heat_map) < 0.1  # on the scale of the contrast: nothing was learned
 
 
 def test_ground_takes_several_phrases(inferencer, picture):
@@ -518,7 +518,7 @@ def test_other_methods(method, options, tmp_path, picture):
     config = ROOT / f"configs/quickstart/pretrain_{method}_resnet18.py"
     weights = save_weights(config, tmp_path / "x.pth", options)
     inferencer = RadiographInferencer(config, weights, cfg_options=options, device="cpu")
-    assert np.nanmax(inferencer.ground(picture, "effusion")) <= 1
+    assert np.nanmax(inferencer.ground(picture, "effusion")) > 0
     if method == "gloria":
         np.testing.assert_allclose(inferencer.attend(picture, REPORT).words_to_regions.sum(axis=1), 1, rtol=1e-5)
     else:
