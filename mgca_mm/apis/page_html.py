@@ -3,7 +3,7 @@
 import base64
 import math
 from collections.abc import Collection, Mapping, Sequence
-from html import escape
+from html import escape as escape_marks
 from typing import TYPE_CHECKING
 
 import cv2
@@ -38,7 +38,17 @@ def title_of(pair: Pair) -> str:
 
 def readable(pair: Pair) -> str:
     """A prepared report, of which only small words are left, with capitals and full stops."""
-    return " ".join(f"{sentence[:1].upper()}{sentence[1:]}." for sentence in pair.sentences)
+    return " ".join(f"{sentence[:1].upper()}{sentence[1:]}." for sentence in map(sendable, pair.sentences))
+
+
+def sendable(text: str) -> str:
+    """A text of the same length without lone surrogates, which json can hold and a browser cannot be sent."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def escape(text: str) -> str:
+    """A text as HTML."""
+    return escape_marks(sendable(text))
 
 
 def figure(
@@ -58,7 +68,7 @@ def figure(
         place: Column and row of a circle.
     """
     height, width = picture.shape[:2]
-    marks = "".join(_box(box, is_meant, height) for box, is_meant in boxes)
+    marks = "".join(_box(box, is_meant, height, width) for box, is_meant in boxes)
     if place is not None:
         marks += '<circle class="under" cx="{0}" cy="{1}" r="12"/><circle cx="{0}" cy="{1}" r="12"/>'.format(*place)
     key = '<span class="key">Dashed: boxes that come with the data.</span>' if boxes else ""
@@ -201,10 +211,11 @@ def _between(text: str, names: str = "") -> str:
     return f'<span class="{names}">{escape(text)}</span>' if names and text else escape(text)
 
 
-def _box(box: NamedBox, is_meant: bool, height: int) -> str:
+def _box(box: NamedBox, is_meant: bool, height: int, width: int) -> str:
     corners = f'x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}"'
     at = box.y - 6 if box.y > 20 else min(box.y + box.height + 16, height - 4)
-    text = f'<text x="{box.x:.1f}" y="{at:.1f}">{escape(box.name)}</text>'
+    start = f'x="{box.x:.1f}"' if box.x < width / 2 else f'x="{box.x + box.width:.1f}" text-anchor="end"'
+    text = f'<text {start} y="{at:.1f}">{escape(box.name)}</text>'
     return f'<g class="box{" meant" * is_meant}"><rect class="under" {corners}/><rect {corners}/>{text}</g>'
 
 

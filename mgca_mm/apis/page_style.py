@@ -68,7 +68,7 @@ CSS = """
 @media (max-width: 640px) {
   .gradio-container h1 { font-size: 1.25rem; }
   #banner p:first-of-type, .findings small span { display: none; }
-  .card { flex-basis: 84px; } .card img { width: 74px; height: 74px; } .card span { font-size: .68rem; }
+  .card { flex-basis: 92px; } .card img { width: 82px; height: 82px; } .card span { font-size: .68rem; }
   /* The form comes below; the radiograph stays in sight while words are chosen. */
   :has(> #own) > :nth-child(n) { order: 1; } :has(> #own) > :is(#banner, #examples, #warning, .row) { order: 0; }
   .row:has(#image) { gap: .3rem; } .row:has(#image) > .column { display: contents; }
