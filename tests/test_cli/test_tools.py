@@ -86,7 +86,7 @@ def test_fewer_pairs_than_a_batch(prepared, tmp_path):
     options = [f"data_root={prepared / 'data'}", *SMALL, "train_dataloader.batch_size=500"]
     done = run(sys.executable, "tools/train.py", QUICKSTART, "--work-dir", tmp_path, "--cfg-options", *options)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr[-2000:]
-    assert "train_dataloader.batch_size=N" in done.stderr
+    assert "14 training samples do not fill the batch of 500" in done.stderr
 
 
 def test_an_error_in_a_worker_is_as_short_as_any(prepared, tmp_path):
