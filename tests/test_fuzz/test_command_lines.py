@@ -52,7 +52,8 @@ def run(capsys, *arguments, codes=(0, 2)):
     environment = dict(os.environ)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [str(argument) for argument in arguments])
-        patch.setattr(gr.Blocks, "launch", lambda *_, **__: sys.exit(0))
+        patch.setattr(gr.Blocks, "launch", lambda *_, **__: (None, "nowhere", None))
+        patch.setattr(gr.Blocks, "block_thread", lambda _: sys.exit(0))
         patch.setattr(logging, "raiseExceptions", False)  # loggers of an earlier run write to what pytest has closed
         patch.chdir(ROOT)
         try:
@@ -177,5 +178,7 @@ def test_what_is_spoilt_is_read(sound, capsys, tmp_path):
     assert evaluate(capsys, sound, tmp_path / "data") == 2
     assert start_page(capsys, sound, tmp_path / "data", tmp_path / "index") == 2
     shutil.copytree(sound / "index", tmp_path / "index")
+    names = (tmp_path / "index/names.json").read_text()
     (tmp_path / "index/names.json").write_text("[]")
-    assert start_page(capsys, sound, sound / "data", tmp_path / "index") == 2
+    assert start_page(capsys, sound, sound / "data", tmp_path / "index") == 0
+    assert (tmp_path / "index/names.json").read_text() == names  # made again
