@@ -138,7 +138,7 @@ def train(work_dir, prepared, *arguments, ranks=1, **options):
 def trained(prepared, tmp_path_factory):
     """A run of two epochs of the three that its schedule is for, stopped there."""
     work_dir = tmp_path_factory.mktemp("trained")
-    done, rates = train(work_dir, prepared, max_epochs=2)
+    done, rates = train(work_dir, prepared, max_epochs=2, **{"auto_scale_lr.base_batch_size": 12})
     assert done.returncode == 0, done.stderr[-3000:]
     return work_dir, done, rates
 
@@ -146,7 +146,7 @@ def trained(prepared, tmp_path_factory):
 def test_the_log_says_what_a_step_is(trained):
     said = trained[1].stdout + trained[1].stderr
     assert "4 pairs a step = 1 rank × 4" in said
-    assert "The recipe has 64 pairs a step, this run 4, at the same learning rate" in said
+    assert "The recipe has 12 pairs a step, this run 4, at the same learning rate" in said
 
 
 def train_here(monkeypatch, work_dir, prepared, *arguments, **options):
@@ -172,8 +172,8 @@ def test_fewer_pairs_than_the_batch(arguments, prepared, tmp_path, monkeypatch):
     assert train_here(monkeypatch, tmp_path, prepared, *arguments) == 0
     (log,) = tmp_path.glob("*/*.log")
     said = log.read_text()
-    assert f"{count} pairs a step = 1 ranks × {count}" in said
-    expected = f"for which the {count} of the training are too few", f"rate is multiplied by {count / 64:.4g}"
+    assert f"{count} pairs a step = 1 rank × {count}" in said
+    expected = f"but there are {count}: its rate stays", f"rate is multiplied by {count / 64:.4g}"
     assert expected[len(arguments)] in said and "WARNING - The recipe has" not in said
     cfg = Config.fromfile(tmp_path / "pretrain_resnet18.py")
     assert cfg.train_dataloader.batch_size == count and (tmp_path / "best_loss_epoch_1.pth").is_file()
