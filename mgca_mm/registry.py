@@ -26,6 +26,7 @@ LOOPS = _child(mmengine.LOOPS, "engine")
 
 # Nothing of ours stands in these; MMEngine warns of a scope that lacks a registry which it searches.
 LOG_PROCESSORS = _child(mmengine.LOG_PROCESSORS, "engine")
+MODEL_WRAPPERS = _child(mmengine.MODEL_WRAPPERS, "engine")
 OPTIMIZERS = _child(mmengine.OPTIMIZERS, "engine")
 PARAM_SCHEDULERS = _child(mmengine.PARAM_SCHEDULERS, "engine")
 VISBACKENDS = _child(mmengine.VISBACKENDS, "engine")
