@@ -95,7 +95,6 @@ def prepare_ranks(cfg: Config) -> None:
     with a fault of its own where the first iteration only accumulates.
     """
     wrapper = dict(type="MMDistributedDataParallel", broadcast_buffers=False, gradient_as_bucket_view=True)
-    wrapper["_scope_"] = "mmengine"  # which would be looked for, with a warning, among the wrappers of the config's scope
     wrapper["find_unused_parameters"] = cfg.get("find_unused_parameters", False)
     if torch.cuda.is_available():
         _require_gpu(cfg.launcher)
