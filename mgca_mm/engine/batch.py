@@ -41,7 +41,8 @@ def scale_learning_rate(runner: Runner) -> None:
             group["lr"] *= samples / recipe["base_batch_size"]
     elif samples < wanted and (available := len(runner.train_dataloader.dataset)) < wanted:
         runner.logger.info(
-            f"The recipe has {wanted} {what} a step, but there are {available}: its rate stays (--auto-scale-lr scales it)"
+            f"The recipe has {wanted} {what} a step, but there are {available}: its rate stays (--auto-scale-lr "
+            "scales it)"
         )
     elif wanted != samples:
         runner.logger.warning(
