@@ -79,8 +79,11 @@ class ProgressHook(Hook):
         bar = self._bars.get(mode)
         if bar is None:
             return
-        loggers = [hook for hook in runner.hooks if isinstance(hook, LoggerHook)]
-        if mode == "train" and any(self.every_n_inner_iters(batch_idx, hook.interval) for hook in loggers):
+        intervals = [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)]
+        if mode == "train" and (
+            self.end_of_epoch(runner.train_dataloader, batch_idx)
+            or any(self.every_n_inner_iters(batch_idx, interval) for interval in intervals)
+        ):
             bar.heard()
         bar.update()
 
