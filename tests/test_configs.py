@@ -275,6 +275,31 @@ def test_bases_of_several_packages(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("base", "kind"),
+    [
+        ("mmseg::_base_/models/fcn_r50-d8.py", "EncoderDecoder"),
+        ("mmpretrain::_base_/models/resnet18.py", "ImageClassifier"),
+        ("mmdet::_base_/models/retinanet_r50_fpn.py", "RetinaNet"),
+    ],
+)
+def test_a_base_keeps_the_scope_of_its_package(base, kind, tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text(f"_base_ = ['mgca_mm::_base_/default_runtime.py', '{base}']\n")
+    cfg = load_config(own)
+    validate(cfg)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        assert type(MODELS.build(cfg.model)).__name__ == kind
+    with pytest.raises(UserError, match=r"'ResNe' is not registered; did you mean 'ResNe"):
+        validate(load_config(own, {"model.backbone.type": "ResNe"}))
+
+
+def test_a_base_without_its_ending(tmp_path):
+    (tmp_path / "own.py").write_text("_base_ = 'mgca_mm::mgca/pretrain_vit'\n")
+    with pytest.raises(UserError, match=r"(?s)FileNotFoundError.*mgca/pretrain_vit.py"):
+        load_config(tmp_path / "own.py")
+
+
+@pytest.mark.parametrize(
     "config", ["pretrain_clip_resnet18", pytest.param("classification_rsna", marks=pytest.mark.slow)]
 )
 def test_a_base_is_trained_by_the_runner_of_others(config, labeled, prepared, tmp_path):

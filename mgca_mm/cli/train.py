@@ -55,6 +55,8 @@ def main() -> None:
             auto_scale_lr=args.auto_scale_lr,
             splits=("train", "val", "test") if args.test else ("train", "val"),
         )
+        if cfg.get("train_dataloader") is None:
+            raise UserError("Nothing to train: the config has no train_dataloader, train_cfg and optim_wrapper.")
         if args.resume is not None:
             cfg.resume = True
             cfg.load_from = None if args.resume == "auto" else args.resume

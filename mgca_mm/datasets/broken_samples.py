@@ -86,7 +86,8 @@ class StrictDataset(BaseDataset):
         if not self.allow_empty:
             raise UserError(
                 f"'{self.ann_file}' holds no sample that is asked for.\n"
-                "Of MIMIC-CXR prepared with --protocol released, the test pairs stand in val.json."
+                "Prepare again with some in this split (--split-list, or the table's column 'split'); of MIMIC-CXR "
+                "prepared with --protocol released, the test pairs stand in val.json."
             )
         return np.empty(0, dtype=np.uint8), np.empty(0, dtype=np.int64)
 

@@ -33,13 +33,13 @@ def scale_learning_rate(runner: Runner) -> None:
     accumulated = f" × {_accumulated(runner)} accumulated" if _accumulated(runner) > 1 else ""
     ranks = f"{get_world_size()} rank{'s' * (get_world_size() > 1)}"
     runner.logger.info(f"batch       {samples} {what} a step = {ranks} × {_batch_size(runner)}{accumulated}")
-    wanted = recipe.get("base_batch_size", samples)
+    wanted, available = recipe.get("base_batch_size", samples), len(runner.train_dataloader.dataset)
     if recipe.get("enable"):
         if wanted != samples:
             runner.logger.info(f"The recipe has {wanted}: its learning rate is multiplied by {samples / wanted:.4g}")
         for group in runner.optim_wrapper.param_groups:
             group["lr"] *= samples / recipe["base_batch_size"]
-    elif samples < wanted and (available := len(runner.train_dataloader.dataset)) < wanted:
+    elif samples < wanted and samples_an_iteration(runner) > available - get_world_size():  # all that there are
         runner.logger.info(
             f"The recipe has {wanted} {what} a step, but there are {available}: its rate stays (--auto-scale-lr "
             "scales it)"

@@ -65,7 +65,9 @@ def load_config(filename: str | Path, options: dict[str, Any] | None = None) -> 
     except UserError:
         raise
     except Exception as error:  # a config is Python, and can fail in any way that Python can
-        raise UserError(f"Config '{filename}' cannot be read: {type(error).__name__}: {first_line(error)}") from error
+        hint = "\nA base has its ending: mgca_mm::mgca/pretrain_vit.py" if isinstance(error, FileNotFoundError) else ""
+        what = f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(f"Config '{filename}' cannot be read: {what}{hint}") from error
     options = dict(options or {})
     cfg.default_hooks = with_our_hooks(cfg.get("default_hooks"))
     require_known_options(cfg._cfg_dict, options)

@@ -8,6 +8,7 @@ in its range only the constructor knows (:mod:`mgca_mm.engine.config_errors`).
 import difflib
 import importlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import mmengine.registry as registries
@@ -108,14 +109,7 @@ def validate(cfg: Config | Mapping[str, Any]) -> None:
         if 0 < len(missing) < len(keys):
             given = next(key for key in keys if key not in missing)
             raise UserError(f"Config key '{given}' needs {' and '.join(map(repr, missing))}, too: give all or none.")
-    scope = cfg.get("default_scope") or "mmengine"
-    try:
-        importlib.import_module(f"{scope}.registry")
-    except (ModuleNotFoundError, TypeError, ValueError) as error:  # the latter for what is no name
-        is_ours = scope in ("mmdet", "mmseg")
-        remedy = "\nInstall it: pip install 'mgca_mm[dense]', or bash tools/setup_env.sh" if is_ours else ""
-        raise UserError(f"Config key 'default_scope': '{scope}' is not installed.{remedy}") from error
-    with DefaultScope.overwrite_default_scope(scope):
+    with _in_scope(cfg.get("default_scope") or "mmengine", "default_scope"):
         for key in parameters_of(Runner)[0]:
             if key in cfg and key not in ("cfg", *_UNCHECKED):
                 _check(cfg[key], key, key, strict=True)
@@ -142,16 +136,30 @@ def require_known_options(cfg: Mapping[str, Any], options: Mapping[str, Any]) ->
                 continue
             if not isinstance(node, Mapping) or ("type" in node and name not in node):
                 break
-            known = {*node, *(parameters_of(Runner)[0] if depth == 0 else ())}
+            known = {*node, *((*parameters_of(Runner)[0], "max_epochs") if depth == 0 else ())}
             if _UNTYPED.get(above) is DataLoader:
                 known |= {*parameters_of(DataLoader)[0], *_OF_LOADERS}
             is_new = f"{path}.type" in options or (path == option and _is_typed(value))
             if name not in known and not is_new and not option.startswith(_OPEN):
-                hint = f"\nA new one needs its type: {path}.type=NAME" if any(map(_is_typed, node.values())) else ""
+                among_typed = depth > 0 and any(map(_is_typed, node.values()))
+                hint = f"\nA new one needs its type: {path}.type=NAME" if among_typed else ""
                 raise UserError(f"--cfg-options {option}: the config has no '{name}'{or_nearest(name, known)}{hint}")
             node = node.get(name)
             if node is None:
                 break
+
+
+@contextmanager
+def _in_scope(scope: Any, key: str) -> Iterator[None]:
+    """Look names up among those of a library."""
+    try:
+        importlib.import_module(f"{scope}.registry")
+    except (ModuleNotFoundError, TypeError, ValueError) as error:  # the latter for what is no name
+        is_ours = scope in ("mmdet", "mmseg")
+        remedy = "\nInstall it: pip install 'mgca_mm[dense]', or bash tools/setup_env.sh" if is_ours else ""
+        raise UserError(f"Config key '{key}': '{scope}' is not installed.{remedy}") from error
+    with DefaultScope.overwrite_default_scope(scope):
+        yield
 
 
 def _check(node: Any, path: str, key: str, strict: bool) -> None:
@@ -161,6 +169,11 @@ def _check(node: Any, path: str, key: str, strict: bool) -> None:
     ``custom_hooks.0``. Where it is not ``strict``, an unknown name is a fault only if another one is near.
     """
     if not isinstance(node, Mapping | list | tuple):
+        return
+    if isinstance(node, Mapping) and "_scope_" in node and path != "optim_wrapper":
+        # What comes from a library's config, and all below, is built there; the wrapper's constructor is not.
+        with _in_scope(node["_scope_"], f"{path}._scope_"):
+            _check({name: child for name, child in node.items() if name != "_scope_"}, path, key, strict)
         return
     children = list(node.items() if isinstance(node, Mapping) else enumerate(node))
     constructor = _constructor(node, path, strict) if isinstance(node, Mapping) else None

@@ -24,7 +24,9 @@ def follow_vocabulary(cfg: Config) -> None:
     """
     if not (sizes := _sizes(cfg)):
         return
-    outer = cfg.get("train_dataloader", {}).get("dataset") or {}
+    outer = (cfg.get("train_dataloader") or {}).get("dataset") or {}
+    while "dataset" in outer:  # of a wrapper
+        outer = outer["dataset"]
     for dataset in outer.get("datasets", [outer]):
         if (tokenizer := _tokenizer(dataset)) and Path(tokenizer).is_dir():
             pieces = _pieces(tokenizer)
