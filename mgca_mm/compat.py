@@ -53,7 +53,8 @@ class _Mended(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if fullname not in _MENDED and fullname != _WARNS:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
-        spec.loader = _Mended(spec.loader)
+        if spec is not None:
+            spec.loader = _Mended(spec.loader)
         return spec
 
     def exec_module(self, module):

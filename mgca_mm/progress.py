@@ -33,10 +33,12 @@ class Progress:
         self._bar = tqdm(desc=title, total=total, initial=done, leave=False) if is_terminal else None
 
     def update(self, count: int = 1) -> None:
-        """Add what was done meanwhile."""
+        """Add what was done meanwhile; 0 where only time has passed."""
         self._done += count
         if self._bar is not None:
             self._bar.update(count)
+            if count == 0:
+                self._bar.refresh()
         elif (now := time.monotonic()) - self._told >= _SECONDS:
             self._told = now
             self._tell(f"{self._title}  {self._done:,}{self._of_all(now - self._start)}")
@@ -44,21 +46,14 @@ class Progress:
     def _of_all(self, seconds: float) -> str:
         if self._total is None:
             return ""
-        left = seconds / (self._done - self._before) * (self._total - self._done)
+        if self._done == self._before:
+            return f"/{self._total:,} after {timedelta(seconds=round(seconds))}"
+        left = seconds / (self._done - self._before) * max(0, self._total - self._done)
         return f"/{self._total:,}  {timedelta(seconds=round(left))} left"
 
     def heard(self) -> None:
         """Say that something else has just told how far it is, so that no line is due."""
         self._told = time.monotonic()
-
-    def wait(self) -> None:
-        """Show that it goes on, though no more is done yet."""
-        if self._bar is not None:
-            self._bar.refresh()
-        elif (now := time.monotonic()) - self._told >= _SECONDS:
-            self._told = now
-            elapsed = timedelta(seconds=round(now - self._start))
-            self._tell(f"{self._title}  {self._done:,}/{self._total:,} after {elapsed}")
 
     def aside(self) -> contextlib.AbstractContextManager:
         """Take the bar away while others print."""

@@ -75,7 +75,7 @@ def test_waiting_is_told(clock):
     told = []
     bar = Progress("runs", 3, tell=told.append)
     for _ in range(4):
-        bar.wait()
+        bar.update(0)
     assert told == ["runs  0/3 after 0:00:20", "runs  0/3 after 0:00:40"]
 
 

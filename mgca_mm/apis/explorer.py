@@ -76,9 +76,6 @@ class Explorer:
         inferencer: The model.
         pairs: Pairs to choose from and to compare with; none where there is no data.
         kept: Where their embeddings are kept and what is newer than an old index, see :class:`.known_data.KnownData`.
-
-    Raises:
-        UserError: The folder holds other files than an index.
     """
 
     def __init__(self, inferencer: RadiographInferencer, pairs: list[Pair], **kept: Path | None):

@@ -17,7 +17,7 @@ from mgca_mm.files import write_atomically
 Kind = Literal["images", "reports"]
 _KINDS = get_args(Kind)
 _ROUNDING = 1e-3  # by which the length of a unit embedding may differ from 1
-_EMBEDDINGS, _NAMES, _MODEL = "embeddings.safetensors", "names.json", "model"
+_EMBEDDINGS, NAMES, _MODEL = "embeddings.safetensors", "names.json", "model"
 
 
 class Match(NamedTuple):
@@ -103,7 +103,7 @@ class EmbeddingIndex:
         folder = Path(folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(folder / _EMBEDDINGS, save(self._embeddings, {_MODEL: self.model}))
-        write_atomically(folder / _NAMES, json.dumps(self._names).encode())
+        write_atomically(folder / NAMES, json.dumps(self._names).encode())
         return folder
 
     @classmethod
@@ -114,9 +114,9 @@ class EmbeddingIndex:
             UserError: The folder holds none, or a broken one.
         """
         folder = Path(folder)
-        if not (folder / _NAMES).is_file():
+        if not (folder / NAMES).is_file():
             raise UserError(f"{folder} holds no index; make one with RadiographInferencer.build_index(…).save(DIR)")
-        names = read_json(folder / _NAMES)
+        names = read_json(folder / NAMES)
         size_of(folder / _EMBEDDINGS)
         try:
             with safe_open(folder / _EMBEDDINGS, "pt") as file:
@@ -126,7 +126,7 @@ class EmbeddingIndex:
             raise UserError(f"{folder}: the index is broken ({error}); make it again") from error
         if model is None or not _belong_together(names, embeddings):
             raise UserError(
-                f"{folder}: the index is broken: {_NAMES} and unit embeddings of as many images, reports or both are "
+                f"{folder}: the index is broken: {NAMES} and unit embeddings of as many images, reports or both are "
                 "expected; make it again"
             )
         return cls(model, **{kind: (names[kind], embeddings[kind]) for kind in names})

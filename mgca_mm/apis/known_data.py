@@ -17,7 +17,7 @@ from mgca_mm.errors import UserError
 from mgca_mm.files import write_atomically
 from mgca_mm.structures import ImageFeatures
 
-from .index import EmbeddingIndex
+from .index import NAMES, EmbeddingIndex
 from .inferencer import RadiographInferencer
 from .inputs import ImageInput
 from .prepared import Pair
@@ -28,7 +28,7 @@ _REMEMBERED = 2000  # images whose places are kept, evenly spaced; 16 × C numbe
 _SAMPLE = 1000  # of them, whose nearest other is looked for
 _SAME = 0.999  # cosine of an image's embedding with the kept one, at least: machines round differently
 _USUAL = 0.99  # share of the data's own images that are as near to another as the bound asks for
-_PLACES, _NAMES = "places.safetensors", "names.json"
+_PLACES = "places.safetensors"
 
 
 def embed_with_places(
@@ -82,12 +82,9 @@ class KnownData:
 
     Attributes:
         done: Images embedded so far.
-        failure: What went wrong; None if nothing did.
+        failure: What went wrong, such as an image that cannot be read; None if nothing did.
         is_kept: Whether the folder could be written.
         index: Images by their names, and reports. None until it is ready.
-
-    Raises:
-        UserError: The folder holds other files than an index.
     """
 
     def __init__(
@@ -103,14 +100,12 @@ class KnownData:
         self.folder = folder
         self.made_from = made_from
         self.done = 0
-        self.failure: UserError | None = None
+        self.failure: Exception | None = None
         self.is_kept = False
         self.index: EmbeddingIndex | None = None
         self._model_in_use = model_in_use
         remembered = range(0, len(pairs), -(-len(pairs) // _REMEMBERED))
         self._row_of = {number: row for row, number in enumerate(remembered)}
-        if folder is not None and folder.is_dir() and any(folder.iterdir()) and not (folder / _NAMES).is_file():
-            raise UserError(f"{folder} holds other files than an index: name a folder of its own by --index DIR.")
 
     def prepare(self) -> None:
         """Take what is kept or embed the data, which takes a while; what goes wrong is told by :attr:`failure`."""
@@ -119,7 +114,7 @@ class KnownData:
                 self._embed()
             self.bound = self._find_bound()
             self.index = self._index
-        except UserError as error:
+        except (UserError, OSError, RuntimeError) as error:  # the last of a device without memory, for instance
             self.failure = error
 
     @property
@@ -149,10 +144,10 @@ class KnownData:
 
     def _load(self) -> bool:
         """Take what is kept, if it is of this data and this checkpoint."""
-        if self.folder is None or not self.folder.is_dir():
+        if self.folder is None:
             return False
         try:
-            if self.made_from is not None and self.made_from.stat().st_mtime > (self.folder / _NAMES).stat().st_mtime:
+            if self.made_from is not None and self.made_from.stat().st_mtime > (self.folder / NAMES).stat().st_mtime:
                 return False
             self._index = EmbeddingIndex.load(self.folder)
             self.inferencer.require_own(self._index)

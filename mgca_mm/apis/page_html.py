@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
+from mgca_mm.errors import UserError
 from mgca_mm.reports.finding_words import find_mentions
 from mgca_mm.visualization.attention import Phrase
 from mgca_mm.visualization.style import HEAT
@@ -161,13 +162,17 @@ def cards(found: Sequence[tuple[int, Pair, float | None]]) -> str:
     """Pictures to click, with their findings.
 
     Args:
-        found: Position in the data, pair, and its cosine, if there is one.
+        found: Position in the data, pair, and its cosine, if there is one. One that cannot be read is left out.
     """
     made = []
     for number, pair, score in found:
         title = escape(title_of(pair))
         below = "" if score is None else f"<small>cosine {score:.2f}</small>"
-        image = f'<img src="{_encoded(_thumbnail(pair.image.read()), 80)}" alt="">'
+        try:
+            pixels = pair.image.read()
+        except UserError:  # which says so when the index is made
+            continue
+        image = f'<img src="{_encoded(_thumbnail(pixels), 80)}" alt="">'
         made.append(
             f'<button class="card" data-index="{number}" title="{title}">{image}<span>{title}</span>{below}</button>'
         )

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import shlex
 import sys
+from pathlib import Path
 
 from mgca_mm import __version__
 
@@ -49,5 +50,6 @@ def shell_line(command: str, *arguments: object) -> str:
     """Another of our commands, to be copied into a shell, in the form in which this one was called."""
     tools = {"prepare": "prepare_data"}
     from_clone = sys.argv[0].endswith(".py")
-    program = ["python", f"tools/{tools.get(command, command)}.py"] if from_clone else ["mgca-mm", command]
-    return shlex.join([*program, *map(str, arguments)])
+    tool = Path(sys.argv[0]).with_name(f"{tools.get(command, command)}.py")
+    program = ["python", tool] if from_clone else ["mgca-mm", command]
+    return shlex.join(map(str, (*program, *arguments)))

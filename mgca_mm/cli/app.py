@@ -60,6 +60,7 @@ def main() -> None:
         from mgca_mm.apis import RadiographInferencer, config_beside
         from mgca_mm.apis.explorer import Explorer
         from mgca_mm.apis.guard import GuardedApp
+        from mgca_mm.apis.index import NAMES
         from mgca_mm.apis.page import build_page
         from mgca_mm.apis.page_style import CSS
         from mgca_mm.apis.prepared import load_pairs
@@ -72,6 +73,8 @@ def main() -> None:
         kept = {}
         if args.data:
             own = Path(args.data, "page_index", f"{args.split}_{inferencer.fingerprint[:16]}")
+            if args.index and args.index.is_dir() and any(args.index.iterdir()) and not (args.index / NAMES).is_file():
+                raise UserError(f"--index {args.index} holds other files than an index: name a folder of its own.")
             kept = dict(folder=args.index or own, made_from=Path(args.data, f"{args.split}.json"))
         explorer = Explorer(inferencer, pairs, **kept)
         page = build_page(explorer)

@@ -33,7 +33,7 @@ class _CfgOptions(DictAction):
 
     @staticmethod
     def _parse_iterable(val: str) -> object:
-        is_single = not set(val) & set(",[(")
+        is_single = "," not in val and val.strip("'\"")[:1] not in ("[", "(")
         return DictAction._parse_int_float_bool(val.strip("'\"")) if is_single else DictAction._parse_iterable(val)
 
 

@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -85,12 +86,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("work_dirs/quickstart"), help="folder (default: %(default)s)")
     out = parser.parse_args().out
+    end_by_signals()
     with exit_on_user_error():
         try:
             return take_steps(out)
         except KeyboardInterrupt:
             print("interrupted; run the same command again", file=sys.stderr)
             return 130
+
+
+def end_by_signals() -> None:
+    """End by an error, which ends the step, too."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
+def run_to_end(command: list[str]) -> int:
+    """Exit code of a command, which an end of this process ends, too."""
+    child = subprocess.Popen(command)
+    try:
+        return child.wait()
+    except BaseException:
+        child.terminate()
+        child.wait()
+        raise
 
 
 def take_steps(out: Path) -> int:
@@ -111,13 +130,12 @@ def take_steps(out: Path) -> int:
             print(f"$ {step.command}", flush=True)
             ran.append(step)
             start = time.monotonic()
-            done = subprocess.run(command_line(*step.words))
-            if done.returncode:
-                return done.returncode
+            if code := run_to_end(command_line(*step.words)):
+                return code
             took[step.title] = note | {"seconds": time.monotonic() - start}
         write_output(notes, json.dumps([took[s.title] for s in steps if s.title in took], indent=2) + "\n")
         before = step.product.stat().st_mtime
-    if not ran:
+    if not ran and (out / "probe/probe.md").is_file():
         print(f"\n{(out / 'probe/probe.md').read_text()}")
     print(f"\nOpen it in a browser, or send it to a colleague: {steps[-1].product}")
     return 0

@@ -133,7 +133,7 @@ def report(results: dict, retrieval: dict[str, float], checkpoint: str, out: Pat
     gains = [results["pretrained"][p].macro - results["random"][p].macro for p in FRACTIONS]
     lines.append("| gain | " + " | ".join(f"{gain:+.1f}" for gain in gains) + " |")
     if retrieval:
-        chance = 500 / retrieval["num_reports"]
+        chance = min(100, 500 / retrieval["num_reports"])
         lines += [
             "",
             f"Image → report recall@5 among {retrieval['num_reports']} held-out reports: {retrieval['i2t_R@5']:.1f} % "

@@ -71,7 +71,7 @@ def _how_far(runner: Runner) -> str:
 
 
 def _counts_epochs(runner: Runner) -> bool:
-    return isinstance(runner.train_loop, EpochBasedTrainLoop)
+    return isinstance(runner._train_loop, EpochBasedTrainLoop)  # which runner.train_loop would build
 
 
 def _losses(tag: Scalars) -> list[str]:

@@ -170,7 +170,8 @@ def load_complete_model(model: nn.Module, checkpoint: str) -> dict[str, Any]:
     except Exception as error:  # modules of other libraries fit weights in ways of their own
         raise UserError(
             f"Checkpoint '{checkpoint}' does not fit the model of this config: {_reason(error)}\n"
-            "Give the config that it was trained with; convert released checkpoints by mgca-mm convert."
+            "Give the config that it was trained with, and data of the same tokenizer; convert released checkpoints by "
+            "mgca-mm convert."
         ) from error
     return meta
 

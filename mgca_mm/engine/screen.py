@@ -38,8 +38,8 @@ class Screen(logging.StreamHandler):
         if hasattr(record, "screen"):
             return bool(record.screen) and super().filter(record)
         # Of warnings, MMEngine's own use of what it calls outdated.
-        unheard = "mmengine.fileio" if record.levelno > logging.INFO else "mmengine"
-        return not _speaker().startswith(unheard) and super().filter(record)
+        unheard = "mmengine.fileio." if record.levelno > logging.INFO else "mmengine."
+        return not f"{_speaker()}.".startswith(unheard) and super().filter(record)
 
     def format(self, record: logging.LogRecord) -> str:
         """The time of the day, what kind of message it is if not an ordinary one, and the message."""

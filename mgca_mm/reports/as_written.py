@@ -39,7 +39,8 @@ def locate_words(text: str, sentences: Sequence[str], words: str = "ascii") -> l
         starts = places[wanted[0]]
         while starts and starts[-1] in used:
             starts.pop()
-        found = next(filter(None, (_follow(tokens, start, wanted) for start in starts[: -_TRIED - 1 : -1])), None)
+        free = [start for start in starts[: -_TRIED - 1 : -1] if start not in used]
+        found = next(filter(None, (_follow(tokens, start, wanted, used) for start in free)), None)
         used.update(found or ())
         spans += [tokens[place][1] for place in found] if found else [None] * len(wanted)
     return spans
@@ -55,11 +56,12 @@ def _tokens(text: str) -> list[Span]:
     return spans
 
 
-def _follow(tokens: list[tuple[str, Span]], start: int, wanted: list[str]) -> list[int] | None:
-    """Places of a sentence's words from a place on; None where it is not that sentence."""
+def _follow(tokens: list[tuple[str, Span]], start: int, wanted: list[str], used: set[int]) -> list[int] | None:
+    """Places of a sentence's words from a place on, of others than are used; None where it is not that sentence."""
     found = [start]
     for number, word in enumerate(wanted[1:], 2):
-        following = range(found[-1] + 1, min(found[-1] + 2 + _SKIPPED, len(tokens)))
+        last = min(found[-1] + 2 + _SKIPPED, len(tokens))
+        following = [place for place in range(found[-1] + 1, last) if place not in used]
         # Digits before a full stop go with it: of "T12." there is left "t".
         matches = (p for p in following if tokens[p][0] == word or (number == len(wanted) and _cut(tokens[p][0], word)))
         place = next(matches, None)

@@ -52,7 +52,7 @@ def run_side_by_side(
             while pending:
                 ended, pending = wait(pending, timeout=5, return_when=FIRST_COMPLETED)
                 if not ended:
-                    progress.wait()
+                    progress.update(0)
                 for future in ended:
                     progress.update()
                     with progress.aside():

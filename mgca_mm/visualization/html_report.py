@@ -59,11 +59,12 @@ def describe_probe(folder: Path) -> dict:
             for what in ("macro", "per_class")
         )
         retrieval = content["retrieval"]
-        recall = (retrieval["i2t_R@5"], 500 / retrieval["num_reports"], retrieval["num_reports"]) if retrieval else None
+        count = retrieval["num_reports"] if retrieval else None
+        recall = (retrieval["i2t_R@5"], min(100, 500 / count), count) if retrieval else None
         curve = embed_figure(probe_figure(scores))
         percents = sorted(scores["pretrained"])
-        scores["random"][percents[0]], percents[-1]
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        [scores["random"][percent] for percent in percents], percents[-1]
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a probe.json of this version's mgca-mm probe.\nRun it again.") from error
     return dict(scores=scores, per_class=per_class, percents=percents, recall=recall, curve=curve)
 

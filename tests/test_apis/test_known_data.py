@@ -10,7 +10,6 @@ import torch
 from mgca_mm.apis import EmbeddingIndex
 from mgca_mm.apis.known_data import KnownData, embed_with_places
 from mgca_mm.apis.prepared import load_pairs
-from mgca_mm.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +84,31 @@ def test_a_folder_that_cannot_be_written(inferencer, pairs, tmp_path):
     assert data.index is not None and not data.is_kept and "cannot be written" in data.outcome
 
 
-def test_a_folder_of_other_files(inferencer, pairs, tmp_path):
-    (tmp_path / "letter.txt").write_text("x")
-    with pytest.raises(UserError, match="--index"):
-        KnownData(inferencer, pairs, threading.Lock(), tmp_path)
+def test_a_half_written_index_gives_way(inferencer, pairs, tmp_path):
+    """A full disk or a kill has left one file."""
+    (tmp_path / "places.safetensors").write_bytes(b"half")
+    assert known(inferencer, pairs, tmp_path).is_kept
+
+
+def test_a_folder_that_another_user_keeps(inferencer, pairs, tmp_path, monkeypatch):
+    known(inferencer, pairs, tmp_path / "index")
+
+    def denied(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("mgca_mm.apis.known_data.EmbeddingIndex.load", denied)
+    monkeypatch.setattr("mgca_mm.apis.known_data.write_atomically", denied)
+    assert not known(inferencer, pairs, tmp_path / "index").is_kept
+
+
+def test_what_goes_wrong_is_told(inferencer, pairs, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(inferencer, "embed_images", fail)
+    data = KnownData(inferencer, pairs, threading.Lock())
+    data.prepare()
+    assert data.index is None and "out of memory" in data.outcome
 
 
 def test_nearness_by_loops(inferencer, pairs):

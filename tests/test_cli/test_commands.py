@@ -1,5 +1,6 @@
 """``mgca-mm``: every command by its name, none of the others imported, and the tools in front of them."""
 
+import argparse
 import ast
 import shlex
 import subprocess
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from mgca_mm.cli import COMMANDS, main, train
+from mgca_mm.cli.arguments import add_cfg_options
 from mgca_mm.cli.prepare import CONFIGS, next_step
 from mgca_mm.engine.config import find_config
 from mgca_mm.errors import UserError
@@ -25,6 +27,23 @@ def run(monkeypatch, *words):
     with pytest.raises(SystemExit) as exit_:
         main()
     return exit_.value.code
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("my data (1)", "my data (1)"),
+        ("'my models/bert [old]'", "my models/bert [old]"),
+        ("3", 3),
+        ("(1, 2)", (1, 2)),
+        ("[1,2]", [1, 2]),
+        ("1,2", [1, 2]),
+    ],
+)
+def test_values_of_options(text, value):
+    parser = argparse.ArgumentParser()
+    add_cfg_options(parser)
+    assert parser.parse_args(["--cfg-options", f"data_root={text}"]).cfg_options == {"data_root": value}
 
 
 def test_every_command_is_listed_with_a_line(monkeypatch, capsys):

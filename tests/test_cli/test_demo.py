@@ -3,8 +3,11 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -26,14 +29,14 @@ class Commands(list):
         if name != self.failing:
             product.write_text("")
             product.with_name("probe.md").write_text("the table")
-        return subprocess.CompletedProcess(command, 3 if name == self.failing else 0)
+        return 3 if name == self.failing else 0
 
 
 @pytest.fixture
 def ran(monkeypatch, tmp_path):
     commands = Commands()
     commands.out = tmp_path / "a demo"
-    monkeypatch.setattr(demo.subprocess, "run", commands.run)
+    monkeypatch.setattr(demo, "run_to_end", commands.run)
     return commands
 
 
@@ -75,9 +78,23 @@ def test_an_interrupt_is_a_line(monkeypatch, tmp_path):
     def interrupt(command):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo.subprocess, "run", interrupt)
+    monkeypatch.setattr(demo, "run_to_end", interrupt)
     done = call("demo", "--out", tmp_path)
     assert (done.returncode, done.stderr) == (130, "interrupted; run the same command again\n")
+
+
+def test_the_step_ends_with_the_demo(tmp_path):
+    """Or it would write on, into what the next call makes."""
+    code = "import sys, time; open(sys.argv[1], 'w').close(); time.sleep(60)"
+    step = [sys.executable, "-c", code, str(tmp_path / "begun")]
+    code = f"from mgca_mm.cli import demo; demo.end_by_signals(); demo.run_to_end({step!r})"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    while not (tmp_path / "begun").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.terminate()
+    assert process.wait(20) == 128 + signal.SIGTERM and not Path(f"/proc/{child}").exists()
 
 
 def test_a_folder_that_cannot_be(tmp_path):

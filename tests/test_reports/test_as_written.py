@@ -49,3 +49,13 @@ def test_time_is_linear(text):
     start = time.perf_counter()
     found(text)
     assert time.perf_counter() - start < 10
+
+
+def test_no_place_is_two_words():
+    """Sentences of the same words, cut out of one another."""
+    text = (
+        "pneumonia heart, left, \nIMPRESSION:  lungs. 1, clear  cm 2.5 1 lungs, T12.\n lungs: effusion  qé. the  1. "
+        "no, the left  clear. no"
+    )
+    found = [span for span in locate_words(text, report_sentences(text)) if span is not None]
+    assert len(found) > 5 and len(set(found)) == len(found)

@@ -30,5 +30,7 @@ class ResumableEarlyStoppingHook(EarlyStoppingHook):
     def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
         """Decide, and leave what was decided to the checkpoint."""
         super().after_val_epoch(runner, metrics)
+        if runner.train_loop.stop_training:
+            runner.logger.info(f"{self.monitor} is no better after {self.wait_count} validations: training stops")
         state = dict(wait_count=self.wait_count, best_score=self.best_score, patience=self.patience)
         runner.message_hub.update_info(self._key, state | dict(stopped=runner.train_loop.stop_training))
