@@ -17,7 +17,7 @@ from mgca_mm.radiographs.frame import Frame
 from .attention import CONTRAST_LIMITS, Grounding, Phrase, blend, boxes_of, choose_phrases
 from .style import COLORS, HEAT, save
 
-_ATTENTION_LIMITS = (1.0, 4.0)  # in multiples of uniform; the upper one rises with the maps
+ATTENTION_LIMITS = (1.0, 4.0)  # in multiples of uniform; the upper one rises with the maps
 _WORDS_A_REGION = 6
 # Inches.
 _WIDTH, _GAP, _MARGIN = 2.4, 0.12, 0.15
@@ -55,7 +55,7 @@ def attention_figure(
         phrases = choose_phrases(grounding, sentences)
     attention = np.stack([frame.to_image(grounding.grid(phrase.words), *image.shape) for phrase in phrases])
     attention *= len(grounding.regions_to_words)
-    low, high = _ATTENTION_LIMITS
+    low, high = ATTENTION_LIMITS
     rows = [] if maps is None else [_found(maps)]
     rows.append(_Row("Where its words look (1 = uniform)", attention, (low, max(high, float(np.nanmax(attention))))))
     sheet = _draw_rows(image, phrases, rows, boxes, with_bars=True)

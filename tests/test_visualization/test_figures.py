@@ -264,6 +264,7 @@ def test_boxes_of_a_phrase():
     phrase = Phrase(slice(0), "large left effusion", "Pleural Effusion")
     assert boxes_of(phrase, boxes) == boxes[:2]
     assert boxes_of(Phrase(slice(0), "bilateral effusions", "Pleural Effusion"), boxes) == boxes[:3]
+    assert boxes_of(Phrase(slice(0), "effusion"), boxes) == boxes[:3]  # a word that was asked for
     assert boxes_of(Phrase(slice(0), "rib"), boxes) == boxes[3:]
 
 
