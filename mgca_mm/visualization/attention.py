@@ -138,13 +138,13 @@ def weightiest(grounding: Grounding, count: int) -> list[int]:
 def boxes_of(phrase: Phrase, boxes: Sequence[Sequence]) -> list[Sequence]:
     """Those of some boxes (x, y, width, height, name) that are of the phrase's finding, and not of the other side."""
     words = phrase.text.split()
+    findings = {mention.finding for mention in find_mentions(phrase.text)}
     found = []
     for box in boxes:
         name = box[4].lower().replace("_", " ")
         sides = [{"left", "right"} & set(text) for text in (words, name.split())]
         same_side = sides[0] == sides[1] or not all(sides)
-        if same_side and (
-            phrase.finding in {mention.finding for mention in find_mentions(name)} or phrase.text == name
-        ):
+        same_finding = not findings.isdisjoint(mention.finding for mention in find_mentions(name))
+        if same_side and (same_finding or phrase.text == name):
             found.append(box)
     return found

@@ -91,7 +91,8 @@ def draw_embeddings(
 
     Args:
         embeddings: (N, D) unit embeddings.
-        findings: The only finding of each image; None, of several or none, is gray.
+        findings: The only finding of each image; None, of several or none, is gray. Without any, the color is that of
+            the nearest prototype, in one panel.
         prototypes: (N,) nearest prototype of each; None: the model has none, and one panel is drawn.
         path: File to write.
         method: As in :func:`to_plane`.
@@ -107,7 +108,10 @@ def draw_embeddings(
     if len(shown) > 1:
         found = KMeans(len(set(named)), n_init=10, random_state=0).fit_predict(embeddings[known])
         titles[0] += f"\n{len(set(named))} clusters by k-means: {_agreement(named, found)}"
-    if prototypes is not None:
+    if prototypes is not None and not shown:  # data without labels
+        panels, titles = [[f"prototype {number}" for number in prototypes]], ["By the nearest prototype"]
+        shown = [name for name, _ in Counter(panels[0]).most_common(len(COLORS))]
+    elif prototypes is not None:
         majority = _majority(findings, prototypes)
         panels.append([majority.get(prototype) for prototype in prototypes])
         titles.append(
@@ -142,9 +146,7 @@ def _scatter(axes: Axes, points: np.ndarray, names: Sequence[str | None], shown:
     """Points with the color and the marker of their name, gray where it is none of those shown."""
     is_other = np.array([name not in shown for name in names])
     if is_other.any():
-        axes.scatter(
-            *points[is_other].T, s=9, color=_OTHER, label="several findings, none, or a rarer one", linewidths=0
-        )
+        axes.scatter(*points[is_other].T, s=9, color=_OTHER, label="others", linewidths=0)
     for name, color, marker in zip(shown, COLORS, MARKERS, strict=False):
         chosen = np.array([candidate == name for candidate in names])
         axes.scatter(*points[chosen].T, s=24, color=color, marker=marker, label=name, linewidths=0)

@@ -264,6 +264,7 @@ def test_boxes_of_a_phrase():
     phrase = Phrase(slice(0), "large left effusion", "Pleural Effusion")
     assert boxes_of(phrase, boxes) == boxes[:2]
     assert boxes_of(Phrase(slice(0), "bilateral effusions", "Pleural Effusion"), boxes) == boxes[:3]
+    assert boxes_of(Phrase(slice(0), "effusion"), boxes) == boxes[:3]  # a word that was asked for
     assert boxes_of(Phrase(slice(0), "rib"), boxes) == boxes[3:]
 
 
@@ -285,6 +286,9 @@ def test_embeddings_of_balanced_images(tmp_path, monkeypatch):
         assert "purity 1.00, NMI 1.00" in axes.get_title()
         # The same color is the same finding in both panels.
         assert [points.get_label() for points in axes.collections] == ["a", "b"]
+    draw_embeddings(centers, [None] * 40, np.repeat([4, 7], 20), "x.png")  # data without labels
+    (axes,) = shown["figure"].axes
+    assert [points.get_label() for points in axes.collections] == ["prototype 4", "prototype 7"]
 
 
 def test_an_untrained_model_is_drawn_by_its_name(options, tmp_path):  # noqa: F811
