@@ -29,6 +29,7 @@ FINDINGS = (
     *("Pneumothorax", "Support Devices"),
 )
 PHRASE, ATTENTION, PLAIN = "Where it is found", "Attention", "No map"
+OR_A_PLACE = ", or a place in the radiograph to see its words"  # of a model that learns such attention
 _LONG_SIDE = 640  # of a radiograph on the page, in pixels
 _COLOR = 12  # gray levels by which the channels of a photograph differ on average; scans have a tint of a few
 _NEAREST = 4
@@ -194,11 +195,11 @@ class Explorer:
             raise gr.Error("This model has no attention between regions and words.", print_exception=False)
         if self.inferencer.frame.to_grid(*place, height, width, shown.grounding.side) is None:
             raise gr.Error("The model does not see this place: it is outside its crop.", print_exception=False)
-        return self._draw(shown._replace(chosen=None, place=tuple(place)), PLAIN)
+        return self._draw(shown._replace(place=tuple(place)), PLAIN)
 
     def look_again(self, shown: Shown | None, view: str) -> tuple[str, str, Shown]:
-        """The same words in another view."""
-        return self._draw(_require(shown), view)
+        """The chosen words in another view."""
+        return self._draw(_require(shown)._replace(place=None), view)
 
     def compare(self, shown: Shown | None) -> tuple[str, str, str, gr.Timer]:
         """What the data say of what is shown.
@@ -259,7 +260,7 @@ class Explorer:
             weights = self._weights(shown, read)
             caption = "In the report: how much the region in the circle attends to each word."
         elif shown.chosen is None or view == PLAIN:
-            caption = "Click a word to see where the model finds it, or a place to see its words."
+            caption = f"Click a word to see where the model finds it{OR_A_PLACE * (shown.grounding is not None)}."
         elif view == PHRASE:
             picture, scale = self._found(shown), page_html.scale(CONTRAST_LIMITS, "difference of cosine")
             caption = f"“{shown.chosen.text}”: bright where the model finds it."

@@ -6,14 +6,14 @@ import gradio as gr
 from gradio_client.utils import is_http_url_like
 
 from . import page_html
-from .explorer import ATTENTION, PHRASE, PLAIN, Explorer
+from .explorer import ATTENTION, OR_A_PLACE, PHRASE, PLAIN, Explorer
 from .page_style import CHOOSE, POINT
 
 TITLE = "What the model sees"
 BANNER = (
     f"# {TITLE}\nA model that was pretrained on radiographs and their reports: click a finding in the report to see "
-    "where it is found, or a place in the radiograph to see its words.\n\n**For research only.** Not a medical device; "
-    "nothing on this page may be used to diagnose or treat."
+    "where it is found{}.\n\n**For research only.** Not a medical device; nothing on this page may be used to diagnose "
+    "or treat."
 )
 
 
@@ -27,7 +27,7 @@ def build_page(explorer: Explorer) -> gr.Blocks:
     has_data = bool(explorer.pairs)
     # Uploads are removed after an hour; nothing is sent to gradio's makers.
     with gr.Blocks(title=f"mgca_mm: {TITLE}", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        gr.Markdown(BANNER, elem_id="banner")
+        gr.Markdown(BANNER.format(OR_A_PLACE * explorer.inferencer.model.uses_tokens), elem_id="banner")
         shown, number = gr.State(), gr.State()
         cards = page_html.cards([(n, explorer.pairs[n], None) for n in explorer.examples]) if has_data else ""
         examples = gr.HTML(cards, js_on_load=CHOOSE, elem_id="examples", visible=has_data)

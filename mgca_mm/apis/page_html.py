@@ -100,9 +100,10 @@ def report(shown: "Shown", unread: Collection[int], weights: Sequence[float] | N
     phrase_of = {number: p for p in shown.phrases for number in range(p.words.start, p.words.stop)}
     placed = sorted((span, number) for number, span in enumerate(shown.spans) if span is not None)
     pieces, end, before = [], 0, None
+    chosen = shown.chosen.words if shown.chosen is not None and shown.place is None else slice(0, 0)
     for (start, stop), number in placed:
         phrase = phrase_of.get(number)
-        is_chosen = shown.chosen is not None and shown.chosen.words.start <= number < shown.chosen.words.stop
+        is_chosen = chosen.start <= number < chosen.stop
         look = _underline(phrase) + " chosen" * is_chosen
         # What stands within a phrase looks as the phrase does.
         pieces.append(_between(shown.text[end:start], look if phrase is not None and before is phrase else ""))
@@ -152,8 +153,8 @@ def findings(
     if data is not None:
         legend += (
             f' <span class="data-key">Gray</span>: the {len(data):,} images of the data, '
-            '<span class="with-key">line</span>: those labeled with it, <span class="dot-key">dot</span>: this image, '
-            "percentage: how many of the data are below."
+            + '<span class="with-key">line</span>: those labeled with it, ' * any(pair.labels for pair in pairs)
+            + '<span class="dot-key">dot</span>: this image, percentage: how many of the data are below.'
         )
     return f'<h2>Findings</h2><table class="findings">{listed}</table><p class="legend">{legend}</p>'
 

@@ -49,7 +49,8 @@ CSS = """
 .findings { width: 100%; border: 0 !important; border-collapse: collapse; }
 .findings th { text-align: left; font-weight: 600; white-space: nowrap; padding: 1px .5rem 1px 0; }
 .findings td { padding: 1px .5rem 1px 0; border: 0; }
-.findings td:last-child { white-space: nowrap; }
+/* Hidden, it would keep the radiograph of the phone from staying in sight. */
+.gradio-container { overflow: clip !important; }
 .findings tr, .findings th { border: 0; background: none; }
 .label { border: 1px solid #009e73; border-radius: 4px; padding: 0 .3em; font-size: .7rem; font-weight: 400; }
 .strip { width: 200px; max-width: 34vw; height: 26px; display: block; }

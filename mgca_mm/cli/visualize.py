@@ -181,11 +181,13 @@ def draw_report(args: argparse.Namespace) -> Path:
     from mgca_mm.files import write_output
     from mgca_mm.visualization.html_report import describe_probe, read_steps, render
 
+    if args.probe and args.checkpoint == "random":
+        raise UserError("--probe is of a trained run: leave it out where the untrained model is drawn.")
     probe = describe_probe(args.probe) if args.probe else None
     steps = read_steps(args.steps) if args.steps else []
     pairs = _pairs(args, args.split, args.phrases)[: args.max_images]
     run = describe_run(_inferencer(args), None if args.checkpoint == "random" else args.checkpoint, pairs)
-    text = render(**run, probe=probe, steps=steps, machine=describe_machine(), phantom=args.phantom)
+    text = render(**run, probe=probe, steps=steps, machine=describe_machine(), phantom=args.phantom, split=args.split)
     write_output(args.out, text)
     return args.out
 
