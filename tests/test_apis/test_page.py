@@ -13,7 +13,7 @@ from mgca_mm.apis.prepared import NamedBox, Pair, load_pairs
 from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
 
 gr = pytest.importorskip("gradio")
-from mgca_mm.apis.explorer import ATTENTION, FINDINGS, PHRASE, PLAIN, Explorer  # noqa: E402
+from mgca_mm.apis.explorer import ATTENTION, FINDINGS, OR_A_PLACE, PHRASE, PLAIN, Explorer  # noqa: E402
 from mgca_mm.apis.page import build_page  # noqa: E402
 
 REPORT = "FINDINGS: Large left effusion, 2 cm.\nNo mass & no <b>fracture</b>. RECOMMENDATION: follow-up."
@@ -66,11 +66,12 @@ def test_show_and_look(explorer, radiograph):
     plain, _, _ = explorer.look_again(looked, PLAIN)
     assert source(plain) not in (source(attention), source(figure))
     height, width = shown.image.shape
-    region, weighted, _ = explorer.look_at_region(shown, click([width // 2, height // 2]))
+    region, weighted, clicked = explorer.look_at_region(shown, click([width // 2, height // 2]))
     # The map is gone, and each word has its weight; the strongest is 1.
     assert source(region) == source(plain) and f'cx="{width // 2}"' in region
     assert "--weight: 1.00" in weighted and not words(weighted, "chosen")
     assert "--weight" not in explorer.look_at_word(shown, PHRASE, click(0))[1]
+    assert source(explorer.look_again(clicked, PHRASE)[0]) == source(figure)  # the map is back
     with pytest.raises(gr.Error, match="outside its crop"):
         explorer.look_at_region(shown, click([width // 2, 0] if height >= width else [0, height // 2]))
 
@@ -92,6 +93,7 @@ def test_a_model_without_tokens(inferencer, radiograph, monkeypatch):
         explorer.look_at_region(shown, click([1, 1]))
     labels = [block.choices for block in build_page(explorer).blocks.values() if isinstance(block, gr.Radio)]
     assert [name for name, _ in labels[0]] == [PHRASE, PLAIN]
+    assert OR_A_PLACE not in explorer.look_again(shown, PLAIN)[0]
 
 
 def test_comparison(explorer, radiograph):
