@@ -58,11 +58,12 @@ class _Mended(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return spec
 
     def exec_module(self, module):
-        with warnings.catch_warnings():
-            if module.__name__ == _WARNS:
+        if module.__name__ == _WARNS:
+            with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
+                self._loader.exec_module(module)
+        else:
             self._loader.exec_module(module)
-        if module.__name__ in _MENDED:
             _MENDED[module.__name__](module)
 
 

@@ -15,9 +15,9 @@ from mgca_mm.errors import UserError
 from mgca_mm.radiographs.dicom import is_dicom
 from mgca_mm.reports.as_written import Span, locate_words
 from mgca_mm.reports.cleaning import report_sentences
-from mgca_mm.reports.finding_words import find_mentions
-from mgca_mm.visualization.attention import CONTRAST_LIMITS, Grounding, Phrase, blend, boxes_of
+from mgca_mm.visualization.attention import CONTRAST_LIMITS, Grounding, Phrase, blend, boxes_of, phrases_of
 from mgca_mm.visualization.attention_figure import ATTENTION_LIMITS
+from mgca_mm.visualization.inline import fitted
 
 from . import page_html
 from .inferencer import RadiographInferencer, clean_report
@@ -166,11 +166,8 @@ class Explorer:
         grounding = self.inferencer.attend(pixels, report) if self.inferencer.model.uses_tokens else None
         embedding, places = embed_with_places(self.inferencer, pixels)
         spans, words = locate_words(report, sentences, kept), cleaned.split()
-        phrases = [
-            Phrase(slice(m.start, m.stop), " ".join(words[m.start : m.stop]), m.finding, m.is_negated)
-            for m in find_mentions(sentences)
-        ]
-        shown = Shown(pixels, _shrink(pixels), embedding, places[0], report, words, spans, phrases, grounding, number)
+        image, phrases = fitted(pixels, _LONG_SIDE), phrases_of(sentences)
+        shown = Shown(pixels, image, embedding, places[0], report, words, spans, phrases, grounding, number)
         # The first that is there, one with a box before others.
         boxes = self._boxes(number)
         order = sorted(phrases, key=lambda phrase: (phrase.is_negated, not boxes_of(phrase, boxes)))
@@ -358,10 +355,3 @@ def _index_of(event: gr.EventData) -> object:
 def _is_place(index: object, count: int) -> bool:
     """Whether it is one of the numbers below a count: the page's own are, but anybody may send any others."""
     return type(index) is int and 0 <= index < count
-
-
-def _shrink(pixels: np.ndarray) -> np.ndarray:
-    scale = _LONG_SIDE / max(pixels.shape)
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    height, width = (max(1, round(length * scale)) for length in pixels.shape)
-    return cv2.resize(pixels, (width, height), interpolation=interpolation)

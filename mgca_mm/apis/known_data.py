@@ -25,7 +25,6 @@ from .prepared import Pair
 NUM_PLACES = 16  # 4 × 4
 _BATCH = 32
 _REMEMBERED = 2000  # images whose places are kept, evenly spaced; 16 × C numbers each
-_SAMPLE = 1000  # of them, whose nearest other is looked for
 _SAME = 0.999  # cosine of an image's embedding with the kept one, at least: machines round differently
 _USUAL = 0.99  # share of the data's own images that are as near to another as the bound asks for
 _PLACES = "places.safetensors"
@@ -214,9 +213,9 @@ class KnownData:
 
     def _find_bound(self) -> float:
         """The nearness that all but a hundredth of the data's own images reach."""
-        sample = list(self._row_of.items())[:: -(-len(self._row_of) // _SAMPLE)]
-        found = []
-        for start in range(0, len(sample), _BATCH):
-            numbers, rows = zip(*sample[start : start + _BATCH], strict=True)
-            found.append(self._nearness(self._places[list(rows)], numbers))
+        numbers = list(self._row_of)
+        found = [
+            self._nearness(self._places[start : start + _BATCH], numbers[start : start + _BATCH])
+            for start in range(0, len(numbers), _BATCH)
+        ]
         return float(torch.cat(found).quantile(1 - _USUAL))

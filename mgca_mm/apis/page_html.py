@@ -1,22 +1,20 @@
 """Pieces of the page in HTML. Whatever is written by others is escaped."""
 
-import base64
 import math
 from collections.abc import Collection, Mapping, Sequence
 from html import escape as escape_marks
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from mgca_mm.errors import UserError
-from mgca_mm.reports.finding_words import find_mentions
 from mgca_mm.visualization.attention import Phrase
+from mgca_mm.visualization.inline import fitted, jpeg_address
 from mgca_mm.visualization.style import HEAT
 
-from .prepared import GROUPS, NamedBox, Pair
+from .prepared import NamedBox, Pair, findings_of
 
 if TYPE_CHECKING:
     from .explorer import Shown
@@ -28,13 +26,8 @@ _STRIP = (200, 26)  # of a distribution
 
 
 def title_of(pair: Pair) -> str:
-    """The findings of a pair in words: of its labels, or else those that its report names."""
-    found = [name for name, label in pair.labels.items() if label == 1 and name != "No Finding"]
-    found = [name for name in found if name not in GROUPS] or found
-    if not pair.labels:
-        mentions = find_mentions(pair.sentences)
-        found = dict.fromkeys(mention.finding for mention in mentions if not mention.is_negated)
-    return ", ".join(found) or NOTHING
+    """The findings of a pair in words."""
+    return ", ".join(findings_of(pair)) or NOTHING
 
 
 def readable(pair: Pair) -> str:
@@ -75,7 +68,7 @@ def figure(
     key = '<span class="key">Dashed: boxes that come with the data.</span>' if boxes else ""
     return (
         f'<figure class="radiograph"><div class="picture" data-width="{width}" data-height="{height}">'
-        f'<img src="{_encoded(picture, 92)}" alt="Radiograph. {escape(caption)}">'
+        f'<img src="{jpeg_address(picture, 92)}" alt="Radiograph. {escape(caption)}">'
         f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{marks}</svg></div>'
         f'<figcaption aria-live="polite">{escape(caption)} {scale} {key}</figcaption></figure>'
     )
@@ -173,7 +166,7 @@ def cards(found: Sequence[tuple[int, Pair, float | None]]) -> str:
             pixels = pair.image.read()
         except UserError:  # which says so when the index is made
             continue
-        image = f'<img src="{_encoded(_thumbnail(pixels), 80)}" alt="">'
+        image = f'<img src="{jpeg_address(fitted(pixels, _THUMBNAIL), 80)}" alt="">'
         made.append(
             f'<button class="card" data-index="{number}" title="{title}">{image}<span>{title}</span>{below}</button>'
         )
@@ -249,16 +242,3 @@ def _strip(others: np.ndarray, labeled: np.ndarray, score: float, limits: tuple[
 
 def _signed(score: float) -> str:
     return f"{score:+.2f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _thumbnail(pixels: np.ndarray) -> np.ndarray:
-    scale = _THUMBNAIL / max(pixels.shape)
-    height, width = (max(1, round(length * scale)) for length in pixels.shape)
-    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-
-
-def _encoded(picture: np.ndarray, quality: int) -> str:
-    """A picture within the page: JPEG of (H, W) gray levels, or (H, W, 3) in RGB."""
-    written = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    data = cv2.imencode(".jpg", written, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"

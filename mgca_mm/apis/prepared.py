@@ -10,10 +10,11 @@ from mgca_mm.datasets.grounding import read_phrases
 from mgca_mm.errors import UserError
 from mgca_mm.prepared import SPLITS, coco_fault, load_prepared, open_store, row_of
 from mgca_mm.radiographs.reading import Placement
+from mgca_mm.reports.finding_words import find_mentions
 
 from .inputs import NamedImage
 
-GROUPS = ("Lung Opacity", "Enlarged Cardiomediastinum")  # of CheXpert's hierarchy (Irvin et al. 2019, Figure 1)
+_GROUPS = ("Lung Opacity", "Enlarged Cardiomediastinum")  # of CheXpert's hierarchy (Irvin et al. 2019, Figure 1)
 
 
 class NamedBox(NamedTuple):
@@ -115,7 +116,16 @@ def _placement(image: NamedImage, shape: tuple[int, int]) -> Placement:
     return Placement.of(*shape, size=len(image.source))
 
 
+def findings_of(pair: Pair) -> list[str]:
+    """What is there: by the labels, of which a group counts where none of its own does; without any, by the report."""
+    if not pair.labels:
+        said = (mention.finding for mention in find_mentions(pair.sentences) if not mention.is_negated)
+        return list(dict.fromkeys(said))
+    found = [name for name, label in pair.labels.items() if label == 1 and name != "No Finding"]
+    return [name for name in found if name not in _GROUPS] or found
+
+
 def _only_finding(labels: dict[str, int]) -> str | None:
     """Of the labels that are positive (1) or uncertain (-1)."""
-    narrow = {name: label for name, label in labels.items() if name not in GROUPS} or labels
+    narrow = {name: label for name, label in labels.items() if name not in _GROUPS} or labels
     return next(iter(narrow)) if list(narrow.values()) == [1] else None

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
+from torch import Tensor
 
 from mgca_mm.prepared import read_annotations
 from mgca_mm.reports.finding_words import find_mentions
-from mgca_mm.visualization.attention import CONTRAST_LIMITS, blend, choose_phrases
+from mgca_mm.visualization.attention import CONTRAST_LIMITS, blend, choose_phrases, phrases_of
 from mgca_mm.visualization.attention_figure import attention_figure
 from mgca_mm.visualization.curves import training_figure
 from mgca_mm.visualization.html_report import embed_figure, embed_image, embed_picture
 
 from .inferencer import RadiographInferencer
-from .prepared import Pair
+from .prepared import Pair, findings_of
 from .run_folder import training_of
 
 _EXAMPLES, _QUERIES, _NEAREST = 6, 4, 4
@@ -36,6 +37,7 @@ def describe_run(inferencer: RadiographInferencer, run: str | Path | None, pairs
     training = None if run is None else training_of(run)
     curve = None if run is None else training_figure(Path(run) if Path(run).is_dir() else Path(run).parent)
     examples = choose_examples(pairs, _EXAMPLES)
+    embeddings = inferencer.embed_images([pair.image for pair in pairs])
     most_marked = max((pairs[position] for position, _ in examples), key=lambda pair: len(pair.boxes), default=None)
     return {
         "config": Path(cfg.filename).stem,
@@ -47,8 +49,8 @@ def describe_run(inferencer: RadiographInferencer, run: str | Path | None, pairs
         "training": curve and embed_figure(curve),
         "examples": [describe_example(inferencer, pairs[position], phrase) for position, phrase in examples],
         "attention": most_marked and draw_words(inferencer, most_marked),
-        "nearest": describe_nearest(inferencer, pairs, [position for position, _ in examples[:_QUERIES]]),
-        "zero_shot": score_findings(inferencer, pairs),
+        "nearest": describe_nearest(embeddings, pairs, [position for position, _ in examples[:_QUERIES]]),
+        "zero_shot": score_findings(inferencer, embeddings, pairs),
     }
 
 
@@ -104,21 +106,18 @@ def draw_words(inferencer: RadiographInferencer, pair: Pair) -> str | None:
     return embed_picture(attention_figure(pair.image.read(), grounding, inferencer.frame, *drawn))
 
 
-def describe_nearest(
-    inferencer: RadiographInferencer, pairs: Sequence[Pair], queries: Sequence[int]
-) -> list[list[dict]]:
+def describe_nearest(embeddings: Tensor, pairs: Sequence[Pair], queries: Sequence[int]) -> list[list[dict]]:
     """The nearest images to some, those of the same patient left out.
 
     Args:
-        inferencer: The model.
-        pairs: Pairs to search among.
+        embeddings: (N, D) unit embeddings of the images.
+        pairs: The N pairs to search among.
         queries: Positions.
 
     Returns:
         For each query its own image and then what was found: ``image``, ``findings`` (its labels, or what its report
         says), ``score``.
     """
-    embeddings = inferencer.embed_images([pair.image for pair in pairs])
     found = []
     for query in queries:
         scores = (embeddings @ embeddings[query]).tolist()
@@ -129,7 +128,7 @@ def describe_nearest(
             [
                 {
                     "image": embed_image(pairs[n].image.read()),
-                    "findings": _findings(pairs[n]),
+                    "findings": findings_of(pairs[n]),
                     "score": scores[n],
                 }
                 for n in (query, *nearest)
@@ -138,8 +137,15 @@ def describe_nearest(
     return found
 
 
-def score_findings(inferencer: RadiographInferencer, pairs: Sequence[Pair]) -> dict[str, tuple[int, float]]:
+def score_findings(
+    inferencer: RadiographInferencer, embeddings: Tensor, pairs: Sequence[Pair]
+) -> dict[str, tuple[int, float]]:
     """Score the labels by sentences, without training for them.
+
+    Args:
+        inferencer: The model.
+        embeddings: (N, D) of the images.
+        pairs: The N pairs.
 
     Returns:
         Finding → positive images and AUROC in percent, uncertain ones left out; findings that some images have and
@@ -150,17 +156,12 @@ def score_findings(inferencer: RadiographInferencer, pairs: Sequence[Pair]) -> d
     labels = {name: column for name, column in labels.items() if {0, 1} <= set(column.tolist())}
     if not labels:
         return {}
-    scores = inferencer.zero_shot([pair.image for pair in pairs], list(labels)).numpy()  # (N, C)
+    scores = (embeddings @ inferencer.finding_directions(list(labels)).T).numpy()  # (N, C)
     found = {}
     for (name, column), score in zip(labels.items(), scores.T, strict=True):
         known = column >= 0
         found[name] = int((column == 1).sum()), 100 * float(roc_auc_score(column[known], score[known]))
     return found
-
-
-def _findings(pair: Pair) -> list[str]:
-    said = dict.fromkeys(finding for finding, _ in _said_phrases(pair))
-    return [name for name, label in pair.labels.items() if label == 1] if pair.labels else list(said)
 
 
 def _boxed_phrases(pair: Pair) -> Iterator[tuple[str, str]]:
@@ -172,7 +173,4 @@ def _boxed_phrases(pair: Pair) -> Iterator[tuple[str, str]]:
 
 def _said_phrases(pair: Pair) -> Iterator[tuple[str, str]]:
     """Finding and phrase of what the report says is there."""
-    words = pair.report.split()
-    for mention in find_mentions(pair.sentences):
-        if not mention.is_negated:
-            yield mention.finding, " ".join(words[mention.start : mention.stop])
+    return ((phrase.finding, phrase.text) for phrase in phrases_of(pair.sentences) if not phrase.is_negated)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner, set_random_seed
+from mmengine.runner import set_random_seed
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -18,6 +18,7 @@ from mgca_mm.engine.config import load_config, require_data
 from mgca_mm.engine.config_errors import errors_named_by_key
 from mgca_mm.engine.pretrained import load_complete_model
 from mgca_mm.engine.privacy import keep_files_private
+from mgca_mm.engine.runner import PrivateRunner
 from mgca_mm.engine.validation import validate
 from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.evaluation.linear_probe import LabeledFeatures, ProbeResult, extract_features, linear_probe, select
@@ -114,7 +115,7 @@ def retrieve(cfg: Config, model: nn.Module) -> dict[str, float]:
     if not model.encodes_reports:
         return {}
     metric = METRICS.build(dict(type="ImageReportRetrieval", topk=(1, 5, 10)))
-    loader = Runner.build_dataloader(cfg.test_dataloader, seed=0)
+    loader = PrivateRunner.build_dataloader(cfg.test_dataloader, seed=0)
     model.eval()
     for batch in tracked(loader, "retrieval", len(loader)):
         samples = [sample.to_dict() for sample in model.test_step(batch)]

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
-from mmengine.device import get_device
 
 from mgca_mm.bounds import parts_of, read_json
 from mgca_mm.errors import UserError, first_line
 from mgca_mm.prepared import MANIFEST, coco_fault, read_annotations, require_prepared
 
+from .config_errors import datasets_of
 from .config_files import CONFIGS, assignments, base_files, own_values, with_our_hooks
 from .file_handlers import safe_reading
 from .own_classes import follow_classes
@@ -84,8 +84,6 @@ def load_config(filename: str | Path, options: dict[str, Any] | None = None) -> 
         raise UserError(f"--cfg-options do not fit '{filename}': {str(error)[:300]}") from error
     for split in ("train", "val", "test"):
         loader = cfg.get(f"{split}_dataloader") or {}
-        if loader.get("pin_memory") and get_device() == "cpu":
-            loader["pin_memory"] = False  # torch would warn that it is in vain
         if loader.get("num_workers") == 0:
             # torch takes none of these without workers.
             loader.update(persistent_workers=False, prefetch_factor=None, timeout=0)
@@ -109,8 +107,7 @@ def require_data(cfg: Config, splits: Sequence[str] = ("train", "val", "test")) 
             a trained tokenizer has more pieces than the text encoder rows.
     """
     for split in splits:
-        outer = (cfg.get(f"{split}_dataloader") or {}).get("dataset", {})
-        for dataset in outer.get("datasets", [outer]):
+        for dataset in datasets_of(cfg.get(f"{split}_dataloader")):
             if dataset.get("type", "").endswith("ImageReportDataset"):
                 require_prepared(Path(dataset["data_root"]) / dataset["ann_file"])
                 require_embeddings(cfg, dataset)

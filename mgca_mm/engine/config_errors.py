@@ -84,6 +84,16 @@ def _key_of(part: Any, sections: Mapping[str, Any]) -> str | None:
     return max(found, key=lambda item: item[0], default=(0, None))[1]
 
 
+def datasets_of(loader: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
+    """The data sets of a loader's config, without what wraps them."""
+    dataset = (loader or {}).get("dataset") or {}
+    for each in dataset.get("datasets", [dataset]):
+        if "dataset" in each:
+            yield from datasets_of(each)
+        else:
+            yield each
+
+
 def dicts_below(node: Any, above: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every dict below a node, with its dotted name."""
     for name, child in node.items() if isinstance(node, Mapping) else enumerate(node):

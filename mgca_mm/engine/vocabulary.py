@@ -10,7 +10,7 @@ from mgca_mm.bounds import read_json
 from mgca_mm.errors import UserError
 from mgca_mm.reports.tokenizer import load_tokenizer
 
-from .config_errors import dicts_below
+from .config_errors import datasets_of, dicts_below
 
 
 def follow_vocabulary(cfg: Config) -> None:
@@ -24,10 +24,7 @@ def follow_vocabulary(cfg: Config) -> None:
     """
     if not (sizes := _sizes(cfg)):
         return
-    outer = (cfg.get("train_dataloader") or {}).get("dataset") or {}
-    while "dataset" in outer:  # of a wrapper
-        outer = outer["dataset"]
-    for dataset in outer.get("datasets", [outer]):
+    for dataset in datasets_of(cfg.get("train_dataloader")):
         if (tokenizer := _tokenizer(dataset)) and Path(tokenizer).is_dir():
             pieces = _pieces(tokenizer)
             for part in sizes.values():

@@ -91,20 +91,27 @@ def blend(image: np.ndarray, heat_map: np.ndarray, limits: tuple[float, float] |
     return np.rint((1 - cover) * image[..., None] + cover * colors).astype(np.uint8)
 
 
+def phrases_of(sentences: Sequence[str]) -> list[Phrase]:
+    """All phrases of a report that name a finding, in order; of its cleaned sentences, for a denial ends with one."""
+    words = " ".join(sentences).split()
+    return [
+        Phrase(slice(start, stop), " ".join(words[start:stop]), finding, is_negated)
+        for start, stop, finding, is_negated in find_mentions(sentences)
+    ]
+
+
 def finding_phrases(sentences: Sequence[str], count: int = 4) -> list[Phrase]:
     """The phrases of a report that name a finding: of each finding the longest, those that are there first.
 
     Args:
-        sentences: Cleaned sentences, for a denial ends with its sentence.
+        sentences: Cleaned sentences.
         count: How many at most.
     """
-    words = " ".join(sentences).split()
     by_finding: dict[tuple[bool, str], Phrase] = {}
-    for start, stop, finding, is_negated in find_mentions(sentences):
-        phrase = Phrase(slice(start, stop), " ".join(words[start:stop]), finding, is_negated)
-        best = by_finding.setdefault((is_negated, finding), phrase)
+    for phrase in phrases_of(sentences):
+        best = by_finding.setdefault((phrase.is_negated, phrase.finding), phrase)
         if len(phrase.text) > len(best.text):
-            by_finding[is_negated, finding] = phrase
+            by_finding[phrase.is_negated, phrase.finding] = phrase
     there = {finding for is_negated, finding in by_finding if not is_negated}
     chosen = [found for (is_negated, finding), found in by_finding.items() if not is_negated or finding not in there]
     return sorted(chosen, key=lambda phrase: phrase.is_negated)[:count]

@@ -1,12 +1,10 @@
 """A run in one HTML file that can be sent: nothing in it is asked of elsewhere, and nothing of it runs."""
 
-import base64
 import io
 import platform
 from importlib.metadata import version
 from pathlib import Path
 
-import cv2
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
@@ -16,6 +14,7 @@ from mgca_mm.errors import UserError
 from mgca_mm.version import __version__
 
 from .curves import probe_figure
+from .inline import data_address, fitted, jpeg_address
 
 _TEMPLATE = Path(__file__).with_suffix(".html")
 _LONG_SIDE = 288  # of a radiograph, in pixels: sharp at the size that the page shows, and 10 KB
@@ -100,28 +99,18 @@ def embed_image(image: np.ndarray) -> str:
     Args:
         image: (H, W) or (H, W, 3) RGB, uint8, of any size.
     """
-    height, width = image.shape[:2]
-    scale = _LONG_SIDE / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    pixels = cv2.cvtColor(resized, cv2.COLOR_RGB2BGR) if resized.ndim == 3 else resized
-    _, encoded = cv2.imencode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, 88))
-    return _address("jpeg", encoded.tobytes())
+    return jpeg_address(fitted(image, _LONG_SIDE), 88)
 
 
 def embed_figure(figure: Figure) -> str:
     """Curves as a ``data:`` address, sharp in any size, on the page's own ground."""
     content = io.BytesIO()
     figure.savefig(content, format="svg", transparent=True, metadata={"Date": None})
-    return _address("svg+xml", content.getvalue())
+    return data_address("svg+xml", content.getvalue())
 
 
 def embed_picture(figure: Figure) -> str:
     """A figure of images as a ``data:`` address."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)
-    return _address("png", content.getvalue())
-
-
-def _address(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return data_address("png", content.getvalue())

@@ -16,22 +16,9 @@ from .style import save
 _IMAGES = 6
 _NEIGHBORS = 20  # reports whose words are looked at
 _WORDS = 6
-_SAYING_NOTHING = ENGLISH_STOP_WORDS | {
-    *(
-        "seen",
-        "noted",
-        "identified",
-        "present",
-        "shows",
-        "exam",
-        "study",
-        "prior",
-        "previously",
-        "interval",
-        "evidence",
-    ),
-    *("unchanged", "stable", "new", "findings", "consistent", "possible"),
-}
+_OF_ANY_REPORT = """seen noted identified present shows exam study prior previously interval evidence unchanged stable
+new findings consistent possible"""
+_SAYING_NOTHING = ENGLISH_STOP_WORDS.union(_OF_ANY_REPORT.split())
 
 
 class Word(NamedTuple):

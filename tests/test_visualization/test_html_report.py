@@ -133,13 +133,13 @@ def test_mistakes(words, message, monkeypatch, tmp_path):
 def test_nobody_is_near_to_himself(inferencer, prepared):  # noqa: F811
     pairs = load_pairs(prepared / "data")
     assert len({pair.patient for pair in pairs}) < len(pairs), "the phantom has several images of a patient"
-    pictures = {}
-    for strip, query in zip(describe_nearest(inferencer, pairs, range(len(pairs))), pairs, strict=True):
+    embeddings, pictures = inferencer.embed_images([pair.image for pair in pairs]), {}
+    for strip, query in zip(describe_nearest(embeddings, pairs, range(len(pairs))), pairs, strict=True):
         pictures[strip[0]["image"]] = query.patient
         assert all(strip[0]["image"] != match["image"] for match in strip[1:])
         scores = [match["score"] for match in strip[1:]]
         assert scores == sorted(scores, reverse=True) and scores
-    for strip, query in zip(describe_nearest(inferencer, pairs, range(len(pairs))), pairs, strict=True):
+    for strip, query in zip(describe_nearest(embeddings, pairs, range(len(pairs))), pairs, strict=True):
         assert query.patient not in {pictures[match["image"]] for match in strip[1:]}
 
 
@@ -161,7 +161,8 @@ def test_zero_shot_leaves_out_what_is_uncertain(inferencer, prepared):  # noqa: 
     for number, label in enumerate((1, -1, None, None)):
         labels = {"Edema": label, "No Finding": 1} if label else {"No Finding": 1}
         pairs[number] = pairs[number]._replace(labels=labels)
-    scores = inferencer.zero_shot([pair.image for pair in pairs], ["Edema"])[:, 0].tolist()
+    images = [pair.image for pair in pairs]
+    embeddings, scores = inferencer.embed_images(images), inferencer.zero_shot(images, ["Edema"])[:, 0].tolist()
     right = sum(scores[0] > other for other in scores[2:]) / 2
-    assert score_findings(inferencer, pairs) == {"Edema": (1, pytest.approx(100 * right))}
-    assert score_findings(inferencer, [pair._replace(labels={}) for pair in pairs]) == {}
+    assert score_findings(inferencer, embeddings, pairs) == {"Edema": (1, pytest.approx(100 * right))}
+    assert score_findings(inferencer, embeddings, [pair._replace(labels={}) for pair in pairs]) == {}
