@@ -1,6 +1,6 @@
 """From thickness maps to gray values: Beer-Lambert attenuation, scatter, noise, film curve, collimation, markers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -50,6 +50,22 @@ class Exposure:
             marker=("L" if left_marker else "R") if view != "LATERAL" else "L LAT" if left_marker else "LAT",
             marker_at=(float(x), float(rng.uniform(0.06, 0.16))),
             tilt=(float(rng.normal(0, 0.05)), float(rng.normal(0, 0.05))),
+        )
+
+    def varied(self, rng: np.random.Generator) -> "Exposure":
+        """The same image taken and developed by anyone, of the whole trunk or tight on the lungs."""
+        return replace(
+            self,
+            angle=float(np.deg2rad(np.clip(rng.normal(0, 4), -12, 12))),
+            zoom=float(np.exp(rng.uniform(np.log(0.78), np.log(1.30)))),
+            shift=(float(rng.normal(0, 0.07)), float(rng.normal(0.02, 0.08))),
+            dose=float(np.exp(rng.uniform(np.log(1.5), np.log(40)))),
+            scatter=float(rng.uniform(0.03, 0.6)),
+            blur=float(np.exp(rng.uniform(np.log(0.001), np.log(0.010)))),
+            level=float(rng.normal(0.0, 0.09)),
+            contrast=float(np.exp(rng.uniform(np.log(2.0), np.log(5.5)))),
+            gamma=float(np.exp(rng.normal(0, 0.25))),
+            tilt=(float(rng.normal(0, 0.08)), float(rng.normal(0, 0.08))),
         )
 
 

@@ -75,7 +75,7 @@ _DEVICE_WEIGHTS = {
 _BEDSIDE_DEVICES = ("endotracheal_tube", "enteric_tube", "chest_tube", "ecg_leads")
 
 # Streams of random numbers, so that one purpose never disturbs another.
-_PATIENT, _STUDY = 0, 1
+_PATIENT, _STUDY, _HABITUS = 0, 1, 7
 
 
 @dataclass(frozen=True)
@@ -102,13 +102,21 @@ class PhantomStudy:
         return {label: int(label in present) for label in CHEXPERT_LABELS}
 
 
-def sample_patient(seed: int, index: int) -> list[PhantomStudy]:
+def sample_patient(seed: int, index: int, varied: bool = False) -> list[PhantomStudy]:
     """Draw one patient's studies, one to four in order of time.
 
-    The result depends on the phantom's seed and the patient's number, from 0, only.
+    The result depends on the arguments only. A ``varied`` patient has another body and another age, which decide how
+    the images look; findings and reports are those of the plain one.
+
+    Args:
+        seed: Of the phantom.
+        index: The patient's number, from 0.
+        varied: Whether the images are as varied as real ones.
     """
     rng = np.random.default_rng([seed, index, _PATIENT])
     patient = Anatomy.sample(rng)
+    if varied:
+        patient = patient.varied(np.random.default_rng([seed, index, _HABITUS]))
     count = int(rng.choice(4, p=(0.42, 0.30, 0.17, 0.11))) + 1
     day = datetime.date(2110, 1, 1) + datetime.timedelta(days=int(rng.integers(0, 29_000)))
     studies: list[PhantomStudy] = []
