@@ -73,7 +73,7 @@ class Anatomy:
             heart_ratio=float(rng.uniform(0.42, 0.56) if child else rng.uniform(0.37, 0.51)),
             aeration=float(rng.uniform(0.36, 0.72)),
             rib_strength=float(np.exp(rng.uniform(np.log(0.45), np.log(2.2)))),
-            rib_slope=float(rng.uniform(0.0, 0.8) if child else rng.uniform(0.4, 1.6)),
+            rib_slope=float(rng.uniform(0.3, 1.5) if child else rng.uniform(0.5, 1.7)),
             habitus=Habitus.sample(rng, child),
         )
 
@@ -108,7 +108,7 @@ def diaphragm(anatomy: Anatomy, side: str) -> tuple[float, float]:
     """Body y of a hemidiaphragm's dome and of its costophrenic angle."""
     dome = {-1: 0.36, 0: 0.54, 1: 0.70}[anatomy.lung_volume] + (0.03 if side == "left" else 0.0)
     dome += anatomy.habitus.dome
-    depth = {-1: 0.20, 0: 0.22, 1: 0.12}[anatomy.lung_volume]
+    depth = {-1: 0.20, 0: 0.22, 1: 0.12}[anatomy.lung_volume] * anatomy.habitus.recess
     angle = dome + depth
     if anatomy.elevated_diaphragm == sign_of(side):
         dome -= 0.17

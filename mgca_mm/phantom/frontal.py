@@ -24,7 +24,7 @@ def frontal_scene(anatomy: Anatomy, heart_ratio: float, frame: BodyFrame, arms_d
     heart = fill(frame, _heart_outline(anatomy, heart_ratio))
     mediastinum = np.maximum(heart, fill(frame, *_mediastinum(anatomy)))
 
-    body = rounded(frame, fill(frame, _torso(anatomy)), 0.62 * habitus.edge, reduce=4)
+    body = rounded(frame, fill(frame, _torso(anatomy)), 0.62 * habitus.edge, reduce=max(1, round(4 * habitus.edge)))
     depth = (0.82 + 0.35 * (anatomy.fat - 0.06) / 0.26) * habitus.depth
     air = 0.0
     for side in SIDES:
@@ -85,7 +85,7 @@ def _torso(anatomy: Anatomy) -> np.ndarray:
     """Neck, shoulders and flanks."""
     margin = 0.07 + anatomy.fat
     half = [(0.0, -1.9), (0.30, -1.6), (0.32, -1.25), (0.42, -1.10), (0.85, -1.02), (1.12, -0.86)]
-    half = [(x, y + anatomy.habitus.shoulders * (x > 0.8)) for x, y in half]
+    half = [(x, y + anatomy.habitus.shoulders) if x > 0.8 else (x * anatomy.habitus.neck, y) for x, y in half]
     half += [(1.10, -0.55), (0.93 + margin, -0.25), (0.93 + margin, 0.25), (0.94 + margin, 0.8), (0.98 + margin, 1.7)]
     right = np.array(half)
     return closed_spline(np.concatenate([right, right[::-1] * _MIRROR])) * (anatomy.breadth, 1.0)
@@ -206,7 +206,7 @@ def _bones(anatomy: Anatomy, frame: BodyFrame, clear: np.ndarray, arms_down: boo
     clavicles = frame.canvas()
     lines = []
     for sign in (-1, 1):
-        x = np.linspace(0.07, 0.95, 9)
+        x = np.linspace(0.07, habitus.clavicle_end, 9)
         y = habitus.clavicle_y - habitus.clavicle_rise * x + 0.05 * np.sin(2 * np.pi * (x - 0.07) / 0.88)
         x = x + 0.10 * sign * anatomy.rotated * (1 - x)
         lines.append(np.stack([sign * x * anatomy.breadth, y], axis=1))
@@ -228,13 +228,14 @@ def _ribs(anatomy: Anatomy) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Center lines of the posterior ribs, from the spine to the wall, and of the anterior ones, back from there."""
     t = np.linspace(0, 1, 9)
     rise = anatomy.rib_slope
+    root = anatomy.habitus.rib_root
     stretch = (1 + 0.06 * anatomy.lung_volume) * anatomy.habitus.rib_spacing
     posterior, anterior = [], []
     for rib in range(anatomy.habitus.ribs):
         y0 = -1.0 + 0.176 * stretch * rib
         drop = rise * (0.10 + 0.022 * rib)
         edge = float(chest_wall(y0 + drop)) + 0.02
-        u = 0.07 + (edge - 0.07) * np.sin(t * np.pi / 2)
+        u = root + (edge - root) * np.sin(t * np.pi / 2)
         y = y0 - 0.05 * np.sin(np.pi * t) + drop * t**2.2
         posterior.append(np.stack([u, y], axis=1))
         if rib < 7:
@@ -255,6 +256,11 @@ def _spine(anatomy: Anatomy, frame: BodyFrame) -> np.ndarray:
     stroke(frame, columns, 0.17 * width, canvas, 0.75)
     pedicles = [line + np.array([dx, 0.0]) for line in columns for dx in (-0.06 * width, 0.06 * width)]
     stroke(frame, pedicles, 0.035, canvas, 1.0)
+    if anatomy.habitus.endplates:
+        ends = [np.array([(x - 0.085 * width, y), (x + 0.085 * width, y)]) for x, y in zip(offset, edges, strict=False)]
+        stroke(frame, ends, 0.045, canvas, 0.3)
+        rims = [end + np.array([0.0, dy]) for end in ends for dy in (-0.03, 0.03)]
+        stroke(frame, rims, 0.016, canvas, 0.3 + 0.7 * anatomy.habitus.endplates)
     return as_map(canvas)
 
 

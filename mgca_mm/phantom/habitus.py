@@ -23,44 +23,49 @@ class Habitus:
     child: bool = False
     thymus: float = 0.0  # radius of a young child's
 
-    width: float = _drawn(1.0, 0.84, 1.20)
+    width: float = _drawn(1.0, 0.78, 1.18)
     height: float = _drawn(1.0, 0.84, 1.16)
-    taper: float = _drawn(0.0, -0.10, 0.16)  # gain of width per unit downwards: a bell-shaped thorax
-    droop: float = _drawn(0.0, -0.12, 0.16)  # descent per squared unit from the midline: sloping ribs and shoulders
+    taper: float = _drawn(0.0, -0.08, 0.20)  # gain of width per unit downwards: a bell-shaped thorax
+    droop: float = _drawn(0.0, -0.06, 0.22)  # descent per squared unit from the midline: sloping ribs and shoulders
     dome: float = _drawn(0.0, -0.12, 0.14)  # descent of the diaphragm
+    recess: float = _drawn(1.0, 0.7, 2.0)  # depth of the costophrenic angles below it
 
     depth: float = _drawn(1.0, 0.85, 1.25)  # of the body along the ray
-    edge: float = _drawn(1.0, 0.35, 1.1)  # over which the body's thickness rises from its contour
+    edge: float = _drawn(1.0, 0.3, 1.0)  # over which the body's thickness rises from its contour
     belly: float = _drawn(1.0, -0.4, 1.8)  # the abdomen's excess of thickness over the chest's
     breasts: float = _drawn(1.0, 0.0, 2.0)
+    neck: float = _drawn(1.0, 0.8, 1.6)  # width
     shoulders: float = _drawn(0.0, -0.16, 0.16)  # descent
 
     heart: float = _drawn(1.0, 0.6, 1.2)
     heart_shift: float = _drawn(0.0, -0.10, 0.08)  # to the left, in widths of the heart
-    heart_top: float = _drawn(0.0, -0.14, 0.12)
+    heart_top: float = _drawn(0.0, -0.25, 0.10)
     apex: float = _drawn(0.0, -0.12, 0.06)  # descent of the heart's apex
-    mediastinum: float = _drawn(1.0, 0.75, 1.5)  # width
+    mediastinum: float = _drawn(1.0, 0.75, 1.8)  # width
     airway: float = _drawn(1.0, 0.0, 0.9)
 
-    vessels: float = _drawn(1.0, 0.3, 1.0)
+    vessels: float = _drawn(1.0, 0.25, 0.85)
     hila: float = _drawn(1.0, 0.4, 1.6)
-    wander: float = _drawn(0.25, 0.2, 0.6)  # of the vessels' courses, in radians
+    wander: float = _drawn(0.25, 0.35, 0.9)  # of the vessels' courses, in radians
     generations: int = 3  # of vessels
-    aeration_texture: float = _drawn(0.0, 0.01, 0.16)
+    aeration_texture: float = _drawn(0.0, 0.01, 0.10)
 
     ribs: int = 10
+    rib_root: float = _drawn(0.07, 0.01, 0.06)  # distance of the ribs' heads from the midline
     rib_spacing: float = _drawn(1.0, 0.92, 1.2)
-    rib_width: float = _drawn(1.0, 0.6, 1.35)
+    rib_width: float = _drawn(1.0, 0.55, 1.15)
     marrow: float = _drawn(1.0, 0.55, 1.5)  # density of the ribs' inside
     anterior_ribs: float = _drawn(1.0, 0.2, 1.8)
-    ribs_below: float = _drawn(0.25, 0.2, 1.0)  # visibility of the ribs in front of heart and abdomen
+    ribs_below: float = _drawn(0.25, 0.15, 0.8)  # visibility of the ribs in front of heart and abdomen
     clavicles: float = _drawn(1.0, 0.3, 1.6)
-    clavicle_rise: float = _drawn(0.14, -0.12, 0.36)
-    clavicle_y: float = _drawn(-0.83, -0.98, -0.72)
+    clavicle_rise: float = _drawn(0.14, -0.10, 0.45)
+    clavicle_end: float = _drawn(0.95, 0.60, 1.0)  # distance from the midline
+    clavicle_y: float = _drawn(-0.83, -0.92, -0.70)
     scapulae: float = _drawn(1.0, 0.2, 2.2)
     scapulae_out: float = _drawn(0.0, -0.06, 0.24)
-    spine: float = _drawn(1.0, 0.4, 2.2)
-    spine_width: float = _drawn(1.0, 0.8, 1.35)
+    spine: float = _drawn(1.0, 0.35, 1.8)
+    endplates: float = _drawn(0.0, 0.0, 1.0)  # density of the vertebrae's upper and lower rims
+    spine_width: float = _drawn(1.0, 0.85, 1.6)
 
     tissue_texture: float = _drawn(0.0, 0.01, 0.09)
     bone_texture: float = _drawn(0.0, 0.0, 0.35)
@@ -73,17 +78,15 @@ class Habitus:
         habitus = cls(seed, child, generations=generations, ribs=ribs, **drawn)
         if not child:
             return habitus
-        # Wide and short, with a high diaphragm, strong bones for so little soft tissue, and a thymus now and then.
+        # A short neck and a high diaphragm, a broad spine and mediastinum, and a thymus now and then.
         return replace(
             habitus,
             thymus=float(rng.uniform(0.12, 0.34)) * bool(rng.random() < 0.35),
-            height=0.94 * habitus.height,
             dome=habitus.dome - 0.10,
-            droop=habitus.droop - 0.05,
             shoulders=habitus.shoulders + 0.06,
-            spine=1.25 * habitus.spine,
-            spine_width=1.2 * habitus.spine_width,
-            mediastinum=1.1 * habitus.mediastinum,
+            neck=1.15 * habitus.neck,
+            spine_width=1.15 * habitus.spine_width,
+            mediastinum=1.3 * habitus.mediastinum,
             breasts=0.0,
             depth=0.9 * habitus.depth,
         )
@@ -93,7 +96,7 @@ class Habitus:
         """The displacement of everything in the patient's body."""
         if self.seed is None:
             return ()
-        waves = Warp.waves_of(np.random.default_rng(self.seed), 0.6, 2.5, 0.5)
+        waves = Warp.waves_of(np.random.default_rng(self.seed), 0.9, 3.0, 0.5)
         return (Warp((self.width, self.height), self.taper, self.droop, waves),)
 
 

@@ -138,7 +138,9 @@ def _peribronchial(scene: Scene, finding: Finding, rng: np.random.Generator) -> 
     t = np.linspace(0, 1, 6)[:, None]
     spread = {1: 0.09, 2: 0.13, 3: 0.18}[finding.severity]
     ends = target + rng.normal(0, spread, (4 + 4 * finding.severity, 2))
-    streaks = [root + t * (end - root) * rng.uniform(0.7, 1.2) for end in ends]
+    bends = rng.normal(0, 0.05, (len(ends), 2))
+    starts = root + rng.normal(0, 0.05, (len(ends), 2))
+    streaks = [a + t * (b - a) + np.sin(np.pi * t) * bend for a, b, bend in zip(starts, ends, bends, strict=True)]
     fine = blur(frame, as_map(stroke(frame, streaks, rng.uniform(0.02, 0.04))), rng.uniform(0.006, 0.02))
     wide = np.minimum(2 * blur(frame, as_map(stroke(frame, streaks, 0.09)), 0.05), 1) * lung
     weight = _textured(scene, np.maximum(fine, 0.35 * wide), rng) * lung
