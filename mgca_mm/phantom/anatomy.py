@@ -72,7 +72,7 @@ class Anatomy:
             fat=float(0.02 + (0.16 if child else 0.42) * rng.beta(1.4, 2.6)),
             heart_ratio=float(rng.uniform(0.42, 0.56) if child else rng.uniform(0.37, 0.51)),
             aeration=float(rng.uniform(0.36, 0.72)),
-            rib_strength=float(np.exp(rng.uniform(np.log(0.45), np.log(2.2)))),
+            rib_strength=float(np.exp(rng.uniform(np.log(0.35), np.log(1.8)))),
             rib_slope=float(rng.uniform(0.3, 1.5) if child else rng.uniform(0.5, 1.7)),
             habitus=Habitus.sample(rng, child),
         )

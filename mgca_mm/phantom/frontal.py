@@ -171,7 +171,7 @@ def _vessels(
 
 def _branches(rng: np.random.Generator, root: tuple[float, float], sign: int, habitus: Habitus) -> list[np.ndarray]:
     """Polylines (N, 6, 2) of the generations of one lung's vascular tree."""
-    start = np.tile(np.array(root), (9, 1))
+    start = np.array(root) + np.linspace(-1, 1, 9)[:, None] * (0.0, habitus.hilar_length)
     angle = np.linspace(-1.35, 1.25, 9) + rng.normal(0, 0.08, 9)
     length = rng.uniform(0.25, 0.42, 9)
     t = np.linspace(0, 1, 6)[None, :, None]

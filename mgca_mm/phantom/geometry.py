@@ -206,9 +206,13 @@ def smooth_noise(frame: BodyFrame, rng: np.random.Generator, grain: float) -> np
 
 
 def fractal_noise(frame: BodyFrame, rng: np.random.Generator, grain: float, octaves: int, decay: float) -> np.ndarray:
-    """Random field float32 (H, W) of unit variance: each octave's grains are half as large, its amplitude ``decay``."""
+    """Random field float32 (H, W) of about unit variance; each octave has half the grain and ``decay`` of the strength."""
     weights = decay ** np.arange(octaves)
-    weights /= np.sqrt((weights**2).sum())
-    return sum(
-        np.float32(weight) * smooth_noise(frame, rng, grain / 2**octave) for octave, weight in enumerate(weights)
-    )
+    weights = (weights / np.sqrt((weights**2).sum())).astype(np.float32)
+    field_ = np.zeros((2, 2), np.float32)
+    for octave, weight in enumerate(weights):
+        cell = max(grain * frame.scale / 2**octave, 1.0)
+        shape = (int(frame.height / cell) + 2, int(frame.width / cell) + 2)
+        field_ = cv2.resize(field_, shape[::-1], interpolation=cv2.INTER_LINEAR)
+        field_ += weight * rng.standard_normal(shape, dtype=np.float32)
+    return cv2.resize(field_, (frame.width, frame.height), interpolation=cv2.INTER_CUBIC)

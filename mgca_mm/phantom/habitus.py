@@ -46,6 +46,7 @@ class Habitus:
 
     vessels: float = _drawn(1.0, 0.25, 0.85)
     hila: float = _drawn(1.0, 0.4, 1.6)
+    hilar_length: float = _drawn(0.0, 0.02, 0.20)  # over which the vessels leave a hilum, up and down
     wander: float = _drawn(0.25, 0.35, 0.9)  # of the vessels' courses, in radians
     generations: int = 3  # of vessels
     aeration_texture: float = _drawn(0.0, 0.01, 0.10)
@@ -55,7 +56,7 @@ class Habitus:
     rib_spacing: float = _drawn(1.0, 0.92, 1.2)
     rib_width: float = _drawn(1.0, 0.55, 1.15)
     marrow: float = _drawn(1.0, 0.55, 1.5)  # density of the ribs' inside
-    anterior_ribs: float = _drawn(1.0, 0.2, 1.8)
+    anterior_ribs: float = _drawn(1.0, 0.1, 1.4)
     ribs_below: float = _drawn(0.25, 0.15, 0.8)  # visibility of the ribs in front of heart and abdomen
     clavicles: float = _drawn(1.0, 0.3, 1.6)
     clavicle_rise: float = _drawn(0.14, -0.10, 0.45)

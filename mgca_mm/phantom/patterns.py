@@ -50,7 +50,7 @@ def _bronchi(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.nda
     target = np.array(scene.place(finding.side, *finding.position))
     t = np.linspace(0.25, 1.5, 7)[:, None]
     rays = [root + t * (target - root + rng.normal(0, 0.14, 2)) for _ in range(rng.integers(1, 6))]
-    return rng.uniform(0.1, 0.5) * as_map(stroke(scene.frame, rays, rng.uniform(0.010, 0.024)))
+    return rng.uniform(0.0, 0.35) * as_map(stroke(scene.frame, rays, rng.uniform(0.010, 0.024)))
 
 
 def _below(scene: Scene, y: float, slope: float, softness: float) -> np.ndarray:
@@ -98,7 +98,7 @@ def _region(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.ndar
 
 def _net(scene: Scene, weight: np.ndarray, center: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
     """Reticular lines and small rings around a center, within a weight."""
-    count = int(rng.integers(40, 160))
+    count = int(rng.integers(60, 200))
     start = np.array(center) + rng.normal(0, 0.25, (count, 1, 2))
     angle = rng.uniform(0, np.pi, (count, 1)) + rng.normal(0, 0.3, (count, 1)) * np.arange(4)
     step = rng.uniform(0.012, 0.035, (count, 1, 1)) * np.stack([np.cos(angle), np.sin(angle)], axis=2)
@@ -112,7 +112,7 @@ def _interstitial(scene: Scene, finding: Finding, rng: np.random.Generator) -> n
     """A reticular pattern over ground glass."""
     region = _region(scene, finding, rng)
     center = scene.place(finding.side, *finding.position)
-    scene.parenchyma += rng.uniform(0.08, 0.20) * _net(scene, region, center, rng)
+    scene.parenchyma += rng.uniform(0.04, 0.12) * _net(scene, region, center, rng)
     flood(scene, {1: 0.28, 2: 0.40, 3: 0.52}[finding.severity] * _textured(scene, region, rng))
     return region
 
@@ -141,7 +141,7 @@ def _peribronchial(scene: Scene, finding: Finding, rng: np.random.Generator) -> 
     bends = rng.normal(0, 0.05, (len(ends), 2))
     starts = root + rng.normal(0, 0.05, (len(ends), 2))
     streaks = [a + t * (b - a) + np.sin(np.pi * t) * bend for a, b, bend in zip(starts, ends, bends, strict=True)]
-    fine = blur(frame, as_map(stroke(frame, streaks, rng.uniform(0.02, 0.04))), rng.uniform(0.006, 0.02))
+    fine = blur(frame, as_map(stroke(frame, streaks, rng.uniform(0.02, 0.05))), rng.uniform(0.010, 0.035))
     wide = np.minimum(2 * blur(frame, as_map(stroke(frame, streaks, 0.09)), 0.05), 1) * lung
     weight = _textured(scene, np.maximum(fine, 0.35 * wide), rng) * lung
     flood(scene, {1: 0.50, 2: 0.60, 3: 0.75}[finding.severity] * weight)
@@ -165,7 +165,7 @@ def _diffuse(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.nda
     extent = _below(scene, level, 0.0, 0.2) * lung
     for side in SIDES:
         x, y = scene.place(side, 0.5, 0.65, 0.5)
-        scene.parenchyma += rng.uniform(0.05, 0.16) * _net(scene, extent * scene.lungs[side], (x, y), rng)
+        scene.parenchyma += rng.uniform(0.03, 0.10) * _net(scene, extent * scene.lungs[side], (x, y), rng)
     scene.parenchyma *= 1 + rng.uniform(0, 0.5) * extent
     flood(scene, {1: 0.28, 2: 0.42, 3: 0.62}[finding.severity] * _textured(scene, extent, rng))
     return extent
