@@ -57,15 +57,15 @@ class Exposure:
         return replace(
             self,
             angle=float(np.deg2rad(np.clip(rng.normal(0, 4), -12, 12))),
-            zoom=float(np.exp(rng.uniform(np.log(0.80), np.log(1.28)))),
+            zoom=float(np.exp(rng.uniform(np.log(0.80), np.log(1.36)))),
             shift=(float(rng.normal(0, 0.07)), float(rng.normal(0.02, 0.08))),
             dose=float(np.exp(rng.uniform(np.log(1.5), np.log(40)))),
             scatter=float(rng.uniform(0.03, 0.6)),
             blur=float(np.exp(rng.uniform(np.log(0.001), np.log(0.010)))),
             level=float(rng.normal(0.0, 0.09)),
-            contrast=float(np.exp(rng.uniform(np.log(2.6), np.log(5.5)))),
+            contrast=float(np.exp(rng.uniform(np.log(1.4), np.log(4.8)))),
             gamma=float(np.exp(rng.normal(0, 0.25))),
-            tilt=(float(rng.normal(0, 0.08)), float(rng.normal(0, 0.08))),
+            tilt=(float(rng.normal(0, 0.11)), float(rng.normal(0, 0.11))),
         )
 
 

@@ -31,7 +31,7 @@ def frontal_scene(anatomy: Anatomy, heart_ratio: float, frame: BodyFrame, arms_d
         turned = 1 + 0.13 * anatomy.rotated * sign_of(side)  # rotation lengthens the air path on one side
         air = air + (anatomy.aeration * turned) * rounded(frame, lungs[side], 0.24)
     soft = habitus.heart * (0.52 * mediastinum + 0.28 * rounded(frame, heart, 0.30))
-    air = air * (1 - np.minimum(cv2.GaussianBlur(soft, (0, 0), 0.7), 0.95))
+    air = air * (1 - np.minimum(cv2.GaussianBlur(soft, (0, 0), max(0.7, habitus.heart_blur * frame.scale)), 0.95))
     air = np.maximum(air, 0.22 * habitus.airway * cv2.GaussianBlur(fill(frame, *_airways(anatomy)), (0, 0), 1.2))
     air = air + _stomach(anatomy, frame, lungs["left"])
     tissue = 0.25 * rounded(frame, heart, 0.35) + _breasts(anatomy, frame)
@@ -85,8 +85,15 @@ def _torso(anatomy: Anatomy) -> np.ndarray:
     """Neck, shoulders and flanks."""
     margin = 0.07 + anatomy.fat
     half = [(0.0, -1.9), (0.30, -1.6), (0.32, -1.25), (0.42, -1.10), (0.85, -1.02), (1.12, -0.86)]
-    half = [(x, y + anatomy.habitus.shoulders) if x > 0.8 else (x * anatomy.habitus.neck, y) for x, y in half]
-    half += [(1.10, -0.55), (0.93 + margin, -0.25), (0.93 + margin, 0.25), (0.94 + margin, 0.8), (0.98 + margin, 1.7)]
+    habitus = anatomy.habitus
+    half = [(x * habitus.girdle, y + habitus.shoulders) if x > 0.8 else (x * habitus.neck, y) for x, y in half]
+    half += [
+        (1.10 * habitus.girdle, -0.55),
+        (0.93 + margin, -0.25),
+        (0.93 + margin, 0.25),
+        (0.94 + margin, 0.8),
+        (0.98 + margin, 1.7),
+    ]
     right = np.array(half)
     return closed_spline(np.concatenate([right, right[::-1] * _MIRROR])) * (anatomy.breadth, 1.0)
 

@@ -206,7 +206,7 @@ def smooth_noise(frame: BodyFrame, rng: np.random.Generator, grain: float) -> np
 
 
 def fractal_noise(frame: BodyFrame, rng: np.random.Generator, grain: float, octaves: int, decay: float) -> np.ndarray:
-    """Random field float32 (H, W) of about unit variance; each octave has half the grain and ``decay`` of the strength."""
+    """Random field float32 (H, W) of about unit variance; octave after octave half the grain, ``decay`` as strong."""
     weights = decay ** np.arange(octaves)
     weights = (weights / np.sqrt((weights**2).sum())).astype(np.float32)
     field_ = np.zeros((2, 2), np.float32)

@@ -31,13 +31,15 @@ class Habitus:
     recess: float = _drawn(1.0, 0.7, 2.0)  # depth of the costophrenic angles below it
 
     depth: float = _drawn(1.0, 0.85, 1.25)  # of the body along the ray
-    edge: float = _drawn(1.0, 0.3, 1.0)  # over which the body's thickness rises from its contour
-    belly: float = _drawn(1.0, -0.4, 1.8)  # the abdomen's excess of thickness over the chest's
+    edge: float = _drawn(1.0, 0.25, 0.8)  # over which the body's thickness rises from its contour
+    belly: float = _drawn(1.0, -0.8, 1.4)  # the abdomen's excess of thickness over the chest's
     breasts: float = _drawn(1.0, 0.0, 2.0)
     neck: float = _drawn(1.0, 0.8, 1.6)  # width
     shoulders: float = _drawn(0.0, -0.16, 0.16)  # descent
+    girdle: float = _drawn(1.0, 0.9, 1.3)  # width of the shoulders
 
-    heart: float = _drawn(1.0, 0.6, 1.2)
+    heart: float = _drawn(1.0, 0.45, 1.1)
+    heart_blur: float = _drawn(0.0, 0.0, 0.035)  # of its border, by its beat
     heart_shift: float = _drawn(0.0, -0.10, 0.08)  # to the left, in widths of the heart
     heart_top: float = _drawn(0.0, -0.25, 0.10)
     apex: float = _drawn(0.0, -0.12, 0.06)  # descent of the heart's apex
@@ -49,7 +51,7 @@ class Habitus:
     hilar_length: float = _drawn(0.0, 0.02, 0.20)  # over which the vessels leave a hilum, up and down
     wander: float = _drawn(0.25, 0.35, 0.9)  # of the vessels' courses, in radians
     generations: int = 3  # of vessels
-    aeration_texture: float = _drawn(0.0, 0.01, 0.10)
+    aeration_texture: float = _drawn(0.0, 0.01, 0.12)
 
     ribs: int = 10
     rib_root: float = _drawn(0.07, 0.01, 0.06)  # distance of the ribs' heads from the midline
@@ -85,6 +87,7 @@ class Habitus:
             thymus=float(rng.uniform(0.12, 0.34)) * bool(rng.random() < 0.35),
             dome=habitus.dome - 0.10,
             shoulders=habitus.shoulders + 0.06,
+            width=0.92 * habitus.width,
             neck=1.15 * habitus.neck,
             spine_width=1.15 * habitus.spine_width,
             mediastinum=1.3 * habitus.mediastinum,

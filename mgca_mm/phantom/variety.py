@@ -17,7 +17,7 @@ def enrich(scene: Scene, anatomy: Anatomy, rng: np.random.Generator) -> None:
         _bowel(scene, anatomy, rng)
     tissue = fractal_noise(frame, rng, rng.uniform(0.2, 0.7), 5, rng.uniform(0.4, 0.8))
     scene.body *= 1 + habitus.tissue_texture * tissue
-    alveoli = fractal_noise(frame, rng, rng.uniform(0.04, 0.25), 4, rng.uniform(0.5, 0.9))
+    alveoli = fractal_noise(frame, rng, rng.uniform(0.02, 0.22), 4, rng.uniform(0.5, 0.9))
     scene.air *= 1 + habitus.aeration_texture * alveoli
     scene.parenchyma *= np.maximum(1 + 0.5 * fractal_noise(frame, rng, 0.5, 3, 0.6), 0.1)
     scene.bone *= np.maximum(1 + habitus.bone_texture * fractal_noise(frame, rng, 0.12, 4, 0.8), 0)
@@ -28,6 +28,7 @@ def enrich(scene: Scene, anatomy: Anatomy, rng: np.random.Generator) -> None:
 def _limbs(scene: Scene, anatomy: Anatomy, rng: np.random.Generator) -> None:
     """Arms, raised or along the body, with their bones, and a head that reaches into the picture."""
     frame, child = scene.frame, anatomy.habitus.child
+    width = anatomy.breadth * anatomy.habitus.girdle
     thick = rng.uniform(0.12, 0.20) + 0.3 * anatomy.fat
     top = -0.80 + anatomy.habitus.shoulders
     arms, bones = [], []
@@ -41,7 +42,7 @@ def _limbs(scene: Scene, anatomy: Anatomy, rng: np.random.Generator) -> None:
         else:
             out = rng.uniform(0, 0.5)
             course = [(0.98, top), (1.16 + 0.4 * out, -0.3), (1.22 + out, 0.6), (1.25 + 1.3 * out, 1.8)]
-        line = np.array(course) * (sign * anatomy.breadth, 1.0)
+        line = np.array(course) * (sign * width, 1.0)
         along = np.gradient(line, axis=0)
         normal = thick * along[:, ::-1] * (-1, 1) / np.linalg.norm(along, axis=1, keepdims=True)
         arms.append(np.concatenate([line - normal, (line + normal)[::-1]]))
@@ -49,10 +50,10 @@ def _limbs(scene: Scene, anatomy: Anatomy, rng: np.random.Generator) -> None:
     arm = rounded(frame, fill(frame, *arms), thick, reduce=2) * rng.uniform(0.35, 0.8)
     scene.body = np.maximum(scene.body, arm)
     if bones:
-        width, density = rng.uniform(0.06, 0.11), rng.uniform(0.05, 0.2)
-        shaft = stroke(frame, bones, width)
-        stroke(frame, bones, 0.5 * width, shaft, rng.uniform(0.4, 0.8))
-        heads = fill(frame, *(disc(tuple(line[0]), (0.9 * width, 1.1 * width)) for line in bones))
+        caliber, density = rng.uniform(0.06, 0.11), rng.uniform(0.05, 0.2)
+        shaft = stroke(frame, bones, caliber)
+        stroke(frame, bones, 0.5 * caliber, shaft, rng.uniform(0.4, 0.8))
+        heads = fill(frame, *(disc(tuple(line[0]), (0.9 * caliber, 1.1 * caliber)) for line in bones))
         scene.bone += density * np.maximum(as_map(shaft), 0.8 * heads)
     if rng.random() < (0.6 if child else 0.25):
         size, chin = rng.uniform(0.34, 0.55), rng.uniform(-1.2, -0.85 if child else -1.0)
