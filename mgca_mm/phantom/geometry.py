@@ -213,6 +213,6 @@ def fractal_noise(frame: BodyFrame, rng: np.random.Generator, grain: float, octa
     for octave, weight in enumerate(weights):
         cell = max(grain * frame.scale / 2**octave, 1.0)
         shape = (int(frame.height / cell) + 2, int(frame.width / cell) + 2)
-        field_ = cv2.resize(field_, shape[::-1], interpolation=cv2.INTER_LINEAR)
+        field_ = cv2.resize(field_, shape[::-1], interpolation=cv2.INTER_CUBIC)
         field_ += weight * rng.standard_normal(shape, dtype=np.float32)
     return cv2.resize(field_, (frame.width, frame.height), interpolation=cv2.INTER_CUBIC)

@@ -71,7 +71,8 @@ def test_a_finding_changes_the_image_inside_its_mask_and_nothing_elsewhere(studi
         without = render(replace(study, findings=()), view, 160)
         (mask,) = image.masks
         assert mask.any()
-        change = np.abs(image.pixels.astype(float) - without.pixels)
+        change = image.pixels.astype(float) - without.pixels
+        change = np.abs(change - np.median(change))  # the automatic exposure shifts the whole image
         assert change[mask].mean() > change[~mask].mean()
         assert all(np.array_equal(image.lungs[side], without.lungs[side]) for side in image.lungs)
 
@@ -87,8 +88,9 @@ def test_boxes_are_tight_and_opacities_lie_in_the_lung(studies):
             inside = mask[y : y + height, x : x + width]
             assert inside.sum() == mask.sum()
             assert inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()
-            if finding.kind in ("consolidation", "pneumonia", "pleural_effusion", "atelectasis"):
-                assert not (mask & ~image.lungs[finding.side]).sum() > 0.12 * mask.sum()
+            if finding.kind in ("consolidation", "pneumonia", "pleural_effusion", "atelectasis", "pneumothorax"):
+                lung = cv2.dilate(image.lungs[finding.side].astype(np.uint8), np.ones((3, 3)))  # with its soft edge
+                assert lung[mask].all()
 
 
 def test_sides_stay_sides(studies):
