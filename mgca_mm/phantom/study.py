@@ -8,7 +8,8 @@ import numpy as np
 from .anatomy import SIDES, Anatomy, sample_posture
 from .devices import DEVICES
 from .findings import KINDS, ZONES, Finding
-from .reports import Report, write_report
+from .reports import Report, word_plainly, write_report
+from .varied_reports import word_variedly
 
 CHEXPERT_LABELS = (
     "Atelectasis",
@@ -102,11 +103,12 @@ class PhantomStudy:
         return {label: int(label in present) for label in CHEXPERT_LABELS}
 
 
-def sample_patient(seed: int, index: int) -> list[PhantomStudy]:
-    """Draw one patient's studies, one to four in order of time.
+def sample_patient(seed: int, index: int, varied: bool = False) -> list[PhantomStudy]:
+    """Draw one patient's studies, one to four in order of time; ``varied``: with reports as varied as real ones.
 
-    The result depends on the phantom's seed and the patient's number, from 0, only.
+    The result depends on the phantom's seed, the patient's number, from 0, and ``varied`` only.
     """
+    wording = word_variedly if varied else word_plainly
     rng = np.random.default_rng([seed, index, _PATIENT])
     patient = Anatomy.sample(rng)
     count = int(rng.choice(4, p=(0.42, 0.30, 0.17, 0.11))) + 1
@@ -135,7 +137,7 @@ def sample_patient(seed: int, index: int) -> list[PhantomStudy]:
                 anatomy=anatomy,
                 findings=findings,
                 resolved=resolved,
-                report=write_report(findings, resolved, anatomy, views, number > 0, rng),
+                report=write_report(findings, resolved, anatomy, views, number > 0, rng, wording),
             )
         )
     return studies
