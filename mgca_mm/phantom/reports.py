@@ -6,6 +6,7 @@ evaluations) compare words with truth without parsing English.
 """
 
 import textwrap
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,9 +33,9 @@ _FORMS |= {"no_body": 0.007, "two_words": 0.007, "empty": 0.006}
 
 @dataclass(frozen=True)
 class Statement:
-    """One sentence of a report and what it claims."""
+    """One sentence of a report, or a clause of one, and what it claims."""
 
-    text: str
+    text: str  # ends in a full stop, or goes on in the next statement's
     topics: tuple[str, ...] = ()  # finding kinds or ``Anatomy`` attributes it speaks of; empty if it claims nothing
     polarity: str = "neutral"  # or 'present', 'absent', 'uncertain', 'resolved'
     # What it names, if any:
@@ -57,6 +58,26 @@ class Report:
     statements: tuple[Statement, ...]
     form: str
 
+    def sentences(self, *sections: str) -> list[str]:
+        """The sentences of some sections, or of all."""
+        return _join_clauses(s for s in self.statements if not sections or s.section in sections)
+
+
+# The statements of FINDINGS and IMPRESSION from the arguments of ``write_report``.
+Wording = Callable[..., tuple[list[Statement], list[Statement]]]
+
+
+def word_plainly(
+    findings: tuple[Finding, ...],
+    resolved: tuple[Finding, ...],
+    anatomy: Anatomy,
+    views: tuple[str, ...],
+    follow_up: bool,
+    rng: np.random.Generator,
+) -> tuple[list[Statement], list[Statement]]:
+    """The ``Wording`` in a small grammar: one order of topics, one claim a sentence."""
+    return _describe(findings, resolved, anatomy, rng), _summarize(findings, anatomy, rng)
+
 
 def write_report(
     findings: tuple[Finding, ...],
@@ -65,11 +86,11 @@ def write_report(
     views: tuple[str, ...],
     follow_up: bool,
     rng: np.random.Generator,
+    wording: Wording = word_plainly,
 ) -> Report:
     """Compose the report of a study, by draws that decide every word; ``follow_up``: there is an earlier study."""
     form = str(rng.choice(list(_FORMS), p=list(_FORMS.values())))
-    body = _describe(findings, resolved, anatomy, rng)
-    summary = _summarize(findings, anatomy, rng)
+    body, summary = wording(findings, resolved, anatomy, views, follow_up, rng)
     if form == "empty":
         return Report("", (), form)
     head = _head(anatomy, views, follow_up, rng)
@@ -193,13 +214,18 @@ def _positive(finding: Finding, rng: np.random.Generator, trend: bool) -> Statem
 def _frame(frame: str, article: str, words: str) -> str:
     """Put a noun phrase into a sentence frame, with articles, agreement and a capital."""
     plural = article == "+"
-    phrase = f"{'an' if words[0] in 'aeiouE8' else 'a'} {words}" if article == "a" else words
+    phrase = with_article(article, words)
     if "new {the}" in frame and article == "a":
         frame = frame.replace("new {the}", "a new {the}")
     filled = {"{a}": phrase, "{the}": words, "{is}": "are" if plural else "is", "{has}": "have" if plural else "has"}
     for key, value in filled.items():
         frame = frame.replace(key, value)
     return frame if frame.startswith("{") else frame[0].upper() + frame[1:]
+
+
+def with_article(article: str, words: str) -> str:
+    """A noun phrase with its indefinite article, if it takes one."""
+    return f"{'an' if words[0] in 'aeiouE8' else 'a'} {words}" if article == "a" else words
 
 
 def _attributes(
@@ -283,8 +309,19 @@ def _header(name: str, rng: np.random.Generator) -> str:
     return _pick(rng, phrases.MISSPELLED[name]) if rng.random() < 0.03 else name
 
 
+def _join_clauses(statements: Iterable[Statement]) -> list[str]:
+    """The sentences that statements make up."""
+    whole: list[str] = []
+    for statement in statements:
+        if whole and not whole[-1].endswith("."):
+            whole[-1] += f" {statement.text}"
+        else:
+            whole.append(statement.text)
+    return whole
+
+
 def _wrap(statements: list[Statement]) -> str:
-    return _fill("  ".join(statement.text for statement in statements))
+    return _fill("  ".join(_join_clauses(statements)))
 
 
 def _fill(text: str) -> str:
@@ -294,9 +331,9 @@ def _fill(text: str) -> str:
 
 def _enumerate(statements: list[Statement], rng: np.random.Generator) -> str:
     """Number a summary of several statements, on lines of their own or in one paragraph."""
-    if len(statements) < 2 or rng.random() < 0.35:
+    if len(whole := _join_clauses(statements)) < 2 or rng.random() < 0.35:
         return _wrap(statements)
-    items = [f"{number}.  {statement.text}" for number, statement in enumerate(statements, 1)]
+    items = [f"{number}.  {sentence}" for number, sentence in enumerate(whole, 1)]
     if rng.random() < 0.5:
         return _fill("  ".join(items))
     return "\n".join(map(_fill, items))

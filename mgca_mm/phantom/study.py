@@ -8,7 +8,8 @@ import numpy as np
 from .anatomy import SIDES, Anatomy, sample_posture
 from .devices import DEVICES
 from .findings import KINDS, ZONES, Finding
-from .reports import Report, write_report
+from .reports import Report, word_plainly, write_report
+from .varied_reports import word_variedly
 
 CHEXPERT_LABELS = (
     "Atelectasis",
@@ -106,13 +107,14 @@ def sample_patient(seed: int, index: int, varied: bool = False) -> list[PhantomS
     """Draw one patient's studies, one to four in order of time.
 
     The result depends on the arguments only. A ``varied`` patient has another body and another age, which decide how
-    the images look; findings and reports are those of the plain one.
+    the images look, and the same findings, in other words.
 
     Args:
         seed: Of the phantom.
         index: The patient's number, from 0.
-        varied: Whether the images are as varied as real ones.
+        varied: Whether images and reports are as varied as real ones.
     """
+    wording = word_variedly if varied else word_plainly
     rng = np.random.default_rng([seed, index, _PATIENT])
     patient = Anatomy.sample(rng)
     if varied:
@@ -143,7 +145,7 @@ def sample_patient(seed: int, index: int, varied: bool = False) -> list[PhantomS
                 anatomy=anatomy,
                 findings=findings,
                 resolved=resolved,
-                report=write_report(findings, resolved, anatomy, views, number > 0, rng),
+                report=write_report(findings, resolved, anatomy, views, number > 0, rng, wording),
             )
         )
     return studies

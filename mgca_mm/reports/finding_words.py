@@ -18,18 +18,19 @@ _TERMS = {
     "Cardiomegaly": r"""cardiomegaly|(?:cardiac|heart) enlargement
         |enlarge(?:ment of the|d) (?:heart|(?:cardiac|heart) (?:silhouette|size))
         |(?:heart|cardiac silhouette)(?: size)?(?: is| remains| appears)?(?: ADVERB){0,3} enlarged""",
-    "Edema": r"""edema|(?:pulmonary )?vascular (?:congestion|engorgement|redistribution)(?: and edema)?
+    "Edema": r"""edema|(?:pulmonary )?(?:vascular|venous) (?:congestion|engorgement|redistribution)(?: and edema)?
         |(?:congestive )?heart failure|kerley (?:[abc] )?lines?|septal lines?|fluid overload""",
     "Consolidation": r"consolidations?|consolidative opacit(?:y|ies)",
     "Pneumonia": r"(?:broncho)?pneumonias?|infectious process|infection",
     "Atelectasis": r"atelectas[ie]s|atelectatic changes?|(?<!vertebral )(?<!body )collapse|collapsed lung",
     "Pneumothorax": r"(?:hydro)?pneumothora(?:x|ces|xes)|ptx",
     "Pleural_Effusion": r"""(?<!pericardial )(?<!joint )effusions?|pleural fluid|hemothorax
-        |blunting of the (?:(?:left|right|bilateral) )?costophrenic (?:angles?|sulc(?:us|i))
+        |fluid (?:in|along) the (?:(?:left|right) )?(?:pleural spaces?|costophrenic (?:angle|sulcus))
+        |blunting of (?:both|the(?: left| right| bilateral)?) costophrenic (?:angles?|sulc(?:us|i))
         |costophrenic (?:angle )?blunting""",
     "Pleural_Other": r"pleural (?:thickening|plaques?|scarring|calcifications?)|fibrothorax",
     "Fracture": r"fractures?|fractured ribs?|compression deformit(?:y|ies)",
-    "Lung_Lesion": r"""nodules?|nodular densit(?:y|ies)|(?<!soft tissue )mass(?:es)?(?! effect)|coin lesions?
+    "Lung_Lesion": r"""nodules?|nodular (?:densit|opacit)(?:y|ies)|(?<!soft tissue )mass(?:es)?(?! effect)|coin lesions?
         |(?<!osseous )(?<!bony )(?<!bone )(?<!lytic )lesions?|tumou?rs?|metasta(?:sis|ses)|granulomas?""",
     "Support_Devices": r"""pacemakers?|pacers?|i?aicd|icd|defibrillators?|generators?|port(?: a caths?)?|portacaths?
         |mediports?|catheters?|picc(?: lines?)?|(?:central|venous|arterial|jugular|subclavian) lines?
@@ -37,7 +38,8 @@ _TERMS = {
         |(?:support )?devices?|prosthes[ie]s|valve replacement|prosthetic valves?|balloon pump|swan ganz
         |foreign bod(?:y|ies)|coins?|buttons?|necklaces?|metallic chain""",
     # The last, for a consolidation is an opacity as well.
-    "Lung_Opacity": r"opacit(?:y|ies)|opacifications?|infiltrates?|haziness|air ?space disease",
+    "Lung_Opacity": r"""opacit(?:y|ies)|opacifications?|infiltrates?|haziness|air ?space disease
+        |(?:prominent|increased|prominence of(?: the)?|increase in(?: the)?) interstitial markings""",
 }
 _ADVERB = "mildly|slightly|borderline|moderately|severely|markedly|massively|top normal|minimally|again|still"
 _SIDES = "left|right|bilateral|bilaterally|both|unilateral|midline"
@@ -50,7 +52,7 @@ _BEFORE = rf"""{_PLACES}|pleural|pulmonary|air ?space|parenchymal|interstitial|a
     |(?:small|tiny|trace|mild|minimal|slight|moderate|faint|subtle) to|small|tiny|trace|moderate|sized|medium|large
     |sizable|mild|minimal|slight|severe|marked|extensive|massive|subtle|faint|dense|subcentimeter|\d+ [cm]m|sided
     |focal|multifocal|diffuse|patchy|streaky|scattered|confluent|linear|band ?like|plate ?like|discoid|round(?:ed)?
-    |nodular|reticular|hazy|(?:ill|well) defined|spiculated|cavitary|calcified|suspicious|loculated|layering
+    |nodular(?! opacit)|reticular|hazy|(?:ill|well) defined|spiculated|cavitary|calcified|suspicious|loculated|layering
     |(?:sub)?segmental|compressive
     |acute|chronic|healed|old|displaced|tension|radiopaque|metallic|clothing|intact|median|overlying|external|monitoring
     |ecg|dual|single|lead|endotracheal|nasogastric|orogastric|nasoenteric|enteric|feeding|tracheostomy|et|ng|og
@@ -75,7 +77,7 @@ _PHRASE = re.compile(
     )
 )
 _NO = re.compile(
-    r"(?<!\S)(?:no(?! longer)|not|without|negative for|free of|clear of|denies|absence of|resolution of"
+    r"(?<!\S)(?:no(?! longer)|nothing to suggest|not|without|negative for|free of|clear of|denies|absence of|resolution of"
     r"|rather than)(?!\S)(?! (?:\S+ ){0,2}(?:change|increase|decrease|excluded|exclude)(?!\S))"
 )
 # Where what is denied ends: at a conjunction that contrasts, or at another verb.

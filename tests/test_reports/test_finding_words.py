@@ -59,6 +59,12 @@ def test_statements_of_the_phantom():
         ("the pneumothorax has resolved", [("pneumothorax", "Pneumothorax", True)]),
         ("the effusion is no longer seen", [("effusion", "Pleural Effusion", True)]),
         ("the lungs are free of consolidation", [("consolidation", "Consolidation", True)]),
+        ("nothing to suggest an effusion", [("effusion", "Pleural Effusion", True)]),
+        ("blunting of both costophrenic angles", [
+            ("blunting of both costophrenic angles", "Pleural Effusion", False)]),
+        ("a small left nodular opacity", [("small left nodular opacity", "Lung Lesion", False)]),
+        ("nodular infiltrate", [("nodular infiltrate", "Lung Opacity", False)]),
+        ("mild pulmonary venous congestion", [("mild pulmonary venous congestion", "Edema", False)]),
         ("coin lesion", [("coin lesion", "Lung Lesion", False)]),
         ("kerley b lines", [("kerley b lines", "Edema", False)]),
         ("pericardial effusion", []),

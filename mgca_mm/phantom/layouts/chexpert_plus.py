@@ -23,10 +23,7 @@ def _sections(study: PhantomStudy) -> dict[str, str]:
     """The text of each section that a study's report has."""
     texts = {
         name: "\n\n".join(
-            f"{number}.{statement.text.upper()}"
-            for number, statement in enumerate(
-                (statement for statement in study.report.statements if statement.section == name), 1
-            )
+            f"{number}.{sentence.upper()}" for number, sentence in enumerate(study.report.sentences(name), 1)
         )
         for name in ("findings", "impression")
     }

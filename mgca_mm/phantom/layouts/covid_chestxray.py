@@ -89,7 +89,7 @@ def _day(study: PhantomStudy) -> datetime.date:
 
 def _note(studies: Sequence[PhantomStudy]) -> str:
     """The reports' sentences, each once."""
-    sentences = (statement.text for study in studies for statement in study.report.statements)
+    sentences = (sentence for study in studies for sentence in study.report.sentences())
     return " ".join(dict.fromkeys(sentences))
 
 

@@ -113,7 +113,7 @@ def _sections(study: PhantomStudy, rng: np.random.Generator) -> dict[str, str]:
         header = re.search(rf"^ {label}:  (.*)$", study.report.text, re.MULTILINE)
         sections[label] = _hide(header[1] if header else "", rng)
     for label in ("FINDINGS", "IMPRESSION"):
-        texts = [statement.text for statement in study.report.statements if statement.section == label.lower()]
+        texts = study.report.sentences(label.lower())
         if label == "IMPRESSION" and len(texts) > 1:
             texts = [f"{number}. {text}" for number, text in enumerate(texts, 1)]
         sections[label] = _hide(" ".join(texts), rng)
