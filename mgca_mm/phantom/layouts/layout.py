@@ -29,7 +29,7 @@ DONE = "phantom.json"
 TRUTH = "phantom-truth.jsonl.gz"
 FRONTAL = ("PA", "AP")
 _UNDESCRIBED = ("texture", "breadth", "fat", "heart_ratio", "aeration", "rib_strength", "rib_slope", "habitus")
-APPEARANCES = ("plain", "varied")
+APPEARANCES = ("plain", "varied", "mixed")
 _SIZE, _SPLIT, _LAYOUT = 3, 4, 5  # streams of random numbers; study.py and render.py use 0 to 2
 
 Rows = dict[str, list]  # by table
