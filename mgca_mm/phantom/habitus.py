@@ -51,7 +51,7 @@ class Habitus:
     hilar_length: float = _drawn(0.0, 0.02, 0.20)  # over which the vessels leave a hilum, up and down
     wander: float = _drawn(0.25, 0.35, 0.9)  # of the vessels' courses, in radians
     generations: int = 3  # of vessels
-    aeration_texture: float = _drawn(0.0, 0.01, 0.12)
+    aeration_texture: float = _drawn(0.0, 0.01, 0.15)
 
     ribs: int = 10
     rib_root: float = _drawn(0.07, 0.01, 0.06)  # distance of the ribs' heads from the midline
