@@ -16,7 +16,7 @@ from . import varied_phrases as phrases
 from . import varied_remarks as remarks
 from .anatomy import SIDES, Anatomy
 from .findings import ZONES, Finding
-from .patterns import expand, pick
+from .grammar import expand, pick
 from .reports import HEDGE_ABSENT, HEDGE_PRESENT, Statement, merge_effusions, with_article
 
 _BLOCKS = {  # of the FINDINGS section: the kinds of findings in each
