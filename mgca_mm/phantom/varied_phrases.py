@@ -18,8 +18,8 @@ GRADES: dict[str, dict[int, Pattern]] = {
     "density": {1: "[subtle|faint|vague|mild|hazy]", 2: "[moderate|moderately dense]", 3: "[dense|extensive|large]"},
     "adverb": {1: "[mildly|slightly|borderline|minimally]", 2: "moderately", 3: "[severely|markedly|massively]"},
     "diameter": {
-        1: "[8 mm|7 mm|9 mm|small|subcentimeter|tiny]",
-        2: "[1.5 cm|15 mm|1.4 cm|medium-sized]",
+        1: "[8 mm|approximately 7 mm|9 mm|small|subcentimeter|tiny]",
+        2: "[1.5 cm|15 mm|approximately 1.4 cm|medium-sized]",
         3: "[3 cm|3.2 cm|large]",
     },
 }
@@ -56,7 +56,8 @@ NOUNS: dict[str, tuple[Pattern, ...]] = {
     "consolidation": (
         "[{density} |]consolidation {at}[| with air bronchograms]",
         "[a |]{density} [focal |lobar |]{where} [airspace |alveolar |]consolidation",
-        "a [focal |][{density} |confluent |]{where} [opacity|airspace opacity|opacification|infiltrate]",
+        "a [focal |][{density} |confluent |]{where} [opacity|airspace opacity|parenchymal"
+        " opacity|opacification|infiltrate]",
         "a [{density} |focal |][area of |region of |]opacity {at}[| with air bronchograms]",
         "{density} [{where} airspace disease|air space disease {at}|opacification {at}]",
     ),
@@ -68,8 +69,9 @@ NOUNS: dict[str, tuple[Pattern, ...]] = {
     ),
     "edema": (
         "[{grade} |][pulmonary|interstitial|interstitial pulmonary|pulmonary interstitial] edema",
-        "{grade} [central |][pulmonary |][vascular|venous] congestion[| and edema| with interstitial edema]",
-        "+ [{grade} |][bilateral |][perihilar|interstitial|hazy perihilar|bilateral interstitial] opacities",
+        "{grade} [central |][pulmonary |][[vascular|venous] congestion[| and edema| with interstitial"
+        " edema]|vascular engorgement]",
+        "+ [{grade} |][bilateral |][perihilar|interstitial|hazy perihilar|diffuse interstitial] opacities",
         "{grade} perihilar haziness [in both lungs|bilaterally|with septal lines|with indistinct vessels]",
         "+ [{grade} |]bilateral airspace opacities in a perihilar distribution",
         "[{grade} |][prominence of the|increase in] interstitial markings [bilaterally|in both lungs]",
@@ -88,7 +90,7 @@ NOUNS: dict[str, tuple[Pattern, ...]] = {
     ),
     "pneumonia": (
         "[{grade} |]{where} [pneumonia|bronchopneumonia]",
-        "+ [{grade} |][patchy|multifocal|scattered|ill-defined] [airspace |][opacities|infiltrates] {at}",
+        "+ [{grade} |][patchy|multifocal|scattered|several ill-defined] [airspace |][opacities|infiltrates] {at}",
         "+ [{grade} |]patchy {where} [opacities|infiltrates] [consistent|compatible] with [pneumonia|infection]",
         "[{grade} |]patchy [{where} [airspace disease|air space disease]|airspace disease {at}]",
         "a [{grade} |]patchy [infiltrate|airspace opacity] {at}[ suggestive of pneumonia| suggesting infection|]",
@@ -109,12 +111,14 @@ DEVICES: dict[str, tuple[Pattern, ...]] = {
     ),
     "sternal_wires": (
         "+ [intact |][median |midline ||]sternotomy wires",
-        "+ [postsurgical|postoperative] changes of [median |prior |]sternotomy with intact wires",
+        "+ [postsurgical|postoperative] changes of [median |prior |]sternotomy with intact wires|sternal wires,"
+        " status post median sternotomy",
         "+ sternal wires[ from prior surgery|]",
     ),
     "central_line": (
         "a {side} [central venous catheter|central line|PICC|PICC line|subclavian catheter|IJ catheter]"
-        "[ with [its |][distal |]tip [in|over|projecting over] the [SVC|mid SVC|superior vena cava]|]",
+        "[ with [its |][distal |]tip [that projects over|in|over|projecting over] the [SVC|mid SVC|superior vena"
+        " cava]|]",
     ),
     "port": (
         "a {side}[-sided|] [chest |][port|Port-A-Cath|Mediport|port catheter]",
@@ -153,26 +157,33 @@ CAUSES: dict[str, tuple[tuple[Pattern, tuple[str, ...]], ...]] = {
     ),
     "atelectasis": (
         (
-            "[likely|probably|possibly|may represent|most compatible with|related to] [scarring|chronic change|fibrosis"
+            "[likely|probably|possibly|may represent|most compatible with|likely secondary to|which may reflect]"
+            " [scarring|chronic change|fibrosis"
             "|residual scar]",
             (),
         ),
         ("[although |]infiltrate [is not excluded|cannot be excluded|would be difficult to exclude]", ("pneumonia",)),
     ),
     "nodule": (
-        ("[possibly|likely|probably|may represent|which may be] [a|an old|a calcified] granuloma", ("nodule",)),
+        (
+            "[possibly|likely|probably|may represent|which probably represents] [a|an old|a calcified] granuloma",
+            ("nodule",),
+        ),
         ("[suspicious for|concerning for] [malignancy|neoplasm]", ()),
+        ("indeterminate", ()),
         ("recommend [chest CT|CT|CT of the chest|comparison with previous examinations]", ()),
     ),
-    "edema": (("[suggesting|suggestive of|which may be related to|compatible with] fluid overload", ("edema",)),),
+    "edema": (("[suggesting|which suggests|suggestive of|which may be related to] fluid overload", ("edema",)),),
     "pleural_effusion": (
         ("[likely|probably|possibly] with [adjacent|associated|underlying] atelectasis", ("atelectasis",)),
     ),
 }
 
-# Sentence frames of reports.fill_frame, full and telegraphic; {a} may be several noun phrases, which {are} then.
+# Sentence frames: {a} is one or several noun phrases with their articles, {the} without, {a new} with an adjective
+# before the first; {is} and {has} agree in number.
 PRESENT: Pair = (
-    "[There {is} {a}|{a} {is} [seen|noted|present|identified|demonstrated|visualized]"
+    "[There {is} {a}|There {is} {a}|There {is} also {a}|{a} {is}"
+    " [seen|noted|present|identified|demonstrated|visualized]"
     "|[The exam|This examination|The film|The study] [shows|demonstrates|reveals] {a}].",
     "[{the}|{the}|{the}|{the} [noted|seen|present|identified]].",
 )
@@ -219,7 +230,8 @@ ABSENT_NOUN: dict[str, Pattern] = {
     "pneumothorax": "[pneumothorax|pneumothorax|pneumothoraces|PTX]",
     "pleural_effusion": "[pleural effusion|pleural effusion|pleural effusions|effusion|large pleural effusion"
     "|large effusion|pleural fluid]",
-    "consolidation": "[focal |focal |lobar |focal alveolar |][consolidation|airspace consolidation|air space opacity"
+    "consolidation": "[focal |focal |lobar |focal alveolar |][consolidation|consolidations|airspace"
+    " consolidation|air space opacity"
     "|airspace disease|infiltrate|infiltrates|airspace opacities]",
     "edema": "[pulmonary edema|overt edema|overt pulmonary edema|vascular congestion|heart failure|interstitial edema]",
     "pneumonia": "[pneumonia|acute pneumonia|acute infiltrate|infection]",

@@ -54,11 +54,14 @@ NORMALS = (
     Normal("lungs", ("lung_volume",), 0.1, (
         "[The lungs are [well expanded|well inflated|normally inflated|well aerated]|Lung volumes are [normal"
         "|within normal limits]|There is good inspiratory effort].",
-        "[Normal lung volumes|Lungs well expanded|Good inspiration|Adequate inspiratory volumes].")),
+        "[Normal lung volumes|Lungs well expanded|Good [inspiration|aeration]|Adequate inspiratory volumes].")),
     Normal("lungs", ("consolidation", "pneumonia"), 0.12, (
         "There [is no [focal |confluent |]|are no areas of ][consolidation|airspace opacity] to suggest [an infection"
         "|acute pneumonia|pneumonia].",
         "No [focal |][consolidation|opacity] to suggest [infection|pneumonia|an infectious process].")),
+    Normal("heart", (), 0.03, ("There is no [evidence of |]pericardial effusion.", "No pericardial effusion.")),
+    Normal("lungs", ("consolidation", "pneumonia", "atelectasis"), 0.05, (
+        "There is no [abnormal |]retrocardiac [opacity|opacification].", "No [abnormal |]retrocardiac opacity.")),
     Normal("lungs", (), 0.06, (
         "There [is no evidence of [active |][tuberculosis|granulomatous disease]|are no changes of tuberculosis].",
         "No [evidence of |radiographic evidence of |active ]tuberculosis.")),
@@ -82,7 +85,8 @@ NORMALS = (
         "|No acute [bony|osseous] [abnormality|finding] is [seen|identified|demonstrated]"
         "|There is no [displaced |acute |obvious |][rib |clavicle |]fracture|The ribs [are|are|appear] intact].",
         "[No acute [bony|osseous|bone|skeletal] [abnormality|abnormalities|findings]|No [displaced |acute |healed |]rib"
-        " [fracture|fractures|deformity]|Negative for acute bone abnormality|No acute fracture of the ribs"
+        " [fracture|fractures|deformity|deformities]|Negative for acute bone abnormality|No acute fracture of the"
+        " [|posterior |lateral ]ribs"
         "|Vertebral body heights preserved|Clavicles and ribs intact].")),
     Normal("bones", (), 0.1, (
         "The [visualized |surrounding |]soft tissues [are|are|appear] [normal|unremarkable|within normal limits].",
@@ -90,6 +94,7 @@ NORMALS = (
     Normal("bones", ("gastric_gas",), 0.06, (
         "The [visualized |]upper abdomen [is|is|appears] [unremarkable|normal|within normal limits].",
         "[Unremarkable upper abdomen|Upper abdomen unremarkable|Normal upper abdominal bowel gas pattern].")),
+    Normal("bones", (), 0.03, ("There is no hiatal hernia.", "No hiatal hernia[| seen].")),
     Normal("bones", (), 0.07, (
         "There is no [visible |][free air|free intraperitoneal air] [below|under|beneath] the [hemidiaphragms"
         "|diaphragm].",
@@ -174,7 +179,9 @@ NO_CHANGE: Pattern = (
     "[No [significant |appreciable |][interval |]change|Stable exam"
     "|Overall, no significant change[| from [prior|previous]]]."
 )
-LIMITED: Pattern = "[Evaluation|The exam|This study] is [somewhat |]limited by [body habitus|overlying soft tissue]."
+LIMITED: Pattern = (
+    "[Evaluation|The exam|This study] is [somewhat |]limited by [the patient's body habitus|overlying soft tissue]."
+)
 NOT_ACUTE: Pattern = (
     "[No|No|No|No|No evidence of|No radiographic evidence of|Negative for] [acute|acute|acute|active]"
     " [|cardiopulmonary |cardiopulmonary |pulmonary |intrathoracic ][abnormality|abnormalities|process|disease|findings"
@@ -194,7 +201,8 @@ ADVICE: tuple[Pattern, ...] = (
 )
 AGED: Pattern = (  # of patients over 55
     "[[There are |][mild |minimal |multilevel |]degenerative changes [of|in|along|throughout] the [thoracic"
-    " |mid thoracic |]spine|Mild [thoracic |]spondylosis[| is noted]|[Osteophytes|Endplate changes] are noted in the"
+    " |mid thoracic |]spine|Mild [thoracic |]spondylosis[| is noted]|[Osteophytes|Endplate changes|Disc space"
+    " narrowing and osteophytes] are noted in the"
     " [|lower thoracic ]spine|[Mild|Chronic] degenerative [change|disease] of the [thoracic |]spine|[Anterior |]spine"
     " osteophytes|Degenerative joint disease of the shoulders|Note is made of degenerative changes about the"
     " shoulder joint[|s]]."

@@ -16,7 +16,7 @@ from . import varied_phrases as phrases
 from . import varied_remarks as remarks
 from .anatomy import SIDES, Anatomy
 from .findings import ZONES, Finding
-from .text_patterns import expand, pick
+from .grammar import expand, pick
 from .reports import HEDGE_ABSENT, HEDGE_PRESENT, Statement, merge_effusions, with_article
 
 _BLOCKS = {  # of the FINDINGS section: the kinds of findings in each
@@ -65,7 +65,7 @@ class _Reader:
         self.follow_up = follow_up
         self.is_unchanged = follow_up and not resolved and all(finding.trend == "same" for finding in findings)
         self.telegraphic = 0.85 if self.draw(0.6) else 0.15  # the share of such sentences
-        self.detail = self.pick((0.25, 0.25, 0.75, 0.75, 1.3))
+        self.detail = self.pick((0.1, 0.35, 0.75, 0.75, 1.3))
         self.merging = self.pick((0.0, 0.15, 0.4))
         self.labels, self.capitals, self.misspells = self.draw(0.04), self.draw(0.03), self.draw(0.06)
 
@@ -140,10 +140,10 @@ class _Reader:
     def _order(self) -> list[str]:
         """The blocks of the section in an order of the reader's own."""
         draw = self.rng.random()
-        middle = ["heart", "lungs", "pleura"] if draw < 0.55 else ["lungs", "pleura", "heart"]
+        middle = ["heart", "lungs", "pleura"] if draw < 0.7 else ["lungs", "pleura", "heart"]
         if draw > 0.9:
             middle = [str(name) for name in self.rng.permutation(middle)]
-        order = [*middle, "bones", "technique"] if self.draw(0.4) else ["technique", *middle, "bones"]
+        order = [*middle, "bones", "technique"] if self.draw(0.6) else ["technique", *middle, "bones"]
         return ["devices", *order] if self.draw(0.3) else [*order, "devices"]
 
     def _block(self, name: str, said: set[str]) -> list[Statement]:
@@ -191,11 +191,11 @@ class _Reader:
     def _negations(self, clear: bool = False) -> list[Statement]:
         """Sentences that list what is not there: in one or one each; if ``clear``, perhaps lungs are clear of it."""
         kinds = [
-            kind for kind in self._absent(tuple(_NEGATED)) if self.draw(_NEGATED[kind] * (0.6 + 0.4 * self.detail))
+            kind for kind in self._absent(tuple(_NEGATED)) if self.draw(_NEGATED[kind] * (0.3 + 0.7 * self.detail))
         ]
         if self.draw(0.5):
             kinds = [kinds[i] for i in self.rng.permutation(len(kinds))]
-        size = self.pick((1, 1, 2, 3, 4))
+        size = self.pick((1, 1, 1, 2, 3, 4))
         lists = [kinds[start : start + size] for start in range(0, len(kinds), size)]
         return [self._negation(kinds, clear and start == 0) for start, kinds in enumerate(lists)]
 

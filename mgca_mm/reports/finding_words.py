@@ -77,8 +77,8 @@ _PHRASE = re.compile(
     )
 )
 _NO = re.compile(
-    r"(?<!\S)(?:no(?! longer)|nothing to suggest|not|without|negative for|free of|clear of|denies|absence of|resolution of"
-    r"|rather than)(?!\S)(?! (?:\S+ ){0,2}(?:change|increase|decrease|excluded|exclude)(?!\S))"
+    r"(?<!\S)(?:no(?! longer)|nothing to suggest|not|without|negative for|free of|clear of|denies|absence of"
+    r"|resolution of|rather than)(?!\S)(?! (?:\S+ ){0,2}(?:change|increase|decrease|excluded|exclude)(?!\S))"
 )
 # Where what is denied ends: at a conjunction that contrasts, or at another verb.
 _TURN = re.compile(
