@@ -43,7 +43,7 @@ class PhantomOptions:
     seed: int = 0
     size: int = 256  # shortest long side in pixels; the long side varies up to a quarter above it
     split: tuple[float, float, float] = (0.7, 0.1, 0.2)  # fractions of the patients in train, validate and test
-    appearance: str = "plain"  # one of APPEARANCES: 'varied' draws bodies and findings as varied as real ones
+    appearance: str = "plain"  # one of APPEARANCES: 'varied' draws patients as varied as real ones, 'mixed' every other
 
     def check(self) -> None:
         """Raise ``UserError`` for an option that cannot be."""
@@ -60,7 +60,8 @@ class PhantomOptions:
 
     def sample(self, index: int) -> list[PhantomStudy]:
         """The studies of the patient with a number, from 0; see ``sample_patient``."""
-        return sample_patient(self.seed, index, varied=self.appearance == "varied")
+        varied = self.appearance == "varied" or (self.appearance == "mixed" and index % 2 == 1)
+        return sample_patient(self.seed, index, varied)
 
 
 @dataclass(frozen=True)
