@@ -36,11 +36,10 @@ def statements(studies):
     return [(study, statement) for study in studies for statement in study.report.statements]
 
 
-def test_only_the_words_change(patients):
-    """The same patients with the same findings as in the plain phantom, whose reports are others."""
+def test_the_words_change_and_the_findings_stay(patients):
     for index, patient in enumerate(patients[:50]):
         for plain, varied in zip(sample_patient(3, index), patient, strict=True):
-            assert (plain.findings, plain.anatomy, plain.views) == (varied.findings, varied.anatomy, varied.views)
+            assert (plain.findings, plain.views) == (varied.findings, varied.views)
             assert plain.report.form == varied.report.form
             assert plain.report != varied.report or not plain.report.text
     assert sample_patient(3, 17, varied=True) == patients[17]
