@@ -20,13 +20,15 @@ _SHIFT = 4  # fractional bits of the vertices handed to OpenCV
 class Warp:
     """A smooth one-to-one displacement of body coordinates: a stretch, a taper, a droop and waves."""
 
+    waves: np.ndarray  # (K, 5): wave vector (2), phase, displacement (2) of each
     stretch: tuple[float, float] = (1.0, 1.0)  # horizontally and vertically
     taper: float = 0.0  # relative gain of width per unit downwards
     droop: float = 0.0  # descent per squared unit from the midline
-    waves: np.ndarray | None = None  # (K, 5): wave vector (2), phase, displacement (2) of each
 
     @staticmethod
-    def waves_of(rng: np.random.Generator, shortest: float, longest: float, steepness: float, count: int = 5):
+    def waves_of(
+        rng: np.random.Generator, shortest: float, longest: float, steepness: float, count: int = 5
+    ) -> np.ndarray:
         """Draw waves (K, 5) of lengths in body units; below a total steepness of 1 nothing folds over."""
         number = 2 * np.pi / rng.uniform(shortest, longest, count)
         toward, along = rng.uniform(0, 2 * np.pi, (2, count))

@@ -101,7 +101,7 @@ class Habitus:
         if self.seed is None:
             return ()
         waves = Warp.waves_of(np.random.default_rng(self.seed), 0.9, 3.0, 0.5)
-        return (Warp((self.width, self.height), self.taper, self.droop, waves),)
+        return (Warp(waves, (self.width, self.height), self.taper, self.droop),)
 
 
 PLAIN = Habitus()

@@ -29,7 +29,7 @@ def paint_varied(scene: Scene, finding: Finding) -> np.ndarray:
     frame = scene.frame
     before = {name: getattr(scene, name).copy() for name in ("body", "air", "parenchyma", "metal")}
     if finding.kind not in _RIGID:
-        bend = Warp(waves=Warp.waves_of(rng, 0.3, 2.0, 0.45))
+        bend = Warp(Warp.waves_of(rng, 0.3, 2.0, 0.45))
         scene.frame = replace(frame, warps=(bend, *frame.warps))
     weight = painter(scene, finding, rng)
     scene.frame = frame

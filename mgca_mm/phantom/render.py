@@ -36,7 +36,7 @@ def render(study: PhantomStudy, view: str = "PA", size: int | tuple[int, int] = 
     """Draw one image of a study, at the asked size directly.
 
     The image depends on the arguments only. Two studies that differ in their findings alone are drawn with the same
-    exposure, posture and noise.
+    exposure, posture and noise, and in the varied appearance the same body, limbs, folds and textures.
 
     Args:
         study: What to draw.

@@ -17,7 +17,7 @@ def enrich(scene: Scene, anatomy: Anatomy, rng: np.random.Generator) -> None:
         _bowel(scene, anatomy, rng)
     tissue = fractal_noise(frame, rng, rng.uniform(0.2, 0.7), 5, rng.uniform(0.4, 0.8))
     scene.body *= 1 + habitus.tissue_texture * tissue
-    alveoli = fractal_noise(frame, rng, rng.uniform(0.03, 0.22), 5, rng.uniform(0.5, 1.0))
+    alveoli = fractal_noise(frame, rng, rng.uniform(0.03, 0.22), 5, rng.uniform(0.5, 0.85))
     scene.air *= 1 + habitus.aeration_texture * alveoli
     scene.parenchyma *= np.maximum(1 + 0.5 * fractal_noise(frame, rng, 0.5, 3, 0.6), 0.1)
     scene.bone *= np.maximum(1 + habitus.bone_texture * fractal_noise(frame, rng, 0.12, 4, 0.8), 0)
