@@ -8,7 +8,7 @@ import sys
 
 from mgca_mm.cli import shell_line
 from mgca_mm.errors import UserError
-from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
+from mgca_mm.phantom.layouts import APPEARANCES, LAYOUTS, PhantomOptions
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -42,10 +42,17 @@ def main(argv: list[str] | None = None) -> int:
         "1, the others but mimic_cxr not at all",
     )
     parser.add_argument(
+        "--appearance",
+        choices=APPEARANCES,
+        default="plain",
+        help="plain, or varied: bodies from infants to the obese, textures, patterns and exposures as varied as those "
+        "of real radiographs (default: plain)",
+    )
+    parser.add_argument(
         "--workers", type=int, default=1, help="processes; the output does not depend on it (default: 1)"
     )
     args = parser.parse_args(argv)
-    options = PhantomOptions(patients=args.patients, seed=args.seed, size=args.size, split=tuple(args.split))
+    options = PhantomOptions(args.patients, args.seed, args.size, tuple(args.split), args.appearance)
     try:
         summary = LAYOUTS[args.layout](args.out, options, workers=args.workers)
     except UserError as error:

@@ -1,8 +1,10 @@
 """The normal chest: what varies between patients and studies, and the shapes both views are computed from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from .habitus import PLAIN, Habitus
 
 SIDES = ("right", "left")
 APEX = -0.93  # body y of the lung apices
@@ -33,6 +35,7 @@ class Anatomy:
     prominent_hila: bool
     elevated_diaphragm: int  # -1 (right), 0 or 1 (left): the hemidiaphragm that stands high
     texture: int  # seed of the vessels
+    habitus: Habitus = PLAIN
     # Of the study.
     lung_volume: int = 0  # -1 low, 0 normal, 1 hyperinflated
     rotated: int = 0  # -1 (to the right), 0 or 1 (to the left): about the long axis
@@ -58,6 +61,20 @@ class Anatomy:
             prominent_hila=bool(rng.random() < 0.12),
             elevated_diaphragm=_sign(rng, 0.14),
             texture=int(rng.integers(1 << 31)),
+        )
+
+    def varied(self, rng: np.random.Generator) -> "Anatomy":
+        """Another body, half of them children's, of which all remains true that a report says of the anatomy."""
+        child = bool(rng.random() < 0.55) and not (self.tortuous_aorta or self.calcified_aorta)
+        return replace(
+            self,
+            age=int(rng.integers(0, 14)) if child else self.age,
+            fat=float(0.02 + (0.16 if child else 0.42) * rng.beta(1.4, 2.6)),
+            heart_ratio=float(rng.uniform(0.42, 0.56) if child else rng.uniform(0.37, 0.51)),
+            aeration=float(rng.uniform(0.36, 0.72)),
+            rib_strength=float(np.exp(rng.uniform(np.log(0.35), np.log(1.8)))),
+            rib_slope=float(rng.uniform(0.3, 1.5) if child else rng.uniform(0.5, 1.7)),
+            habitus=Habitus.sample(rng, child),
         )
 
 
@@ -90,7 +107,8 @@ def chest_wall(y: float | np.ndarray) -> float | np.ndarray:
 def diaphragm(anatomy: Anatomy, side: str) -> tuple[float, float]:
     """Body y of a hemidiaphragm's dome and of its costophrenic angle."""
     dome = {-1: 0.36, 0: 0.54, 1: 0.70}[anatomy.lung_volume] + (0.03 if side == "left" else 0.0)
-    depth = {-1: 0.20, 0: 0.22, 1: 0.12}[anatomy.lung_volume]
+    dome += anatomy.habitus.dome
+    depth = {-1: 0.20, 0: 0.22, 1: 0.12}[anatomy.lung_volume] * anatomy.habitus.recess
     angle = dome + depth
     if anatomy.elevated_diaphragm == sign_of(side):
         dome -= 0.17

@@ -1,6 +1,6 @@
 """From thickness maps to gray values: Beer-Lambert attenuation, scatter, noise, film curve, collimation, markers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -28,6 +28,7 @@ class Exposure:
     marker: str  # text of the side marker
     marker_at: tuple[float, float]  # its relative position (x, y) in the image
     tilt: tuple[float, float]  # background gradient (x, y), for instance the heel effect
+    black: float = 0.0  # fraction of unattenuated radiation's gray that the display's window cuts off
 
     @classmethod
     def sample(cls, rng: np.random.Generator, view: str) -> "Exposure":
@@ -50,6 +51,23 @@ class Exposure:
             marker=("L" if left_marker else "R") if view != "LATERAL" else "L LAT" if left_marker else "LAT",
             marker_at=(float(x), float(rng.uniform(0.06, 0.16))),
             tilt=(float(rng.normal(0, 0.05)), float(rng.normal(0, 0.05))),
+        )
+
+    def varied(self, rng: np.random.Generator) -> "Exposure":
+        """The same image taken and developed by anyone, of the whole trunk or tight on the lungs."""
+        return replace(
+            self,
+            angle=float(np.deg2rad(np.clip(rng.normal(0, 4), -12, 12))),
+            zoom=float(np.exp(rng.uniform(np.log(0.80), np.log(1.36)))),
+            shift=(float(rng.normal(0, 0.07)), float(rng.normal(0.02, 0.08))),
+            dose=float(np.exp(rng.uniform(np.log(2), np.log(60)))),
+            scatter=float(rng.uniform(0.03, 0.6)),
+            blur=float(np.exp(rng.uniform(np.log(0.001), np.log(0.010)))),
+            level=float(rng.normal(0.0, 0.09)),
+            contrast=float(np.exp(rng.uniform(np.log(1.7), np.log(5.0)))),
+            gamma=float(np.exp(rng.normal(0, 0.25))),
+            tilt=(float(rng.normal(0, 0.11)), float(rng.normal(0, 0.11))),
+            black=float(min(rng.uniform(0, 1.8), 1)),
         )
 
 
@@ -78,6 +96,10 @@ def expose(scene: Scene, exposure: Exposure, rng: np.random.Generator) -> np.nda
     y = np.linspace(-exposure.tilt[1], exposure.tilt[1], h, dtype=np.float32)
     density += (x[None, :] + y[:, None]) - np.float32(tissue - _HEADROOM + exposure.level)
     gray = 1 / (1 + cv2.exp(-exposure.contrast * density))
+    if exposure.black:
+        air = _HEADROOM - exposure.level - tissue
+        cut = exposure.black * np.float32(1 / (1 + np.exp(-exposure.contrast * air)))
+        gray = np.maximum(gray - cut, 0) / (1 - cut)
     pixels = (255 * cv2.pow(gray, exposure.gamma)).astype(np.uint8)
     _collimate(pixels, exposure)
     _mark(pixels, frame, exposure)

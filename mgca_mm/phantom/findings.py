@@ -46,15 +46,16 @@ class Finding:
 
 def paint(scene: Scene, finding: Finding) -> np.ndarray:
     """Draw a finding into the scene and return its mask, bool (H, W)."""
-    return _PAINTERS[finding.kind](scene, finding, np.random.default_rng(finding.texture)) > MASK_LEVEL
+    return PAINTERS[finding.kind](scene, finding, np.random.default_rng(finding.texture)) > MASK_LEVEL
 
 
-def _flood(scene: Scene, weight: np.ndarray) -> None:
+def flood(scene: Scene, weight: np.ndarray) -> None:
     """Replace the fraction ``weight`` of the lung's air by fluid or cells."""
     scene.air *= 1 - weight
 
 
-def _lung(scene: Scene, finding: Finding) -> np.ndarray:
+def lung_of(scene: Scene, finding: Finding) -> np.ndarray:
+    """The drawn outline of the finding's side, or of both."""
     if finding.side in SIDES:
         return scene.lungs[finding.side]
     return np.maximum(scene.lungs["left"], scene.lungs["right"])
@@ -79,8 +80,8 @@ def _pleural_effusion(scene: Scene, finding: Finding, rng: np.random.Generator) 
         climb = 0.62 + 0.38 * (0.3 * (1 - t) ** 3 + t**3)
     surface = np.stack([inner + (outer - inner) * t, bottom - height * climb], axis=1)
     basin = np.concatenate([surface, [(outer, bottom + 0.3), (inner, bottom + 0.3)]])
-    weight = blur(scene.frame, fill(scene.frame, basin), 0.012) * _lung(scene, finding)
-    _flood(scene, (0.97 if scene.view == "frontal" else 0.75) * weight)
+    weight = blur(scene.frame, fill(scene.frame, basin), 0.012) * lung_of(scene, finding)
+    flood(scene, (0.97 if scene.view == "frontal" else 0.75) * weight)
     scene.parenchyma *= 1 - 0.8 * weight
     return weight
 
@@ -92,11 +93,11 @@ def _consolidation(scene: Scene, finding: Finding, rng: np.random.Generator) -> 
     shape = disc(center, (radius * rng.uniform(0.9, 1.25), radius), rng.uniform(-0.6, 0.6))
     cloud = blur(scene.frame, fill(scene.frame, shape), 0.07)
     cloud = np.clip(1.7 * cloud + 0.22 * (smooth_noise(scene.frame, rng, 0.07) - 1) * cloud, 0, 1)
-    cloud *= _lung(scene, finding)
+    cloud *= lung_of(scene, finding)
     angles = rng.uniform(-0.5, 0.5) + np.array([-0.5, 0.0, 0.5])
     rays = [np.linspace((-0.8, -0.8), (0.8, 0.8), 5) * radius * (np.cos(a), np.sin(a)) + center for a in angles]
     bronchi = 0.3 * as_map(stroke(scene.frame, rays, 0.018))
-    _flood(scene, {1: 0.55, 2: 0.70, 3: 0.85}[finding.severity] * cloud * (1 - bronchi))
+    flood(scene, {1: 0.55, 2: 0.70, 3: 0.85}[finding.severity] * cloud * (1 - bronchi))
     return cloud
 
 
@@ -110,10 +111,10 @@ def _pneumonia(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.n
     radii = rng.uniform(0.045, 0.10, count)
     patches = fill(scene.frame, *(disc(tuple(c), (r * 1.2, r)) for c, r in zip(centers, radii, strict=True)))
     grain = np.clip(1 + 0.28 * smooth_noise(scene.frame, rng, 0.04), 0.3, 1.5)
-    weight = np.minimum(1.4 * blur(scene.frame, patches, 0.04) * grain, 1) * _lung(scene, finding)
-    _flood(scene, {1: 0.50, 2: 0.60, 3: 0.70}[finding.severity] * weight)
+    weight = np.minimum(1.4 * blur(scene.frame, patches, 0.04) * grain, 1) * lung_of(scene, finding)
+    flood(scene, {1: 0.50, 2: 0.60, 3: 0.70}[finding.severity] * weight)
     # The mask is the affected region, not each grain of it.
-    return np.minimum(1.6 * blur(scene.frame, patches, 0.045), 1) * _lung(scene, finding)
+    return np.minimum(1.6 * blur(scene.frame, patches, 0.045), 1) * lung_of(scene, finding)
 
 
 def _atelectasis(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.ndarray:
@@ -134,10 +135,10 @@ def _atelectasis(scene: Scene, finding: Finding, rng: np.random.Generator) -> np
         hilum = scene.hila[finding.side]
         wedge = np.array([(hilum[0], hilum[1] + 0.2), (x - 0.26, y + 0.16), (x + 0.26, y + 0.16)])
         plates = np.maximum(plates, 0.85 * blur(frame, fill(frame, wedge), 0.02))
-    weight = plates * _lung(scene, finding)
+    weight = plates * lung_of(scene, finding)
     haze = blur(frame, fill(frame, *(disc(tuple(b.mean(axis=0)), (0.24, 0.06)) for b in bands)), 0.06)
-    _flood(scene, np.minimum(0.68 * weight + 0.20 * haze * _lung(scene, finding), 0.9))
-    return weight + 0.6 * (haze > 0.35) * _lung(scene, finding)
+    flood(scene, np.minimum(0.68 * weight + 0.20 * haze * lung_of(scene, finding), 0.9))
+    return weight + 0.6 * (haze > 0.35) * lung_of(scene, finding)
 
 
 def _edema(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.ndarray:
@@ -150,7 +151,7 @@ def _edema(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.ndarr
         out = 0.16 * sign_of(side) if scene.view == "frontal" else 0.0
         wings.append(disc((x + out, y + 0.14), (reach, 1.35 * reach)))
     haze = blur(frame, fill(frame, *wings), 0.13)
-    lung = _lung(scene, finding)
+    lung = lung_of(scene, finding)
     extent = np.minimum(1.25 * haze, 1) * lung
     haze = np.clip(extent * (1 + 0.16 * smooth_noise(frame, rng, 0.05)), 0, 1)
     septa = []
@@ -161,7 +162,7 @@ def _edema(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.ndarr
             septa.append(np.array([(x, y), (x + inward, y + 0.01)]))
     scene.parenchyma *= 1 + (0.05 + 0.13 * finding.severity) * np.minimum(2 * haze, 1)
     scene.parenchyma += 0.13 * as_map(stroke(frame, septa, 0.012)) * lung
-    _flood(scene, {1: 0.24, 2: 0.36, 3: 0.52}[finding.severity] * haze)
+    flood(scene, {1: 0.24, 2: 0.36, 3: 0.52}[finding.severity] * haze)
     return extent
 
 
@@ -211,6 +212,6 @@ def _foreign_object(scene: Scene, finding: Finding, rng: np.random.Generator) ->
     return shape
 
 
-_PAINTERS: dict[str, Callable[[Scene, Finding, np.random.Generator], np.ndarray]] = {
+PAINTERS: dict[str, Callable[[Scene, Finding, np.random.Generator], np.ndarray]] = {
     kind: globals()[f"_{kind}"] for kind in KINDS
 }

@@ -5,8 +5,10 @@ import numpy as np
 
 from .anatomy import APEX, SIDES, Anatomy, chest_wall, diaphragm, sign_of
 from .geometry import BodyFrame, Scene, as_map, blur, closed_spline, disc, fill, rounded, stroke
+from .habitus import Habitus
 
 _MIRROR = np.array([-1.0, 1.0])
+_CALIBERS = ((0.006, 0.26), (0.008, 0.34), (0.010, 0.45), (0.016, 0.65), (0.026, 0.95))  # of vessels: width, level
 
 
 def frontal_scene(anatomy: Anatomy, heart_ratio: float, frame: BodyFrame, arms_down: bool) -> Scene:
@@ -14,6 +16,7 @@ def frontal_scene(anatomy: Anatomy, heart_ratio: float, frame: BodyFrame, arms_d
 
     With the arms down, as in an AP view, the scapulae cover the lungs' outer parts.
     """
+    habitus = anatomy.habitus
     outlines = {side: lung_outline(anatomy, side) for side in SIDES}
     lungs = {side: fill(frame, outlines[side]) for side in SIDES}
     shift = float(_shift(anatomy)[0])
@@ -21,20 +24,20 @@ def frontal_scene(anatomy: Anatomy, heart_ratio: float, frame: BodyFrame, arms_d
     heart = fill(frame, _heart_outline(anatomy, heart_ratio))
     mediastinum = np.maximum(heart, fill(frame, *_mediastinum(anatomy)))
 
-    body = rounded(frame, fill(frame, _torso(anatomy)), 0.62, reduce=4)
-    depth = 0.82 + 0.35 * (anatomy.fat - 0.06) / 0.26
+    body = rounded(frame, fill(frame, _torso(anatomy)), 0.62 * habitus.edge, reduce=max(1, round(4 * habitus.edge)))
+    depth = (0.82 + 0.35 * (anatomy.fat - 0.06) / 0.26) * habitus.depth
     air = 0.0
     for side in SIDES:
         turned = 1 + 0.13 * anatomy.rotated * sign_of(side)  # rotation lengthens the air path on one side
         air = air + (anatomy.aeration * turned) * rounded(frame, lungs[side], 0.24)
-    soft = 0.52 * mediastinum + 0.28 * rounded(frame, heart, 0.30)
-    air = air * (1 - np.minimum(cv2.GaussianBlur(soft, (0, 0), 0.7), 0.95))
-    air = np.maximum(air, 0.22 * cv2.GaussianBlur(fill(frame, *_airways(anatomy)), (0, 0), 1.2))
+    soft = habitus.heart * (0.52 * mediastinum + 0.28 * rounded(frame, heart, 0.30))
+    air = air * (1 - np.minimum(cv2.GaussianBlur(soft, (0, 0), max(0.7, habitus.heart_blur * frame.scale)), 0.95))
+    air = np.maximum(air, 0.22 * habitus.airway * cv2.GaussianBlur(fill(frame, *_airways(anatomy)), (0, 0), 1.2))
     air = air + _stomach(anatomy, frame, lungs["left"])
     tissue = 0.25 * rounded(frame, heart, 0.35) + _breasts(anatomy, frame)
     lung_field = np.maximum(lungs["left"], lungs["right"])
     belly = fill(frame, np.array([(-2.0, 0.45), (2.0, 0.45), (2.0, 2.5), (-2.0, 2.5)]))
-    tissue += 0.24 * blur(frame, belly, 0.12) * (1 - lung_field) * body
+    tissue += 0.24 * habitus.belly * blur(frame, belly, 0.12) * (1 - lung_field) * body
 
     return Scene(
         frame=frame,
@@ -82,7 +85,15 @@ def _torso(anatomy: Anatomy) -> np.ndarray:
     """Neck, shoulders and flanks."""
     margin = 0.07 + anatomy.fat
     half = [(0.0, -1.9), (0.30, -1.6), (0.32, -1.25), (0.42, -1.10), (0.85, -1.02), (1.12, -0.86)]
-    half += [(1.10, -0.55), (0.93 + margin, -0.25), (0.93 + margin, 0.25), (0.94 + margin, 0.8), (0.98 + margin, 1.7)]
+    habitus = anatomy.habitus
+    half = [(x * habitus.girdle, y + habitus.shoulders) if x > 0.8 else (x * habitus.neck, y) for x, y in half]
+    half += [
+        (1.10 * habitus.girdle, -0.55),
+        (0.93 + margin, -0.25),
+        (0.93 + margin, 0.25),
+        (0.94 + margin, 0.8),
+        (0.98 + margin, 1.7),
+    ]
     right = np.array(half)
     return closed_spline(np.concatenate([right, right[::-1] * _MIRROR])) * (anatomy.breadth, 1.0)
 
@@ -90,12 +101,13 @@ def _torso(anatomy: Anatomy) -> np.ndarray:
 def _heart_outline(anatomy: Anatomy, ratio: float) -> np.ndarray:
     dome = 0.5 * sum(diaphragm(anatomy, side)[0] for side in SIDES)
     width = ratio * 2 * float(chest_wall(dome)) * anatomy.breadth
-    right, left = 0.34 * width, 0.66 * width
-    top, base = -0.26, dome + 0.05
+    habitus = anatomy.habitus
+    right, left = (0.34 - habitus.heart_shift) * width, (0.66 + habitus.heart_shift) * width
+    top, base, apex = -0.26 + habitus.heart_top, dome + 0.05, dome + 0.05 + habitus.apex
     span = base - top
     points = [(-0.15, top), (-0.84 * right, top + 0.34 * span), (-right, top + 0.62 * span)]
-    points += [(-0.82 * right, base - 0.02), (0.0, base + 0.08), (0.60 * left, base + 0.10)]
-    points += [(0.93 * left, base + 0.01), (left, base - 0.13), (0.95 * left, top + 0.66 * span)]
+    points += [(-0.82 * right, base - 0.02), (0.0, base + 0.08), (0.60 * left, apex + 0.10)]
+    points += [(0.93 * left, apex + 0.01), (left, apex - 0.13), (0.95 * left, top + 0.66 * span)]
     points += [(0.76 * left, top + 0.42 * span), (0.47 * left, top + 0.20 * span), (0.18, top)]
     return closed_spline(points) + _shift(anatomy)
 
@@ -111,7 +123,12 @@ def _mediastinum(anatomy: Anatomy) -> list[np.ndarray]:
     y = np.linspace(-0.42, 0.9, 12)
     center = 0.10 + bow * np.sin(np.pi * (y + 0.42) / 1.32)
     descending = np.concatenate([np.stack([center - 0.09, y], axis=1), np.stack([center + 0.09, y], axis=1)[::-1]])
-    return [band + shift, knob + shift, descending + 0.5 * shift]
+    parts = [band * (anatomy.habitus.mediastinum, 1.0) + shift, knob + shift, descending + 0.5 * shift]
+    if anatomy.habitus.thymus:
+        size = anatomy.habitus.thymus
+        sail = [(-0.8, -1.6), (0.9, -1.7), (1.5, -0.2), (1.2, 1.0), (0.3, 1.2), (-0.8, 1.3), (-1.2, 0.3)]
+        parts.append(closed_spline(sail) * size + (0.0, -0.42))
+    return parts
 
 
 def _airways(anatomy: Anatomy) -> list[np.ndarray]:
@@ -138,35 +155,36 @@ def _breasts(anatomy: Anatomy, frame: BodyFrame) -> np.ndarray | float:
         return 0.0
     size = 0.30 + 0.5 * anatomy.fat
     shapes = [disc((sign * 0.52, 0.36), (size, size * 0.85)) for sign in (-1, 1)]
-    return (0.07 + 0.2 * anatomy.fat) * rounded(frame, fill(frame, *shapes), 0.25, reduce=4)
+    return anatomy.habitus.breasts * (0.07 + 0.2 * anatomy.fat) * rounded(frame, fill(frame, *shapes), 0.25, reduce=4)
 
 
 def _vessels(
     anatomy: Anatomy, frame: BodyFrame, hila: dict[str, tuple[float, float]], visible: np.ndarray
 ) -> np.ndarray:
-    """Pulmonary vessels: three generations of branches that thin out from the hila."""
+    """Pulmonary vessels: generations of branches that thin out from the hila."""
+    habitus = anatomy.habitus
     rng = np.random.default_rng(anatomy.texture)
     canvas = frame.canvas()
-    trees = [_branches(rng, hila[side], sign_of(side)) for side in SIDES]
+    trees = [_branches(rng, hila[side], sign_of(side), habitus) for side in SIDES]
     generations = [np.concatenate(branches) for branches in zip(*trees, strict=True)]
-    for branches, width, level in zip(generations[::-1], (0.010, 0.016, 0.026), (0.45, 0.65, 0.95), strict=True):
+    for branches, (width, level) in zip(generations[::-1], _CALIBERS[-habitus.generations :], strict=True):
         stroke(frame, branches, width, canvas, level)
     radius = 0.125 if anatomy.prominent_hila else 0.07
     roots = fill(frame, *(disc(hila[side], (radius, radius * 1.5), 0.3 * sign_of(side)) for side in SIDES))
-    vessels = 0.22 * cv2.GaussianBlur(as_map(canvas), (0, 0), 0.8)
-    hilar = (0.34 if anatomy.prominent_hila else 0.13) * blur(frame, roots, 0.028)
+    vessels = 0.22 * habitus.vessels * cv2.GaussianBlur(as_map(canvas), (0, 0), 0.8)
+    hilar = habitus.hila * (0.34 if anatomy.prominent_hila else 0.13) * blur(frame, roots, 0.028)
     return (vessels + hilar) * visible
 
 
-def _branches(rng: np.random.Generator, root: tuple[float, float], sign: int) -> list[np.ndarray]:
+def _branches(rng: np.random.Generator, root: tuple[float, float], sign: int, habitus: Habitus) -> list[np.ndarray]:
     """Polylines (N, 6, 2) of the generations of one lung's vascular tree."""
-    start = np.tile(np.array(root), (9, 1))
+    start = np.array(root) + np.linspace(-1, 1, 9)[:, None] * (0.0, habitus.hilar_length)
     angle = np.linspace(-1.35, 1.25, 9) + rng.normal(0, 0.08, 9)
     length = rng.uniform(0.25, 0.42, 9)
     t = np.linspace(0, 1, 6)[None, :, None]
     generations = []
-    for _ in range(3):
-        bend = rng.normal(0, 0.25, len(angle))
+    for _ in range(habitus.generations):
+        bend = rng.normal(0, habitus.wander, len(angle))
         first = np.stack([np.cos(angle) * sign, np.sin(angle)], axis=1)
         last = np.stack([np.cos(angle + bend) * sign, np.sin(angle + bend)], axis=1)
         step = (first[:, None] * (1 - t) + last[:, None] * t) * (length[:, None, None] * t)
@@ -181,32 +199,35 @@ def _branches(rng: np.random.Generator, root: tuple[float, float], sign: int) ->
 
 def _bones(anatomy: Anatomy, frame: BodyFrame, clear: np.ndarray, arms_down: bool) -> np.ndarray:
     """Ribs, clavicles, spine and scapulae."""
+    habitus = anatomy.habitus
     posterior, anterior = frame.canvas(), frame.canvas()
     back, front = _ribs(anatomy)
     for canvas, ribs, width in ((posterior, back, 0.062), (anterior, front, 0.07)):
+        width *= habitus.rib_width
         stroke(frame, ribs, width, canvas, 1.0)
-        stroke(frame, ribs, 0.5 * width, canvas, 0.62)  # the marrow is less dense than the cortex
-    ribs = anatomy.rib_strength * (0.17 * as_map(posterior) + 0.08 * as_map(anterior))
-    bone = ribs * (0.25 + 0.75 * clear)  # in front of the heart and the abdomen, their scatter drowns the ribs
+        stroke(frame, ribs, 0.5 * width, canvas, 0.62 * habitus.marrow)  # the marrow is less dense than the cortex
+    ribs = anatomy.rib_strength * (0.17 * as_map(posterior) + 0.08 * habitus.anterior_ribs * as_map(anterior))
+    # In front of the heart and the abdomen, their scatter drowns the ribs.
+    bone = ribs * (habitus.ribs_below + (1 - habitus.ribs_below) * clear)
 
     clavicles = frame.canvas()
     lines = []
     for sign in (-1, 1):
-        x = np.linspace(0.07, 0.95, 9)
-        y = -0.83 - 0.14 * x + 0.05 * np.sin(2 * np.pi * (x - 0.07) / 0.88)
+        x = np.linspace(0.07, habitus.clavicle_end, 9)
+        y = habitus.clavicle_y - habitus.clavicle_rise * x + 0.05 * np.sin(2 * np.pi * (x - 0.07) / 0.88)
         x = x + 0.10 * sign * anatomy.rotated * (1 - x)
         lines.append(np.stack([sign * x * anatomy.breadth, y], axis=1))
     stroke(frame, lines, 0.075, clavicles, 1.0)
     stroke(frame, lines, 0.04, clavicles, 0.6)
-    bone += 0.22 * as_map(clavicles)
+    bone += 0.22 * habitus.clavicles * as_map(clavicles)
 
-    bone += 0.12 * _spine(anatomy, frame)
+    bone += 0.12 * habitus.spine * _spine(anatomy, frame)
     if anatomy.calcified_aorta:
         bone += 0.42 * _arch_rim(anatomy, frame)
-    lateral = 0.0 if arms_down else 0.13
+    lateral = (0.0 if arms_down else 0.13) + habitus.scapulae_out
     blade = np.array([(0.62, -0.72), (0.93, -0.62), (0.86, -0.30), (0.76, 0.02), (0.70, -0.2)])
     scapulae = [closed_spline((blade + np.array([lateral, 0.0])) * (sign * anatomy.breadth, 1.0)) for sign in (-1, 1)]
-    bone += 0.08 * rounded(frame, fill(frame, *scapulae), 0.05)
+    bone += 0.08 * habitus.scapulae * rounded(frame, fill(frame, *scapulae), 0.05)
     return cv2.GaussianBlur(bone, (0, 0), 0.6)
 
 
@@ -214,13 +235,14 @@ def _ribs(anatomy: Anatomy) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Center lines of the posterior ribs, from the spine to the wall, and of the anterior ones, back from there."""
     t = np.linspace(0, 1, 9)
     rise = anatomy.rib_slope
-    stretch = 1 + 0.06 * anatomy.lung_volume
+    root = anatomy.habitus.rib_root
+    stretch = (1 + 0.06 * anatomy.lung_volume) * anatomy.habitus.rib_spacing
     posterior, anterior = [], []
-    for rib in range(10):
+    for rib in range(anatomy.habitus.ribs):
         y0 = -1.0 + 0.176 * stretch * rib
         drop = rise * (0.10 + 0.022 * rib)
         edge = float(chest_wall(y0 + drop)) + 0.02
-        u = 0.07 + (edge - 0.07) * np.sin(t * np.pi / 2)
+        u = root + (edge - root) * np.sin(t * np.pi / 2)
         y = y0 - 0.05 * np.sin(np.pi * t) + drop * t**2.2
         posterior.append(np.stack([u, y], axis=1))
         if rib < 7:
@@ -232,14 +254,20 @@ def _ribs(anatomy: Anatomy) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 def _spine(anatomy: Anatomy, frame: BodyFrame) -> np.ndarray:
     """Vertebral bodies with discs between them and the rims of the pedicles, along a possibly scoliotic curve."""
+    width = anatomy.habitus.spine_width
     edges = np.linspace(-1.45, 1.45, 20)
     middle = 0.5 * (edges[1:] + edges[:-1])
     offset = 0.13 * anatomy.scoliosis * np.cos(np.pi * middle / 1.3)
     canvas = frame.canvas()
     columns = [np.array([(x, y - 0.05), (x, y + 0.05)]) for x, y in zip(offset, middle, strict=True)]
-    stroke(frame, columns, 0.17, canvas, 0.75)
-    pedicles = [line + np.array([dx, 0.0]) for line in columns for dx in (-0.06, 0.06)]
+    stroke(frame, columns, 0.17 * width, canvas, 0.75)
+    pedicles = [line + np.array([dx, 0.0]) for line in columns for dx in (-0.06 * width, 0.06 * width)]
     stroke(frame, pedicles, 0.035, canvas, 1.0)
+    if anatomy.habitus.endplates:
+        ends = [np.array([(x - 0.085 * width, y), (x + 0.085 * width, y)]) for x, y in zip(offset, edges, strict=False)]
+        stroke(frame, ends, 0.045, canvas, 0.3)
+        rims = [end + np.array([0.0, dy]) for end in ends for dy in (-0.03, 0.03)]
+        stroke(frame, rims, 0.016, canvas, 0.3 + 0.7 * anatomy.habitus.endplates)
     return as_map(canvas)
 
 

@@ -17,14 +17,40 @@ _SHIFT = 4  # fractional bits of the vertices handed to OpenCV
 
 
 @dataclass(frozen=True)
+class Warp:
+    """A smooth one-to-one displacement of body coordinates: a stretch, a taper, a droop and waves."""
+
+    stretch: tuple[float, float] = (1.0, 1.0)  # horizontally and vertically
+    taper: float = 0.0  # relative gain of width per unit downwards
+    droop: float = 0.0  # descent per squared unit from the midline
+    waves: np.ndarray | None = None  # (K, 5): wave vector (2), phase, displacement (2) of each
+
+    @staticmethod
+    def waves_of(rng: np.random.Generator, shortest: float, longest: float, steepness: float, count: int = 5):
+        """Draw waves (K, 5) of lengths in body units; below a total steepness of 1 nothing folds over."""
+        number = 2 * np.pi / rng.uniform(shortest, longest, count)
+        toward, along = rng.uniform(0, 2 * np.pi, (2, count))
+        size = steepness / count / number
+        vectors = (number * np.cos(toward), number * np.sin(toward), rng.uniform(0, 2 * np.pi, count))
+        return np.stack([*vectors, size * np.cos(along), size * np.sin(along)], axis=1)
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Displace points (..., 2)."""
+        x, y = points[..., 0], points[..., 1]
+        points = np.stack([x * (1 + self.taper * y), y + self.droop * x * x], axis=-1) * self.stretch
+        return points + np.sin(points @ self.waves[:, :2].T + self.waves[:, 2]) @ self.waves[:, 3:]
+
+
+@dataclass(frozen=True)
 class BodyFrame:
-    """The similarity transform from body coordinates to the pixels of one image."""
+    """The transform from body coordinates to the pixels of one image: a similarity, after warps in varied bodies."""
 
     height: int  # of the image, in pixels
     width: int
     scale: float  # pixels per body unit
     angle: float  # in-plane rotation in radians
     shift: tuple[float, float]  # displacement (x, y) of the body's center from the image's, in body units
+    warps: tuple[Warp, ...] = ()  # applied to body coordinates, one after the other
 
     @cached_property
     def _affine(self) -> tuple[np.ndarray, np.ndarray]:
@@ -34,6 +60,8 @@ class BodyFrame:
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
         """Map body coordinates (..., 2) to pixel coordinates (..., 2)."""
+        for warp in self.warps:
+            points = warp(points)
         rotation, center = self._affine
         return points @ rotation + center
 
@@ -92,6 +120,18 @@ def disc(center: tuple[float, float], radii: tuple[float, float], angle: float =
     x, y = radii[0] * np.cos(t), radii[1] * np.sin(t)
     cos, sin = np.cos(angle), np.sin(angle)
     return np.stack([center[0] + cos * x - sin * y, center[1] + sin * x + cos * y], axis=1)
+
+
+def blob(
+    rng: np.random.Generator, center: tuple[float, float], radii: tuple[float, float], irregular: float
+) -> np.ndarray:
+    """Contour of an irregular patch in body coordinates."""
+    angle = np.linspace(0, 2 * np.pi, 10, endpoint=False)
+    radius = np.clip(rng.normal(1, irregular, 10), 0.4, 1.8)
+    ring = np.stack([radii[0] * radius * np.cos(angle), radii[1] * radius * np.sin(angle)], axis=1)
+    turn = rng.uniform(0, 2 * np.pi) if irregular else 0.0
+    cos, sin = np.cos(turn), np.sin(turn)
+    return closed_spline(ring @ np.array([[cos, sin], [-sin, cos]]) + center)
 
 
 def as_map(canvas: np.ndarray) -> np.ndarray:
@@ -163,3 +203,16 @@ def smooth_noise(frame: BodyFrame, rng: np.random.Generator, grain: float) -> np
     coarse = rng.standard_normal(shape, dtype=np.float32)
     field_ = cv2.resize(coarse, (round(shape[1] * cell), round(shape[0] * cell)), interpolation=cv2.INTER_CUBIC)
     return np.ascontiguousarray(field_[: frame.height, : frame.width])
+
+
+def fractal_noise(frame: BodyFrame, rng: np.random.Generator, grain: float, octaves: int, decay: float) -> np.ndarray:
+    """Random field float32 (H, W) of about unit variance; octave after octave half the grain, ``decay`` as strong."""
+    weights = decay ** np.arange(octaves)
+    weights = (weights / np.sqrt((weights**2).sum())).astype(np.float32)
+    field_ = np.zeros((2, 2), np.float32)
+    for octave, weight in enumerate(weights):
+        cell = max(grain * frame.scale / 2**octave, 1.0)
+        shape = (int(frame.height / cell) + 2, int(frame.width / cell) + 2)
+        field_ = cv2.resize(field_, shape[::-1], interpolation=cv2.INTER_CUBIC)
+        field_ += weight * rng.standard_normal(shape, dtype=np.float32)
+    return cv2.resize(field_, (frame.width, frame.height), interpolation=cv2.INTER_CUBIC)

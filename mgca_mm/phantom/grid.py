@@ -1,4 +1,4 @@
-"""The figure of the documentation: ``python -m mgca_mm.phantom.grid docs/images/phantom_grid.png``."""
+"""The figures of the documentation: ``python -m mgca_mm.phantom.grid docs/images/phantom_grid.png [varied]``."""
 
 import sys
 import textwrap
@@ -29,12 +29,12 @@ _TILE = 180
 _LINE = 12  # height of a line of a caption
 
 
-def figure() -> np.ndarray:
+def figure(varied: bool = False) -> np.ndarray:
     """Tiles of normal chests, of each finding at two severities, of devices, of mixtures and of lateral views.
 
     An image (H, W, 3) uint8 in OpenCV's channel order.
     """
-    studies = (study for index in count() for study in sample_patient(3, index))
+    studies = (study for index in count() for study in sample_patient(3, index, varied))
     tiles = [_tile(next(s for s in studies if not s.findings), view) for view in ("PA", "PA", "AP")]
     for kind in KINDS[:-1]:
         for severity in (1, 3):
@@ -93,4 +93,5 @@ def _name(finding: Finding) -> str:
 
 
 if __name__ == "__main__":
-    cv2.imwrite(sys.argv[1], figure(), (cv2.IMWRITE_PNG_COMPRESSION, 9))
+    smallest = (cv2.IMWRITE_JPEG_QUALITY, 85) if sys.argv[1].endswith(".jpg") else (cv2.IMWRITE_PNG_COMPRESSION, 9)
+    cv2.imwrite(sys.argv[1], figure("varied" in sys.argv[2:]), smallest)

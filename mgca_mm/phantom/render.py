@@ -11,10 +11,12 @@ from .findings import paint
 from .frontal import frontal_scene
 from .geometry import BodyFrame
 from .lateral import lateral_scene
+from .patterns import paint_varied
 from .study import PhantomStudy
+from .variety import enrich
 
 VIEWS = ("PA", "AP", "LATERAL")
-_IMAGE = 2  # stream of random numbers; study.py uses 0 and 1
+_IMAGE, _VARIETY = 2, 8  # streams of random numbers; study.py uses 0, 1 and 7
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,15 @@ def render(study: PhantomStudy, view: str = "PA", size: int | tuple[int, int] = 
         take: Number of the exposure among the study's images of this view.
     """
     height, width = (size, size) if isinstance(size, int) else size
-    rng = np.random.default_rng([study.seed, study.patient_index, _IMAGE, study.study_index, VIEWS.index(view), take])
-    exposure = Exposure.sample(rng, view)
+    number = (study.study_index, VIEWS.index(view), take)
+    rng = np.random.default_rng([study.seed, study.patient_index, _IMAGE, *number])
+    exposure, habitus = Exposure.sample(rng, view), study.anatomy.habitus
+    variety = np.random.default_rng([study.seed, study.patient_index, _VARIETY, *number])
+    varied = habitus.seed is not None
+    if varied:
+        exposure = exposure.varied(variety)
     scale = exposure.zoom * min(width / 2.25, height / 2.12)
-    frame = BodyFrame(height, width, scale, exposure.angle, exposure.shift)
+    frame = BodyFrame(height, width, scale, exposure.angle, exposure.shift, habitus.warps)
 
     ratio = heart_ratio(study)
     if view == "LATERAL":
@@ -54,7 +61,9 @@ def render(study: PhantomStudy, view: str = "PA", size: int | tuple[int, int] = 
     else:
         # The heart is farther from the detector in an AP view and therefore a little magnified.
         scene = frontal_scene(study.anatomy, ratio * (1.05 if view == "AP" else 1.0), frame, view == "AP")
-    masks = tuple(paint(scene, finding) for finding in study.findings)
+    if varied:
+        enrich(scene, study.anatomy, variety)
+    masks = tuple((paint_varied if varied else paint)(scene, finding) for finding in study.findings)
     boxes = tuple(tight_box(mask) for mask in masks)
     lungs = {side: lung > 0.5 for side, lung in scene.lungs.items()}  # findings leave the outlines as they are
     return PhantomImage(expose(scene, exposure, rng), masks, boxes, lungs)
@@ -65,7 +74,8 @@ def heart_ratio(study: PhantomStudy) -> float:
     for finding in study.findings:
         if finding.kind == "cardiomegaly":
             spread = np.random.default_rng(finding.texture).uniform(-0.02, 0.02)
-            return CARDIOTHORACIC_RATIO[finding.severity] + float(spread)
+            ratio = CARDIOTHORACIC_RATIO[finding.severity] + float(spread)
+            return max(ratio, study.anatomy.heart_ratio + 0.04) if study.anatomy.habitus.child else ratio
     return study.anatomy.heart_ratio
 
 

@@ -76,7 +76,7 @@ _DEVICE_WEIGHTS = {
 _BEDSIDE_DEVICES = ("endotracheal_tube", "enteric_tube", "chest_tube", "ecg_leads")
 
 # Streams of random numbers, so that one purpose never disturbs another.
-_PATIENT, _STUDY = 0, 1
+_PATIENT, _STUDY, _HABITUS = 0, 1, 7
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,21 @@ class PhantomStudy:
 
 
 def sample_patient(seed: int, index: int, varied: bool = False) -> list[PhantomStudy]:
-    """Draw one patient's studies, one to four in order of time; ``varied``: with reports as varied as real ones.
+    """Draw one patient's studies, one to four in order of time.
 
-    The result depends on the phantom's seed, the patient's number, from 0, and ``varied`` only.
+    The result depends on the arguments only. A ``varied`` patient has another body and another age, which decide how
+    the images look, and a report in other words; the findings are those of the plain one.
+
+    Args:
+        seed: Of the phantom.
+        index: The patient's number, from 0.
+        varied: Whether images and reports are as varied as real ones.
     """
     wording = word_variedly if varied else word_plainly
     rng = np.random.default_rng([seed, index, _PATIENT])
     patient = Anatomy.sample(rng)
+    if varied:
+        patient = patient.varied(np.random.default_rng([seed, index, _HABITUS]))
     count = int(rng.choice(4, p=(0.42, 0.30, 0.17, 0.11))) + 1
     day = datetime.date(2110, 1, 1) + datetime.timedelta(days=int(rng.integers(0, 29_000)))
     studies: list[PhantomStudy] = []

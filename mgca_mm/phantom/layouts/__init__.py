@@ -19,7 +19,7 @@ from . import (
     siim_pneumothorax,
     vindr_cxr,
 )
-from .layout import PhantomOptions, write
+from .layout import APPEARANCES, PhantomOptions, write
 
 _MODULES = (
     *(mimic_cxr, chexpert, rsna_pneumonia, covidx, object_cxr, siim_pneumothorax, iu_xray, covid_chestxray),
@@ -31,4 +31,4 @@ _MODULES = (
 LAYOUTS: dict[str, Callable[..., dict]] = {module.LAYOUT.name: partial(write, module.LAYOUT) for module in _MODULES}
 write_mimic_cxr = LAYOUTS["mimic_cxr"]
 
-__all__ = ["LAYOUTS", "PhantomOptions", "write_mimic_cxr"]
+__all__ = ["APPEARANCES", "LAYOUTS", "PhantomOptions", "write_mimic_cxr"]

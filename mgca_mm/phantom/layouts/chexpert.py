@@ -7,7 +7,7 @@ denied, blank not mentioned. Those of ``valid.csv`` are what was drawn, as its r
 from pathlib import Path
 
 from ..anatomy import SIDES
-from ..study import LABELS_OF, PhantomStudy, sample_patient
+from ..study import LABELS_OF, PhantomStudy
 from .layout import Entry, Layout, PhantomOptions, Rows, draw, train_and_test, truth_row, write_image
 
 _PREFIX = "CheXpert-v1.0-small"
@@ -53,7 +53,7 @@ def _is_normal(labels: dict[str, float]) -> bool:
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     table = f"{entry.split}.csv"
     rows: Rows = {table: [], "truth": []}
-    for study in sample_patient(options.seed, entry.index):
+    for study in options.sample(entry.index):
         labels = report_labels(study) if entry.split == "train" else drawn_labels(study)
         cells = [f"{labels[label]:.1f}" if label in labels else "" for label in _LABELS]
         folder = f"{entry.split}/patient{entry.number:05d}/study{study.study_index + 1}"

@@ -5,7 +5,7 @@ Files lie in two folders, as the archives that the original comes in unpack to. 
 
 from pathlib import Path
 
-from ..study import PhantomStudy, sample_patient
+from ..study import PhantomStudy
 from .layout import Entry, Layout, PhantomOptions, Rows, draw, train_and_test, truth_row, write_image
 
 _TABLE = "df_chexpert_plus_240401.csv"
@@ -33,7 +33,7 @@ def _sections(study: PhantomStudy) -> dict[str, str]:
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     rows: Rows = {_TABLE: [], "truth": []}
     patient = f"patient{entry.number:05d}"
-    for study in sample_patient(options.seed, entry.index):
+    for study in options.sample(entry.index):
         sections = _sections(study)
         report = "\n\n".join(f"{name.replace('_', ' ').upper()}:\n{text}" for name, text in sections.items() if text)
         folder = f"{entry.split}/{patient}/study{study.study_index + 1}"

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..anatomy import SIDES
 from ..render import PhantomImage, tight_box
-from ..study import PhantomStudy, sample_patient
+from ..study import PhantomStudy
 from .covidx import infection
 from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, truth_row, write_image, write_text
 
@@ -35,7 +35,7 @@ def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     """Write one patient; each oddity belongs to some patients, by index, so that few of them show them all."""
     index = entry.index
     rows: Rows = {"metadata.csv": [], "boxes": [], "truth": []}
-    studies = sample_patient(options.seed, index)
+    studies = options.sample(index)
     for study in studies:
         described = () if index % 5 == 1 else studies if index % 4 == 2 else (study,)
         row = _study_row(study, entry, studies[0]) | {"clinical_notes": _note(described)}

@@ -7,7 +7,7 @@ source counts its patients from 1: an id says who a patient is only together wit
 
 from pathlib import Path
 
-from ..study import PhantomStudy, sample_patient
+from ..study import PhantomStudy
 from .layout import (
     FRONTAL,
     Entry,
@@ -36,7 +36,7 @@ def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     rows: Rows = {entry.split: [], "truth": []}
     source = list(_SOURCES)[entry.index % len(_SOURCES)]
     patient_id = entry.index // len(_SOURCES) + 1
-    for study in sample_patient(options.seed, entry.index):
+    for study in options.sample(entry.index):
         for number, view, image in draw(study, options, FRONTAL):
             name = f"{source}-{patient_id}-{study.study_index}-{number}{_SOURCES[source]}"
             write_image(out / entry.split / name, image.pixels)

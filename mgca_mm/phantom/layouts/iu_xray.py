@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from ..study import PhantomStudy, sample_patient
+from ..study import PhantomStudy
 from .layout import Entry, Layout, PhantomOptions, Rows, draw, layout_rng, truth_row, write_image, write_text
 
 _PROJECTIONS = "indiana_projections.csv"
@@ -80,7 +80,7 @@ _IMAGE = """
 
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     rows: Rows = {_PROJECTIONS: [], "truth": []}
-    for study in sample_patient(options.seed, entry.index):
+    for study in options.sample(entry.index):
         rng = layout_rng(study)
         uid = 4 * study.patient_index + study.study_index + 1  # with gaps, as the original's
         sections = _sections(study, rng)

@@ -22,12 +22,14 @@ from mgca_mm.progress import tracked
 
 from ..encode import encode_image
 from ..render import VIEWS, PhantomImage, render
-from ..study import PhantomStudy
+from ..study import PhantomStudy, sample_patient
 
 VERSION = 2  # of the generator: raise it when the same options give other bytes
 DONE = "phantom.json"
 TRUTH = "phantom-truth.jsonl.gz"
 FRONTAL = ("PA", "AP")
+_UNDESCRIBED = ("texture", "breadth", "fat", "heart_ratio", "aeration", "rib_strength", "rib_slope", "habitus")
+APPEARANCES = ("plain", "varied")
 _SIZE, _SPLIT, _LAYOUT = 3, 4, 5  # streams of random numbers; study.py and render.py use 0 to 2
 
 Rows = dict[str, list]  # by table
@@ -41,6 +43,7 @@ class PhantomOptions:
     seed: int = 0
     size: int = 256  # shortest long side in pixels; the long side varies up to a quarter above it
     split: tuple[float, float, float] = (0.7, 0.1, 0.2)  # fractions of the patients in train, validate and test
+    appearance: str = "plain"  # one of APPEARANCES: 'varied' draws bodies and findings as varied as real ones
 
     def check(self) -> None:
         """Raise ``UserError`` for an option that cannot be."""
@@ -52,6 +55,12 @@ class PhantomOptions:
             raise UserError(f"--size {self.size}: give the long side in pixels, from 64 to 2048.")
         if len(self.split) != 3 or min(self.split) < 0 or abs(sum(self.split) - 1) > 1e-6:
             raise UserError(f"--split {' '.join(map(str, self.split))}: give three fractions that sum to 1.")
+        if self.appearance not in APPEARANCES:
+            raise UserError(f"--appearance {self.appearance}: give one of {', '.join(APPEARANCES)}.")
+
+    def sample(self, index: int) -> list[PhantomStudy]:
+        """The studies of the patient with a number, from 0; see ``sample_patient``."""
+        return sample_patient(self.seed, index, varied=self.appearance == "varied")
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,8 @@ def write(
         raise UserError(f"--workers {workers}: at least one process is needed.")
     out = Path(out)
     summary = {"layout": layout.name, "version": VERSION, **asdict(options), "split": list(options.split)}
+    if options.appearance == "plain":
+        del summary["appearance"]  # as in the phantoms that were written before there was another
     if _is_finished(out, summary):
         return {**json.loads((out / DONE).read_text()), "written": False}
     partial = out.with_name(out.name + ".partial")
@@ -179,11 +190,7 @@ def truth_row(study: PhantomStudy, view: str, image: PhantomImage, **key: str) -
             {name: getattr(finding, name) for name in ("kind", "side", "zone", "severity", "device")} | {"box": box}
             for finding, box in zip(study.findings, image.boxes, strict=True)
         ],
-        "attributes": {
-            name: value
-            for name, value in asdict(study.anatomy).items()
-            if name not in ("texture", "breadth", "fat", "heart_ratio", "aeration", "rib_strength", "rib_slope")
-        },
+        "attributes": {name: value for name, value in asdict(study.anatomy).items() if name not in _UNDESCRIBED},
     }
 
 
@@ -232,7 +239,7 @@ def _is_finished(out: Path, summary: dict) -> bool:
             found = json.loads((out / DONE).read_text())
         except json.JSONDecodeError:
             found = {}
-        if all(found.get(key) == value for key, value in summary.items()):
+        if {key: value for key, value in found.items() if key not in ("studies", "images")} == summary:
             return True
         raise UserError(
             f"{out} holds a phantom made with other options (see {DONE}). Remove it or choose another --out."

@@ -5,7 +5,7 @@ from pathlib import Path
 from ..findings import Finding
 from ..render import PhantomImage
 from ..reports import merge_effusions, name_finding
-from ..study import CHEXPERT_LABELS, PhantomStudy, sample_patient
+from ..study import CHEXPERT_LABELS, PhantomStudy
 from .layout import (
     FRONTAL,
     Entry,
@@ -35,7 +35,7 @@ _VIEW_CODE = {"PA": "postero-anterior", "AP": "antero-posterior", "LATERAL": "la
 
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     rows: Rows = {table: [] for table in ("truth", *_TABLES)}
-    for study in sample_patient(options.seed, entry.index):
+    for study in options.sample(entry.index):
         subject = f"p{study.subject_id}"
         folder = Path(out, "files", subject[:3], subject, f"s{study.study_id}")
         write_text(folder.with_suffix(".txt"), study.report.text)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from ..anatomy import SIDES
-from ..study import sample_patient
 from .layout import Entry, Layout, PhantomOptions, Rows, write_image, write_text
 from .nlm_tuberculosis import draw_frontal
 
@@ -16,7 +15,7 @@ from .nlm_tuberculosis import draw_frontal
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     rows: Rows = {"truth": []}
     same = ""
-    for study in sample_patient(options.seed, entry.index)[: 2 if entry.index % 3 == 0 else 1]:
+    for study in options.sample(entry.index)[: 2 if entry.index % 3 == 0 else 1]:
         number = entry.number + study.study_index * options.patients
         name, positive, image, row = draw_frontal(study, options, "MCUCXR", number)
         write_image(out / "CXR_png" / f"{name}.png", image.pixels)

@@ -7,7 +7,6 @@ does. The original has boxes for 880 images, all of them in its test; here every
 from pathlib import Path
 
 from ..findings import Finding
-from ..study import sample_patient
 from .layout import (
     FRONTAL,
     Entry,
@@ -52,7 +51,7 @@ def _labels(finding: Finding) -> tuple[str, ...]:
 
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     rows: Rows = {_TABLE: [], _BOXES: [], entry.split: [], "truth": []}
-    for study in sample_patient(options.seed, entry.index):
+    for study in options.sample(entry.index):
         for _, view, image in draw(study, options, FRONTAL, SIDE):
             visit = len(rows[_TABLE])
             name = f"{entry.number:08d}_{visit:03d}.png"

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from ..findings import Finding
-from ..study import sample_patient
 from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, truth_row, write_image
 
 _RECTANGLE, _ELLIPSE, _POLYGON = 0, 1, 2
@@ -36,7 +35,7 @@ def annotate(finding: Finding, mask: np.ndarray, box: tuple[int, int, int, int])
 
 
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
-    studies = sample_patient(options.seed, entry.index)
+    studies = options.sample(entry.index)
     study = next((study for study in studies if study.labels["Support Devices"]), studies[0])
     _, view, image = next(draw(study, options, FRONTAL))
     name = f"{entry.number:05d}.jpg"

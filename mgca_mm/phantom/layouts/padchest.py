@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..study import LABELS_OF, PhantomStudy, sample_patient
+from ..study import LABELS_OF, PhantomStudy
 from .layout import Entry, Layout, PhantomOptions, Rows, draw, hex_id, layout_rng, truth_row, write_image
 
 _TABLE = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"
@@ -52,7 +52,7 @@ def _report(study: PhantomStudy, rng: np.random.Generator) -> str:
 
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     rows: Rows = {_TABLE: [], "truth": []}
-    for study in sample_patient(options.seed, entry.index):
+    for study in options.sample(entry.index):
         report = _report(study, layout_rng(study))
         labels = sorted({_STEMS[finding.kind][1] for finding in study.findings}) or ["normal"]
         for number, view, image in draw(study, options):

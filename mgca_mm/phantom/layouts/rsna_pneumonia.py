@@ -7,7 +7,6 @@ from pathlib import Path
 from uuid import UUID
 
 from ..dicom import describe, make_uid, write_dicom
-from ..study import sample_patient
 from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, hex_id, truth_row
 
 SIDE = 1024
@@ -17,7 +16,7 @@ _OPACITIES = ("consolidation", "pneumonia")
 
 
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
-    study = sample_patient(options.seed, entry.index)[0]
+    study = options.sample(entry.index)[0]
     number, view, image = next(draw(study, options, FRONTAL, SIDE))
     patient_id = str(UUID(hex_id(study, number, 32), version=4))
     write_dicom(

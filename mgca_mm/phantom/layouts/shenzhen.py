@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..study import sample_patient
 from .layout import Entry, Layout, PhantomOptions, Rows, write_image, write_text
 from .nlm_tuberculosis import draw_frontal
 
@@ -13,7 +12,7 @@ _SEX = {"F": "female", "M": "male"}
 
 
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
-    study = sample_patient(options.seed, entry.index)[0]
+    study = options.sample(entry.index)[0]
     name, positive, image, row = draw_frontal(study, options, "CHNCXR", entry.number)
     path = out / "CXR_png" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..dicom import FORMS, describe, make_uid, write_dicom
 from ..render import PhantomImage
-from ..study import PhantomStudy, sample_patient
+from ..study import PhantomStudy
 from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, truth_row
 
 SIDE = 1024
@@ -21,7 +21,7 @@ _MASKS = "train-rle.csv"
 
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
     rows: Rows = {_MASKS: [], "truth": []}
-    for study in sample_patient(options.seed, entry.index):
+    for study in options.sample(entry.index):
         for number, view, image in draw(study, options, FRONTAL, SIDE):
             first = study.study_index == number == 0
             names = ("siim_pneumothorax", options.seed, study.study_id)

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from ..dicom import make_uid, write_dicom
-from ..study import sample_patient
 from .layout import FRONTAL, Entry, Layout, PhantomOptions, Rows, draw, hex_id, layout_rng, truth_row
 
 _LABELS = (
@@ -44,7 +43,7 @@ Seen = list[tuple[str, np.ndarray]]  # label and corners x, y, x, y
 
 
 def _write_patient(out: Path, options: PhantomOptions, entry: Entry) -> Rows:
-    study = sample_patient(options.seed, entry.index)[0]
+    study = options.sample(entry.index)[0]
     number, view, image = next(draw(study, options, FRONTAL))
     image_id = hex_id(study, number, 32)
     write_dicom(
