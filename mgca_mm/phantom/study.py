@@ -107,7 +107,7 @@ def sample_patient(seed: int, index: int, varied: bool = False) -> list[PhantomS
     """Draw one patient's studies, one to four in order of time.
 
     The result depends on the arguments only. A ``varied`` patient has another body and another age, which decide how
-    the images look, and the same findings, in other words.
+    the images look, and a report in other words; the findings are those of the plain one.
 
     Args:
         seed: Of the phantom.

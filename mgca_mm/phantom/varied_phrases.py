@@ -83,7 +83,7 @@ NOUNS: dict[str, tuple[Pattern, ...]] = {
         "{size} {side} PTX",
     ),
     "nodule": (
-        "a [{diameter} |][pulmonary |lung |well-defined |round |]nodule {at}",
+        "a [{diameter} |][pulmonary |lung |solitary |round |]nodule {at}",
         "a {diameter} {where} [pulmonary |]nodule",
         "a [{diameter} |rounded |][{where} |]nodular [opacity|density] [projecting over|overlying] the {side} lung",
         "a {diameter} [{where} nodular density|rounded nodular opacity {at}|coin lesion {at}]",

@@ -1,6 +1,7 @@
 """Reports as varied as real ones: what they claim is as exact as in the plain ones, and how they differ."""
 
 import re
+import tarfile
 from collections import Counter
 
 import pytest
@@ -11,6 +12,7 @@ from mgca_mm.phantom.varied_remarks import TYPOS
 from mgca_mm.reports.cleaning import clean_text, report_sentences
 from mgca_mm.reports.finding_words import find_mentions
 from mgca_mm.reports.sections import split_report
+from tests.conftest import SHARED, needs_shared
 
 ZONE_WORDS = {
     "upper": r"upper|ape?x|apical|[rl]ul",
@@ -39,7 +41,7 @@ def statements(studies):
 def test_the_words_change_and_the_findings_stay(patients):
     for index, patient in enumerate(patients[:50]):
         for plain, varied in zip(sample_patient(3, index), patient, strict=True):
-            assert (plain.findings, plain.views) == (varied.findings, varied.views)
+            assert (plain.findings, plain.resolved, plain.views) == (varied.findings, varied.resolved, varied.views)
             assert plain.report.form == varied.report.form
             assert plain.report != varied.report or not plain.report.text
     assert sample_patient(3, 17, varied=True) == patients[17]
@@ -166,3 +168,15 @@ def test_reports_are_varied(studies):
     }
     assert all(count > 0.01 * len(reports) for count in shares.values()), shares
     assert shares["capitals"] + shares["misspelled"] < 0.12 * len(reports)
+
+
+@needs_shared("real_reports/NLMCXR_reports.tgz")
+def test_words_are_those_of_real_reports(studies):
+    """What ``docs/phantom.md`` says of the vocabulary."""
+    with tarfile.open(SHARED / "real_reports" / "NLMCXR_reports.tgz") as archive:
+        files = [archive.extractfile(member).read().decode() for member in archive if member.name.endswith(".xml")]
+    texts = re.findall(r'Label="(?:FINDINGS|IMPRESSION)">([^<]*)<', " ".join(files))
+    real = Counter(word for text in texts for word in re.findall("[a-z]+", text.lower()) if set(word) != {"x"})
+    made = {word for study in studies for word in re.findall("[a-z]+", " ".join(study.report.sentences()).lower())}
+    assert sum(word in made for word, _ in real.most_common(500)) > 400
+    assert sum(count for word, count in real.items() if word in made) > 0.93 * real.total()
