@@ -45,8 +45,8 @@ def main(argv: list[str] | None = None) -> int:
         "--appearance",
         choices=APPEARANCES,
         default="plain",
-        help="plain; varied: bodies from infants to the obese, textures, patterns, exposures and words as varied as real "
-        "ones; or mixed: every other patient is varied (default: plain)",
+        help="plain; varied: bodies from infants to the obese, textures, patterns, exposures and words as varied as "
+        "real ones; or mixed: every other patient is varied (default: plain)",
     )
     parser.add_argument(
         "--workers", type=int, default=1, help="processes; the output does not depend on it (default: 1)"

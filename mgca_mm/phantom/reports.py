@@ -293,7 +293,8 @@ def _head(anatomy: Anatomy, views: tuple[str, ...], follow_up: bool, rng: np.ran
     bedside = "AP" in views
     exam = "CHEST (PORTABLE AP)" if bedside else "CHEST (PA AND LAT)" if "LATERAL" in views else "CHEST (SINGLE VIEW)"
     technique = "Portable AP view" if bedside else "PA and lateral views" if "LATERAL" in views else "Single PA view"
-    who = f"___-year-old {'woman' if anatomy.sex == 'F' else 'man'}" if rng.random() < 0.6 else f"___{anatomy.sex}"
+    people = ("woman", "man") if anatomy.age >= 18 else ("girl", "boy")
+    who = f"___-year-old {people[anatomy.sex == 'M']}" if rng.random() < 0.6 else f"___{anatomy.sex}"
     head = [
         " " * 33 + "FINAL REPORT",
         f" EXAMINATION:  {exam}",

@@ -123,3 +123,9 @@ def test_a_plain_phantom_says_what_it_said_before(tmp_path, capsys):
     assert "made with other options" in capsys.readouterr().err
     with pytest.raises(UserError, match="--appearance odd: give one of plain, varied"):
         PhantomOptions(2, appearance="odd").check()
+
+
+def test_every_other_patient_of_a_mixed_phantom_is_varied():
+    mixed = PhantomOptions(patients=4, seed=4, appearance="mixed")
+    for index in range(4):
+        assert mixed.sample(index) == sample_patient(4, index, varied=index % 2 == 1)
