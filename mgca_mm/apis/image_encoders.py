@@ -1,12 +1,15 @@
 """Frozen image encoders by config and checkpoint, without the rest of the model."""
 
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
 from torch import nn
@@ -86,10 +89,25 @@ def build_encoder(config: Path, checkpoint: str | None, seed: int = 42) -> tuple
         raise UserError(f"{config} is no config of a pretraining: it has no 'model.image_encoder'.")
     set_random_seed(seed)
     with errors_named_by_key(cfg), DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
-        model = nn.ModuleDict({part: MODELS.build(cfg.model[part]) for part in ("data_preprocessor", "image_encoder")})
-        model.image_encoder.init_weights()
-    if checkpoint is not None:
-        is_whole = any(name.startswith(_PREFIX) for name in read_state_dict(checkpoint))
-        load = CompletePretrainedInit(checkpoint, _PREFIX if is_whole else None)
-        load(model.image_encoder if is_whole else model.image_encoder.backbone)
-    return model.to("cuda" if torch.cuda.is_available() else "cpu"), cfg
+        parts = {part: MODELS.build(cfg.model[part]) for part in ("data_preprocessor", "image_encoder")}
+    with _quiet():
+        parts["image_encoder"].init_weights()
+        if checkpoint is not None:
+            is_whole = any(name.startswith(_PREFIX) for name in read_state_dict(checkpoint))
+            load = CompletePretrainedInit(checkpoint, _PREFIX if is_whole else None)
+            load(parts["image_encoder"] if is_whole else parts["image_encoder"].backbone)
+    # One by one: a data preprocessor notes the device only when it is moved itself.
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return nn.ModuleDict({name: part.to(device) for name, part in parts.items()}), cfg
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without MMEngine's lines about the initialization of each parameter."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument(
         "--controls",
         nargs="*",
+        type=str.lower,
         default=CONTROLS,
         metavar="COLUMN",
         help=f"classes that are no results, as COLUMN or COLUMN=… (default: {' '.join(CONTROLS)})",
@@ -179,7 +180,8 @@ def tasks_of(seen: LabeledFeatures, folder: str, controls: Sequence[str]) -> tup
 
 def describe(share: int | str, score: Score, random: Score | None) -> dict:
     """What ``bench.json`` says of a score."""
-    relative = None if random is None else 100 * ((100 - score.mean) / max(100 - random.mean, 1e-9) - 1)
+    error = 0 if random is None else 100 - random.mean
+    relative = 100 * ((100 - score.mean) / error - 1) if error else None
     return {
         "share": share,
         "trained_on": score.num_images,
