@@ -88,13 +88,14 @@ def build_encoder(config: Path, checkpoint: str | None, seed: int = 42) -> tuple
     if "image_encoder" not in cfg.get("model", {}):
         raise UserError(f"{config} is no config of a pretraining: it has no 'model.image_encoder'.")
     set_random_seed(seed)
-    with errors_named_by_key(cfg), DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
+    scope = DefaultScope.overwrite_default_scope(cfg.get("default_scope"))
+    with _quiet(), errors_named_by_key(cfg), scope:
         parts = {part: MODELS.build(cfg.model[part]) for part in ("data_preprocessor", "image_encoder")}
-    with _quiet():
         parts["image_encoder"].init_weights()
-        if checkpoint is not None:
-            is_whole = any(name.startswith(_PREFIX) for name in read_state_dict(checkpoint))
-            load = CompletePretrainedInit(checkpoint, _PREFIX if is_whole else None)
+    if checkpoint is not None:
+        is_whole = any(name.startswith(_PREFIX) for name in read_state_dict(checkpoint))
+        load = CompletePretrainedInit(checkpoint, _PREFIX if is_whole else None)
+        with _quiet():
             load(parts["image_encoder"] if is_whole else parts["image_encoder"].backbone)
     # One by one: a data preprocessor notes the device only when it is moved itself.
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -103,7 +104,7 @@ def build_encoder(config: Path, checkpoint: str | None, seed: int = 42) -> tuple
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without MMEngine's lines about the initialization of each parameter."""
+    """Without the lines of MMEngine and mmpretrain about each parameter and stage."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel(logging.WARNING)

@@ -71,17 +71,17 @@ def divide_by_patient(labels: np.ndarray, patients: np.ndarray, seed: int) -> Di
     """
     rest, test = _split(labels, patients, _TEST, seed)
     train, val = _split(labels[rest], patients[rest], _VALIDATION, seed)
-    division = Division(rest[train], rest[val], test)
-    if any(len(np.unique(labels[rows])) < 2 for rows in division):
-        raise UserError("too few patients: a part of a division holds one class only")
-    return division
+    return Division(rest[train], rest[val], test)
 
 
 def _split(labels: np.ndarray, patients: np.ndarray, parts: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    if len(np.unique(patients)) < parts or np.bincount(labels.astype(int), minlength=2).min() < parts:
-        raise UserError(f"too few patients or images of a class: {parts} of each are needed")
-    folds = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
-    return next(folds.split(labels, labels, patients))
+    """Rows of the rest and of one of the parts: the first that leaves both classes on both sides."""
+    enough = len(np.unique(patients)) >= parts and np.bincount(labels.astype(int), minlength=2).min() >= parts
+    folds = StratifiedGroupKFold(parts, shuffle=True, random_state=seed).split(labels, labels, patients)
+    for sides in folds if enough else ():
+        if all(len(np.unique(labels[rows])) == 2 for rows in sides):
+            return sides
+    raise UserError("too few patients of a class to divide them into training, validation and test")
 
 
 def draw_share(labels: np.ndarray, train: np.ndarray, percent: int, seed: int) -> np.ndarray | None:
