@@ -59,7 +59,7 @@ def _table(rows: Sequence[Mapping]) -> str:
 
 def _cell(row: Mapping) -> str:
     relative = row["error_to_random"]
-    error = "–" if relative is None else f"{relative:+.0f} %"
+    error = "–" if relative is None else f"{relative:+.0f} %".replace("-", "−")
     return f"{row['mean']:.1f} ± {row['sd']:.1f} ({row['low']:.1f}–{row['high']:.1f}) | {error}"
 
 

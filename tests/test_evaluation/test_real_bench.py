@@ -193,6 +193,6 @@ def test_tables_and_cells():
     text = markdown(rows, ["kermany, rare: one value"], named)
     assert "5,840 images of 2,775 patients, 4,265 positive" in text and "* kermany, rare: one value" in text
     assert "| encoder | 1 % (41) | error | neighbors | error |" in text
-    assert "| a | 91.2 ± 1.2 (89.2–93.2) | -55 % | 91.2" in text
+    assert "| a | 91.2 ± 1.2 (89.2–93.2) | −55 % | 91.2" in text
     assert text.index("pneumonia") < text.index("## Controls") < text.index("view=AP") < text.index("## Left out")
     assert [(cell["init"], cell["percent"]) for cell in cells(rows)] == [("random", 1), ("a", 1)]
