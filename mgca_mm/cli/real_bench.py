@@ -141,7 +141,6 @@ def bench_folder(
 
 def features_of(model: nn.Module, cfg: Config, folder: str, name: str, out: Path) -> LabeledFeatures:
     """What an encoder makes of all images of a folder, whatever their split; from ``out`` where it is there."""
-    splits = [labeled_split(cfg, folder, split, allow_empty=True) for split in SPLITS]
     adapts = name.endswith(ADAPTED)
     digest = hashlib.sha256(repr((cfg.test_dataloader.dataset.pipeline, cfg.model.image_encoder, adapts)).encode())
     digest.update(Path(folder, MANIFEST).read_bytes())
@@ -151,7 +150,7 @@ def features_of(model: nn.Module, cfg: Config, folder: str, name: str, out: Path
     if path.is_file():
         with np.load(path) as stored:
             return LabeledFeatures(**{key: stored[key] for key in LabeledFeatures._fields})
-    images = ConcatDataset(splits)
+    images = ConcatDataset([labeled_split(cfg, folder, split, allow_empty=True) for split in SPLITS])
     if adapts:
         adapt_batch_norm(model, images, title=f"{name}, batch norm")
     seen = extract_features(model, images, title=f"{name}, {Path(folder).name}")
