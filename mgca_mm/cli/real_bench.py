@@ -32,6 +32,7 @@ from mgca_mm.evaluation.real_bench import MIN_OF_CLASS, SHARES, Score, bench_enc
 from mgca_mm.files import sha256_of, write_output
 from mgca_mm.prepared import MANIFEST, SPLITS, load_prepared, read_classes
 from mgca_mm.visualization.curves import plot_label_fractions
+from mgca_mm.visualization.style import require_place
 
 ADAPTED = "@bn"  # at the end of an encoder's name
 CONTROLS = ("view", "sex")
@@ -74,6 +75,7 @@ def main() -> None:
     init_default_scope("mgca_mm")
     with exit_on_user_error():
         start = time.monotonic()
+        require_place(args.out / "bench.png")
         encoders = read_encoders(args.encoders)
         folders = name_folders(args.data)
         rows, left_out = [], []
@@ -154,6 +156,8 @@ def features_of(model: nn.Module, cfg: Config, folder: str, name: str, out: Path
     if adapts:
         adapt_batch_norm(model, images, title=f"{name}, batch norm")
     seen = extract_features(model, images, title=f"{name}, {Path(folder).name}")
+    if not np.isfinite(seen.features).all():
+        raise UserError(f"{name}: its features are not finite numbers; has its training diverged?")
     content = io.BytesIO()
     np.savez(content, **seen._asdict())
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from mgca_mm.engine import install
 from mgca_mm.engine.config import find_config
 from mgca_mm.errors import UserError
 from mgca_mm.preparation import Options, prepare
+from mgca_mm.prepared import MANIFEST
 from tests.command_line import call
 from tests.conftest import ROOT, SHARED, needs_shared
 
@@ -134,6 +135,16 @@ def test_folders_that_are_none(data, prepared, tmp_path):
     ):
         done = call("real-bench", "--data", *folders, "--encoders", f"a={SMALL}", "--out", tmp_path / "out")
         assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_an_encoder_that_has_diverged_and_a_place_that_is_none(data, tiny, backbone, tmp_path):
+    weights = torch.load(backbone, weights_only=True)
+    weights["backbone.layer4.1.bn2.weight"] *= float("inf")
+    torch.save(weights, tmp_path / "diverged.pth")
+    command = ["real-bench", "--data", data, "--encoders", f"a={tiny}:{tmp_path / 'diverged.pth'}", "--out"]
+    for place, message in ((tmp_path / "out", "a: its features are not finite"), (data / MANIFEST, "cannot be made")):
+        done = call(*command, place)
+        assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) <= 3, done.stderr
 
 
 def test_random_ones_come_first_and_runs_bring_their_config(tmp_path, backbone):
