@@ -68,7 +68,7 @@ def cells(rows: Iterable[Mapping]) -> list[dict]:
     return [
         {
             "setting": f"{row['data']}/{row['task']}",
-            "title": f"{row['data']}, {row['task']}: AUROC",
+            "title": f"{row['data']}: {row['task']}\nAUROC",
             "init": row["encoder"],
             "encoder": "",
             "percent": row["share"],
