@@ -14,6 +14,7 @@ COMMANDS = {
     "test": "evaluate a checkpoint on the test split of a config",
     "prepare": "prepare a raw data set for training, or check a prepared one",
     "probe": "compare a pretrained image encoder with its random initialization, and test retrieval",
+    "real-bench": "bench frozen image encoders on labeled radiographs",
     "compare": "pretrain every method on the phantom and compare them in one table",
     "reproduce": "run the paper's downstream tables",
     "visualize": "draw what was learned",
@@ -43,7 +44,7 @@ def main() -> int | None:
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="says more with --help")
     command = parser.parse_args(sys.argv[1:2]).command
     sys.argv = [f"mgca-mm {command}", *sys.argv[2:]]  # whose first word is the program of usage texts
-    return importlib.import_module(f"{__name__}.{command}").main()
+    return importlib.import_module(f"{__name__}.{command.replace('-', '_')}").main()
 
 
 def shell_line(command: str, *arguments: object) -> str:

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from mgca_mm.apis.run_folder import training_of
+from mgca_mm.checkpoints.conversion.efficientnet_lite import convert_efficientnet_lite0
 from mgca_mm.checkpoints.conversion.extract import FORMATS, extract_backbone
 from mgca_mm.checkpoints.conversion.gloria import convert_gloria
 from mgca_mm.checkpoints.conversion.huggingface import Training
@@ -26,6 +27,10 @@ CONVERTERS = {
         f"from-{project}": (partial(convert_image_encoder, project), f"image encoder of {project} → mmpretrain")
         for project in SOURCES
     },
+    "from-efficientnet-lite0": (
+        convert_efficientnet_lite0,
+        "ImageNet's EfficientNet-Lite0 → mmpretrain's TIMMBackbone",
+    ),
 }
 
 

@@ -87,6 +87,15 @@ def main() -> int:
         default=0.01,
         help="share of the images that may be missing or broken; they are left out and listed (default: 0.01)",
     )
+    parser.add_argument(
+        "--labels", nargs="+", metavar="COLUMN", help="labels_csv: the columns of labels (default: all other columns)"
+    )
+    parser.add_argument(
+        "--patients",
+        metavar="PATTERN",
+        help="labels_csv: regular expression, what it finds in a patient's name (an image's, where there is no such "
+        "column) is the patient; the table's split is not read then",
+    )
     parser.add_argument("--follow-links", action="store_true", help="accept links in --raw that lead out of it")
     parser.add_argument("--check", action="store_true", help="verify the prepared folder --out and exit")
     args = parser.parse_args()

@@ -3,6 +3,7 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -89,11 +90,15 @@ def data_sets(cfg: Config, data_root: str | None) -> tuple[Dataset, Dataset]:
     if data_root is None:
         train = DATASETS.build({**cfg.train_dataloader.dataset, "pipeline": pipeline})
         return train, DATASETS.build(cfg.test_dataloader.dataset)
-    steps = [step for step in pipeline if not step["type"].endswith("TokenizeReport")]
+    return labeled_split(cfg, data_root, "train"), labeled_split(cfg, data_root, "test")
+
+
+def labeled_split(cfg: Config, data_root: str, split: str, **options: Any) -> Dataset:
+    """Images of a prepared folder with their labels, as the test of a config of pretraining shows them."""
+    steps = [step for step in cfg.test_dataloader.dataset.pipeline if not step["type"].endswith("TokenizeReport")]
     # The probe leaves uncertain labels out; what they count as elsewhere is of no account.
     labeled = dict(type="ChestXrayDataset", data_root=data_root, pipeline=steps, uncertain=0, test_mode=True)
-    train, test = (DATASETS.build({**labeled, "ann_file": f"{split}.json"}) for split in ("train", "test"))
-    return train, test
+    return DATASETS.build({**labeled, "ann_file": f"{split}.json", **options})
 
 
 def subset(train: LabeledFeatures, data_root: str, percent: int, seed: int) -> LabeledFeatures:

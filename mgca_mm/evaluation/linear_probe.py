@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader, Dataset
 
 from mgca_mm.errors import UserError
@@ -64,19 +65,51 @@ def extract_features(
         UserError: If the split carries no labels.
     """
     model.eval()
-    loader = DataLoader(dataset, batch_size, num_workers=num_workers, collate_fn=pseudo_collate)
     image_ids: list[str] = []
     features: list[Tensor] = []
     labels: list[list] = []
+    loader = DataLoader(dataset, batch_size, num_workers=num_workers, collate_fn=pseudo_collate)
     for batch in tracked(loader, title, len(loader)):
-        images = model.data_preprocessor({"inputs": {"image": torch.stack(batch["inputs"]["image"])}})
-        features.append(model.image_encoder(images["inputs"]["image"]).global_feature.float().cpu())
+        features.append(model.image_encoder(_images(model, batch)).global_feature.float().cpu())
         for sample in batch["data_samples"]:
             if "labels" not in sample:
                 raise UserError("The data set carries no labels, and the linear probe needs them: give a labeled one.")
             image_ids.append(sample.image_id)
             labels.append(sample.labels)
     return LabeledFeatures(image_ids, torch.cat(features).numpy(), _label_matrix(labels))
+
+
+def adapt_batch_norm(
+    model: nn.Module, dataset: Dataset, batch_size: int = 64, num_workers: int = 1, title: str = "batch norm"
+) -> None:
+    """Replace the batch-norm statistics of the image encoder by those of a data set, without its labels.
+
+    The average over batches in random order (AdaBN, Li et al. 2016, arXiv 1603.04779); no weight changes.
+
+    Args:
+        model: As in :func:`extract_features`; it is in evaluation mode afterwards.
+        dataset: Its images.
+        batch_size: Images a batch.
+        num_workers: Loader processes.
+        title: Of the progress bar.
+
+    Raises:
+        UserError: The encoder has no batch norm.
+    """
+    if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.image_encoder.modules()):
+        raise UserError("The image encoder has no batch norm, whose statistics could be adapted.")
+    order = torch.Generator().manual_seed(0)
+    loader = DataLoader(
+        dataset, batch_size, shuffle=True, generator=order, num_workers=num_workers, collate_fn=pseudo_collate
+    )
+    update_bn((_images(model, batch) for batch in tracked(loader, title, len(loader))), model.image_encoder)
+    model.eval()
+
+
+def _images(model: nn.Module, batch: dict) -> Tensor:
+    """(B, 3, H, W) normalized, of a batch of the loader."""
+    inputs = {"inputs": {"image": torch.stack(batch["inputs"]["image"])}}
+    return model.data_preprocessor(inputs)["inputs"]["image"]
 
 
 def _label_matrix(labels: list[list]) -> np.ndarray:

@@ -1,6 +1,8 @@
 """A user's own labels: one csv file with an image a row and columns of labels, or one column of class names."""
 
 import contextlib
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mgca_mm.errors import UserError
@@ -38,12 +40,16 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     A label is 1, 0, -1 (uncertain) or blank (not known), also written as true and false, yes and no, 1.0, NaN. One
     column alone whose values are others holds class names: its different values are the classes, numbers in their
     order and texts in that of the alphabet, and exactly one of them is true of an image; rows that name none are left
-    out.
+    out. Of several columns that ``options.labels`` names, one of class names gives a label a value, ``view=PA``, or
+    one alone where it has two values; all of them are uncertain of an image whose cell is blank.
     """
     ((table,),) = find_sources(raw).values()
-    columns = _label_columns(table)
-    classes = _classes_of(table, columns[0]) if len(columns) == 1 else None
-    require_class_names(classes or columns, table)
+    columns = _label_columns(table, options.labels)
+    named = len(columns) == 1 or options.labels
+    values = {column: _classes_of(table, column) if named else None for column in columns}
+    exclusive = values[columns[0]] is not None and len(columns) == 1
+    classes = _classes(values)
+    require_class_names(classes, table)
     filters = FilterLog("rows in the table")
     samples: dict[str, Sample] = {}
     num_blank = 0
@@ -55,33 +61,62 @@ def collect(raw: RawFolder, options: Options) -> Collection:
                 f"{table}, line 1: a column has no name\nName it, or remove it: pandas' index, for instance."
             )
         filters.keep("rows in the table")
-        if classes is None:
-            labels = [_label(row, column) for column in columns]
-        else:
-            value = _cell(row, columns[0])
-            if not filters.keep("class given", not _is_blank(value)):
-                continue
-            labels = [int(_class_name(value) == name) for name in classes]
+        if exclusive and not filters.keep("class given", not _is_blank(_cell(row, columns[0]))):
+            continue
+        labels = [
+            _label(row, column) if name is None else _is_named(row, column, name) for column, name in classes.values()
+        ]
         num_blank += all(label is None for label in labels)
         samples[image] = Sample(
             image_id=image,
-            patient_id=patient_of(row, image),
+            patient_id=_patient(row, image, options.patients),
             image_path=image,
             labels=labels,
-            splits=split_of(row),
+            splits=() if options.patients else split_of(row),
         )
     notes = [f"{num_blank} images have no label at all, which counts as negative"] if num_blank else []
     divided = complete_splits(list(samples.values()), table, notes)
-    return Collection(divided, filters, classes or columns, exclusive=classes is not None, notes=notes)
+    return Collection(divided, filters, list(classes), exclusive=exclusive, notes=notes)
 
 
-def _label_columns(table: Path) -> list[str]:
+def _label_columns(table: Path, chosen: Sequence[str] | None) -> list[str]:
     """Names of the columns of labels."""
-    for row in read_table(table, ("image",)):
+    for row in read_table(table, ("image", *(chosen or ()))):
+        if chosen:
+            return list(dict.fromkeys(chosen))
         if columns := [column for column in row.label_columns(_OTHERS) if not names_patients(column)]:
             return columns
         raise UserError(f"{table}, line 1: no column of labels\nExpected a table {_FORMAT}")
     raise UserError(f"{table}: no row below the header\nExpected a table {_FORMAT}")
+
+
+def _classes(values: Mapping[str, list[str] | None]) -> dict[str, tuple[str, str | None]]:
+    """Column of each class and, where it is one of class names, its value there, from the class names by column."""
+    if len(values) == 1 and (only := next(iter(values.items())))[1] is not None:
+        return {name: (only[0], name) for name in only[1]}
+    classes: dict[str, tuple[str, str | None]] = {}
+    for column, names in values.items():
+        if names is None:
+            classes[column] = (column, None)
+        else:
+            classes |= {f"{column}={name}": (column, name) for name in names[len(names) == 2 :]}
+    return classes
+
+
+def _patient(row: Row, image: str, pattern: str | None) -> str:
+    """The patient of a row, or what a pattern finds in the name."""
+    name = patient_of(row, image)
+    if pattern is None:
+        return name
+    if not (found := re.search(pattern, name)) or not found[0]:
+        raise row.fault(f"--patients {pattern} finds nothing in the patient's name\nTry it on names of the table.")
+    return found[0]
+
+
+def _is_named(row: Row, column: str, name: str) -> int:
+    """Whether a cell of a column of class names has this one; uncertain where it has none."""
+    value = _cell(row, column)
+    return -1 if _is_blank(value) else int(_class_name(value) == name)
 
 
 def _classes_of(table: Path, column: str) -> list[str] | None:
@@ -130,7 +165,8 @@ def _label(row: Row, column: str) -> int | None:
     if label is None and not _is_blank(value):
         raise row.fault(
             f"column {column!r} is no label: 1, 0, -1 (uncertain) or blank is expected\n"
-            "Remove columns that are no labels; a column of class names must be the only one."
+            "Name those that are, --labels COLUMN …, or remove the others; a column of class names must be "
+            "the only one or named."
         )
     return label
 

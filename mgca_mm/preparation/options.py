@@ -1,5 +1,7 @@
 """The options of a preparation."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,9 @@ class Options:
         split_list: A csv file with the columns ``id`` (image or patient) and ``split``, for another split.
         annotations_only: Read the tables alone: no image is opened or stored.
         max_rejected: Share of the images that may be broken before the preparation fails.
+        labels: Columns of ``labels.csv`` that are labels, of ``labels_csv`` alone; none for all that it has.
+        patients: Regular expression of what a patient is called within the names in the table, of ``labels_csv`` alone:
+            what it finds first is the patient, and the table's split, made for other patients, is not read.
         follow_links: Accept links in the raw folder that lead out of it.
         workers: Processes that decode images; changes nothing in the result.
     """
@@ -37,6 +42,8 @@ class Options:
     split_list: Path | None = None
     annotations_only: bool = False
     max_rejected: float = 0.01
+    labels: Sequence[str] | None = None
+    patients: str | None = None
     follow_links: bool = False
     workers: int = 1
 
@@ -52,13 +59,18 @@ class Options:
             raise UserError(f"--words: one of {', '.join(WORDS)} is expected")
         if self.split_list is not None and self.protocol == "released":
             raise UserError("--split-list and --protocol released: both name a split; give one of them")
+        try:
+            re.compile(self.patients or "")
+        except re.error as error:
+            raise UserError(f"--patients {self.patients}: no regular expression, {error}") from error
 
     def parameters(self) -> dict:
         """The options that change the result, for the manifest.
 
         Those added later are named only where they are not the default: what was prepared before stays finished.
         """
-        later = {} if self.words == "ascii" else {"words": self.words}
+        later = {"words": self.words, "labels": self.labels and list(self.labels), "patients": self.patients}
+        later = {name: value for name, value in later.items() if value not in (None, "ascii")}
         return {
             "protocol": self.protocol,
             "split_list": None if self.split_list is None else _digest(self.split_list),

@@ -45,6 +45,8 @@ def prepare(dataset: str, raw: Path, out: Path, options: Options) -> bool:
     Raises:
         UserError: The raw data or the options do not allow it; nothing is left behind then that looks finished.
     """
+    if dataset != "labels_csv" and (options.labels or options.patients):
+        raise UserError("--labels and --patients: of labels_csv alone")
     source = import_module(f".{dataset}", __package__)
     try:
         folder = RawFolder(raw, options.follow_links)

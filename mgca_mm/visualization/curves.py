@@ -127,7 +127,7 @@ def plot_label_fractions(cells: Sequence[Mapping], path: Path, settings: Sequenc
             if found:
                 points = [(percent, *found.get(percent, (math.nan, 0))) for percent in ticks]
                 style = dict(color=COLORS[number % len(COLORS)], marker=MARKERS[number % len(MARKERS)])
-                place.errorbar(*zip(*points, strict=True), capsize=3, label=", ".join(line), **style)
+                place.errorbar(*zip(*points, strict=True), capsize=3, label=", ".join(filter(None, line)), **style)
         place.set(xscale="log", xlim=(0.7 * ticks[0], 1.4 * ticks[-1]))
         place.set_xticks(ticks, [f"{percent} %" for percent in ticks])
         place.minorticks_off()

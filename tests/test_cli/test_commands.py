@@ -48,7 +48,7 @@ def test_values_of_options(text, value):
 
 def test_every_command_is_listed_with_a_line(monkeypatch, capsys):
     files = {path.stem for path in (ROOT / "mgca_mm/cli").glob("*.py")} - {"__init__", "__main__", "arguments"}
-    assert files == set(COMMANDS)
+    assert files == {command.replace("-", "_") for command in COMMANDS}
     assert run(monkeypatch, "--help") == 0
     listed = capsys.readouterr().out.partition("commands:\n")[2].splitlines()
     assert [line.split(maxsplit=1) for line in listed] == [[name, purpose] for name, purpose in COMMANDS.items()]
@@ -72,7 +72,7 @@ def test_what_is_no_command_line(words, monkeypatch, capsys):
 def test_tools_are_a_few_lines_over_the_commands(path):
     tree = ast.parse(path.read_text())
     (module,) = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    assert module.removeprefix("mgca_mm.cli.") in COMMANDS and len(path.read_text().splitlines()) < 10
+    assert module.removeprefix("mgca_mm.cli.").replace("_", "-") in COMMANDS and len(path.read_text().splitlines()) < 10
     returns = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text()).body
     (returns,) = [ast.unparse(node.returns) for node in returns if getattr(node, "name", None) == "main"]
     assert ("sys.exit(main())" in path.read_text()) == (returns == "int"), "the exit code would be lost"

@@ -13,13 +13,13 @@ from tests.test_preparation.raw_trees import RawTree, raw_tree, refuse, write_im
 NAMES = [f"scans/{n}.png" for n in range(6)]
 
 
-def prepare_rows(tmp_path, header, columns, annotations_only=True, encoding="utf-8", **files):
+def prepare_rows(tmp_path, header, columns, annotations_only=True, options=None, **files):
     """Prepare one row an image; header and cells beside ``image``. Manifest and training, validation, test entries."""
     raw, out = tmp_path / "raw", tmp_path / "out"
     names = [f"scans/{n}.png" for n in range(len(columns[0]))]
     rows = [["image", *header], *([name, *cells] for name, *cells in zip(names, *columns, strict=True))]
     RawTree({"labels.csv": rows}, names, files).write(raw, images=not annotations_only)
-    prepare("labels_csv", raw, out, Options(annotations_only=annotations_only, image_size=16))
+    prepare("labels_csv", raw, out, Options(annotations_only=annotations_only, image_size=16, **options or {}))
     assert check("labels_csv", out) == []
     parts = {split: json.loads((out / f"{split}.json").read_text()) for split in ("train", "val", "test")}
     return json.loads((out / "manifest.json").read_text()), parts
@@ -72,6 +72,60 @@ def test_one_column_of_other_values_is_of_classes(tmp_path, values, classes):
     blank = values.count("") + values.count("NaN")
     assert len(labels_of(parts)) == 6 - blank
     assert manifest["filters"][1] == {"stage": "class given", "kept": 6 - blank, "dropped": blank}
+
+
+def test_columns_of_labels_that_are_named(tmp_path):
+    """Others are not read; each of class names is one label, or one a value, and a blank leaves them uncertain."""
+    header = ["age", "died", "view", "side", "patient"]
+    columns = [["60", "x"] * 3, ["0", "1", ""] * 2, ["PA", "AP", ""] * 2, ["left", "right", "both"] * 2, list("abcdef")]
+    manifest, parts = prepare_rows(tmp_path, header, columns, options={"labels": ["died", "view", "side"]})
+    metainfo = parts["train"]["metainfo"]
+    assert metainfo["classes"] == ["died", "view=PA", "side=both", "side=left", "side=right"]
+    assert "exclusive" not in metainfo and manifest["parameters"]["labels"] == ["died", "view", "side"]
+    assert labels_of(parts) == [[0, 1, 0, 1, 0], [1, 0, 0, 0, 1], [None, -1, 1, 0, 0]] * 2
+
+
+def test_a_single_named_column_is_read_as_if_it_were_the_only_one(tmp_path):
+    columns = [["normal", "sick"] * 3, ["a", "b", "c"] * 2]
+    _, parts = prepare_rows(tmp_path, ["label", "subtype"], columns, options={"labels": ["label"]})
+    assert parts["train"]["metainfo"]["classes"] == ["normal", "sick"] and parts["train"]["metainfo"]["exclusive"]
+    assert labels_of(parts) == [[1, 0], [0, 1]] * 3
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_patients_by_a_pattern(tmp_path, given):
+    """Of the patient's name or, without one, the image's; the split, made for other patients, is not read."""
+    header, names = ["a", "split"], [f"person{number // 4}{'bv'[number % 2]}" for number in range(20)]
+    columns = [["0", "1"] * 10, ["train", "test"] * 10]
+    pattern = r"person\d+" if given else r"\d"
+    if given:
+        header, columns = [*header, "patient"], [*columns, names]
+    manifest, parts = prepare_rows(tmp_path, header, columns, options={"patients": pattern})
+    patients = {entry["patient_id"] for part in parts.values() for entry in part["data_list"]}
+    assert patients == ({f"person{n}" for n in range(5)} if given else set("0123456789"))
+    assert "no split is given: the patients are divided 80/10/10" in manifest["notes"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"labels": ["b"]}, "no column 'b' in the header"),
+        ({"labels": ["a", "age"]}, "column 'age' has a number that is no label"),
+        ({"patients": "x+"}, r"line 2: --patients x\+ finds nothing in the patient's name"),
+        ({"patients": "x*"}, r"line 2: --patients x\* finds nothing in the patient's name"),
+    ],
+)
+def test_bad_options(tmp_path, options, message):
+    rows = [["image", "a", "age"], *([f"{n}.png", n % 2, 40.5 + n] for n in range(6))]
+    raw = RawTree({"labels.csv": rows}, [f"{n}.png" for n in range(6)]).write(tmp_path / "raw", images=False)
+    refuse("labels_csv", raw, message, annotations_only=True, **{"labels": ["a"]} | options)
+
+
+def test_options_of_labels_alone(tmp_path):
+    for options in ({"labels": ["a"]}, {"patients": "p"}):
+        raw = raw_tree("masks").write(tmp_path / "raw", images=False)
+        refuse("masks", raw, "--labels and --patients: of labels_csv alone", **options)
+    refuse("labels_csv", raw, r"--patients \(: no regular expression", patients="(")
 
 
 def test_splits_that_are_given(tmp_path):

