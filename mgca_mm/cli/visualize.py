@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from mgca_mm.cli.arguments import add_cfg_options, positive_int
@@ -12,6 +13,7 @@ from mgca_mm.prepared import SPLITS
 
 _ENOUGH = 5  # findings to draw the embeddings of
 _DRAWN = 300  # images of a set whose grays and spectra are drawn
+_NOT_OF_IMAGES = ("LoadRadiograph", "SampleSentence", "TokenizeReport", "PackImageReportInputs")  # steps of a pipeline
 _COLUMNS, _QUERIES, _NEAREST, _SIDE = 8, 4, 4, 224  # of the figures of several sets; the last in pixels
 
 
@@ -57,7 +59,9 @@ def main() -> None:
     sets = argparse.ArgumentParser(add_help=False, parents=[data])
     sets.add_argument("--made", required=True, metavar="DIR", help="prepared folder of made radiographs")
     sets.add_argument("--real", required=True, nargs="+", metavar="DIR", help="prepared folders of real ones")
-    figures.add_parser("gap", parents=[common, sets], help="what tells made radiographs from real ones")
+    gap = figures.add_parser("gap", parents=[common, sets], help="what tells made radiographs from real ones")
+    gap.add_argument("--config", help="made ones as its training augments them, real ones as its test sees them")
+    add_cfg_options(gap)
     figures.add_parser("samples", parents=[common, sets], help="made radiographs and real ones, at random")
     figures.add_parser("neighbors", parents=[trained, sets], help="made radiographs nearest to real ones, and reverse")
     reproduce = figures.add_parser("reproduce", parents=[common], help="score against the share of the labels")
@@ -203,6 +207,7 @@ def draw_report(args: argparse.Namespace) -> Path:
 
 def draw_gap(args: argparse.Namespace) -> Path:
     import numpy as np
+    from mmengine.runner import set_random_seed
 
     from mgca_mm.evaluation import domain_gap
     from mgca_mm.evaluation.gap_report import Measured, compare, markdown
@@ -213,17 +218,24 @@ def draw_gap(args: argparse.Namespace) -> Path:
 
     sets = _sets(args)
     size = min(max(images[0].read().shape) for images, _ in sets.values())
+    steps = dict.fromkeys(sets, lambda sample: {"img": resize_and_pad(sample["img"], size)})
+    if args.config:
+        set_random_seed(0)
+        steps = dict.fromkeys(sets, _image_steps(args, "test")) | {"made": _image_steps(args, "train")}
     found, histograms, spectra = {}, {}, {}
     for name, (images, patients) in sets.items():
-        squares = [resize_and_pad(image.read(), size) for image in images]
-        measured = [domain_gap.measure(square) for square in tracked(squares, name, len(squares))]
+        squares, measured = [], []
+        for image in tracked(images, name, len(images)):
+            pixels = image.read()
+            squares.append(steps[name](dict(img=pixels, img_shape=pixels.shape, ori_shape=pixels.shape))["img"])
+            measured.append(domain_gap.measure(squares[-1]))
         found[name] = Measured(np.array([list(each.values()) for each in measured]), patients)
         parts = [domain_gap.content(square) for square in squares[:_DRAWN]]
         histograms[name] = np.mean([np.bincount(part.ravel(), minlength=256) / part.size for part in parts], axis=0)
         frequencies, powers = zip(*map(domain_gap.power_spectrum, parts), strict=True)
         spectra[name] = frequencies[0], np.stack(powers)
     gap = {
-        "size": size,
+        "size": len(squares[0]),
         "images": {name: len(images) for name, (images, _) in sets.items()},
         "patients": {name: len(set(patients)) for name, (_, patients) in sets.items()},
         **compare(list(measured[0]), found.pop("made"), found),
@@ -299,6 +311,18 @@ def _sets(args: argparse.Namespace) -> dict[str, tuple]:
             "--real: folders have different names, none of them 'made', by which the figure tells them apart."
         )
     return {name: load_frontal(folder, args.max_images) for name, folder in folders.items()}
+
+
+def _image_steps(args: argparse.Namespace, part: str) -> Callable[[dict], dict]:
+    """What the config's training or test does to an image after reading it."""
+    from mmengine.dataset import Compose
+    from mmengine.registry import DefaultScope
+
+    from mgca_mm.engine.config import load_config
+
+    pipeline = load_config(args.config, args.cfg_options)[f"{part}_dataloader"].dataset.pipeline
+    with DefaultScope.overwrite_default_scope("mgca_mm"):
+        return Compose([step for step in pipeline if step["type"].rpartition(".")[2] not in _NOT_OF_IMAGES])
 
 
 def _inferencer(args: argparse.Namespace):

@@ -7,7 +7,7 @@ import numpy as np
 
 from mgca_mm.errors import UserError
 
-_SMALLEST = 128  # pixels, so that the middle of what the borders leave holds the largest windows
+_SMALLEST = 96  # pixels, so that the middle of what the borders leave holds the largest windows
 _BLACK = 12  # gray that compression leaves in an unexposed border, at most
 _OCTAVES = (32, 16, 8, 4, 2)  # pixels a cycle
 _NOISE_WINDOW = 8
@@ -54,7 +54,7 @@ def measure(image: np.ndarray) -> dict[str, float]:
     Borders are left out but for their own size.
 
     Raises:
-        UserError: The image is smaller than 128 pixels.
+        UserError: The image is smaller than 96 pixels.
     """
     if min(image.shape) < _SMALLEST:
         raise UserError(

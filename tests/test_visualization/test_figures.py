@@ -112,6 +112,12 @@ def test_gap(options, tmp_path):  # noqa: F811
     told = gap["separability"]["made / clinic"]
     assert told["grays"] > 90 and told["border"] < 75
     assert "| grays/SD |" in out.with_suffix(".md").read_text()
+    status, errors = draw(
+        "gap", "--out", out, "--made", options["data_root"], "--real", real, "--max-images", 40, "--config", CONFIG
+    )
+    assert status == 0, errors
+    seen = json.loads(out.with_suffix(".json").read_text())
+    assert seen["size"] == 112 and seen["quantities"] != gap["quantities"]
 
 
 def test_batch_phantom_and_reproduce(options, tmp_path):  # noqa: F811
