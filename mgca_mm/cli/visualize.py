@@ -279,7 +279,8 @@ def draw_neighbors(args: argparse.Namespace) -> Path:
         scores = [each if of == 0 else each.T for each in cosines]
         found = [len(set(each.argmax(dim=1).tolist())) for each in scores]
         told = "; ".join(f"{name}: {count}" for name, count in zip(models, found, strict=True))
-        heading = f"{kinds}: each with its nearest. How many of {len(others)} are the nearest of any: {told}"
+        heading = f"{kinds}: each with its nearest by the encoder {', then '.join(models)}\n"
+        heading += f"of {len(others)}, so many are the nearest of any: {told}"
         for number in np.random.default_rng(0).permutation(len(queries))[:_QUERIES]:
             nearest = torch.cat([each[number].topk(_NEAREST).indices for each in scores])
             shown = [queries[number], *(others[each] for each in nearest)]

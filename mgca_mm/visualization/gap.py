@@ -28,7 +28,9 @@ def draw_gap(
         The file.
     """
     figure = Figure(figsize=(13, 7.2), layout="constrained")
-    axes = dict(zip(("grays", "spectrum", "alone", "row", "column", "groups"), figure.subplots(2, 3).flat, strict=True))
+    axes = dict(
+        zip(("grays", "spectrum", "covered", "row", "column", "apart"), figure.subplots(2, 3).flat, strict=True)
+    )
     for (name, histogram), color in zip(histograms.items(), COLORS, strict=False):
         axes["grays"].plot(np.convolve(histogram * 100, np.ones(8) / 8, "same"), color=color, label=name)
     axes["grays"].set(title="Grays within the border", xlabel="gray", ylabel="% of the pixels", xlim=(0, 255))
@@ -36,17 +38,16 @@ def draw_gap(
         known = np.isfinite(power).all(axis=0)
         low, median, high = np.percentile(power[:, known], (5, 50, 95), axis=0)
         _band(axes["spectrum"], frequencies[known], low, median, high, color, name)
-    axes["spectrum"].set(
-        title="Power spectrum", xscale="log", xlabel="cycles a pixel", ylabel="decadic logarithm of the power"
-    )
+    axes["spectrum"].set_xscale("log", base=2)
+    axes["spectrum"].set(title="Power spectrum", xlabel="cycles a pixel", ylabel="decadic logarithm of the power")
     for side, title in (("row", "Rows, top to bottom"), ("column", "Columns, left to right")):
         found = [each for name, each in gap["quantities"].items() if name.startswith(f"profile/{side} ")]
         places = (np.arange(len(found)) + 0.5) / len(found)
         for name, color in zip(histograms, COLORS, strict=False):
             _band(axes[side], places, *np.array([each[name][:3] for each in found]).T, color, name)
         axes[side].set(title=title, xlabel="place", ylabel="mean gray", xlim=(0, 1), ylim=(0, 255))
-    _draw_groups(axes["groups"], gap["separability"])
-    _draw_coverage(axes["alone"], gap["coverage"])
+    _draw_groups(axes["apart"], gap["separability"])
+    _draw_coverage(axes["covered"], gap["coverage"])
     figure.legend(
         *axes["grays"].get_legend_handles_labels(), loc="outside lower center", ncols=len(histograms), frameon=False
     )

@@ -45,7 +45,11 @@ def test_noise_contrast_symmetry_and_border():
     assert measure(lit[::-1])["layout/abdomen less lungs"] < 10
 
 
-@pytest.mark.parametrize("image", [np.zeros((128, 128)), np.full((128, 128), 255), np.eye(128) * 255], ids=str)
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((128, 128)), np.full((128, 128), 255), np.eye(128) * 255],
+    ids=["black", "white", "diagonal"],
+)
 def test_any_image_has_finite_quantities(image):
     assert np.isfinite(list(measure(image.astype(np.uint8)).values())).all()
     nearly_black = np.zeros((128, 128), np.uint8)
