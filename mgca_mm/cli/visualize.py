@@ -217,25 +217,26 @@ def draw_gap(args: argparse.Namespace) -> Path:
     from mgca_mm.visualization.gap import draw_gap as draw
 
     sets = _sets(args)
-    size = min(max(images[0].read().shape) for images, _ in sets.values())
-    steps = dict.fromkeys(sets, lambda sample: {"img": resize_and_pad(sample["img"], size)})
+    steps = dict.fromkeys(sets, lambda sample: sample)
     if args.config:
         set_random_seed(0)
         steps = dict.fromkeys(sets, _image_steps(args, "test")) | {"made": _image_steps(args, "train")}
+    seen = {}
+    for name, (images, _) in sets.items():
+        read = ((pixels := image.read(), pixels.shape) for image in images)
+        seen[name] = [steps[name](dict(img=pixels, img_shape=shape, ori_shape=shape))["img"] for pixels, shape in read]
+    size = min(max(image.shape) for images in seen.values() for image in images)
     found, histograms, spectra = {}, {}, {}
-    for name, (images, patients) in sets.items():
-        squares, measured = [], []
-        for image in tracked(images, name, len(images)):
-            pixels = image.read()
-            squares.append(steps[name](dict(img=pixels, img_shape=pixels.shape, ori_shape=pixels.shape))["img"])
-            measured.append(domain_gap.measure(squares[-1]))
-        found[name] = Measured(np.array([list(each.values()) for each in measured]), patients)
+    for name, images in seen.items():
+        squares = [resize_and_pad(image, size) for image in images]
+        measured = [domain_gap.measure(square) for square in tracked(squares, name, len(squares))]
+        found[name] = Measured(np.array([list(each.values()) for each in measured]), sets[name][1])
         parts = [domain_gap.content(square) for square in squares[:_DRAWN]]
         histograms[name] = np.mean([np.bincount(part.ravel(), minlength=256) / part.size for part in parts], axis=0)
         frequencies, powers = zip(*map(domain_gap.power_spectrum, parts), strict=True)
         spectra[name] = frequencies[0], np.stack(powers)
     gap = {
-        "size": len(squares[0]),
+        "size": size,
         "images": {name: len(images) for name, (images, _) in sets.items()},
         "patients": {name: len(set(patients)) for name, (_, patients) in sets.items()},
         **compare(list(measured[0]), found.pop("made"), found),
