@@ -1,9 +1,11 @@
-"""Pairs of a prepared folder, for looking at and searching among."""
+"""Pairs and images of a prepared folder, for looking at and searching among."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from mgca_mm.bounds import read_json
 from mgca_mm.datasets.grounding import read_phrases
@@ -67,15 +69,7 @@ def load_pairs(data_root: str | Path, split: str = "test", phrases: str | Path |
     classes = metainfo.get("classes") or []
     if not rows:
         raise UserError(f"{data_root}: the split {split} is empty")
-    # Mapped into memory, so that a row is read from the disk when somebody looks at it.
-    stores = {path: open_store(path) for path in {row["image_store"] for row in rows if "image_store" in row}}
-    images = {}
-    for row in rows:
-        if path := row.get("image_store"):
-            source = row_of(stores[path], row["image_index"], path)
-        else:
-            source = Path(row["img_path"])
-        images[row["image_id"]] = NamedImage(row["image_id"], source)
+    images = _images_of(rows)
     boxes = _own_boxes(Path(data_root), images)
     if phrases is not None:
         for phrase in read_phrases(phrases, ann_file, images, metainfo["words"])[0]:
@@ -90,6 +84,41 @@ def load_pairs(data_root: str | Path, split: str = "test", phrases: str | Path |
         finding, patient = _only_finding(labels), row.get("patient_id")
         pairs.append(Pair(images[image_id], " ".join(sentences), finding, sentences, labels, found, patient))
     return pairs
+
+
+def load_frontal(data_root: str | Path, count: int) -> tuple[list[NamedImage], list[str]]:
+    """Frontal radiographs of all splits, whether there are reports or not; those of unknown view count.
+
+    Args:
+        data_root: Prepared folder.
+        count: How many at most, drawn at random but always the same.
+
+    Returns:
+        The images, and whose they are.
+
+    Raises:
+        UserError: The folder is not prepared, or has no such image.
+    """
+    rows = [row for split in SPLITS for row in load_prepared(str(Path(data_root) / f"{split}.json"))[1]]
+    rows = [row for row in rows if not row.get("view", "").upper().startswith("L")]  # L, LL, LATERAL
+    if not rows:
+        raise UserError(f"{data_root}: there is no frontal radiograph")
+    drawn = np.random.default_rng(0).permutation(len(rows))[:count]
+    rows = [rows[number] for number in sorted(drawn)]
+    return list(_images_of(rows).values()), [row.get("patient_id", row["image_id"]) for row in rows]
+
+
+def _images_of(rows: Sequence[dict]) -> dict[str, NamedImage]:
+    """Image by its id; mapped into memory, so that a row is read from the disk when somebody looks at it."""
+    stores = {path: open_store(path) for path in {row["image_store"] for row in rows if "image_store" in row}}
+    images = {}
+    for row in rows:
+        if path := row.get("image_store"):
+            source = row_of(stores[path], row["image_index"], path)
+        else:
+            source = Path(row["img_path"])
+        images[row["image_id"]] = NamedImage(row["image_id"], source)
+    return images
 
 
 def _own_boxes(data_root: Path, image_ids: Collection[str]) -> defaultdict[str, list[NamedBox]]:

@@ -1,6 +1,8 @@
 """Draw what was learned: attention, embeddings, prototypes, a batch, the phantom, or the scores of a grid."""
 
 import argparse
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 from mgca_mm.cli.arguments import add_cfg_options, positive_int
@@ -10,6 +12,9 @@ from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.prepared import SPLITS
 
 _ENOUGH = 5  # findings to draw the embeddings of
+_DRAWN = 300  # images of a set whose grays and spectra are drawn
+_NOT_OF_IMAGES = ("LoadRadiograph", "SampleSentence", "TokenizeReport", "PackImageReportInputs")  # steps of a pipeline
+_COLUMNS, _QUERIES, _NEAREST, _SIDE = 8, 4, 4, 224  # of the figures of several sets; the last in pixels
 
 
 def main() -> None:
@@ -30,7 +35,7 @@ def main() -> None:
 
     pair = argparse.ArgumentParser(add_help=False)
     pair.add_argument("--image", help="JPEG, PNG or DICOM file (default: a pair of the config's test data)")
-    pair.add_argument("--report", help="its report: the text, or a file that holds it")
+    pair.add_argument("--report", help="what is said of it instead of its report: the text, or a file that holds it")
     pair.add_argument("--sample", type=int, default=0, help="which pair of the test data (default: 0)")
     pair.add_argument("--phrases", metavar="TABLE", help="true boxes: MS-CXR's table or phantom-phrases.csv")
     attention = figures.add_parser("attention", parents=[trained, pair], help="which regions the words look at")
@@ -51,6 +56,14 @@ def main() -> None:
     report.add_argument("--phrases", type=Path, metavar="FILE", help="table of phrases with boxes, as MS-CXR's")
     report.add_argument("--steps", type=Path, metavar="FILE", help="steps.json of mgca-mm demo: commands and times")
     report.add_argument("--phantom", action="store_true", help="the data are made: no patient is shown")
+    sets = argparse.ArgumentParser(add_help=False, parents=[data])
+    sets.add_argument("--made", required=True, metavar="DIR", help="prepared folder of made radiographs")
+    sets.add_argument("--real", required=True, nargs="+", metavar="DIR", help="prepared folders of real ones")
+    gap = figures.add_parser("gap", parents=[common, sets], help="what tells made radiographs from real ones")
+    gap.add_argument("--config", help="made ones as its training augments them, real ones as its test sees them")
+    add_cfg_options(gap)
+    figures.add_parser("samples", parents=[common, sets], help="made radiographs and real ones, at random")
+    figures.add_parser("neighbors", parents=[trained, sets], help="made radiographs nearest to real ones, and reverse")
     reproduce = figures.add_parser("reproduce", parents=[common], help="score against the share of the labels")
     reproduce.add_argument("report", type=Path, help="report.json, as mgca-mm reproduce writes it")
     args = parser.parse_args()
@@ -192,6 +205,91 @@ def draw_report(args: argparse.Namespace) -> Path:
     return args.out
 
 
+def draw_gap(args: argparse.Namespace) -> Path:
+    import numpy as np
+    from mmengine.runner import set_random_seed
+
+    from mgca_mm.evaluation import domain_gap
+    from mgca_mm.evaluation.gap_report import Measured, compare, markdown
+    from mgca_mm.files import write_output
+    from mgca_mm.progress import tracked
+    from mgca_mm.radiographs.reading import resize_and_pad
+    from mgca_mm.visualization.gap import draw_gap as draw
+
+    sets = _sets(args)
+    steps = dict.fromkeys(sets, lambda sample: sample)
+    if args.config:
+        set_random_seed(0)
+        steps = dict.fromkeys(sets, _image_steps(args, "test")) | {"made": _image_steps(args, "train")}
+    seen = {}
+    for name, (images, _) in sets.items():
+        read = ((pixels := image.read(), pixels.shape) for image in images)
+        seen[name] = [steps[name](dict(img=pixels, img_shape=shape, ori_shape=shape))["img"] for pixels, shape in read]
+    size = min(max(image.shape) for images in seen.values() for image in images)
+    found, histograms, spectra = {}, {}, {}
+    for name, images in seen.items():
+        squares = [resize_and_pad(image, size) for image in images]
+        measured = [domain_gap.measure(square) for square in tracked(squares, name, len(squares))]
+        found[name] = Measured(np.array([list(each.values()) for each in measured]), sets[name][1])
+        parts = [domain_gap.content(square) for square in squares[:_DRAWN]]
+        histograms[name] = np.mean([np.bincount(part.ravel(), minlength=256) / part.size for part in parts], axis=0)
+        frequencies, powers = zip(*map(domain_gap.power_spectrum, parts), strict=True)
+        spectra[name] = frequencies[0], np.stack(powers)
+    gap = {
+        "size": size,
+        "images": {name: len(images) for name, (images, _) in sets.items()},
+        "patients": {name: len(set(patients)) for name, (_, patients) in sets.items()},
+        **compare(list(measured[0]), found.pop("made"), found),
+    }
+    write_output(args.out.with_suffix(".json"), json.dumps(gap, indent=1) + "\n")
+    write_output(args.out.with_suffix(".md"), text := markdown(gap))
+    print(text)
+    return draw(gap, histograms, spectra, args.out)
+
+
+def draw_samples(args: argparse.Namespace) -> Path:
+    import numpy as np
+
+    from mgca_mm.radiographs.reading import resize_and_pad
+    from mgca_mm.visualization.rows import draw_rows
+
+    rows = []
+    for name, (images, _) in _sets(args).items():
+        drawn = np.random.default_rng(0).permutation(len(images))[:_COLUMNS]
+        rows.append((name, [resize_and_pad(images[number].read(), _SIDE) for number in drawn]))
+    return draw_rows(rows, args.out)
+
+
+def draw_neighbors(args: argparse.Namespace) -> Path:
+    import numpy as np
+    import torch
+
+    from mgca_mm.radiographs.reading import resize_and_pad
+    from mgca_mm.visualization.rows import draw_rows
+
+    sets = _sets(args)
+    made, _ = sets.pop("made")
+    real = [image for images, _ in sets.values() for image in images]
+    trained = {} if args.checkpoint == "random" else {"trained": args.checkpoint}
+    models, cosines = {**trained, "untrained": "random"}, []
+    for checkpoint in models.values():
+        inferencer = _inferencer(argparse.Namespace(**{**vars(args), "checkpoint": checkpoint}))
+        cosines.append(inferencer.embed_images(real) @ inferencer.embed_images(made).T)
+    rows = []
+    for queries, others, kinds, of in ((real, made, "real / made", 0), (made, real, "made / real", 1)):
+        scores = [each if of == 0 else each.T for each in cosines]
+        found = [len(set(each.argmax(dim=1).tolist())) for each in scores]
+        told = "; ".join(f"{name}: {count}" for name, count in zip(models, found, strict=True))
+        heading = f"{kinds}: each with its nearest by the encoder {', then '.join(models)}\n"
+        heading += f"of {len(others)}, so many are the nearest of any: {told}"
+        for number in np.random.default_rng(0).permutation(len(queries))[:_QUERIES]:
+            nearest = torch.cat([each[number].topk(_NEAREST).indices for each in scores])
+            shown = [queries[number], *(others[each] for each in nearest)]
+            rows.append((heading, [resize_and_pad(image.read(), _SIDE) for image in shown]))
+            heading = ""
+    return draw_rows(rows, args.out, gaps=range(1, 1 + _NEAREST * len(cosines), _NEAREST))
+
+
 def draw_reproduce(args: argparse.Namespace) -> Path:
     from mgca_mm.reproduction.report import read_cells
     from mgca_mm.visualization.curves import plot_label_fractions
@@ -203,6 +301,30 @@ def draw_reproduce(args: argparse.Namespace) -> Path:
         return plot_label_fractions(cells, args.out)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{args.report} is not a report.json of this version's mgca-mm reproduce") from error
+
+
+def _sets(args: argparse.Namespace) -> dict[str, tuple]:
+    """Frontal images, and whose they are, of ``made`` and of each real folder, by its own name."""
+    from mgca_mm.apis.prepared import load_frontal
+
+    folders = {"made": args.made} | {Path(folder).absolute().name: folder for folder in args.real}
+    if len(folders) < 1 + len(args.real):
+        raise UserError(
+            "--real: folders have different names, none of them 'made', by which the figure tells them apart."
+        )
+    return {name: load_frontal(folder, args.max_images) for name, folder in folders.items()}
+
+
+def _image_steps(args: argparse.Namespace, part: str) -> Callable[[dict], dict]:
+    """What the config's training or test does to an image after reading it."""
+    from mmengine.dataset import Compose
+    from mmengine.registry import DefaultScope
+
+    from mgca_mm.engine.config import load_config
+
+    pipeline = load_config(args.config, args.cfg_options)[f"{part}_dataloader"].dataset.pipeline
+    with DefaultScope.overwrite_default_scope("mgca_mm"):
+        return Compose([step for step in pipeline if step["type"].rpartition(".")[2] not in _NOT_OF_IMAGES])
 
 
 def _inferencer(args: argparse.Namespace):
@@ -228,18 +350,20 @@ def _pair(args: argparse.Namespace, words: str) -> tuple:
     """The image that is asked for, its report, the report's sentences, and its true boxes."""
     from mgca_mm.reports.cleaning import report_sentences
 
+    report = _read_report(args.report) if args.report else None
     if args.image:
-        if not args.report:
+        if report is None:
             raise UserError("--image needs --report: the text, or a file that holds it.")
         if args.phrases:
             raise UserError("--phrases has the boxes of the data, not of --image: take --sample N.")
-        report = _read_report(args.report)
         return args.image, report, report_sentences(report, words), ()
     pairs = _pairs(args, "test", args.phrases)
     if not 0 <= args.sample < len(pairs):
         raise UserError(f"--sample {args.sample}: the test data has the pairs 0 to {len(pairs) - 1}.")
     pair = pairs[args.sample]
-    return pair.image, pair.report, pair.sentences, pair.boxes
+    if report is None:
+        return pair.image, pair.report, pair.sentences, pair.boxes
+    return pair.image, report, report_sentences(report, words), pair.boxes
 
 
 def _read_report(text: str) -> str:

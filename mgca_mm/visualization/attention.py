@@ -143,7 +143,10 @@ def weightiest(grounding: Grounding, count: int) -> list[int]:
 
 
 def boxes_of(phrase: Phrase, boxes: Sequence[Sequence]) -> list[Sequence]:
-    """Those of some boxes (x, y, width, height, name) that are of the phrase's finding, and not of the other side."""
+    """Those of some boxes (x, y, width, height, name) that are of the phrase's finding, and not of the other side.
+
+    The box of a lung is of any finding of its side.
+    """
     words = phrase.text.split()
     findings = {mention.finding for mention in find_mentions(phrase.text)}
     found = []
@@ -152,6 +155,7 @@ def boxes_of(phrase: Phrase, boxes: Sequence[Sequence]) -> list[Sequence]:
         sides = [{"left", "right"} & set(text) for text in (words, name.split())]
         same_side = sides[0] == sides[1] or not all(sides)
         same_finding = not findings.isdisjoint(mention.finding for mention in find_mentions(name))
-        if same_side and (same_finding or phrase.text == name):
+        its_lung = name in ("left lung", "right lung") and sides[0] == sides[1]
+        if its_lung or (same_side and (same_finding or phrase.text == name)):
             found.append(box)
     return found

@@ -1,6 +1,7 @@
 """Each figure by its command, from an untrained model: whole pictures in the formats that are asked for."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 
 from mgca_mm.apis.prepared import _only_finding
 from mgca_mm.errors import UserError
+from mgca_mm.prepared import SPLITS
 from mgca_mm.radiographs.frame import Frame
 from mgca_mm.structures import CrossAttention, TextFeatures
 from mgca_mm.visualization import curves
@@ -55,6 +57,7 @@ def require_picture(path):
         ("attention", []),
         ("attention", ["--report", "There is a left pleural effusion.", "--words", "effusion", "left"]),
         ("grounding", ["--sample", "1"]),
+        ("grounding", ["--sample", "1", "--report", "There is a left pleural effusion."]),
         ("embeddings", []),
         ("prototypes", ["--count", "2"]),
     ],
@@ -68,6 +71,53 @@ def test_of_a_checkpoint(figure, more, weights, options, tmp_path, prepared):  #
     assert status == 0, errors
     require_picture(out)
     assert out.stat().st_mode & 0o077 == 0  # a radiograph and words of its report
+
+
+@pytest.mark.parametrize("checkpoint", ["trained", "random"])
+def test_neighbors_and_samples(checkpoint, weights, options, tmp_path):  # noqa: F811
+    """Of prepared folders without reports, too."""
+    real = tmp_path / "a clinic"
+    shutil.copytree(options["data_root"], real)
+    for split in SPLITS:
+        content = json.loads((real / f"{split}.json").read_text())
+        for row in content["data_list"]:
+            del row["report"]
+        (real / f"{split}.json").write_text(json.dumps(content))
+    sets = ["--made", options["data_root"], "--real", real, "--max-images", 6]
+    out = tmp_path / "neighbors.png"
+    status, errors = draw("neighbors", CONFIG, weights if checkpoint == "trained" else "random", "--out", out, *sets)
+    assert status == 0, errors
+    require_picture(out)
+    status, errors = draw("samples", "--out", tmp_path / "samples.png", *sets)
+    assert status == 0, errors
+    require_picture(tmp_path / "samples.png")
+    status, errors = draw("samples", "--out", out, *sets[:3], real, real)
+    assert status == 2 and "different names" in errors
+    status, errors = draw("samples", "--out", out, *sets[:3], tmp_path)
+    assert status == 2 and "does not exist" in errors
+
+
+def test_gap(options, tmp_path):  # noqa: F811
+    real = tmp_path / "clinic"
+    shutil.copytree(options["data_root"], real)
+    store = np.load(real / "images.npy")
+    np.save(real / "images.npy", np.where(store > 12, store // 2 + 60, store))  # less contrast, the same borders
+    out = tmp_path / "gap.png"
+    status, errors = draw("gap", "--out", out, "--made", options["data_root"], "--real", real, "--max-images", 40)
+    assert status == 0, errors
+    require_picture(out)
+    gap = json.loads(out.with_suffix(".json").read_text())
+    made, clinic = gap["quantities"]["grays/SD"].values()
+    assert clinic[1] < 0.8 * made[1]
+    told = gap["separability"]["made / clinic"]
+    assert told["grays"] > 90 and told["border"] < 75
+    assert "| grays/SD |" in out.with_suffix(".md").read_text()
+    status, errors = draw(
+        "gap", "--out", out, "--made", options["data_root"], "--real", real, "--max-images", 40, "--config", CONFIG
+    )
+    assert status == 0, errors
+    seen = json.loads(out.with_suffix(".json").read_text())
+    assert seen["size"] == 112 and seen["quantities"] != gap["quantities"]
 
 
 def test_batch_phantom_and_reproduce(options, tmp_path):  # noqa: F811
@@ -266,6 +316,9 @@ def test_boxes_of_a_phrase():
     assert boxes_of(Phrase(slice(0), "bilateral effusions", "Pleural Effusion"), boxes) == boxes[:3]
     assert boxes_of(Phrase(slice(0), "effusion"), boxes) == boxes[:3]  # a word that was asked for
     assert boxes_of(Phrase(slice(0), "rib"), boxes) == boxes[3:]
+    lungs = [(0, 0, 1, 1, name) for name in ("Left Lung", "Right Lung")]
+    assert boxes_of(phrase, lungs) == lungs[:1]
+    assert boxes_of(Phrase(slice(0), "bilateral effusions", "Pleural Effusion"), lungs) == []
 
 
 def test_embeddings_of_balanced_images(tmp_path, monkeypatch):
