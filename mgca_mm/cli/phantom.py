@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         choices=APPEARANCES,
         default="plain",
         help="plain; varied: bodies from infants to the obese, textures, patterns, exposures and words as varied as "
-        "real ones; or mixed: every other patient is varied (default: plain)",
+        "real ones; or mixed: half of the patients, drawn, are varied (default: plain)",
     )
     parser.add_argument(
         "--workers", type=int, default=1, help="processes; the output does not depend on it (default: 1)"

@@ -17,7 +17,7 @@ _WALL_X = (0.30, 0.44, 0.56, 0.69, 0.79, 0.86, 0.895, 0.91)
 class Anatomy:
     """Everything about a chest which is not a finding: the patient's build and the posture of one study.
 
-    Signed attributes are positive towards the patient's left.
+    Signed attributes are positive towards the patient's left. The ranges are the plain appearance's.
     """
 
     # Of the patient.
@@ -64,13 +64,13 @@ class Anatomy:
         )
 
     def varied(self, rng: np.random.Generator) -> "Anatomy":
-        """Another body, half of them children's, of which all remains true that a report says of the anatomy."""
+        """Another body, two in five of them children's, with the same described attributes."""
         child = bool(rng.random() < 0.55) and not (self.tortuous_aorta or self.calcified_aorta)
         return replace(
             self,
             age=int(rng.integers(0, 14)) if child else self.age,
             fat=float(0.02 + (0.16 if child else 0.42) * rng.beta(1.4, 2.6)),
-            heart_ratio=float(rng.uniform(0.42, 0.56) if child else rng.uniform(0.37, 0.51)),
+            heart_ratio=float(rng.uniform(0.42, 0.56)) if child else self.heart_ratio,
             aeration=float(rng.uniform(0.36, 0.72)),
             rib_strength=float(np.exp(rng.uniform(np.log(0.35), np.log(1.8)))),
             rib_slope=float(rng.uniform(0.3, 1.5) if child else rng.uniform(0.5, 1.7)),

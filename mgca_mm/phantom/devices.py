@@ -5,15 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from .anatomy import sign_of
-from .geometry import Scene, closed_spline, disc, fill, stroke
+from .geometry import Scene, closed_spline, disc, fill, open_spline, stroke
 
 _Drawing = tuple[np.ndarray, float]  # uint8 or float drawing, attenuation
-
-
-def _curve(points: list[tuple[float, float]], samples: int = 8) -> np.ndarray:
-    """Open smooth curve through ``points``."""
-    there_and_back = points + points[-2:0:-1]
-    return closed_spline(there_and_back, samples)[: (len(points) - 1) * samples + 1]
 
 
 def _pacemaker(scene: Scene, side: str, position: tuple, rng: np.random.Generator) -> list[_Drawing]:
@@ -23,10 +17,10 @@ def _pacemaker(scene: Scene, side: str, position: tuple, rng: np.random.Generato
         box = (s * 0.60 + jitter[0], -0.60 + jitter[1])
         case = closed_spline([(-0.11, -0.09), (0.11, -0.10), (0.12, 0.06), (0.0, 0.11), (-0.12, 0.06)]) + box
         lead = [(box[0], box[1] - 0.09), (s * 0.45, -0.80), (s * 0.18 - 0.04, -0.66), (-0.10, -0.30), (-0.14, 0.10)]
-        leads = [_curve([*lead, (0.02, 0.42), (0.25, 0.46)]), _curve([*lead, (-0.16, 0.24), (-0.06, 0.20)])]
+        leads = [open_spline([*lead, (0.02, 0.42), (0.25, 0.46)]), open_spline([*lead, (-0.16, 0.24), (-0.06, 0.20)])]
     else:
         case = disc((-0.45, -0.62), (0.035, 0.11), 0.3)
-        leads = [_curve([(-0.45, -0.70), (-0.20, -0.80), (0.0, -0.4), (-0.05, 0.1), (-0.35, 0.42)])]
+        leads = [open_spline([(-0.45, -0.70), (-0.20, -0.80), (0.0, -0.4), (-0.05, 0.1), (-0.35, 0.42)])]
     return [(fill(frame, case), 0.9), (stroke(frame, leads, 0.020), 0.55)]
 
 
@@ -49,7 +43,7 @@ def _central_line(scene: Scene, side: str, position: tuple, rng: np.random.Gener
         course = [(s * 1.15, -0.75), (s * 0.75, -0.78), (s * 0.40, -0.76), (-0.11 + 0.05 * (s > 0), -0.55), tip]
     else:
         course = [(-0.2, -1.1), (-0.08, -0.7), (-0.05, -0.35), (-0.05, tip[1])]
-    return [(stroke(scene.frame, [_curve(course)], 0.020), 0.42)]
+    return [(stroke(scene.frame, [open_spline(course)], 0.020), 0.42)]
 
 
 def _port(scene: Scene, side: str, position: tuple, rng: np.random.Generator) -> list[_Drawing]:
@@ -62,7 +56,7 @@ def _port(scene: Scene, side: str, position: tuple, rng: np.random.Generator) ->
         course = [chamber, (-0.30, -0.85), (-0.08, -0.75), (-0.05, -0.1)]
     ring = disc(chamber, (0.065, 0.065))
     outline = stroke(scene.frame, [np.concatenate([ring, ring[:1]])], 0.025)
-    return [(fill(scene.frame, ring), 0.28), (outline, 0.5), (stroke(scene.frame, [_curve(course)], 0.018), 0.42)]
+    return [(fill(scene.frame, ring), 0.28), (outline, 0.5), (stroke(scene.frame, [open_spline(course)], 0.018), 0.42)]
 
 
 def _endotracheal_tube(scene: Scene, side: str, position: tuple, rng: np.random.Generator) -> list[_Drawing]:
@@ -79,7 +73,7 @@ def _enteric_tube(scene: Scene, side: str, position: tuple, rng: np.random.Gener
         course = [(0.02, -1.6), (0.03, -0.9), (0.05, -0.2), (0.06, 0.45), (0.18, 0.72), (0.36, 0.86)]
     else:
         course = [(0.06, -1.6), (0.14, -0.9), (0.24, -0.2), (0.22, 0.45), (0.05, 0.72), (-0.1, 0.86)]
-    return [(stroke(scene.frame, [_curve(course)], 0.026), 0.40)]
+    return [(stroke(scene.frame, [open_spline(course)], 0.026), 0.40)]
 
 
 def _chest_tube(scene: Scene, side: str, position: tuple, rng: np.random.Generator) -> list[_Drawing]:
@@ -88,7 +82,10 @@ def _chest_tube(scene: Scene, side: str, position: tuple, rng: np.random.Generat
         course = [(s * 1.25, 0.42), (s * 0.92, 0.28), (s * 0.62, 0.05), (s * 0.46, -0.35), (s * 0.42, -0.66)]
     else:
         course = [(-0.3, 0.5), (0.0, 0.2), (0.22, -0.2), (0.2, -0.6)]
-    return [(stroke(scene.frame, [_curve(course)], 0.036), 0.42), (stroke(scene.frame, [_curve(course)], 0.012), 0.3)]
+    return [
+        (stroke(scene.frame, [open_spline(course)], 0.036), 0.42),
+        (stroke(scene.frame, [open_spline(course)], 0.012), 0.3),
+    ]
 
 
 def _ecg_leads(scene: Scene, side: str, position: tuple, rng: np.random.Generator) -> list[_Drawing]:
@@ -99,7 +96,7 @@ def _ecg_leads(scene: Scene, side: str, position: tuple, rng: np.random.Generato
         places, exits = [(-0.62, -0.45), (-0.70, 0.40)], [(-0.5, -1.5), (-0.8, 1.6)]
     pads = [(x + rng.normal(0, 0.04), y + rng.normal(0, 0.04)) for x, y in places]
     wires = [
-        _curve([pad, ((pad[0] + end[0]) / 2 + rng.normal(0, 0.06), (pad[1] + end[1]) / 2), end])
+        open_spline([pad, ((pad[0] + end[0]) / 2 + rng.normal(0, 0.06), (pad[1] + end[1]) / 2), end])
         for pad, end in zip(pads, exits, strict=True)
     ]
     return [
@@ -122,11 +119,11 @@ def _button(scene: Scene, side: str, position: tuple, rng: np.random.Generator) 
 
 def _necklace(scene: Scene, side: str, position: tuple, rng: np.random.Generator) -> list[_Drawing]:
     if scene.view == "frontal":
-        chain = _curve(
+        chain = open_spline(
             [(-0.36, -1.3), (-0.30, -0.95), (0.0, -0.72 + rng.uniform(-0.08, 0.08)), (0.30, -0.95), (0.36, -1.3)]
         )
     else:
-        chain = _curve([(0.3, -1.25), (-0.1, -1.05), (-0.42, -0.80)])
+        chain = open_spline([(0.3, -1.25), (-0.1, -1.05), (-0.42, -0.80)])
     return [(stroke(scene.frame, [chain], 0.020), 0.7)]
 
 

@@ -116,6 +116,12 @@ def closed_spline(points: list[tuple[float, float]] | np.ndarray, samples: int =
     return _spline_basis(len(points), samples) @ np.asarray(points, dtype=np.float64)
 
 
+def open_spline(points: list[tuple[float, float]] | np.ndarray, samples: int = 8) -> np.ndarray:
+    """Smooth curve ((N - 1) * samples + 1, 2) from the first to the last of N control points."""
+    there_and_back = np.concatenate([points, points[-2:0:-1]])
+    return closed_spline(there_and_back, samples)[: (len(points) - 1) * samples + 1]
+
+
 def disc(center: tuple[float, float], radii: tuple[float, float], angle: float = 0.0) -> np.ndarray:
     """Contour (32, 2) of an ellipse in body coordinates."""
     t = np.linspace(0, 2 * np.pi, 32, endpoint=False)

@@ -31,7 +31,7 @@ def _parse(pattern: str) -> list:
             opened[-1][-1].append(alternatives)
         else:
             opened[-1][-1].append(token)
-    return opened[0][0]
+    return opened[0][0] if len(opened[0]) == 1 else opened
 
 
 def _draw(parts: list, rng: np.random.Generator) -> str:

@@ -27,8 +27,8 @@ class Habitus:
     height: float = _drawn(1.0, 0.84, 1.16)
     taper: float = _drawn(0.0, -0.08, 0.20)  # gain of width per unit downwards: a bell-shaped thorax
     droop: float = _drawn(0.0, -0.06, 0.22)  # descent per squared unit from the midline: sloping ribs and shoulders
-    dome: float = _drawn(0.0, -0.12, 0.14)  # descent of the diaphragm
-    recess: float = _drawn(1.0, 0.7, 2.0)  # depth of the costophrenic angles below it
+    dome: float = _drawn(0.0, -0.05, 0.05)  # descent of the diaphragm, less than between lung volumes
+    recess: float = _drawn(1.0, 0.8, 1.3)  # depth of the costophrenic angles below it
 
     depth: float = _drawn(1.0, 0.85, 1.25)  # of the body along the ray
     edge: float = _drawn(1.0, 0.25, 0.8)  # over which the body's thickness rises from its contour
@@ -85,7 +85,7 @@ class Habitus:
         return replace(
             habitus,
             thymus=float(rng.uniform(0.12, 0.34)) * bool(rng.random() < 0.35),
-            dome=habitus.dome - 0.10,
+            dome=habitus.dome - 0.04,
             shoulders=habitus.shoulders + 0.06,
             width=0.92 * habitus.width,
             neck=1.15 * habitus.neck,

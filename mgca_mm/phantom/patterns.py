@@ -1,7 +1,7 @@
 """Other painters of the same findings for the varied appearance: patterns, edges, densities and textures at random.
 
 As in ``findings.py``, each changes the scene's maps and returns a weight whose part above ``MASK_LEVEL`` is the mask. A
-pattern stays within the side and the zone that the report names.
+pattern stays within the side that the report names and is centred in the zone.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import numpy as np
 
 from .anatomy import SIDES, sign_of
 from .findings import MASK_LEVEL, PAINTERS, Finding, flood, lung_of
-from .geometry import Scene, Warp, as_map, blob, blur, closed_spline, disc, fill, fractal_noise, rounded, stroke
+from .geometry import Scene, Warp, as_map, blob, blur, disc, fill, fractal_noise, open_spline, rounded, stroke
 
 _PATTERN = 1  # a finding's second stream of random numbers
 _RIGID = ("cardiomegaly", "pneumothorax")  # bounded by the scene's own contours
@@ -25,7 +25,7 @@ def paint_varied(scene: Scene, finding: Finding) -> np.ndarray:
     rng = np.random.default_rng([finding.texture, _PATTERN])
     choices = (PAINTERS[finding.kind], *_PATTERNS.get(finding.kind, ()))
     painter = choices[int(rng.integers(len(choices)))]
-    strength = np.float32(np.exp(rng.uniform(np.log(0.5), np.log(1.2))))
+    strength = np.float32(np.exp(rng.uniform(np.log(0.8), np.log(1.2))))
     frame = scene.frame
     before = {name: getattr(scene, name).copy() for name in ("body", "air", "parenchyma", "metal")}
     if finding.kind not in _RIGID:
@@ -38,10 +38,13 @@ def paint_varied(scene: Scene, finding: Finding) -> np.ndarray:
     return weight > MASK_LEVEL
 
 
-def _textured(scene: Scene, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """An opacity's weight with a texture from none to coarse."""
+def _opacify(
+    scene: Scene, finding: Finding, weight: np.ndarray, rng: np.random.Generator, strengths: tuple[float, float, float]
+) -> None:
+    """Flood the lung by the finding's weight with a texture from none to coarse, at its severity's strength."""
     grain = fractal_noise(scene.frame, rng, rng.uniform(0.05, 0.25), 4, rng.uniform(0.4, 0.9))
-    return np.clip(weight * (1 + rng.uniform(0, 0.35) * grain), 0, 1)
+    textured = np.clip(weight * (1 + rng.uniform(0, 0.35) * grain), 0, 1)
+    flood(scene, strengths[finding.severity - 1] * textured)
 
 
 def _bronchi(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.ndarray:
@@ -72,8 +75,7 @@ def _lobar(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.ndarr
         segment = blob(rng, (x, y), (rng.uniform(1.0, 1.6) * half, 2 * half), 0.15)
         weight *= blur(scene.frame, fill(scene.frame, segment), rng.uniform(0.03, 0.09))
     weight *= lung_of(scene, finding)
-    density = {1: 0.60, 2: 0.75, 3: 0.90}[finding.severity]
-    flood(scene, density * _textured(scene, weight, rng) * (1 - _bronchi(scene, finding, rng)))
+    _opacify(scene, finding, weight * (1 - _bronchi(scene, finding, rng)), rng, (0.60, 0.75, 0.90))
     return weight
 
 
@@ -83,8 +85,7 @@ def _cloud(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.ndarr
     radius = {1: 0.14, 2: 0.20, 3: 0.30}[finding.severity] * rng.uniform(0.8, 1.3)
     shape = fill(scene.frame, blob(rng, center, (radius * rng.uniform(0.8, 1.3), radius), rng.uniform(0.05, 0.3)))
     weight = blur(scene.frame, shape, rng.uniform(0.01, 0.4 * radius)) * lung_of(scene, finding)
-    density = {1: 0.60, 2: 0.75, 3: 0.90}[finding.severity]
-    flood(scene, density * _textured(scene, weight, rng) * (1 - _bronchi(scene, finding, rng)))
+    _opacify(scene, finding, weight * (1 - _bronchi(scene, finding, rng)), rng, (0.60, 0.75, 0.90))
     return weight
 
 
@@ -113,7 +114,7 @@ def _interstitial(scene: Scene, finding: Finding, rng: np.random.Generator) -> n
     region = _region(scene, finding, rng)
     center = scene.place(finding.side, *finding.position)
     scene.parenchyma += rng.uniform(0.04, 0.12) * _net(scene, region, center, rng)
-    flood(scene, {1: 0.28, 2: 0.40, 3: 0.52}[finding.severity] * _textured(scene, region, rng))
+    _opacify(scene, finding, region, rng, (0.28, 0.40, 0.52))
     return region
 
 
@@ -125,8 +126,7 @@ def _patches(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.nda
     size = rng.uniform(0.6, 1.2) * 0.22 / np.sqrt(count)
     spots = fill(frame, *(blob(rng, tuple(c), (size * rng.uniform(0.7, 1.6), size), 0.2) for c in centers))
     spots = np.minimum(1.4 * blur(frame, spots, rng.uniform(0.008, 0.04)), 1) * region
-    density = {1: 0.60, 2: 0.70, 3: 0.85}[finding.severity]
-    flood(scene, density * _textured(scene, np.maximum(spots, rng.uniform(0, 0.4) * region), rng))
+    _opacify(scene, finding, np.maximum(spots, rng.uniform(0, 0.4) * region), rng, (0.60, 0.70, 0.85))
     return region
 
 
@@ -143,8 +143,7 @@ def _peribronchial(scene: Scene, finding: Finding, rng: np.random.Generator) -> 
     streaks = [a + t * (b - a) + np.sin(np.pi * t) * bend for a, b, bend in zip(starts, ends, bends, strict=True)]
     fine = blur(frame, as_map(stroke(frame, streaks, rng.uniform(0.02, 0.05))), rng.uniform(0.010, 0.035))
     wide = np.minimum(2 * blur(frame, as_map(stroke(frame, streaks, 0.09)), 0.05), 1) * lung
-    weight = _textured(scene, np.maximum(fine, 0.35 * wide), rng) * lung
-    flood(scene, {1: 0.50, 2: 0.60, 3: 0.75}[finding.severity] * weight)
+    _opacify(scene, finding, np.maximum(fine, 0.35 * wide) * lung, rng, (0.50, 0.60, 0.75))
     return wide
 
 
@@ -153,7 +152,7 @@ def _peripheral(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.
     lung = lung_of(scene, finding)
     rim = lung * (1 - rounded(scene.frame, lung, rng.uniform(0.25, 0.45)))
     weight = np.minimum(2.2 * rim, 1) * _region(scene, replace(finding, position=(0.95, *finding.position[1:])), rng)
-    flood(scene, {1: 0.50, 2: 0.60, 3: 0.75}[finding.severity] * _textured(scene, weight, rng))
+    _opacify(scene, finding, weight, rng, (0.50, 0.60, 0.75))
     return weight
 
 
@@ -167,7 +166,7 @@ def _diffuse(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.nda
         x, y = scene.place(side, 0.5, 0.65, 0.5)
         scene.parenchyma += rng.uniform(0.03, 0.10) * _net(scene, extent * scene.lungs[side], (x, y), rng)
     scene.parenchyma *= 1 + rng.uniform(0, 0.5) * extent
-    flood(scene, {1: 0.28, 2: 0.42, 3: 0.62}[finding.severity] * _textured(scene, extent, rng))
+    _opacify(scene, finding, extent, rng, (0.28, 0.42, 0.62))
     return extent
 
 
@@ -217,7 +216,7 @@ def _cables(scene: Scene, finding: Finding, rng: np.random.Generator) -> np.ndar
     cables = []
     for _ in range(rng.integers(1, 8)):
         points = np.cumsum(np.concatenate([rng.uniform(-1.2, 1.2, (1, 2)), rng.normal(0, 0.5, (3, 2))]), axis=0)
-        cables.append(closed_spline(np.concatenate([points, points[-2:0:-1]]), 8)[:25])
+        cables.append(open_spline(points))
     drawing = as_map(stroke(scene.frame, cables, rng.uniform(0.010, 0.022)))
     scene.metal += rng.uniform(0.15, 0.4) * drawing
     return np.maximum(shape, drawing)

@@ -16,7 +16,7 @@ from .study import PhantomStudy
 from .variety import enrich
 
 VIEWS = ("PA", "AP", "LATERAL")
-_IMAGE, _VARIETY = 2, 8  # streams of random numbers; study.py uses 0, 1 and 7
+_IMAGE, _VARIETY = 2, 8  # streams of random numbers; study.py has 0, 1 and 7, layouts/layout.py 3, 4, 5 and 9
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,9 @@ def heart_ratio(study: PhantomStudy) -> float:
     for finding in study.findings:
         if finding.kind == "cardiomegaly":
             spread = np.random.default_rng(finding.texture).uniform(-0.02, 0.02)
-            ratio = CARDIOTHORACIC_RATIO[finding.severity] + float(spread)
-            return max(ratio, study.anatomy.heart_ratio + 0.04) if study.anatomy.habitus.child else ratio
+            # Grade by grade above a child's own ratio, too, which may be larger than any normal adult's.
+            excess = max(0.0, study.anatomy.heart_ratio - 0.495)
+            return CARDIOTHORACIC_RATIO[finding.severity] + float(spread) + excess
     return study.anatomy.heart_ratio
 
 

@@ -225,7 +225,7 @@ def _frame(frame: str, article: str, words: str) -> str:
 
 def with_article(article: str, words: str) -> str:
     """A noun phrase with its indefinite article, if it takes one."""
-    return f"{'an' if words[0] in 'aeiouE8' else 'a'} {words}" if article == "a" else words
+    return f"{'an' if words[0] in 'aeiouE8' or words.startswith('NG ') else 'a'} {words}" if article == "a" else words
 
 
 def _attributes(
@@ -294,11 +294,12 @@ def _head(anatomy: Anatomy, views: tuple[str, ...], follow_up: bool, rng: np.ran
     exam = "CHEST (PORTABLE AP)" if bedside else "CHEST (PA AND LAT)" if "LATERAL" in views else "CHEST (SINGLE VIEW)"
     technique = "Portable AP view" if bedside else "PA and lateral views" if "LATERAL" in views else "Single PA view"
     people = ("woman", "man") if anatomy.age >= 18 else ("girl", "boy")
+    indications = [text for text in phrases.INDICATIONS if anatomy.age >= 18 or "smoking" not in text]
     who = f"___-year-old {people[anatomy.sex == 'M']}" if rng.random() < 0.6 else f"___{anatomy.sex}"
     head = [
         " " * 33 + "FINAL REPORT",
         f" EXAMINATION:  {exam}",
-        f" INDICATION:  {who} {_pick(rng, phrases.INDICATIONS)}",
+        f" INDICATION:  {who} {_pick(rng, indications)}",
         f" TECHNIQUE:  {technique} of the chest.",
         f" COMPARISON:  {'Chest radiograph from ___.' if follow_up else 'None.'}",
     ]

@@ -76,7 +76,7 @@ _DEVICE_WEIGHTS = {
 _BEDSIDE_DEVICES = ("endotracheal_tube", "enteric_tube", "chest_tube", "ecg_leads")
 
 # Streams of random numbers, so that one purpose never disturbs another.
-_PATIENT, _STUDY, _HABITUS = 0, 1, 7
+_PATIENT, _STUDY, _HABITUS = 0, 1, 7  # render.py has 2 and 8, layouts/layout.py 3, 4, 5 and 9
 
 
 @dataclass(frozen=True)

@@ -111,8 +111,8 @@ DEVICES: dict[str, tuple[Pattern, ...]] = {
     ),
     "sternal_wires": (
         "+ [intact |][median |midline ||]sternotomy wires",
-        "+ [postsurgical|postoperative] changes of [median |prior |]sternotomy with intact wires|sternal wires,"
-        " status post median sternotomy",
+        "+ [postsurgical|postoperative] changes of [median |prior |]sternotomy with intact wires"
+        "|+ sternal wires from median sternotomy",
         "+ sternal wires[ from prior surgery|]",
     ),
     "central_line": (
@@ -151,9 +151,10 @@ CAUSES: dict[str, tuple[tuple[Pattern, tuple[str, ...]], ...]] = {
             ("pneumonia",),
         ),
         (
-            "[atelectasis versus infiltrate|may represent atelectasis or infection|possibly atelectasis]",
-            ("atelectasis",),
+            "[atelectasis versus infiltrate|may represent atelectasis or infection]",
+            ("atelectasis", "pneumonia"),
         ),
+        ("possibly atelectasis", ("atelectasis",)),
     ),
     "atelectasis": (
         (
@@ -182,7 +183,7 @@ CAUSES: dict[str, tuple[tuple[Pattern, tuple[str, ...]], ...]] = {
 # Sentence frames: {a} is one or several noun phrases with their articles, {the} without, {a new} with an adjective
 # before the first; {is} and {has} agree in number.
 PRESENT: Pair = (
-    "[There {is} {a}|There {is} {a}|There {is} also {a}|{a} {is}"
+    "[There {is} {a}|There {is} {a}|There {is} {a}|{a} {is}"
     " [seen|noted|present|identified|demonstrated|visualized]"
     "|[The exam|This examination|The film|The study] [shows|demonstrates|reveals] {a}].",
     "[{the}|{the}|{the}|{the} [noted|seen|present|identified]].",
@@ -230,14 +231,18 @@ ABSENT_NOUN: dict[str, Pattern] = {
     "pneumothorax": "[pneumothorax|pneumothorax|pneumothoraces|PTX]",
     "pleural_effusion": "[pleural effusion|pleural effusion|pleural effusions|effusion|large pleural effusion"
     "|large effusion|pleural fluid]",
-    "consolidation": "[focal |focal |lobar |focal alveolar |][consolidation|consolidations|airspace"
-    " consolidation|air space opacity"
-    "|airspace disease|infiltrate|infiltrates|airspace opacities]",
+    "consolidation": "[focal |focal |lobar |focal alveolar |][consolidation|consolidations|airspace consolidation]",
     "edema": "[pulmonary edema|overt edema|overt pulmonary edema|vascular congestion|heart failure|interstitial edema]",
-    "pneumonia": "[pneumonia|acute pneumonia|acute infiltrate|infection]",
+    "pneumonia": "[pneumonia|acute pneumonia|infection]",
     "nodule": "[suspicious |pulmonary |lung |][nodule|nodules|nodules or masses|mass|masses|mass lesion]",
     "atelectasis": "[atelectasis|lobar collapse|bibasilar atelectasis]",
 }
+# What a consolidation is called where none of these kinds is there, for the words name each of them.
+OPAQUE = {"consolidation", "pneumonia", "edema"}
+OPACITY: Pattern = (
+    "[focal |focal |lobar |focal alveolar |acute |][consolidation|consolidations|airspace consolidation"
+    "|air space opacity|airspace disease|infiltrate|infiltrates|airspace opacities]"
+)
 ABSENT: Pair = (
     "[There is no [|evidence of |definite |visible ]{list}|No {list} [can be|could be] [seen|identified|appreciated]"
     "|There [are no typical findings of|is nothing to suggest] {list}].",

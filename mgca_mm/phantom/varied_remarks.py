@@ -16,6 +16,7 @@ class Normal:
     topics: tuple[str, ...]  # kinds and attributes of which none may be there
     share: float  # of the reports in which it could be said
     words: Pair
+    unless: tuple[str, ...] = ()  # further kinds and attributes beside which it would not be true
 
 
 NORMALS = (
@@ -31,8 +32,8 @@ NORMALS = (
         "[Cardiomediastinal silhouette|Heart and mediastinum|Cardiac and mediastinal [contours|silhouettes]] [normal"
         "|unremarkable|within normal limits|normal in appearance|of normal size and configuration].")),
     Normal("heart", ("tortuous_aorta",), 0.2, (
-        "[The mediastinum|Mediastinal contour|The mediastinal contour|The thoracic aorta] [is|is|appears] [normal"
-        "|unremarkable|within normal limits|of normal caliber|not widened].",
+        "[The mediastinum|Mediastinal contour|The mediastinal contour] [is|is|appears] [normal"
+        "|unremarkable|within normal limits|not widened].",
         "[Normal [mediastinum|mediastinal contours|mediastinal silhouette]|Mediastinum unremarkable"
         "|No mediastinal widening|Mediastinum within normal limits].")),
     Normal("heart", ("prominent_hila",), 0.12, (
@@ -45,20 +46,22 @@ NORMALS = (
         "|within normal limits|unremarkable|not engorged].",
         "[Pulmonary vascularity|Pulmonary vasculature|Vascularity] [normal|within normal limits|grossly normal].")),
     Normal("heart", (), 0.1, (
-        "The trachea is [midline|normal in position|in the midline].", "[Trachea midline|Midline trachea].")),
+        "The trachea is [midline|normal in position|in the midline].", "[Trachea midline|Midline trachea]."),
+        unless=("rotated",)),
     Normal("lungs", LUNGS, 0.7, (
         "[The lungs|Both lungs|The lungs|The lung fields] [are|are|are|appear] [[|grossly ]clear|clear bilaterally"
-        "|clear without infiltrate|normally inflated and clear|clear and well aerated|free of focal airspace disease].",
-        "[Lungs [clear|grossly clear|clear bilaterally|are clear|appear clear]|Clear lungs|Lungs clear and expanded"
-        "|Well-aerated clear lungs|Clear lung fields].")),
+        "|clear without infiltrate|free of focal airspace disease].",
+        "[Lungs [clear|grossly clear|clear bilaterally|are clear|appear clear]|Clear lungs|Clear lung fields].")),
     Normal("lungs", ("lung_volume",), 0.1, (
-        "[The lungs are [well expanded|well inflated|normally inflated|well aerated]|Lung volumes are [normal"
+        "[The lungs are [well expanded|well inflated|normally inflated]|Lung volumes are [normal"
         "|within normal limits]|There is good inspiratory effort].",
-        "[Normal lung volumes|Lungs well expanded|Good [inspiration|aeration]|Adequate inspiratory volumes].")),
+        "[Normal lung volumes|Lungs well expanded|Good inspiration|Adequate inspiratory volumes]."),
+        unless=("pneumothorax",)),
     Normal("lungs", ("consolidation", "pneumonia"), 0.12, (
         "There [is no [focal |confluent |]|are no areas of ][consolidation|airspace opacity] to suggest [an infection"
         "|acute pneumonia|pneumonia].",
-        "No [focal |][consolidation|opacity] to suggest [infection|pneumonia|an infectious process].")),
+        "No [focal |][consolidation|opacity] to suggest [infection|pneumonia|an infectious process]."),
+        unless=("edema",)),
     Normal("heart", (), 0.03, ("There is no [evidence of |]pericardial effusion.", "No pericardial effusion.")),
     Normal("lungs", ("consolidation", "pneumonia", "atelectasis"), 0.05, (
         "There is no [abnormal |]retrocardiac [opacity|opacification].", "No [abnormal |]retrocardiac opacity.")),

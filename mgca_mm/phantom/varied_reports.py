@@ -90,14 +90,17 @@ class _Reader:
 
     def summarize(self) -> list[Statement]:
         """The IMPRESSION section."""
-        chosen = [f for f in merge_effusions(self.findings) if self.draw(0.5 if f.kind == "foreign_object" else 0.9)]
+        there = merge_effusions(self.findings)
+        chosen = [f for f in there if self.draw(0.5 if f.kind == "foreign_object" else 0.9)]
         statements = self._present([chosen[i] for i in self.rng.permutation(len(chosen))], trend=0.5)
         if self.draw(0.2):
             statements += self._attributes(("lung_volume", "scoliosis", "tortuous_aorta"))
         acute = self.kinds - {"cardiomegaly", "foreign_object"}
         if not acute and (not statements or self.draw(0.6)):
-            others = remarks.OTHERWISE_NORMAL if statements else "" if self.abnormal else remarks.NORMAL_CHEST
-            pattern = others if others and self.draw(0.25) else remarks.NOT_ACUTE
+            said = {topic for statement in statements for topic in statement.topics}
+            is_complete = len(chosen) == len(there) and self.abnormal <= said
+            others = remarks.OTHERWISE_NORMAL if statements else remarks.NORMAL_CHEST
+            pattern = others if is_complete and self.draw(0.25) else remarks.NOT_ACUTE
             statements.append(Statement(_capitalize(self.choose(pattern))))
         elif not statements:
             statements.append(Statement(self.choose(remarks.AS_ABOVE)))
@@ -148,9 +151,10 @@ class _Reader:
 
     def _block(self, name: str, said: set[str]) -> list[Statement]:
         """What is said of one topic; ``said`` gathers what has been said of by then."""
-        findings = [f for f in merge_effusions(self.findings) if f.kind in _BLOCKS[name] and self.draw(0.96)]
+        there = [finding for finding in merge_effusions(self.findings) if finding.kind in _BLOCKS[name]]
+        findings = [finding for finding in there if self.draw(0.96)]
         statements = self._present(findings, trend=0.6)
-        if name == "lungs" and findings and self.draw(0.25):
+        if name == "lungs" and findings and findings == there and self.draw(0.25):
             statements.append(Statement(self.word(remarks.OTHERWISE), self._absent(phrases.LUNGS), "absent"))
         attributes = self._attributes([key for key, (block, _) in remarks.ATTRIBUTES.items() if block == name])
         normals = self._normals([normal for normal in remarks.NORMALS if normal.block == name], said)
@@ -174,7 +178,7 @@ class _Reader:
         for normal in (normals[i] for i in order):
             topics = set(normal.topics)
             is_news = not topics or not topics <= said
-            if is_news and not self.abnormal & topics and self.draw(normal.share * self.detail):
+            if is_news and not self.abnormal & {*topics, *normal.unless} and self.draw(normal.share * self.detail):
                 polarity = "absent" if topics else "neutral"
                 statements.append(Statement(self.word(normal.words), normal.topics, polarity))
                 said |= topics
@@ -200,7 +204,12 @@ class _Reader:
         return [self._negation(kinds, clear and start == 0) for start, kinds in enumerate(lists)]
 
     def _negation(self, kinds: list[str], clear: bool) -> Statement:
-        nouns = [self.choose(phrases.ABSENT_NOUN[kind]) for kind in kinds]
+        names = (
+            phrases.ABSENT_NOUN
+            if self.kinds & phrases.OPAQUE
+            else phrases.ABSENT_NOUN | {"consolidation": phrases.OPACITY}
+        )
+        nouns = [self.choose(names[kind]) for kind in kinds]
         comma = "," if len(nouns) > 2 and self.draw(0.5) else ""
         listed = nouns[0] if len(nouns) == 1 else f"{', '.join(nouns[:-1])}{comma} or {nouns[-1]}"
         topics = tuple(kinds)

@@ -6,7 +6,7 @@ None of it is a finding or a device, so reports and labels say nothing of it.
 import numpy as np
 
 from .anatomy import Anatomy, diaphragm
-from .geometry import Scene, as_map, blob, blur, closed_spline, disc, fill, fractal_noise, rounded, stroke
+from .geometry import Scene, as_map, blob, blur, disc, fill, fractal_noise, open_spline, rounded, stroke
 
 
 def enrich(scene: Scene, anatomy: Anatomy, rng: np.random.Generator) -> None:
@@ -82,7 +82,7 @@ def _folds(scene: Scene, rng: np.random.Generator) -> None:
     for _ in range(rng.poisson(2.0)):
         start, end = rng.uniform(-1.2, 1.2, (2, 2))
         middle = (start + end) / 2 + rng.normal(0, 0.15, 2)
-        line = closed_spline([tuple(start), tuple(middle), tuple(end), tuple(middle)], 8)[:17]
+        line = open_spline([start, middle, end])
         width = rng.uniform(0.006, 0.05)
         scene.body += rng.uniform(-0.04, 0.05) * as_map(stroke(frame, [line], width)) * (scene.body > 0.1)
     for _ in range(rng.poisson(1.2)):

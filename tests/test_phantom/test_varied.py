@@ -10,8 +10,11 @@ import pytest
 from mgca_mm.cli.phantom import main
 from mgca_mm.errors import UserError
 from mgca_mm.phantom import KINDS, VIEWS, render, sample_patient
+from mgca_mm.phantom.anatomy import diaphragm
+from mgca_mm.phantom.findings import Finding
 from mgca_mm.phantom.habitus import PLAIN
 from mgca_mm.phantom.layouts import LAYOUTS, PhantomOptions
+from mgca_mm.phantom.render import heart_ratio
 
 from .conftest import read_truth, tree_hash
 from .test_render import example
@@ -125,7 +128,27 @@ def test_a_plain_phantom_says_what_it_said_before(tmp_path, capsys):
         PhantomOptions(2, appearance="odd").check()
 
 
-def test_every_other_patient_of_a_mixed_phantom_is_varied():
-    mixed = PhantomOptions(patients=4, seed=4, appearance="mixed")
-    for index in range(4):
-        assert mixed.sample(index) == sample_patient(4, index, varied=index % 2 == 1)
+def test_half_of_a_mixed_phantom_is_varied_and_not_by_parity():
+    mixed = PhantomOptions(patients=60, seed=4, appearance="mixed")
+    varied = [mixed.sample(index) == sample_patient(4, index, varied=True) for index in range(60)]
+    assert all(is_varied or mixed.sample(i) == sample_patient(4, i) for i, is_varied in enumerate(varied))
+    assert all(0.25 < sum(varied[parity::2]) / 30 < 0.75 for parity in (0, 1))
+
+
+def test_described_classes_separate(studies):
+    """Grades of cardiomegaly and lung volumes, as plain, whatever the body."""
+    anatomies = [study.anatomy for study in studies]
+    assert max(a.heart_ratio for a in anatomies if not a.habitus.child) < 0.5
+    levels = [
+        [diaphragm(a, "right")[0] for a in anatomies if a.lung_volume == v and a.elevated_diaphragm != -1]
+        for v in (-1, 0, 1)
+    ]
+    assert np.percentile(levels[0], 95) < np.percentile(levels[1], 5)
+    assert np.percentile(levels[1], 95) < np.percentile(levels[2], 5)
+    large = [
+        replace(study, findings=(Finding("cardiomegaly", severity=grade),)) for study in studies for grade in (1, 3)
+    ]
+    assert all(heart_ratio(study) > study.anatomy.heart_ratio + 0.02 for study in large)
+    child = next(study for study in studies if study.anatomy.heart_ratio > 0.53)
+    grades = [heart_ratio(replace(child, findings=(Finding("cardiomegaly", severity=g),))) for g in (1, 2, 3)]
+    assert grades[0] + 0.05 < grades[1] and grades[1] + 0.05 < grades[2]

@@ -4,11 +4,14 @@ import re
 import tarfile
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from mgca_mm.phantom import KINDS, sample_patient
+from mgca_mm.phantom.grammar import expand
 from mgca_mm.phantom.study import LABELS_OF
-from mgca_mm.phantom.varied_remarks import TYPOS
+from mgca_mm.phantom.varied_phrases import LUNGS
+from mgca_mm.phantom.varied_remarks import ATTRIBUTES, TYPOS
 from mgca_mm.reports.cleaning import clean_text, report_sentences
 from mgca_mm.reports.finding_words import find_mentions
 from mgca_mm.reports.sections import split_report
@@ -70,6 +73,58 @@ def test_plain_statements_are_true(statements):
                     for finding in found
                 ), statement
     assert min(checked["present"], checked["absent"]) > 2000
+
+
+def _spelled(text):
+    words = text.lower()
+    for wrong, right in SPELLED.items():
+        words = re.sub(rf"\b{wrong}\b", right, words)
+    return words
+
+
+def test_words_are_not_denied_that_name_what_is_there():
+    """An infiltrate may be a consolidation, a pneumonia or an edema."""
+    denied = 0
+    for study in (study for index in range(500) for study in sample_patient(31, index, varied=True)):
+        for statement in study.report.statements:
+            words = re.search(r"infiltrate|air ?space (disease|opacit)", _spelled(statement.text))
+            if statement.polarity == "absent" and words:
+                denied += 1
+                assert not {f.kind for f in study.findings} & {"consolidation", "pneumonia", "edema"}, statement
+    assert denied > 50
+
+
+def test_normal_remarks_are_true_of_what_they_do_not_claim(studies):
+    counts = Counter()
+    for study in studies:
+        kinds = {finding.kind for finding in study.findings}
+        attributes = {name for name in ATTRIBUTES if getattr(study.anatomy, name)}
+        for statement in study.report.statements:
+            words = _spelled(statement.text)
+            told = {
+                topic
+                for other in study.report.statements
+                if other.section == statement.section and other.polarity in ("present", "uncertain")
+                for topic in other.topics
+            }
+            if statement.polarity != "present" and re.search(r"(expanded|inflated|aerat)", words):
+                counts["expanded"] += 1
+                assert not study.anatomy.lung_volume and "pneumothorax" not in kinds, statement
+            if "trachea" in words and "endo" not in words:
+                counts["trachea"] += 1
+                assert not study.anatomy.rotated, statement
+            if re.search(r"otherwise clear|remain\w+", words) and statement.polarity == "absent":
+                counts["remaining"] += 1
+                assert kinds & set(LUNGS) <= told, statement
+            if re.search(r"otherwise (unremarkable|negative)|superimposed", words):
+                counts["otherwise"] += 1
+                assert kinds | attributes <= told, statement
+            assert "thoracic aorta is normal" not in words and "thoracic aorta is unremarkable" not in words
+    assert len(counts) == 4 and min(counts.values()) > 2, counts
+
+
+def test_a_pattern_may_be_alternatives_itself():
+    assert {expand("a [b|c]|d", np.random.default_rng(seed)) for seed in range(40)} == {"a b", "a c", "d"}
 
 
 def test_statements_name_what_they_claim(statements):

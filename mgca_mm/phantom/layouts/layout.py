@@ -28,9 +28,9 @@ VERSION = 2  # of the generator: raise it when the same options give other bytes
 DONE = "phantom.json"
 TRUTH = "phantom-truth.jsonl.gz"
 FRONTAL = ("PA", "AP")
-_UNDESCRIBED = ("texture", "breadth", "fat", "heart_ratio", "aeration", "rib_strength", "rib_slope", "habitus")
 APPEARANCES = ("plain", "varied", "mixed")
-_SIZE, _SPLIT, _LAYOUT = 3, 4, 5  # streams of random numbers; study.py and render.py use 0 to 2
+_UNDESCRIBED = ("texture", "breadth", "fat", "heart_ratio", "aeration", "rib_strength", "rib_slope", "habitus")
+_SIZE, _SPLIT, _LAYOUT, _MIXTURE = 3, 4, 5, 9  # streams of random numbers; study.py has 0, 1 and 7, render.py 2 and 8
 
 Rows = dict[str, list]  # by table
 
@@ -43,7 +43,7 @@ class PhantomOptions:
     seed: int = 0
     size: int = 256  # shortest long side in pixels; the long side varies up to a quarter above it
     split: tuple[float, float, float] = (0.7, 0.1, 0.2)  # fractions of the patients in train, validate and test
-    appearance: str = "plain"  # one of APPEARANCES: 'varied' draws patients as varied as real ones, 'mixed' every other
+    appearance: str = "plain"  # one of APPEARANCES: 'varied': as varied as real ones, 'mixed': half of them, drawn
 
     def check(self) -> None:
         """Raise ``UserError`` for an option that cannot be."""
@@ -60,8 +60,9 @@ class PhantomOptions:
 
     def sample(self, index: int) -> list[PhantomStudy]:
         """The studies of the patient with a number, from 0; see ``sample_patient``."""
-        varied = self.appearance == "varied" or (self.appearance == "mixed" and index % 2 == 1)
-        return sample_patient(self.seed, index, varied)
+        # Not every other patient: layouts do some things by the parity of the index.
+        mixed = self.appearance == "mixed" and np.random.default_rng([self.seed, index, _MIXTURE]).random() < 0.5
+        return sample_patient(self.seed, index, varied=mixed or self.appearance == "varied")
 
 
 @dataclass(frozen=True)
