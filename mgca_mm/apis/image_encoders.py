@@ -14,8 +14,9 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
 from torch import nn
 
+from mgca_mm.checkpoints.conversion.preprocessing import normalization_of
 from mgca_mm.checkpoints.selection import select_checkpoint
-from mgca_mm.checkpoints.weights import read_state_dict
+from mgca_mm.checkpoints.weights import read_weights
 from mgca_mm.engine.config import RANDOM, find_config, load_config
 from mgca_mm.engine.config_errors import errors_named_by_key
 from mgca_mm.engine.pretrained import CompletePretrainedInit
@@ -58,7 +59,7 @@ def read_encoders(words: Sequence[str]) -> list[NamedEncoder]:
         if not name or parts is None:
             raise UserError(f"--encoders {word}: expected NAME=RUN, NAME=CONFIG:CHECKPOINT or NAME=CONFIG")
         if name in encoders:
-            raise UserError(f"--encoders {word}: there are two of this name")
+            raise UserError(f"--encoders {word}: there are two of this name\nGive each a name of its own.")
         config, checkpoint = parts.groups()
         if Path(where).exists() and not where.endswith(".py"):
             config, checkpoint = config_beside(where), where
@@ -80,26 +81,48 @@ def build_encoder(config: Path, checkpoint: str | None, seed: int = 42) -> tuple
         seed: Of random weights.
 
     Raises:
-        UserError: The config is of no pretraining, or the checkpoint does not fit.
+        UserError: The config is of no pretraining, the checkpoint does not fit, or random weights are asked for of a
+            backbone that brings others.
     """
     cfg = load_config(config)
     if "image_init" in cfg:
         cfg = load_config(config, {"image_init": RANDOM})
     if "image_encoder" not in cfg.get("model", {}):
         raise UserError(f"{config} is no config of a pretraining: it has no 'model.image_encoder'.")
+    _forget_start(cfg.model.image_encoder, config, is_random=checkpoint is None)
+    weights, meta = ({}, {}) if checkpoint is None else read_weights(checkpoint)
     set_random_seed(seed)
     scope = DefaultScope.overwrite_default_scope(cfg.get("default_scope"))
     with _quiet(), errors_named_by_key(cfg), scope:
         parts = {part: MODELS.build(cfg.model[part]) for part in ("data_preprocessor", "image_encoder")}
         parts["image_encoder"].init_weights()
     if checkpoint is not None:
-        is_whole = any(name.startswith(_PREFIX) for name in read_state_dict(checkpoint))
+        is_whole = any(name.startswith(_PREFIX) for name in weights)
         load = CompletePretrainedInit(checkpoint, _PREFIX if is_whole else None)
         with _quiet():
             load(parts["image_encoder"] if is_whole else parts["image_encoder"].backbone)
     # One by one: a data preprocessor notes the device only when it is moved itself.
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    for name, levels in (normalization_of(meta) or {}).items():  # encoders of other projects bring their own
+        setattr(parts["data_preprocessor"], name, torch.tensor(levels, device=device).view(3, 1, 1))
     return nn.ModuleDict({name: part.to(device) for name, part in parts.items()}), cfg
+
+
+def _forget_start(part: object, config: Path, is_random: bool) -> None:
+    """Leave out what an encoder would start from: a checkpoint brings all weights, or they are to be random."""
+    if isinstance(part, list | tuple):
+        for item in part:
+            _forget_start(item, config, is_random)
+    elif isinstance(part, dict):
+        if is_random and (part.get("pretrained") or part.get("checkpoint")):
+            raise UserError(
+                f"{config}: its backbone brings weights by itself, so it is no random one\n"
+                "Name a config without 'pretrained' and 'checkpoint', or a checkpoint: NAME=CONFIG:CHECKPOINT."
+            )
+        if isinstance(part.get("init_cfg"), dict) and part["init_cfg"]["type"].endswith("Pretrained"):
+            del part["init_cfg"]
+        for value in part.values():
+            _forget_start(value, config, is_random)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.evaluation.bench_report import cells, markdown
 from mgca_mm.evaluation.linear_probe import LabeledFeatures, adapt_batch_norm, extract_features
-from mgca_mm.evaluation.real_bench import MIN_OF_CLASS, SHARES, Score, bench_encoder, divide_by_patient
+from mgca_mm.evaluation.real_bench import MIN_OF_CLASS, SHARES, Division, Score, bench_encoder, divide_by_patient
 from mgca_mm.files import sha256_of, write_output
 from mgca_mm.prepared import MANIFEST, SPLITS, load_prepared, read_classes
 from mgca_mm.visualization.curves import plot_label_fractions
@@ -101,7 +101,7 @@ def name_folders(folders: Sequence[str]) -> dict[str, str]:
             raise UserError(f"'{folder}' is not prepared: it has no {MANIFEST}.\nMake it with mgca-mm prepare.")
     named = {Path(folder).absolute().name: folder for folder in folders}
     if len(named) < len(folders):
-        raise UserError("--data: two folders have the same name, by which the tables would tell them apart")
+        raise UserError("--data: two folders have the same name, by which the tables tell them apart\nRename one.")
     return named
 
 
@@ -112,20 +112,26 @@ def bench_folder(
     rows: list[dict] = []
     left_out: dict[str, None] = {}  # in order, each once
     references: dict[tuple, dict] = {}  # of random encoders, by architecture and task
+    divided: dict[str, list[Division]] = {}  # by task
     for encoder in encoders:
         model, cfg = build_encoder(encoder.config, encoder.checkpoint)
         seen = features_of(model, cfg, folder, encoder.name, out)
+        # By name, so that what is drawn does not depend on how the folder is split.
+        order = np.argsort(seen.image_ids)
+        seen = LabeledFeatures([seen.image_ids[row] for row in order], seen.features[order], seen.labels[order])
         tasks, patients = tasks_of(seen, folder, controls)
-        architecture = tuple((key, tuple(value.shape)) for key, value in model.image_encoder.state_dict().items())
+        shapes = ((key, tuple(value.shape)) for key, value in model.image_encoder.state_dict().items())
+        architecture = (repr(_image_size(cfg)), *shapes)
         for task in tasks:
             known = np.flatnonzero(~np.isnan(task.labels))
             labels = task.labels[known]
             try:
-                divisions = [divide_by_patient(labels, patients[known], seed) for seed in seeds]
+                if task.name not in divided:
+                    divided[task.name] = [divide_by_patient(labels, patients[known], seed) for seed in seeds]
             except UserError as error:
                 left_out[f"{name}, {task.name}: {error}"] = None
                 continue
-            scores = bench_encoder(seen.features[known], labels, patients[known], seeds, divisions)
+            scores = bench_encoder(seen.features[known], labels, patients[known], seeds, divided[task.name])
             for share in [share for share in SHARES if share not in scores]:
                 why = f"{share} % of the training images cannot hold {MIN_OF_CLASS} of both classes"
                 left_out[f"{name}, {task.name}: {why}"] = None
@@ -141,10 +147,21 @@ def bench_folder(
     return rows, list(left_out)
 
 
+def _image_size(cfg: Config) -> tuple:
+    """What decides the size of the images that an encoder sees."""
+    model = cfg.model
+    return (
+        cfg.test_dataloader.dataset.pipeline,
+        model.data_preprocessor.get("crop_size"),
+        model.image_encoder.get("resize_to"),
+    )
+
+
 def features_of(model: nn.Module, cfg: Config, folder: str, name: str, out: Path) -> LabeledFeatures:
     """What an encoder makes of all images of a folder, whatever their split; from ``out`` where it is there."""
     adapts = name.endswith(ADAPTED)
-    digest = hashlib.sha256(repr((cfg.test_dataloader.dataset.pipeline, cfg.model.image_encoder, adapts)).encode())
+    levels = (model.data_preprocessor.mean, model.data_preprocessor.std)
+    digest = hashlib.sha256(repr((_image_size(cfg), levels, cfg.model.image_encoder, adapts)).encode())
     digest.update(Path(folder, MANIFEST).read_bytes())
     for weights in model.state_dict().values():
         digest.update(weights.cpu().contiguous().view(-1).view(torch.uint8).numpy())

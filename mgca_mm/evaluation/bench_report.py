@@ -6,11 +6,12 @@ from .real_bench import MIN_OF_CLASS, NUM_NEIGHBORS
 
 _NEIGHBORS = "knn"
 _HOW = f"""AUROC in percent on the test images: mean ± standard deviation over the seeds, each of which divides the
-patients anew into training, validation and test (70/10/20), and in brackets the 95 % interval of the mean over patients
-drawn with replacement. Columns: percent of the training images that the linear layer sees, in brackets how many these
-are, at least {MIN_OF_CLASS} of each class; the best of five C on the validation images is taken.
+patients anew into training, validation and test (70/10/20) and draws other training images, and in brackets the 95 %
+interval of the mean over patients of the tests drawn with replacement, the fitted layers left as they are. A random
+encoder is one draw of its weights. Columns: percent of the training images that the linear layer sees, in brackets how
+many these are, at least {MIN_OF_CLASS} of each class; the best of five C on all validation images is taken.
 Neighbors: the {NUM_NEIGHBORS} nearest of all training images, without training. Error: 100 − AUROC, relative to that of
-the random encoder of the same architecture.
+the random encoder of the same architecture and size of images.
 """
 
 

@@ -94,15 +94,20 @@ def adapt_batch_norm(
         title: Of the progress bar.
 
     Raises:
-        UserError: The encoder has no batch norm.
+        UserError: The encoder has no batch norm, or one whose statistics are frozen.
     """
-    if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.image_encoder.modules()):
-        raise UserError("The image encoder has no batch norm, whose statistics could be adapted.")
+    norms = [m for m in model.image_encoder.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        raise UserError(f"{title}: the encoder has none whose statistics could be adapted.")
     order = torch.Generator().manual_seed(0)
     loader = DataLoader(
         dataset, batch_size, shuffle=True, generator=order, num_workers=num_workers, collate_fn=pseudo_collate
     )
     update_bn((_images(model, batch) for batch in tracked(loader, title, len(loader))), model.image_encoder)
+    if not all(norm.num_batches_tracked for norm in norms):
+        raise UserError(
+            f"{title}: the config freezes its statistics (norm_eval, frozen_stages)\nSet these to False and -1."
+        )
     model.eval()
 
 

@@ -179,3 +179,42 @@ def test_the_real_sets_are_prepared_as_the_documentation_says(tmp_path):
     assert (counts["hannover"]["images"], counts["hannover"]["patients"]) == (243, 71)
     assert (counts["hannover"]["positive: ever_icu"], counts["hannover"]["positive: died"]) == (186, 48)
     assert counts["hannover"]["positive: view=pa"] == 49
+
+
+def test_features_are_kept_for_one_normalization(data, tiny, tmp_path):
+    darker = tiny.with_name("darker.py")
+    darker.write_text("_base_ = './tiny.py'\nmodel = dict(data_preprocessor=dict(mean=20, std=10))\n")
+    seen = []
+    for config in (tiny, darker):
+        model, cfg = build_encoder(config, None)
+        seen.append(real_bench.features_of(model, cfg, str(data), "name", tmp_path).features)
+    assert not np.allclose(*seen)
+
+
+def test_an_encoder_of_another_project_keeps_its_normalization(tiny, backbone, tmp_path):
+    weights = torch.load(backbone)
+    meta = {"data_preprocessor": {"mean": [0.0, 0.0, 0.0], "std": [255.0, 255.0, 255.0]}}
+    torch.save({"state_dict": weights, "meta": meta}, tmp_path / "converted.pth")
+    model, _ = build_encoder(tiny, str(tmp_path / "converted.pth"))
+    images = model.data_preprocessor({"inputs": {"image": torch.full((2, 1, 4, 4), 51, dtype=torch.uint8)}})
+    assert torch.allclose(images["inputs"]["image"], torch.tensor(0.2))
+
+
+def test_a_random_encoder_is_random_whatever_its_config_starts_from(tiny, backbone, tmp_path):
+    started = tmp_path / "started.py"
+    start = f"dict(_delete_=True, type='Pretrained', checkpoint={str(backbone)!r})"
+    started.write_text(f"_base_ = {str(tiny)!r}\nmodel = dict(image_encoder=dict(backbone=dict(init_cfg={start})))\n")
+    drawn = build_encoder(started, None)[0].image_encoder.backbone.conv1.weight
+    assert not torch.equal(drawn, torch.load(backbone)["backbone.conv1.weight"])
+    bringing = tmp_path / "bringing.py"
+    bringing.write_text(f"_base_ = {str(tiny)!r}\nmodel = dict(image_encoder=dict(backbone=dict(pretrained=True)))\n")
+    with pytest.raises(UserError, match="brings weights by itself"):
+        build_encoder(bringing, None)
+
+
+def test_errors_are_relative_to_random_weights_that_see_the_same_size(data, tiny, tmp_path):
+    larger = tiny.with_name("larger.py")
+    larger.write_text(TINY.replace("48", "64"))
+    encoders = read_encoders([f"random={tiny}", f"larger={larger}"])
+    rows, _ = real_bench.bench_folder("made", str(data), encoders, range(2), (), tmp_path)
+    assert {row["error_to_random"] for row in rows if row["encoder"] == "larger"} <= {0, None}
