@@ -119,7 +119,10 @@ def _forget_start(part: object, config: Path, is_random: bool) -> None:
                 f"{config}: its backbone brings weights by itself, so it is no random one\n"
                 "Name a config without 'pretrained' and 'checkpoint', or a checkpoint: NAME=CONFIG:CHECKPOINT."
             )
-        if isinstance(part.get("init_cfg"), dict) and part["init_cfg"]["type"].endswith("Pretrained"):
+        starts = part.get("init_cfg") or []
+        if any(
+            str(init.get("type")).endswith("Pretrained") for init in (starts if isinstance(starts, list) else [starts])
+        ):
             del part["init_cfg"]
         for value in part.values():
             _forget_start(value, config, is_random)
