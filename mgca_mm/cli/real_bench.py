@@ -116,12 +116,9 @@ def bench_folder(
     for encoder in encoders:
         model, cfg = build_encoder(encoder.config, encoder.checkpoint)
         seen = features_of(model, cfg, folder, encoder.name, out)
-        # By name, so that what is drawn does not depend on how the folder is split.
-        order = np.argsort(seen.image_ids)
-        seen = LabeledFeatures([seen.image_ids[row] for row in order], seen.features[order], seen.labels[order])
         tasks, patients = tasks_of(seen, folder, controls)
         shapes = ((key, tuple(value.shape)) for key, value in model.image_encoder.state_dict().items())
-        architecture = (repr(_image_size(cfg)), *shapes)
+        architecture = (_image_size(cfg), *shapes)
         for task in tasks:
             known = np.flatnonzero(~np.isnan(task.labels))
             labels = task.labels[known]
@@ -147,14 +144,11 @@ def bench_folder(
     return rows, list(left_out)
 
 
-def _image_size(cfg: Config) -> tuple:
-    """What decides the size of the images that an encoder sees."""
-    model = cfg.model
-    return (
-        cfg.test_dataloader.dataset.pipeline,
-        model.data_preprocessor.get("crop_size"),
-        model.image_encoder.get("resize_to"),
-    )
+def _image_size(cfg: Config) -> str:
+    """What decides the size of the images that an encoder sees, in whatever order a config names it."""
+    steps = [step for step in cfg.test_dataloader.dataset.pipeline if not step["type"].endswith("TokenizeReport")]
+    crop_size, resize_to = cfg.model.data_preprocessor.get("crop_size"), cfg.model.image_encoder.get("resize_to")
+    return json.dumps((steps, crop_size, resize_to), sort_keys=True, default=str)
 
 
 def features_of(model: nn.Module, cfg: Config, folder: str, name: str, out: Path) -> LabeledFeatures:

@@ -212,9 +212,11 @@ def test_a_random_encoder_is_random_whatever_its_config_starts_from(tiny, backbo
         build_encoder(bringing, None)
 
 
-def test_errors_are_relative_to_random_weights_that_see_the_same_size(data, tiny, tmp_path):
-    larger = tiny.with_name("larger.py")
+def test_errors_are_relative_to_random_weights_that_see_the_same_size(data, tiny, backbone, tmp_path):
+    larger, reordered = tiny.with_name("larger.py"), tiny.with_name("reordered.py")
     larger.write_text(TINY.replace("48", "64"))
-    encoders = read_encoders([f"random={tiny}", f"larger={larger}"])
-    rows, _ = real_bench.bench_folder("made", str(data), encoders, range(2), (), tmp_path)
-    assert {row["error_to_random"] for row in rows if row["encoder"] == "larger"} <= {0, None}
+    reordered.write_text(TINY.replace("dict(type='ResizeAndPad', size=48)", "dict(size=48, type='ResizeAndPad')"))
+    encoders = [f"random={tiny}", f"larger={larger}:{backbone}", f"same={reordered}:{backbone}"]
+    rows, _ = real_bench.bench_folder("made", str(data), read_encoders(encoders), range(2), (), tmp_path)
+    of = {row["encoder"]: row["error_to_random"] for row in rows if row["share"] == 100 and row["task"] == "disk"}
+    assert of["larger"] is None and of["same"] is not None
