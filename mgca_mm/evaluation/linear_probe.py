@@ -65,10 +65,10 @@ def extract_features(
         UserError: If the split carries no labels.
     """
     model.eval()
+    loader = DataLoader(dataset, batch_size, num_workers=num_workers, collate_fn=pseudo_collate)
     image_ids: list[str] = []
     features: list[Tensor] = []
     labels: list[list] = []
-    loader = DataLoader(dataset, batch_size, num_workers=num_workers, collate_fn=pseudo_collate)
     for batch in tracked(loader, title, len(loader)):
         features.append(model.image_encoder(_images(model, batch)).global_feature.float().cpu())
         for sample in batch["data_samples"]:

@@ -1,6 +1,6 @@
 """The bench of frozen encoders: a linear layer on shares of the training images, and neighbors; divided by patient."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -144,10 +144,15 @@ def bench_encoder(
     return scores
 
 
+def _standardized(features: np.ndarray, train: np.ndarray, division: Division) -> Iterator[np.ndarray]:
+    """Of the training, the validation and the test images, by the mean and the deviation of the training ones."""
+    scaler = StandardScaler().fit(features[train])
+    return (scaler.transform(features[rows]) for rows in (train, division.val, division.test))
+
+
 def _linear(features: np.ndarray, labels: np.ndarray, train: np.ndarray, division: Division) -> np.ndarray:
     """Decision values of the test images."""
-    scaler = StandardScaler().fit(features[train])
-    fitted, val, test = (scaler.transform(features[rows]) for rows in (train, division.val, division.test))
+    fitted, val, test = _standardized(features, train, division)
     probe = LogisticRegression(max_iter=1000, warm_start=True)
     best, decisions = -1.0, np.empty(0)
     for strength in INVERSE_REGULARIZATIONS:
@@ -160,11 +165,9 @@ def _linear(features: np.ndarray, labels: np.ndarray, train: np.ndarray, divisio
 
 def _neighbors(features: np.ndarray, labels: np.ndarray, train: np.ndarray, division: Division) -> np.ndarray:
     """Share of positives among the nearest training images of each test image."""
-    scaler = StandardScaler().fit(features[train])
-    count = min(NUM_NEIGHBORS, len(train))
-    classifier = KNeighborsClassifier(count, weights="distance", metric="cosine")
-    classifier.fit(scaler.transform(features[train]), labels[train])
-    return classifier.predict_proba(scaler.transform(features[division.test]))[:, 1]
+    fitted, _, test = _standardized(features, train, division)
+    classifier = KNeighborsClassifier(min(NUM_NEIGHBORS, len(train)), weights="distance", metric="cosine")
+    return classifier.fit(fitted, labels[train]).predict_proba(test)[:, 1]
 
 
 def _score(

@@ -6,8 +6,9 @@ evaluations) compare words with truth without parsing English.
 """
 
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from types import ModuleType
 
 import numpy as np
 
@@ -175,17 +176,20 @@ def merge_effusions(findings: tuple[Finding, ...]) -> list[Finding]:
     return list(findings)
 
 
+def noun_phrases(finding: Finding, words: ModuleType) -> Sequence:
+    """What a finding may be called in the words of a module, :mod:`phrases` or :mod:`varied_phrases`."""
+    if finding.kind == "foreign_object":
+        return words.DEVICE_PHRASES[finding.device]
+    if finding.kind == "pleural_effusion" and finding.side == "bilateral":
+        return words.BOTH_EFFUSIONS
+    if finding.kind == "nodule" and finding.severity == 3:
+        return (*words.NOUNS["nodule"], words.MASS_NOUN)
+    return words.NOUNS[finding.kind]
+
+
 def name_finding(finding: Finding, rng: np.random.Generator) -> tuple[str, str]:
     """A noun phrase for a finding, as (article, words); see :mod:`phrases`."""
-    if finding.kind == "foreign_object":
-        choices = phrases.DEVICE_PHRASES[finding.device]
-    elif finding.kind == "pleural_effusion" and finding.side == "bilateral":
-        choices = phrases.BOTH_EFFUSIONS
-    elif finding.kind == "nodule" and finding.severity == 3:
-        choices = (*phrases.NOUNS["nodule"], phrases.MASS_NOUN)
-    else:
-        choices = phrases.NOUNS[finding.kind]
-    article, words = _pick(rng, choices)
+    article, words = _pick(rng, noun_phrases(finding, phrases))
     fields = {"side": finding.side}
     if finding.severity:
         tables = {"size": "SIZE", "grade": "GRADE", "diameter": "DIAMETER", "density": "DENSITY"}

@@ -96,14 +96,14 @@ NOUNS: dict[str, tuple[Pattern, ...]] = {
         "a [{grade} |]patchy [infiltrate|airspace opacity] {at}[ suggestive of pneumonia| suggesting infection|]",
     ),
 }
-MASS = "a [{diameter} |large |][{where} mass|mass {at}|lung mass {at}]"  # what a severe nodule is called as well
+MASS_NOUN = "a [{diameter} |large |][{where} mass|mass {at}|lung mass {at}]"  # what a severe nodule is called as well
 BOTH_EFFUSIONS = (
     "+ [{size} bilateral|bilateral {size}] [pleural |]effusions",
     "+ {size} effusions [bilaterally|on both sides]",
     "[blunting of [both|the bilateral] costophrenic angles|bilateral costophrenic angle blunting]",
     "{size} bilateral pleural fluid",
 )
-DEVICES: dict[str, tuple[Pattern, ...]] = {
+DEVICE_PHRASES: dict[str, tuple[Pattern, ...]] = {
     "pacemaker": (
         "a [dual lead |dual chamber |]{side}[-sided|] [chest wall |subclavian |pectoral |]pacemaker",
         "a {side} [chest |]pacemaker with leads [projecting over|in|overlying] the right atrium and right ventricle",

@@ -17,7 +17,7 @@ from . import varied_remarks as remarks
 from .anatomy import SIDES, Anatomy
 from .findings import ZONES, Finding
 from .grammar import expand, pick
-from .reports import HEDGE_ABSENT, HEDGE_PRESENT, Statement, merge_effusions, with_article
+from .reports import HEDGE_ABSENT, HEDGE_PRESENT, Statement, merge_effusions, noun_phrases, with_article
 
 _BLOCKS = {  # of the FINDINGS section: the kinds of findings in each
     "technique": (),
@@ -284,15 +284,7 @@ class _Reader:
 
     def _name(self, finding: Finding) -> tuple[tuple[str, str], dict[str, str | int | None]]:
         """A noun phrase for a finding, as (article, words), and what it says of side, zone and severity."""
-        if finding.kind == "foreign_object":
-            choices = phrases.DEVICES[finding.device]
-        elif finding.kind == "pleural_effusion" and finding.side == "bilateral":
-            choices = phrases.BOTH_EFFUSIONS
-        elif finding.kind == "nodule" and finding.severity == 3:
-            choices = (*phrases.NOUNS["nodule"], phrases.MASS)
-        else:
-            choices = phrases.NOUNS[finding.kind]
-        words, claims = self._expand(self.pick(choices), finding)
+        words, claims = self._expand(self.pick(noun_phrases(finding, phrases)), finding)
         article, _, rest = words.partition(" ")
         return ((article, rest) if article in ("a", "+") else ("", words)), claims
 

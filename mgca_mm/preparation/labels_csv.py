@@ -48,7 +48,7 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     named = len(columns) == 1 or options.labels
     values = {column: _classes_of(table, column) if named else None for column in columns}
     exclusive = values[columns[0]] is not None and len(columns) == 1
-    classes = _classes(values)
+    classes = _classes(values, exclusive)
     require_class_names(classes, table)
     filters = FilterLog("rows in the table")
     samples: dict[str, Sample] = {}
@@ -90,14 +90,14 @@ def _label_columns(table: Path, chosen: Sequence[str] | None) -> list[str]:
     raise UserError(f"{table}: no row below the header\nExpected a table {_FORMAT}")
 
 
-def _classes(values: Mapping[str, list[str] | None]) -> dict[str, tuple[str, str | None]]:
+def _classes(values: Mapping[str, list[str] | None], exclusive: bool) -> dict[str, tuple[str, str | None]]:
     """Column of each class and, where it is one of class names, its value there, from the class names by column."""
-    if len(values) == 1 and (only := next(iter(values.items())))[1] is not None:
-        return {name: (only[0], name) for name in only[1]}
     classes: dict[str, tuple[str, str | None]] = {}
     for column, names in values.items():
         if names is None:
             classes[column] = (column, None)
+        elif exclusive:
+            classes = {name: (column, name) for name in names}
         else:
             classes |= {f"{column}={name}": (column, name) for name in names[len(names) == 2 :]}
     return classes

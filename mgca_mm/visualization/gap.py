@@ -82,7 +82,7 @@ def _draw_groups(axes: Axes, separability: Mapping) -> None:
 
 
 def _draw_coverage(axes: Axes, coverage: Mapping) -> None:
-    for number, (_, shares) in enumerate(coverage.items(), start=1):
+    for number, shares in enumerate(coverage.values(), start=1):
         axes.plot(list(shares.values()), list(shares), MARKERS[number], color=COLORS[number])
     axes.axvline(95, color="gray", linewidth=0.7)
     axes.invert_yaxis()

@@ -4,7 +4,6 @@ It was trained on ImageNet. The names are those of the EfficientNet-PyTorch proj
 timm numbers them by stages, in the same order.
 """
 
-import timm
 import torch
 from torch import Tensor
 
@@ -29,6 +28,8 @@ def convert_efficientnet_lite0(state_dict: dict[str, Tensor]) -> ConvertedCheckp
     Raises:
         UserError: It has not as many tensors as timm's, one is of another shape, or no finite number.
     """
+    import timm  # takes seconds, which the other conversions need not wait
+
     with torch.device("meta"):
         expected = timm.create_model(_MODEL).state_dict()
     shapes = [tuple(tensor.shape) for tensor in expected.values()]
