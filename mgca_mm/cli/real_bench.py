@@ -39,10 +39,18 @@ CONTROLS = ("view", "sex")
 
 
 class Task(NamedTuple):
-    """A class of a set: labels (N,) of 1, 0 and NaN; a control says how an image was made, or of whom."""
+    """A class of a set.
+
+    Attributes:
+        name: Of the class.
+        labels: (N,) 1, 0, NaN where it is uncertain.
+        is_blank: (N,) whether a 0 stands for a blank.
+        is_control: It says how an image was made, or of whom.
+    """
 
     name: str
     labels: np.ndarray
+    is_blank: np.ndarray
     is_control: bool
 
 
@@ -135,7 +143,8 @@ def bench_folder(
             if encoder.checkpoint is None and not encoder.name.endswith(ADAPTED):
                 references.setdefault((architecture, task.name), scores)
             reference = references.get((architecture, task.name), {})
-            counts = {"images": len(known), "positives": int(labels.sum()), "patients": len(set(patients[known]))}
+            counts = {"images": len(known), "positives": int(labels.sum()), "blank": int(task.is_blank[known].sum())}
+            counts["patients"] = len(set(patients[known]))
             for share, score in scores.items():
                 row = {"data": name, "task": task.name, "control": task.is_control, **counts, "encoder": encoder.name}
                 rows.append(row | describe(share, score, reference.get(share)))
@@ -184,27 +193,28 @@ def tasks_of(seen: LabeledFeatures, folder: str, controls: Sequence[str]) -> tup
     entries = {entry["image_id"]: entry for split in SPLITS for entry in load_prepared(f"{folder}/{split}.json")[1]}
     shown = [entries[image_id] for image_id in seen.image_ids]
     classes, exclusive = read_classes(folder, "classification")
-    columns = list(zip(classes, seen.labels.T, strict=True))[exclusive and len(classes) == 2 :]
+    blank = np.array([[label is None for label in entry["labels"]] for entry in shown])
+    columns = list(zip(classes, seen.labels.T, blank.T, strict=True))[exclusive and len(classes) == 2 :]
     views = [entry.get("view", "").upper()[:2] for entry in shown]
     if {"PA", "AP"} <= set(views):
-        columns.append(("view=AP", np.array([{"AP": 1.0, "PA": 0.0}.get(view, np.nan) for view in views])))
-    tasks = [Task(name, labels, name.partition("=")[0].lower() in controls) for name, labels in columns]
+        is_ap = np.array([{"AP": 1.0, "PA": 0.0}.get(view, np.nan) for view in views])
+        columns.append(("view=AP", is_ap, np.zeros(len(views), bool)))
+    tasks = [Task(*column, column[0].partition("=")[0].lower() in controls) for column in columns]
     return tasks, np.array([entry.get("patient_id", entry["image_id"]) for entry in shown])
 
 
 def describe(share: int | str, score: Score, random: Score | None) -> dict:
     """What ``bench.json`` says of a score."""
-    error = 0 if random is None else 100 - random.mean
-    relative = 100 * ((100 - score.mean) / error - 1) if error else None
+    low, high = score.interval
     return {
         "share": share,
         "trained_on": score.num_images,
         "mean": score.mean,
         "sd": score.sd,
-        "low": score.low,
-        "high": score.high,
+        "low": low,
+        "high": high,
         "seeds": score.aurocs,
-        "error_to_random": relative,
+        "error_to_random": None if random is None else score.error_relative_to(random),
     }
 
 

@@ -11,7 +11,7 @@ interval of the mean over patients of the tests drawn with replacement, the fitt
 encoder is one draw of its weights. Columns: percent of the training images that the linear layer sees, in brackets how
 many these are, at least {MIN_OF_CLASS} of each class; the best of five C on all validation images is taken.
 Neighbors: the {NUM_NEIGHBORS} nearest of all training images, without training. Error: 100 − AUROC, relative to that of
-the random encoder of the same architecture and size of images.
+the random encoder of the same architecture and size of images, with the 95 % interval over the same draws of patients.
 """
 
 
@@ -43,9 +43,10 @@ def _table(rows: Sequence[Mapping]) -> str:
     """A row an encoder, two columns a share, of one task."""
     first = rows[0]
     shares = {row["share"]: row["trained_on"] for row in rows}
+    blank = f", {first['blank']:,} blank, hence negative" if first["blank"] else ""
     title = (
         f"### {first['data']}: {first['task']}\n\n{first['images']:,} images of {first['patients']:,} patients, "
-        f"{first['positives']:,} positive.\n"
+        f"{first['positives']:,} positive{blank}.\n"
     )
     heads = ["neighbors" if share == _NEIGHBORS else f"{share} % ({count:,})" for share, count in shares.items()]
     lines = [
@@ -59,9 +60,11 @@ def _table(rows: Sequence[Mapping]) -> str:
 
 
 def _cell(row: Mapping) -> str:
-    relative = row["error_to_random"]
-    error = "–" if relative is None else f"{relative:+.0f} %".replace("-", "−")
-    return f"{row['mean']:.1f} ± {row['sd']:.1f} ({row['low']:.1f}–{row['high']:.1f}) | {error}"
+    spread = "" if row["sd"] is None else f" ± {row['sd']:.1f}"
+    error = "–"
+    if row["error_to_random"] is not None:
+        error = "{:+.0f} % ({:+.0f} to {:+.0f})".format(*row["error_to_random"]).replace("-", "−")
+    return f"{row['mean']:.1f}{spread} ({row['low']:.1f}–{row['high']:.1f}) | {error}"
 
 
 def cells(rows: Iterable[Mapping]) -> list[dict]:

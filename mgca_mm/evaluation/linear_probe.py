@@ -55,7 +55,7 @@ def extract_features(
     """Encode every image of a prepared split once, in evaluation mode.
 
     Args:
-        model: :class:`mgca_mm.models.ImageReportPretrainer`.
+        model: Has an ``image_encoder`` and a ``data_preprocessor``, as :class:`mgca_mm.models.ImageReportPretrainer`.
         dataset: Split whose samples carry ``labels``, with a pipeline without randomness.
         batch_size: Images a batch.
         num_workers: Loader processes.

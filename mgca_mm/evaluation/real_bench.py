@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mgca_mm.errors import UserError
 
-from .bootstrap import bootstrap_interval
+from .bootstrap import interval_of, resample
 from .classification import resampled_auroc
 
 SHARES = (1, 5, 20, 100)  # percent of the training images
@@ -37,14 +37,12 @@ class Score(NamedTuple):
 
     Attributes:
         aurocs: One a seed.
-        low: Lower end of the 95 % interval of their mean over patients drawn with replacement.
-        high: Upper end.
+        resampled: (R,) means over the seeds, each of patients drawn with replacement: the same for all methods.
         num_images: That it was trained on, with the first seed.
     """
 
     aurocs: list[float]
-    low: float
-    high: float
+    resampled: np.ndarray
     num_images: int
 
     @property
@@ -53,9 +51,25 @@ class Score(NamedTuple):
         return float(np.mean(self.aurocs))
 
     @property
-    def sd(self) -> float:
-        """Standard deviation over the seeds; 0 of one alone."""
-        return float(np.std(self.aurocs, ddof=1)) if len(self.aurocs) > 1 else 0.0
+    def sd(self) -> float | None:
+        """Standard deviation over the seeds; None of one alone."""
+        return float(np.std(self.aurocs, ddof=1)) if len(self.aurocs) > 1 else None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % of the mean over patients."""
+        return interval_of(self.resampled)
+
+    def error_relative_to(self, other: "Score") -> tuple[float, float, float] | None:
+        """Change of the error, 100 − AUROC, against another method's, in percent, with its 95 % interval over patients.
+
+        None where the other one makes no error.
+        """
+        if other.mean == 100:
+            return None
+        with np.errstate(divide="ignore", invalid="ignore"):
+            resampled = (100 - self.resampled) / (100 - other.resampled)
+        return tuple(100 * (ratio - 1) for ratio in ((100 - self.mean) / (100 - other.mean), *interval_of(resampled)))
 
 
 def divide_by_patient(labels: np.ndarray, patients: np.ndarray, seed: int) -> Division:
@@ -185,6 +199,5 @@ def _score(
         with np.errstate(invalid="ignore"):
             return np.nansum(aurocs, axis=0) / (~np.isnan(aurocs)).sum(axis=0)
 
-    low, high = bootstrap_interval(mean_over_seeds, len(names), _NUM_RESAMPLES)
     aurocs = [100 * float(roc_auc_score(positive, scores)) for scores, positive, _ in parts]
-    return Score(aurocs, 100 * low, 100 * high, num_images)
+    return Score(aurocs, 100 * resample(mean_over_seeds, len(names), _NUM_RESAMPLES), num_images)

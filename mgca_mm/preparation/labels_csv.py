@@ -26,6 +26,7 @@ _FORMAT = "with the columns image, one or many of labels and, where they are kno
 _OTHERS = ("image", "split", "")  # the last of a delimiter at the end of each row
 _WORDS = {"true": 1, "yes": 1, "false": 0, "no": 0} | dict.fromkeys(("", "nan", "na", "n/a", "null"))
 _MAX_CLASSES = 1000  # A column with more values than this is a text or a number, not a class.
+_MAX_GRADES = 10  # One of several with more different numbers than this is a measurement, such as the age.
 
 
 def find_sources(raw: RawFolder) -> dict[str, list[Path]]:
@@ -46,9 +47,9 @@ def collect(raw: RawFolder, options: Options) -> Collection:
     ((table,),) = find_sources(raw).values()
     columns = _label_columns(table, options.labels)
     named = len(columns) == 1 or options.labels
-    values = {column: _classes_of(table, column) if named else None for column in columns}
+    values = {column: _classes_of(table, column, len(columns) == 1) if named else None for column in columns}
     exclusive = values[columns[0]] is not None and len(columns) == 1
-    classes = _classes(values, exclusive)
+    classes = _classes(values, exclusive, table)
     require_class_names(classes, table)
     filters = FilterLog("rows in the table")
     samples: dict[str, Sample] = {}
@@ -90,16 +91,21 @@ def _label_columns(table: Path, chosen: Sequence[str] | None) -> list[str]:
     raise UserError(f"{table}: no row below the header\nExpected a table {_FORMAT}")
 
 
-def _classes(values: Mapping[str, list[str] | None], exclusive: bool) -> dict[str, tuple[str, str | None]]:
+def _classes(values: Mapping[str, list[str] | None], exclusive: bool, table: Path) -> dict[str, tuple[str, str | None]]:
     """Column of each class and, where it is one of class names, its value there, from the class names by column."""
     classes: dict[str, tuple[str, str | None]] = {}
     for column, names in values.items():
         if names is None:
-            classes[column] = (column, None)
+            found = {column: (column, None)}
         elif exclusive:
-            classes = {name: (column, name) for name in names}
+            found = {name: (column, name) for name in names}
         else:
-            classes |= {f"{column}={name}": (column, name) for name in names[len(names) == 2 :]}
+            found = {f"{column}={name}": (column, name) for name in names[len(names) == 2 :]}
+        if both := classes.keys() & found:
+            raise UserError(
+                f"{table}: {min(both)!r} is a column and a value of another\nLeave one out of --labels, or rename it."
+            )
+        classes |= found
     return classes
 
 
@@ -119,8 +125,8 @@ def _is_named(row: Row, column: str, name: str) -> int:
     return -1 if _is_blank(value) else int(_class_name(value) == name)
 
 
-def _classes_of(table: Path, column: str) -> list[str] | None:
-    """The class names in the only column of labels; None where it holds 1, 0, -1 and blanks."""
+def _classes_of(table: Path, column: str, is_alone: bool) -> list[str] | None:
+    """The class names in a column of labels; None where it holds 1, 0, -1 and blanks."""
     names: set[str] = set()
     are_labels = True
     for row in read_table(table, (column,)):
@@ -143,7 +149,13 @@ def _classes_of(table: Path, column: str) -> list[str] | None:
         return None
     if len(names) == 1:
         raise UserError(f"{table}: column {column!r} has the same class in all rows; at least two are expected")
-    return sorted(names, key=float if all(_number(name) is not None for name in names) else None)
+    are_numbers = all(_number(name) is not None for name in names)
+    if are_numbers and not is_alone and len(names) > _MAX_GRADES:
+        raise UserError(
+            f"{table}: column {column!r} has {len(names)} different numbers, hence no classes\n"
+            "Leave it out of --labels, or make it class names."
+        )
+    return sorted(names, key=float if are_numbers else None)
 
 
 def _cell(row: Row, column: str) -> str:

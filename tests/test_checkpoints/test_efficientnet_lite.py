@@ -67,11 +67,18 @@ def of_another_project(weights):
     del weights["_conv_stem.weight"]
 
 
+def renamed(weights):
+    """Two of one shape in the other order."""
+    items = [(name.replace("running_mean", "bias"), value) for name, value in weights.items()]
+    weights.clear()
+    weights |= items
+
+
 def with_no_number(weights):
     weights["_conv_stem.weight"] = torch.full_like(weights["_conv_stem.weight"], float("nan"))
 
 
-@pytest.mark.parametrize("spoil", [without_one, misshapen, reordered, of_another_project, with_no_number])
+@pytest.mark.parametrize("spoil", [without_one, misshapen, reordered, renamed, of_another_project, with_no_number])
 def test_other_files_are_refused(theirs, spoil):
     weights = dict(theirs[1])
     spoil(weights)

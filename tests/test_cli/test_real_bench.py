@@ -33,7 +33,7 @@ def write_set(folder, count=80):
     """Radiographs of noise, two a patient; the positives have a bright disk."""
     rng = np.random.default_rng(0)
     (folder / "images").mkdir(parents=True)
-    rows = [["image", "disk", "never", "view", "sex", "age", "patient"]]
+    rows = [["image", "disk", "never", "blank", "view", "sex", "age", "patient"]]
     for number in range(count):
         disk = int(rng.random() < 0.5)
         pixels = rng.integers(40, 120, (48, 48)).astype(np.uint8)
@@ -41,7 +41,8 @@ def write_set(folder, count=80):
             pixels += cv2.circle(np.zeros_like(pixels), tuple(rng.integers(14, 34, 2).tolist()), 9, 30, -1)
         cv2.imwrite(str(folder / f"images/{number}.png"), pixels)
         view, sex = ("pa", "ap")[number // 2 % 2], ("m", "f", "")[number // 2 % 3]
-        rows.append([f"images/{number}.png", disk, 0, view, sex, 30 + number, f"p{number // 2}"])
+        blank = disk or ("", 0)[number % 2]
+        rows.append([f"images/{number}.png", disk, 0, blank, view, sex, 30 + number, f"p{number // 2}"])
     with open(folder / "labels.csv", "w", newline="") as file:
         csv.writer(file).writerows(rows)
     return folder
@@ -50,7 +51,7 @@ def write_set(folder, count=80):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("made sets")
-    options = Options(image_size=48, labels=["disk", "never", "view", "sex"])
+    options = Options(image_size=48, labels=["disk", "never", "blank", "view", "sex"])
     prepare("labels_csv", write_set(root / "raw"), root / "made", options)
     return root / "made"
 
@@ -79,15 +80,16 @@ def test_tables_rows_and_what_is_kept(data, tiny, backbone, tmp_path, monkeypatc
     assert done.returncode == 0, done.stderr
     content = json.loads((tmp_path / "my bench/bench.json").read_text())
     rows = {(row["task"], row["encoder"], row["share"]): row for row in content["rows"]}
-    assert {task for task, *_ in rows} == {"disk", "view=pa", "sex=m"}
+    assert {task for task, *_ in rows} == {"disk", "blank", "view=pa", "sex=m"}
     assert {row["task"] for row in content["rows"] if row["control"]} == {"view=pa", "sex=m"}
     assert {share for *_, share in rows} == {20, 100, "knn"}
     assert rows["disk", "random", 100]["images"] == 80 and rows["sex=m", "random", 100]["images"] < 80
     for share in (20, 100, "knn"):  # the same weights, by another way
         random, same = rows["disk", "random", share], rows["disk", "same", share]
-        assert random["seeds"] == same["seeds"] and same["error_to_random"] == random["error_to_random"] == 0
+        assert random["seeds"] == same["seeds"] and same["error_to_random"] == random["error_to_random"] == [0, 0, 0]
         assert rows["disk", "adapted@bn", share]["seeds"] != random["seeds"]
     assert 65 < rows["disk", "random", 100]["mean"] < 100
+    assert rows["disk", "random", 100]["blank"] == 0 < rows["blank", "random", 100]["blank"]
     left_out = "; ".join(content["left_out"])
     assert "made, never: too few" in left_out and "made, disk: 1 % of the training images cannot" in left_out
     table = (tmp_path / "my bench/bench.md").read_text()
@@ -103,7 +105,8 @@ def test_two_classes_that_exclude_one_another_are_one_task(data, tiny, tmp_path)
     done = call(*command, "--controls", "PA")
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "bench.json").read_text())["rows"]
-    assert {(row["task"], row["control"]) for row in rows} == {("pa", True)}
+    assert {(row["task"], row["control"], row["sd"]) for row in rows} == {("pa", True, None)}
+    assert "±" not in (tmp_path / "bench.md").read_text().partition("###")[2]
     assert not (tmp_path / "bench.png").exists()  # of results, of which there are none
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from mgca_mm.errors import UserError
 from mgca_mm.evaluation.bench_report import cells, markdown
 from mgca_mm.evaluation.linear_probe import adapt_batch_norm
-from mgca_mm.evaluation.real_bench import _linear, bench_encoder, divide_by_patient, draw_share
+from mgca_mm.evaluation.real_bench import Score, _linear, bench_encoder, divide_by_patient, draw_share
 from mgca_mm.models import ImageReportDataPreprocessor
 from mgca_mm.structures import ImageReportSample
 
@@ -93,11 +93,25 @@ def test_scores():
     total = len(divisions[0].train)
     assert [score.num_images for score in scores.values()] == [6, round(total / 20), round(total / 5), total, total]
     for score in scores.values():
-        assert len(score.aurocs) == 3 and score.low < score.mean < score.high
+        assert len(score.aurocs) == 3 and score.interval[0] < score.mean < score.interval[1]
         assert score.sd == pytest.approx(np.std(score.aurocs, ddof=1))
-    assert bench_encoder(values, labels, PATIENTS, seeds, divisions) == scores
+    again = bench_encoder(values, labels, PATIENTS, seeds, divisions)
+    assert [(*score.aurocs, *score.resampled) for score in again.values()] == [
+        (*score.aurocs, *score.resampled) for score in scores.values()
+    ]
     noise = bench_encoder(values[:, 1:], labels, PATIENTS, seeds, divisions)
-    assert noise[100].low < 50 < noise[100].high and abs(noise["knn"].mean - 50) < 8
+    assert noise[100].interval[0] < 50 < noise[100].interval[1] and abs(noise["knn"].mean - 50) < 8
+    change, low, high = scores[100].error_relative_to(noise[100])
+    assert change == pytest.approx(100 * (100 - scores[100].mean) / (100 - noise[100].mean) - 100)
+    assert -100 < low < change < high < -80
+
+
+def test_the_interval_of_an_error_is_over_the_same_patients():
+    """Where a resample is hard, both methods err more: their ratio stays."""
+    errors = np.array([5.0, 10.0, 20.0])
+    ours, theirs = Score([92.0], 100 - errors, 9), Score([84.0], 100 - 2 * errors, 9)
+    assert ours.error_relative_to(theirs) == pytest.approx((-50, -50, -50)) and ours.sd is None
+    assert ours.error_relative_to(Score([100.0], errors, 9)) is None
 
 
 def test_shares_that_cannot_hold_both_classes_are_left_out():
@@ -176,14 +190,14 @@ def test_without_batch_norm():
 
 def row(encoder, share, mean, control=False, relative=None, task="pneumonia"):
     numbers = dict(trained_on=41, mean=mean, sd=1.25, low=mean - 2, high=mean + 2, error_to_random=relative)
-    sizes = dict(images=5840, positives=4265, patients=2775)
+    sizes = dict(images=5840, positives=4265, patients=2775, blank=1200)
     return dict(data="kermany", task=task, control=control, encoder=encoder, share=share, **sizes, **numbers)
 
 
 def test_tables_and_cells():
     rows = [
-        *(row("random", share, 80.6, relative=0) for share in (1, "knn")),
-        *(row("a", share, 91.2, relative=-54.6) for share in (1, "knn")),
+        *(row("random", share, 80.6, relative=(0, 0, 0)) for share in (1, "knn")),
+        *(row("a", share, 91.2, relative=(-54.6, -70, 3)) for share in (1, "knn")),
         row("random", 1, 70.0, control=True, task="view=AP"),
     ]
     named = {
@@ -191,8 +205,11 @@ def test_tables_and_cells():
         "a": dict(config="c", checkpoint="f", sha256="0f"),
     }
     text = markdown(rows, ["kermany, rare: one value"], named)
-    assert "5,840 images of 2,775 patients, 4,265 positive" in text and "* kermany, rare: one value" in text
+    assert (
+        "5,840 images of 2,775 patients, 4,265 positive, 1,200 blank, hence negative." in text
+        and "* kermany, rare: one value" in text
+    )
     assert "| encoder | 1 % (41) | error | neighbors | error |" in text
-    assert "| a | 91.2 ± 1.2 (89.2–93.2) | −55 % | 91.2" in text
+    assert "| a | 91.2 ± 1.2 (89.2–93.2) | −55 % (−70 to +3) | 91.2" in text
     assert text.index("pneumonia") < text.index("## Controls") < text.index("view=AP") < text.index("## Left out")
     assert [(cell["init"], cell["percent"]) for cell in cells(rows)] == [("random", 1), ("a", 1)]

@@ -111,13 +111,20 @@ def test_patients_by_a_pattern(tmp_path, given):
     [
         ({"labels": ["b"]}, "no column 'b' in the header"),
         ({"labels": ["a", "age"]}, "column 'age' has a number that is no label"),
+        (
+            {"labels": ["a", "year"]},
+            "column 'year' has 12 different numbers, hence no classes\nLeave it out",
+        ),
+        ({"labels": ["view", "view=pa"]}, "'view=pa' is a column and a value of another\nLeave one out"),
         ({"patients": "x+"}, r"line 2: --patients x\+ finds nothing in the patient's name"),
         ({"patients": "x*"}, r"line 2: --patients x\* finds nothing in the patient's name"),
     ],
 )
 def test_bad_options(tmp_path, options, message):
-    rows = [["image", "a", "age"], *([f"{n}.png", n % 2, 40.5 + n] for n in range(6))]
-    raw = RawTree({"labels.csv": rows}, [f"{n}.png" for n in range(6)]).write(tmp_path / "raw", images=False)
+    names = [f"{n}.png" for n in range(12)]
+    header = ["image", "a", "age", "year", "view", "view=pa"]
+    rows = [[name, n % 2, 40.5 + n, 2000 + n, ("ap", "pa")[n % 2], n % 2] for n, name in enumerate(names)]
+    raw = RawTree({"labels.csv": [header, *rows]}, names).write(tmp_path / "raw", images=False)
     refuse("labels_csv", raw, message, annotations_only=True, **{"labels": ["a"]} | options)
 
 

@@ -4,6 +4,8 @@ It was trained on ImageNet. The names are those of the EfficientNet-PyTorch proj
 timm numbers them by stages, in the same order.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -32,10 +34,9 @@ def convert_efficientnet_lite0(state_dict: dict[str, Tensor]) -> ConvertedCheckp
 
     with torch.device("meta"):
         expected = timm.create_model(_MODEL).state_dict()
-    shapes = [tuple(tensor.shape) for tensor in expected.values()]
-    if "_conv_stem.weight" not in state_dict or [tuple(tensor.shape) for tensor in state_dict.values()] != shapes:
+    if "_conv_stem.weight" not in state_dict or _kinds(state_dict) != _kinds(expected):
         raise UserError(
-            f"Not a checkpoint of efficientnet-lite0: its {len(state_dict)} tensors are not the {len(shapes)} of "
+            f"Not a checkpoint of efficientnet-lite0: its {len(state_dict)} tensors are not the {len(expected)} of "
             f"timm's {_MODEL} in their order.\nExpected names such as '_conv_stem.weight'."
         )
     converted, mapped, left_out = {}, [], []
@@ -47,3 +48,8 @@ def convert_efficientnet_lite0(state_dict: dict[str, Tensor]) -> ConvertedCheckp
         mapped.append((theirs, f"backbone.timm_model.{ours}"))
         converted[mapped[-1][1]] = tensor
     return ConvertedCheckpoint(converted, mapped, left_out, preprocessing=of_unit(*HALF, 224))
+
+
+def _kinds(state_dict: Mapping[str, Tensor]) -> list[tuple[str, torch.Size]]:
+    """The last part of each name, such as ``running_mean``, and the shape."""
+    return [(name.rpartition(".")[2], tensor.shape) for name, tensor in state_dict.items()]
