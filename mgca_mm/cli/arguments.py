@@ -29,7 +29,18 @@ def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
 
 
 class _CfgOptions(DictAction):
-    """MMEngine's, but that a value keeps its spaces, which stand in names of folders."""
+    """MMEngine's, but that a value keeps its spaces, which stand in names of folders, and a slip is an error."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list[str], option: str
+    ) -> None:
+        for word in values:
+            if not word.partition("=")[0] or "=" not in word:
+                parser.error(f"--cfg-options: '{word}' is not KEY=VALUE; quote a value with spaces: 'key=my data'")
+        try:
+            super().__call__(parser, namespace, values, option)
+        except AssertionError:
+            parser.error(f"--cfg-options {' '.join(values)}: a bracket is not closed")
 
     @staticmethod
     def _parse_iterable(val: str) -> object:

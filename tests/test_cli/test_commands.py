@@ -46,6 +46,22 @@ def test_values_of_options(text, value):
     assert parser.parse_args(["--cfg-options", f"data_root={text}"]).cfg_options == {"data_root": value}
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data_root=my", "data"], "'data' is not KEY=VALUE; quote a value with spaces"),
+        (["=5"], "'=5' is not KEY=VALUE"),
+        (["a=[1,2"], "a=[1,2: a bracket is not closed"),
+    ],
+)
+def test_options_that_are_none_are_named(words, message, capsys):
+    parser = argparse.ArgumentParser()
+    add_cfg_options(parser)
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--cfg-options", *words])
+    assert message in capsys.readouterr().err
+
+
 def test_every_command_is_listed_with_a_line(monkeypatch, capsys):
     files = {path.stem for path in (ROOT / "mgca_mm/cli").glob("*.py")} - {"__init__", "__main__", "arguments"}
     assert files == {command.replace("-", "_") for command in COMMANDS}
