@@ -1,5 +1,4 @@
-# MGCA on made radiographs, for real ones (README.md beside this): the quickstart's model on more and more varied patients,
-# for two CPU cores.
+# MGCA on made radiographs, for real ones (README.md beside this): the quickstart's model on more patients, for two CPU cores.
 _base_ = '../quickstart/pretrain_resnet18.py'
 data_root = 'data/phantom'
 max_epochs = 8
