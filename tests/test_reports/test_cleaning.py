@@ -112,7 +112,7 @@ def test_random_texts_give_clean_sentences_that_stay_as_they_are():
 def test_time_is_linear(unit):
     start = time.process_time()
     report_sentences(unit * (2_000_000 // len(unit)))
-    assert time.process_time() - start < 8  # quadratic time would take hours
+    assert time.process_time() - start < 60  # quadratic time would take hours; a slow machine needs ten seconds
 
 
 def test_decode_report():
