@@ -35,7 +35,8 @@ class _CfgOptions(DictAction):
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list[str], option: str
     ) -> None:
         for word in values:
-            if not word.partition("=")[0] or "=" not in word:
+            key, sign, _ = word.partition("=")
+            if not (key and sign):
                 parser.error(f"--cfg-options: '{word}' is not KEY=VALUE; quote a value with spaces: 'key=my data'")
         try:
             super().__call__(parser, namespace, values, option)

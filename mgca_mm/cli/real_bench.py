@@ -143,8 +143,12 @@ def bench_folder(
             if encoder.checkpoint is None and not encoder.name.endswith(ADAPTED):
                 references.setdefault((architecture, task.name), scores)
             reference = references.get((architecture, task.name), {})
-            counts = {"images": len(known), "positives": int(labels.sum()), "blank": int(task.is_blank[known].sum())}
-            counts["patients"] = len(set(patients[known]))
+            counts = {
+                "images": len(known),
+                "positives": int(labels.sum()),
+                "blank": int(task.is_blank[known].sum()),
+                "patients": len(set(patients[known])),
+            }
             for share, score in scores.items():
                 row = {"data": name, "task": task.name, "control": task.is_control, **counts, "encoder": encoder.name}
                 rows.append(row | describe(share, score, reference.get(share)))

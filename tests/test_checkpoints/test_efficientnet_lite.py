@@ -69,9 +69,12 @@ def of_another_project(weights):
 
 def renamed(weights):
     """Two of one shape in the other order."""
-    items = [(name.replace("running_mean", "bias"), value) for name, value in weights.items()]
+    other = {"running_mean": "running_var", "running_var": "running_mean"}
+    items = list(weights.items())
     weights.clear()
-    weights |= items
+    for name, value in items:
+        prefix, _, last = name.rpartition(".")
+        weights[f"{prefix}.{other.get(last, last)}"] = value
 
 
 def with_no_number(weights):
