@@ -128,8 +128,7 @@ def test_exponents():
 def test_local_losses_take_memory_linear_in_the_global_batch():
     """B_local x B_global similarities a rank, not B_global x B_global."""
     peak = {world_size: found["peak_mb"] for world_size, found in scale.scale_ranks([1, 4]).items()}
-    assert peak[4] > 1.5 * peak[1]
-    assert scale.fit_exponent(list(peak), list(peak.values())) < 1.2
+    assert 0.8 < scale.fit_exponent(list(peak), list(peak.values())) < 1.2
 
 
 def test_a_step_of_open_clip():

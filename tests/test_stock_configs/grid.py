@@ -272,8 +272,8 @@ and evaluate once, on ten made images of 128 × 128. A cell counts the encoder's
 has, frozen, bit for bit, one number where it is that of all three programs; or the number of the reason below.
 Nothing was downloaded: all other weights are random, so that this says what runs, not how well.
 
-Written by `python -m tests.test_stock_configs.grid`, which goes on where it was stopped; the tests try each row by
-one of the three.
+Written by `python -m tests.test_stock_configs.grid`, which goes on where it was stopped; the tests try each row with
+one of the encoders by one of the three.
 """
 
 if __name__ == "__main__":

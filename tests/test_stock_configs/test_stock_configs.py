@@ -1,6 +1,4 @@
-"""Rows of docs/compatibility.md: one a library by default, all in the slow run, each by one of the programs."""
-
-from itertools import product
+"""Rows of docs/compatibility.md: one a library by default, all in the slow run, each with one encoder by one program."""
 
 import pytest
 
@@ -44,8 +42,9 @@ def test_a_row_of_each_library(work_dir, library, row, encoder, program):
 @pytest.mark.slow
 @pytest.mark.parametrize("library", grid.CONFIGS)
 def test_every_row(tmp_path, library):
-    cells = product(grid.CONFIGS[library], grid.ENCODERS)
-    check(tmp_path, library, [(*cell, list(grid.PROGRAMS)[number % 3]) for number, cell in enumerate(cells)])
+    encoders, programs = list(grid.ENCODERS), list(grid.PROGRAMS)
+    rows = enumerate(grid.CONFIGS[library])
+    check(tmp_path, library, [(row, encoders[number % 2], programs[number % 3]) for number, row in rows])
 
 
 def test_the_page_has_every_row():
