@@ -1,4 +1,4 @@
-"""Rows of docs/compatibility.md: one a library by default, all in the slow run, each with one encoder by one program."""
+"""Rows of docs/compatibility.md: one a library; in the slow run all, each with one of the encoders by one program."""
 
 import pytest
 
