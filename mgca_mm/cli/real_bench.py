@@ -26,7 +26,8 @@ from mgca_mm.cli.probe import labeled_split
 from mgca_mm.engine import install
 from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.errors import UserError, exit_on_user_error
-from mgca_mm.evaluation.bench_report import cells, markdown
+from mgca_mm.evaluation.bench_report import GRAYS, cells, markdown
+from mgca_mm.evaluation.gray_statistics import GrayStatistics
 from mgca_mm.evaluation.linear_probe import LabeledFeatures, adapt_batch_norm, extract_features
 from mgca_mm.evaluation.real_bench import MIN_OF_CLASS, SHARES, Division, Score, bench_encoder, divide_by_patient
 from mgca_mm.files import sha256_of, write_output
@@ -85,6 +86,8 @@ def main() -> None:
         start = time.monotonic()
         require_place(args.out / "bench.png")
         encoders = read_encoders(args.encoders)
+        if GRAYS in (encoder.name for encoder in encoders):
+            raise UserError(f"--encoders {GRAYS}=…: '{GRAYS}' is the row that every table has\nTake another name.")
         folders = name_folders(args.data)
         rows, left_out = [], []
         for name, folder in folders.items():
@@ -121,8 +124,10 @@ def bench_folder(
     left_out: dict[str, None] = {}  # in order, each once
     references: dict[tuple, dict] = {}  # of random encoders, by architecture and task
     divided: dict[str, list[Division]] = {}  # by task
-    for encoder in encoders:
+    for encoder in (NamedEncoder(GRAYS, encoders[0].config, None), *encoders):
         model, cfg = build_encoder(encoder.config, encoder.checkpoint)
+        if encoder.name == GRAYS:
+            model.image_encoder = GrayStatistics()
         seen = features_of(model, cfg, folder, encoder.name, out)
         tasks, patients = tasks_of(seen, folder, controls)
         shapes = ((key, tuple(value.shape)) for key, value in model.image_encoder.state_dict().items())
@@ -140,7 +145,7 @@ def bench_folder(
             for share in [share for share in SHARES if share not in scores]:
                 why = f"{share} % of the training images cannot hold {MIN_OF_CLASS} of both classes"
                 left_out[f"{name}, {task.name}: {why}"] = None
-            if encoder.checkpoint is None and not encoder.name.endswith(ADAPTED):
+            if encoder.checkpoint is None and encoder.name != GRAYS and not encoder.name.endswith(ADAPTED):
                 references.setdefault((architecture, task.name), scores)
             reference = references.get((architecture, task.name), {})
             counts = {

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from .real_bench import MIN_OF_CLASS, NUM_NEIGHBORS
 
+GRAYS = "grays"  # the row without a network
 _NEIGHBORS = "knn"
 _HOW = f"""AUROC in percent on the test images: mean ± standard deviation over the seeds, each of which divides the
 patients anew into training, validation and test (70/10/20) and draws other training images, and in brackets the 95 %
@@ -12,6 +13,7 @@ encoder is one draw of its weights. Columns: percent of the training images that
 many these are, at least {MIN_OF_CLASS} of each class; the best of five C on all validation images is taken.
 Neighbors: the {NUM_NEIGHBORS} nearest of all training images, without training. Error: 100 − AUROC, relative to that of
 the random encoder of the same architecture and size of images, with the 95 % interval over the same draws of patients.
+The row "{GRAYS}" is no encoder: nine numbers of the grays of each image, as the first encoder is shown it.
 """
 
 

@@ -89,6 +89,8 @@ def test_tables_rows_and_what_is_kept(data, tiny, backbone, tmp_path, monkeypatc
         assert random["seeds"] == same["seeds"] and same["error_to_random"] == random["error_to_random"] == [0, 0, 0]
         assert rows["disk", "adapted@bn", share]["seeds"] != random["seeds"]
     assert 65 < rows["disk", "random", 100]["mean"] < 100
+    grays = rows["disk", "grays", 100]  # the disk is bright, so its images are
+    assert grays["mean"] > 90 and grays["error_to_random"] is None and "grays" not in content["encoders"]
     assert rows["disk", "random", 100]["blank"] == 0 < rows["blank", "random", 100]["blank"]
     left_out = "; ".join(content["left_out"])
     assert "made, never: too few" in left_out and "made, disk: 1 % of the training images cannot" in left_out
@@ -118,6 +120,7 @@ def test_two_classes_that_exclude_one_another_are_one_task(data, tiny, tmp_path)
         (["a=nowhere/config.py"], "'nowhere/config.py' does not exist"),
         ([f"a={SMALL}:missing.pth"], "no such file: missing.pth"),
         ([f"a={SMALL}", f"a={SMALL}"], "there are two of this name"),
+        ([f"grays={SMALL}"], "'grays' is the row that every table has"),
         (["a=downstream/classification/rsna_vit"], "no config of a pretraining"),
         ([f"a=mgca/pretrain_resnet50:{ROOT / 'README.md'}"], "README.md"),
     ],

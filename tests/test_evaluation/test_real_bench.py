@@ -7,6 +7,7 @@ from torch import nn
 
 from mgca_mm.errors import UserError
 from mgca_mm.evaluation.bench_report import cells, markdown
+from mgca_mm.evaluation.gray_statistics import GrayStatistics
 from mgca_mm.evaluation.linear_probe import adapt_batch_norm
 from mgca_mm.evaluation.real_bench import Score, _linear, bench_encoder, divide_by_patient, draw_share
 from mgca_mm.models import ImageReportDataPreprocessor
@@ -186,6 +187,22 @@ def test_adapting_batch_norm_changes_the_statistics_alone():
 def test_without_batch_norm():
     with pytest.raises(UserError, match="has none"):
         adapt_batch_norm(model(nn.GroupNorm(2, 4)), images(), num_workers=0)
+
+
+@pytest.mark.parametrize("size", [(160, 160), (96, 50)])
+def test_the_numbers_of_the_grays(size):
+    height, width = size
+    pixels = np.random.default_rng(0).normal(2, 3, (4, *size))
+    pixels[:, round(height * 5 / 16) : round(height * 11 / 16), width // 4 : width * 3 // 4] *= 2
+    middle = pixels[:, round(height * 5 / 16) : round(height * 11 / 16), width // 4 : width * 3 // 4]
+    expected = [
+        [one.mean(), one.std(ddof=1), part.mean(), part.std(ddof=1), *np.quantile(one, (0.05, 0.25, 0.5, 0.75, 0.95))]
+        for one, part in zip(pixels, middle, strict=True)
+    ]
+    found = GrayStatistics()(torch.from_numpy(pixels)[:, None].expand(-1, 3, -1, -1)).global_feature
+    np.testing.assert_allclose(found, expected)
+    of_others = GrayStatistics()(torch.from_numpy(pixels)[2:, None].expand(-1, 3, -1, -1)).global_feature
+    torch.testing.assert_close(found[2:], of_others)
 
 
 def row(encoder, share, mean, control=False, relative=None, task="pneumonia"):
