@@ -20,7 +20,7 @@ BATCH = 8
 # Pairs of a validation of which the last batch has one, and fewer than there are ranks.
 SIZES = (9, 11)
 # Name → alignments; "-local" takes negatives and codes from the own rank only.
-GLOBAL = "ita cta cpa sigmoid chunked triplet learned matching caption lstm local+ita ita+cta+cpa"
+GLOBAL = "ita cta cpa sigmoid chunked triplet learned matching orthogonal caption lstm local+ita ita+cta+cpa"
 LOCAL = "ita cpa sigmoid matching local+ita"
 CASES = (*GLOBAL.split(), *(f"{case}-local" for case in LOCAL.split()))
 
@@ -37,6 +37,7 @@ def build(case):
         "triplet": dict(type="mgca_mm.InstanceAlignment", loss=dict(type="mgca_mm.TripletLoss", num_negatives=2)),
         "learned": dict(type="mgca_mm.InstanceAlignment", loss=dict(type="mgca_mm.InfoNCELoss", learnable=True)),
         "matching": dict(type="mgca_mm.MatchingAlignment", embed_dims=16),
+        "orthogonal": dict(type="mgca_mm.OrthogonalAlignment"),
         "caption": caption(type="mgca_mm.MemoryTransformerDecoder", max_length=16, num_layers=1, num_heads=2),
         "lstm": caption(type="mgca_mm.LSTMDecoder"),
         "local": dict(type="mgca_mm.LocalAlignment", chunk_size=3),
@@ -48,6 +49,8 @@ def build(case):
     model = {**copy.deepcopy(SMALL_MODEL), "alignments": alignments}
     if names in ("caption", "lstm"):
         model |= dict(text_encoder=None, normalize_tokens=False)
+    if names == "orthogonal":
+        model["text_encoder"]["frozen"] = True
     return MODELS.build(model).double()
 
 

@@ -166,6 +166,17 @@ def matching(images, texts, classify):
     return total / (2 * n)
 
 
+def orthogonality(latent, off_diagonal_weight):
+    """M-FLAG's: distance of the latent variables' second moments from those of orthogonal ones of unit length."""
+    n, channels = latent.shape
+    total = 0.0
+    for c in range(channels):
+        for d in range(channels):
+            moment = sum(latent[i, c] * latent[i, d] for i in range(n)) / n
+            total = total + ((1 - moment) ** 2 if c == d else off_diagonal_weight * moment**2)
+    return total / 2
+
+
 def merge_word_pieces(pieces, piece_attention, attention_mask, is_continuation):
     """Words, attention and mask of one report, piece by piece."""
     length, channels = pieces.shape

@@ -8,6 +8,7 @@ from mgca_mm.models import (
     InstanceAlignment,
     LocalAlignment,
     MatchingAlignment,
+    OrthogonalAlignment,
     PrototypeAlignment,
     SigmoidAlignment,
     TokenAlignment,
@@ -85,6 +86,22 @@ def test_matching_of_one_pair(pair):
     alignment = MatchingAlignment(embed_dims=6).double().eval()
     logit = alignment.classifier(torch.cat([image.global_feature, text.global_feature], dim=1))
     torch.testing.assert_close(alignment(image, text)["loss_matching"], F.softplus(-logit).squeeze())
+
+
+def test_orthogonal_alignment(pair):
+    image, text = pair()
+    images, texts = image.global_feature.requires_grad_(), text.global_feature.requires_grad_()
+    latent = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
+    out = OrthogonalAlignment(off_diagonal_weight=0.3, loss_weight=2.0)(image._replace(latent=latent), text)
+    closeness = sum(2 * sum((images[i] - texts[i]) ** 2) for i in range(4)) / 4
+    expected = [2 * closeness, 2 * references.orthogonality(latent, 0.3)]
+    found = [out["loss_closeness"], out["loss_orthogonality"]]
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)
+    inputs = (images, texts, latent)
+    for ours, theirs in zip(
+        torch.autograd.grad(sum(found), inputs), torch.autograd.grad(sum(expected), inputs), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-13)
 
 
 def unnormalized(pair, **kwargs):

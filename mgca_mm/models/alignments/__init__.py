@@ -5,6 +5,7 @@ from .captioning import CaptioningAlignment
 from .instance import InstanceAlignment
 from .local import LocalAlignment
 from .matching import MatchingAlignment
+from .orthogonal import OrthogonalAlignment
 from .prototype import PrototypeAlignment
 from .sigmoid import SigmoidAlignment
 from .token import TokenAlignment
@@ -15,6 +16,7 @@ __all__ = [
     "InstanceAlignment",
     "LocalAlignment",
     "MatchingAlignment",
+    "OrthogonalAlignment",
     "PrototypeAlignment",
     "SigmoidAlignment",
     "TokenAlignment",
