@@ -44,7 +44,7 @@ def state_of_ranks(tmp_path_factory):
 def one_process(case, num_ranks):
     """The same step on the whole batch; local losses are the mean over the shares the ranks would have."""
     model = ranks.build(case)
-    inputs = ranks.batch()
+    inputs = ranks.batch(case)
     if case.endswith("-local"):
         image, text = model.embed_images(inputs), model.embed_reports(inputs)
         share = ranks.BATCH // num_ranks

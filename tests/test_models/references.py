@@ -18,6 +18,30 @@ def info_nce(images, texts, temperature, reduction="mean", image_weight=0.5):
     return image_weight * total["i2t"] + (1 - image_weight) * total["t2i"]
 
 
+def soft_info_nce(images, texts, weights, temperature):
+    """Cross-entropy of both directions with targets in proportion to weights w[i][j] of reports i and j."""
+    n = len(images)
+    total = 0.0
+    for queries, keys in ((images, texts), (texts, images)):
+        for i in range(n):
+            terms = [torch.exp(torch.dot(queries[i], keys[j]) / temperature) for j in range(n)]
+            for j in range(n):
+                total = total - weights[i][j] / sum(weights[i]) * torch.log(terms[j] / sum(terms)) / (2 * n)
+    return total
+
+
+def tf_idf_cosine(reports):
+    """Cosines of reports (lists of pieces) by the pieces that they have, rare ones counting more."""
+    n = len(reports)
+    vectors = []
+    for report in reports:
+        pieces = {piece: report.count(piece) for piece in report}
+        vectors.append({p: count * math.log(n / sum(p in other for other in reports)) for p, count in pieces.items()})
+    norms = [math.sqrt(sum(value**2 for value in vector.values())) for vector in vectors]
+    products = [[sum(a.get(piece, 0) * value for piece, value in b.items()) for b in vectors] for a in vectors]
+    return [[products[i][j] / (norms[i] * norms[j]) for j in range(n)] for i in range(n)]
+
+
 def triplet(images, texts, margin, num_negatives=1):
     """Hinge on the hardest negatives of one batch, both ways."""
     n = len(images)

@@ -8,16 +8,19 @@ from .matching import MatchingAlignment
 from .orthogonal import OrthogonalAlignment
 from .prototype import PrototypeAlignment
 from .sigmoid import SigmoidAlignment
+from .targets import IdenticalReports, ReportSimilarity
 from .token import TokenAlignment
 
 __all__ = [
     "Alignment",
     "CaptioningAlignment",
+    "IdenticalReports",
     "InstanceAlignment",
     "LocalAlignment",
     "MatchingAlignment",
     "OrthogonalAlignment",
     "PrototypeAlignment",
+    "ReportSimilarity",
     "SigmoidAlignment",
     "TokenAlignment",
 ]

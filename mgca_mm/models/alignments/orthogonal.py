@@ -15,8 +15,8 @@ from .base import Alignment
 class OrthogonalAlignment(Alignment):
     """Pairs close together, latent variables of the images orthogonal (Liu et al., *M-FLAG*, MICCAI 2023).
 
-    With the normalized embeddings v, t of a pair and the image encoder's global features before their projection, the
-    rows of H (B, C)::
+    With the normalized embeddings v, t of a pair, and H (B, C) the image encoder's global features before their
+    projection::
 
         loss_closeness     = 2/B Σ_i ‖v_i - t_i‖²
         loss_orthogonality = ½ [ Σ_c (1 - G_cc)²  +  w Σ_{c≠d} G_cd² ]          G = Hᵀ H / B
