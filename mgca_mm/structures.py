@@ -17,11 +17,14 @@ class ImageFeatures(NamedTuple):
         tokens: (B, S, C) one vector a region; C may differ from that of ``global_feature``. None where no
             alignment asks for tokens.
         token_weight: (B, S) importance of each region, detached and not yet normalized. None as above.
+        latent: (B, C) global feature that ``global_feature`` was projected from. None before projection, and where
+            reports are not encoded.
     """
 
     global_feature: Tensor | None
     tokens: Tensor | None = None
     token_weight: Tensor | None = None
+    latent: Tensor | None = None
 
 
 class TextFeatures(NamedTuple):

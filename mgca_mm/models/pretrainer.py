@@ -184,11 +184,14 @@ class ImageReportPretrainer(BaseModel):
     def embed_images(self, inputs: dict[str, Tensor]) -> ImageFeatures:
         """Projected embeddings of ``inputs['image']``."""
         features = self.image_encoder(inputs["image"])
-        global_embedding = _unit(self.image_projector(features.global_feature)) if self.encodes_reports else None
+        latent = global_embedding = None
+        if self.encodes_reports:
+            latent = _at_least_fp32(features.global_feature)
+            global_embedding = _unit(self.image_projector(features.global_feature))
         if not self.uses_tokens:
-            return ImageFeatures(global_embedding)
+            return ImageFeatures(global_embedding, latent=latent)
         tokens = self._finish_tokens(self.image_token_projector(features.tokens))
-        return ImageFeatures(global_embedding, tokens, features.token_weight)
+        return ImageFeatures(global_embedding, tokens, features.token_weight, latent)
 
     @_eager_in_evaluation
     def embed_reports(self, inputs: dict[str, Tensor]) -> TextFeatures:

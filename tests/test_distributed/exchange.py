@@ -62,7 +62,7 @@ def compiled(share):
 
 def build_step(case):
     """A model in fp32 and this rank's part of a batch as a loader gives it."""
-    share = {name: value.chunk(RANKS)[0] for name, value in ranks.batch().items()}
+    share = {name: value.chunk(RANKS)[0] for name, value in ranks.batch(case).items()}
     return ranks.build(case).float().train(), dict(inputs=share)
 
 

@@ -20,7 +20,8 @@ BATCH = 8
 # Pairs of a validation of which the last batch has one, and fewer than there are ranks.
 SIZES = (9, 11)
 # Name → alignments; "-local" takes negatives and codes from the own rank only.
-GLOBAL = "ita cta cpa sigmoid chunked triplet learned matching caption lstm local+ita ita+cta+cpa"
+GLOBAL = "ita cta cpa sigmoid chunked triplet learned identical similar matching orthogonal caption lstm "
+GLOBAL += "local+ita ita+cta+cpa"
 LOCAL = "ita cpa sigmoid matching local+ita"
 CASES = (*GLOBAL.split(), *(f"{case}-local" for case in LOCAL.split()))
 
@@ -37,6 +38,9 @@ def build(case):
         "triplet": dict(type="mgca_mm.InstanceAlignment", loss=dict(type="mgca_mm.TripletLoss", num_negatives=2)),
         "learned": dict(type="mgca_mm.InstanceAlignment", loss=dict(type="mgca_mm.InfoNCELoss", learnable=True)),
         "matching": dict(type="mgca_mm.MatchingAlignment", embed_dims=16),
+        "identical": dict(type="mgca_mm.InstanceAlignment", target=dict(type="mgca_mm.IdenticalReports")),
+        "similar": dict(type="mgca_mm.InstanceAlignment", target=dict(type="mgca_mm.ReportSimilarity")),
+        "orthogonal": dict(type="mgca_mm.OrthogonalAlignment"),
         "caption": caption(type="mgca_mm.MemoryTransformerDecoder", max_length=16, num_layers=1, num_heads=2),
         "lstm": caption(type="mgca_mm.LSTMDecoder"),
         "local": dict(type="mgca_mm.LocalAlignment", chunk_size=3),
@@ -48,6 +52,8 @@ def build(case):
     model = {**copy.deepcopy(SMALL_MODEL), "alignments": alignments}
     if names in ("caption", "lstm"):
         model |= dict(text_encoder=None, normalize_tokens=False)
+    if names == "orthogonal":
+        model["text_encoder"]["frozen"] = True
     return MODELS.build(model).double()
 
 
@@ -57,9 +63,12 @@ def caption(**decoder):
     return dict(type="mgca_mm.CaptioningAlignment", vocab_size=60, max_length=16, decoder=decoder)
 
 
-def batch():
-    """Reports of uneven length."""
+def batch(case):
+    """Reports of uneven length; the first and the last one may be identical."""
     inputs = small_batch(BATCH)
+    if case == "identical":
+        for name in ("input_ids", "attention_mask", "is_continuation"):
+            inputs[name][-1] = inputs[name][0]
     return {k: v.double() if v.is_floating_point() else v for k, v in inputs.items()}
 
 
@@ -80,7 +89,7 @@ def run(case):
     model = DistributedDataParallel(build(case), broadcast_buffers=False, find_unused_parameters=case == "cta")
     share = BATCH // dist.get_world_size()
     rows = slice(dist.get_rank() * share, (dist.get_rank() + 1) * share)
-    losses = model({k: v[rows] for k, v in batch().items()}, mode="loss")
+    losses = model({k: v[rows] for k, v in batch(case).items()}, mode="loss")
     total(losses).backward()
     losses = {k: v.detach().clone() for k, v in losses.items()}
     for value in losses.values():

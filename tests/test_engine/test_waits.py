@@ -49,6 +49,14 @@ METHODS = dict(
         ),
         text_encoder=dict(SMALL_MODEL["text_encoder"], pooling="max", num_summed_layers=2),
     ),
+    m_flag=dict(
+        alignments=dict(orthogonal=dict(type="mgca_mm.OrthogonalAlignment")),
+        text_encoder=dict(SMALL_MODEL["text_encoder"], frozen=True),
+    ),
+    **{
+        target: dict(alignments=dict(ita=dict(type="mgca_mm.InstanceAlignment", target=dict(type=f"mgca_mm.{target}"))))
+        for target in ("IdenticalReports", "ReportSimilarity")
+    },
     triplet=dict(
         alignments=dict(triplet=dict(type="mgca_mm.InstanceAlignment", loss=dict(type="mgca_mm.TripletLoss"))),
         projector=dict(type="mgca_mm.LinearProjector", out_channels=16),

@@ -18,6 +18,30 @@ def info_nce(images, texts, temperature, reduction="mean", image_weight=0.5):
     return image_weight * total["i2t"] + (1 - image_weight) * total["t2i"]
 
 
+def soft_info_nce(images, texts, weights, temperature):
+    """Cross-entropy of both directions with targets in proportion to weights w[i][j] of reports i and j."""
+    n = len(images)
+    total = 0.0
+    for queries, keys in ((images, texts), (texts, images)):
+        for i in range(n):
+            terms = [torch.exp(torch.dot(queries[i], keys[j]) / temperature) for j in range(n)]
+            for j in range(n):
+                total = total - weights[i][j] / sum(weights[i]) * torch.log(terms[j] / sum(terms)) / (2 * n)
+    return total
+
+
+def tf_idf_cosine(reports):
+    """Cosines of reports (lists of pieces) by the pieces that they have, rare ones counting more."""
+    n = len(reports)
+    vectors = []
+    for report in reports:
+        pieces = {piece: report.count(piece) for piece in report}
+        vectors.append({p: count * math.log(n / sum(p in other for other in reports)) for p, count in pieces.items()})
+    norms = [math.sqrt(sum(value**2 for value in vector.values())) for vector in vectors]
+    products = [[sum(a.get(piece, 0) * value for piece, value in b.items()) for b in vectors] for a in vectors]
+    return [[products[i][j] / (norms[i] * norms[j]) for j in range(n)] for i in range(n)]
+
+
 def triplet(images, texts, margin, num_negatives=1):
     """Hinge on the hardest negatives of one batch, both ways."""
     n = len(images)
@@ -164,6 +188,17 @@ def matching(images, texts, classify):
         other = classify(torch.cat([images[i], texts[(i + n // 2) % n]]))
         total = total + torch.log(1 + torch.exp(-own)) + torch.log(1 + torch.exp(other))
     return total / (2 * n)
+
+
+def orthogonality(latent, off_diagonal_weight):
+    """M-FLAG's: distance of the latent variables' second moments from those of orthogonal ones of unit length."""
+    n, channels = latent.shape
+    total = 0.0
+    for c in range(channels):
+        for d in range(channels):
+            moment = sum(latent[i, c] * latent[i, d] for i in range(n)) / n
+            total = total + ((1 - moment) ** 2 if c == d else off_diagonal_weight * moment**2)
+    return total / 2
 
 
 def merge_word_pieces(pieces, piece_attention, attention_mask, is_continuation):

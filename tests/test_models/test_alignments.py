@@ -5,10 +5,13 @@ import torch
 import torch.nn.functional as F
 
 from mgca_mm.models import (
+    IdenticalReports,
     InstanceAlignment,
     LocalAlignment,
     MatchingAlignment,
+    OrthogonalAlignment,
     PrototypeAlignment,
+    ReportSimilarity,
     SigmoidAlignment,
     TokenAlignment,
 )
@@ -40,6 +43,74 @@ def test_instance_alignment_in_chunks(pair, chunk_size):
         results.append([*out.values(), *(leaf.grad for leaf in leaves)])
     for whole, chunked in zip(*results, strict=True):
         torch.testing.assert_close(chunked, whole, rtol=1e-12, atol=1e-14)
+
+
+REPORTS = [[2, 7, 8, 9, 3], [2, 8, 7, 4, 3], [2, 7, 8, 9, 3], [2, 9, 5, 5, 3]]
+
+
+def with_pieces(text, reports, length=6, padding=11):
+    """The padding is no piece of them, whatever stands there."""
+    ids = torch.tensor([report + [padding] * (length - len(report)) for report in reports])
+    return text._replace(piece_ids=ids, piece_mask=torch.arange(length) < torch.tensor([[len(r)] for r in reports]))
+
+
+@pytest.mark.parametrize("chunk_size", [None, 3])
+@pytest.mark.parametrize("kind", ["identical", "similar"])
+def test_instance_alignment_with_several_answers(pair, kind, chunk_size):
+    """Of four reports two are identical, and the others have words in common with them."""
+    image, text = pair()
+    images, texts = image.global_feature.requires_grad_(), text.global_feature.requires_grad_()
+    if kind == "identical":
+        target = dict(type="mgca_mm.IdenticalReports")
+        weights = [[float(a == b) for b in REPORTS] for a in REPORTS]
+    else:
+        target = dict(type="mgca_mm.ReportSimilarity", temperature=0.3)
+        weights = [[math.exp(s / 0.3) for s in row] for row in references.tf_idf_cosine(REPORTS)]
+    alignment = InstanceAlignment(target=target, loss_weight=2.0, chunk_size=chunk_size)
+    out = alignment(image, with_pieces(text, REPORTS))
+    expected = 2 * references.soft_info_nce(images, texts, weights, 0.1)
+    torch.testing.assert_close(out["loss_ita"], expected, rtol=1e-10, atol=0)
+    inputs = (images, texts)
+    for ours, theirs in zip(
+        torch.autograd.grad(out["loss_ita"], inputs), torch.autograd.grad(expected, inputs), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-13)
+
+
+def test_an_identical_report_is_a_right_answer(pair):
+    image, text = pair()
+    text = with_pieces(text._replace(global_feature=image.global_feature), REPORTS)
+    image = image._replace(global_feature=image.global_feature[[2, 1, 0, 3]])  # the first and third find each other's
+    own = InstanceAlignment()(image, text)
+    alike = InstanceAlignment(target=dict(type="mgca_mm.IdenticalReports"))(image, text)
+    assert own["acc_i2t"] == own["acc_t2i"] == 50 and alike["acc_i2t"] == alike["acc_t2i"] == 100
+
+
+def test_targets_of_reports_that_differ_from_all_others_are_the_identity(pair):
+    image, text = pair()
+    text = with_pieces(text, [[2, 10 + i, 20 + i, 3] for i in range(4)])
+    plain = InstanceAlignment()(image, text)
+    for target in (dict(type="mgca_mm.IdenticalReports"), dict(type="mgca_mm.ReportSimilarity", temperature=0.02)):
+        torch.testing.assert_close(InstanceAlignment(target=target)(image, text), plain)
+
+
+def test_reports_are_told_apart_by_pieces_and_their_order(pair):
+    """Also cut to another length; the padding has no say."""
+    reports = torch.randint(1, 30000, (2000, 60))
+    reports[1::2] = reports[::2]
+    places = torch.arange(1000)
+    reports[1::2][places, places % 60] += 1  # of each pair of reports one piece differs, or the order of the first two
+    reports[1::4] = reports[::4]
+    reports[1::4, :2] = reports[::4, :2].flip(dims=[1])
+    describe, text = IdenticalReports().describe, pair()[1]
+    ids = describe(text._replace(piece_ids=reports, piece_mask=torch.ones(2000, 60).bool()))
+    assert len(ids.unique()) == len(reports.unique(dim=0)) == 2000
+    exact = sum(int(piece) * IdenticalReports.BASE ** (t + 1) for t, piece in enumerate(reports[0]))
+    assert (int(ids[0]) - exact) % 2**64 == 0
+    short, long = with_pieces(text, REPORTS), with_pieces(text, REPORTS, length=9, padding=0)
+    assert describe(short).equal(describe(long))
+    similarity = ReportSimilarity(num_buckets=16)
+    assert similarity.describe(short).equal(similarity.describe(long))
 
 
 def test_sigmoid_alignment(pair):
@@ -85,6 +156,22 @@ def test_matching_of_one_pair(pair):
     alignment = MatchingAlignment(embed_dims=6).double().eval()
     logit = alignment.classifier(torch.cat([image.global_feature, text.global_feature], dim=1))
     torch.testing.assert_close(alignment(image, text)["loss_matching"], F.softplus(-logit).squeeze())
+
+
+def test_orthogonal_alignment(pair):
+    image, text = pair()
+    images, texts = image.global_feature.requires_grad_(), text.global_feature.requires_grad_()
+    latent = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
+    out = OrthogonalAlignment(off_diagonal_weight=0.3, loss_weight=2.0)(image._replace(latent=latent), text)
+    closeness = sum(2 * sum((images[i] - texts[i]) ** 2) for i in range(4)) / 4
+    expected = [2 * closeness, 2 * references.orthogonality(latent, 0.3)]
+    found = [out["loss_closeness"], out["loss_orthogonality"]]
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)
+    inputs = (images, texts, latent)
+    for ours, theirs in zip(
+        torch.autograd.grad(sum(found), inputs), torch.autograd.grad(sum(expected), inputs), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-13)
 
 
 def unnormalized(pair, **kwargs):
@@ -223,10 +310,12 @@ def test_prototype_usage_is_1_when_all_are_used_alike():
 
 def test_gradcheck_of_every_alignment(pair):
     image, text = pair(batch=2)
+    text = with_pieces(text, REPORTS[2:])
     inputs = (image.global_feature, text.global_feature, image.tokens, text.tokens)
     for alignment in (
         InstanceAlignment(),
         InstanceAlignment(chunk_size=1),
+        InstanceAlignment(target=dict(type="mgca_mm.ReportSimilarity")),
         SigmoidAlignment().double(),
         LocalAlignment(chunk_size=1),
         MatchingAlignment(embed_dims=6, hidden_channels=5).double(),
@@ -269,6 +358,7 @@ def test_gradcheck_of_the_prototypes(pair):
         lambda: PrototypeAlignment(num_prototypes=1),
         lambda: InstanceAlignment(chunk_size=0),
         lambda: SigmoidAlignment(temperature=0),
+        lambda: ReportSimilarity(temperature=0),
         lambda: LocalAlignment(word_sharpness=0),
         lambda: LocalAlignment(chunk_size=0),
     ],

@@ -275,6 +275,22 @@ def test_links_as_in_the_cache_of_the_hub(folder, tmp_path):
     TextEncoder(pretrained=str(snapshot))
 
 
+def test_frozen():
+    """It is as in evaluation, whatever the model does, and no optimizer keeps or changes anything of it."""
+    encoder = TextEncoder(config=dict(CONFIGS["bert"], hidden_dropout_prob=0.5), frozen=True, max_length=12)
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    head = torch.nn.Linear(encoder.global_channels, 1)
+    whole = torch.nn.ModuleList([encoder, head]).train()
+    assert whole.training and not any(module.training for module in encoder.modules())
+    feature = encoder(*batch()).global_feature
+    assert not feature.requires_grad and feature.equal(encoder(*batch()).global_feature)
+    optimizer = torch.optim.AdamW(whole.parameters(), lr=1.0, weight_decay=1.0)
+    head(feature).sum().backward()
+    optimizer.step()
+    assert optimizer.state.keys() == set(head.parameters())
+    assert all(value.equal(before[name]) for name, value in encoder.state_dict().items())
+
+
 def test_pretrained_or_config():
     with pytest.raises(ValueError, match="either"):
         TextEncoder()

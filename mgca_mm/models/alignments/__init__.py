@@ -5,17 +5,22 @@ from .captioning import CaptioningAlignment
 from .instance import InstanceAlignment
 from .local import LocalAlignment
 from .matching import MatchingAlignment
+from .orthogonal import OrthogonalAlignment
 from .prototype import PrototypeAlignment
 from .sigmoid import SigmoidAlignment
+from .targets import IdenticalReports, ReportSimilarity
 from .token import TokenAlignment
 
 __all__ = [
     "Alignment",
     "CaptioningAlignment",
+    "IdenticalReports",
     "InstanceAlignment",
     "LocalAlignment",
     "MatchingAlignment",
+    "OrthogonalAlignment",
     "PrototypeAlignment",
+    "ReportSimilarity",
     "SigmoidAlignment",
     "TokenAlignment",
 ]

@@ -22,6 +22,8 @@ class InstanceAlignment(Alignment):
         gather: Take negatives from all ranks (paper: the batch is the global one) or from this rank only (released).
         chunk_size: Score so many of the local rows at a time, and again in the backward pass, so that memory is that of
             ``chunk_size`` × B_global similarities instead of B_local × B_global. None: all at once.
+        target: Config of which reports answer an image besides its own (:mod:`mgca_mm.models.alignments.targets`), for
+            a ``loss`` that takes probabilities, as ``InfoNCELoss`` does. None: none does.
         init_cfg: MMEngine initialization.
     """
 
@@ -31,6 +33,7 @@ class InstanceAlignment(Alignment):
         loss_weight: float = 1.0,
         gather: bool = True,
         chunk_size: int | None = None,
+        target: dict | None = None,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg, loss_weight)
@@ -38,6 +41,7 @@ class InstanceAlignment(Alignment):
         self.loss = MODELS.build(loss or dict(type="mgca_mm.InfoNCELoss"))
         self.gather = gather
         self.chunk_size = chunk_size
+        self.target = None if target is None else MODELS.build(target)
 
     def forward(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
         """Compute the loss of a batch; only the rows of the local samples are scored.
@@ -47,31 +51,54 @@ class InstanceAlignment(Alignment):
             text: Projected and L2-normalized embeddings.
 
         Returns:
-            ``loss_ita`` and the in-batch retrieval accuracies ``acc_i2t``, ``acc_t2i`` in percent.
+            ``loss_ita`` and the in-batch retrieval accuracies ``acc_i2t``, ``acc_t2i`` in percent: how often the most
+            similar one is a best answer.
         """
         local_images, local_texts = image.global_feature, text.global_feature  # (B, D)
         across_ranks = self.gather and self.training
         all_images = gather(local_images) if across_ranks else local_images  # (R·B, D)
         all_texts = gather(local_texts) if across_ranks else local_texts
-        target = own_slice(torch.arange(all_texts.shape[0], device=local_images.device), local_images.shape[0])
-        rows = (local_images, local_texts, target)
+        index = own_slice(torch.arange(all_texts.shape[0], device=local_images.device), local_images.shape[0])
+        columns = (all_images, all_texts)
+        if self.target is not None:
+            reports = self.target.describe(text)
+            columns += (gather(reports) if across_ranks else reports,)
+        rows = (local_images, local_texts, index)
         if self.chunk_size is None:
-            scores = self._score(*rows, all_images, all_texts)
+            scores = self._score(*rows, *columns)
         else:
             chunks = zip(*(x.split(self.chunk_size) for x in rows), strict=True)
             scores = sum(
-                checkpoint(self._score, *chunk, all_images, all_texts, use_reentrant=False) * len(chunk[0])
-                for chunk in chunks
-            ) / len(target)
+                checkpoint(self._score, *chunk, *columns, use_reentrant=False) * len(chunk[0]) for chunk in chunks
+            ) / len(index)
         loss, acc_i2t, acc_t2i = scores
         return dict(loss_ita=loss * self.loss_weight, acc_i2t=acc_i2t.detach(), acc_t2i=acc_t2i.detach())
 
-    def _score(self, images: Tensor, texts: Tensor, target: Tensor, all_images: Tensor, all_texts: Tensor) -> Tensor:
+    def _score(
+        self,
+        images: Tensor,
+        texts: Tensor,
+        index: Tensor,
+        all_images: Tensor,
+        all_texts: Tensor,
+        all_reports: Tensor | None = None,
+    ) -> Tensor:
         """Loss and the two accuracies (3,), means over some rows."""
         similarity_per_image = images @ all_texts.T  # (B, R·B)
         similarity_per_text = texts @ all_images.T
+        target = index
+        if all_reports is not None:
+            weight = self.target(all_reports.index_select(0, index), all_reports).to(images.dtype)
+            target = weight / weight.sum(dim=1, keepdim=True)
         loss = self.loss(similarity_per_image, similarity_per_text, target)
-        with torch.no_grad():
-            acc_i2t = (similarity_per_image.argmax(dim=1) == target).to(loss.dtype).mean() * 100
-            acc_t2i = (similarity_per_text.argmax(dim=1) == target).to(loss.dtype).mean() * 100
-        return torch.stack([loss, acc_i2t, acc_t2i])
+        accuracies = [_accuracy(similarity, target) for similarity in (similarity_per_image, similarity_per_text)]
+        return torch.stack([loss, *accuracies])
+
+
+@torch.no_grad()
+def _accuracy(similarity: Tensor, target: Tensor) -> Tensor:
+    """Percentage of rows of which the highest similarity stands where the target is highest."""
+    found = similarity.argmax(dim=1)
+    if target.dim() == 2:
+        found, target = target.take_along_dim(found[:, None], dim=1), target.amax(dim=1, keepdim=True)
+    return (found == target).to(similarity.dtype).mean() * 100

@@ -57,7 +57,8 @@ class InfoNCELoss(nn.Module):
         Args:
             similarity_per_image: (B_local, B_global) cosine of the local images with all reports.
             similarity_per_text: (B_local, B_global) cosine of the local reports with all images.
-            target: (B_local,) column of each row's own partner.
+            target: (B_local,) column of each row's own partner, or (B_local, B_global) probabilities of all columns,
+                the same for both directions.
 
         Returns:
             Scalar loss.

@@ -52,6 +52,7 @@ class TextEncoder(BaseModule):
             its BERT expects ``position_ids``.
         use_token_types: Add the embedding of the token type, which is the same for all pieces. False: it is zero and
             stays so (the BERT of the released code has none).
+        frozen: Keep the weights as they are, without gradients and without dropout.
         init_cfg: MMEngine initialization.
 
     Attributes:
@@ -78,6 +79,7 @@ class TextEncoder(BaseModule):
         activation_checkpointing: bool = False,
         use_positions: bool = True,
         use_token_types: bool = True,
+        frozen: bool = False,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
@@ -119,6 +121,13 @@ class TextEncoder(BaseModule):
         word_merging = word_merging or dict(type="mgca_mm.WordMerging")
         self.word_merging = MODELS.build({**word_merging, "max_length": max_length})
         self._try_out(_name(pretrained, config))
+        self.frozen = frozen
+        if frozen:
+            self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "TextEncoder":
+        """Set training or evaluation mode; a frozen encoder stays in the latter."""
+        return super().train(mode and not self.frozen)
 
     def _try_out(self, name: str) -> None:
         """Set the attributes, and see at once that a report of ``max_length`` pieces has features."""

@@ -1,0 +1,3 @@
+# M-FLAG, ViT-B/16; data, encoders and schedule are those of configs/mgca/pretrain_vit.py.
+_base_ = ['../mgca/pretrain_vit.py', '../_base_/methods/m_flag.py']
+model = {{_base_.method}}

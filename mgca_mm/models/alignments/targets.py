@@ -1,0 +1,65 @@
+"""Which reports of a batch answer an image: targets of :class:`InstanceAlignment` besides the image's own report.
+
+Each gives reports i and j a weight w_ij ≥ 0, of which the target is ``y_ij = w_ij / Σ_k w_ik``. What ``describe``
+returns has one size for reports of any length, so that ranks can exchange it.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mgca_mm.errors import require_positive
+from mgca_mm.registry import MODELS
+from mgca_mm.structures import TextFeatures
+
+
+@MODELS.register_module()
+class IdenticalReports(nn.Module):
+    """Reports of the same pieces answer alike: ``w_ij = [r_i = r_j]``.
+
+    Such are those of several views of one study, as all of them have its report (You et al., *CXR-CLIP*, MICCAI 2023,
+    takes them for positives), and the many that say that nothing is wrong, which would be false negatives.
+    """
+
+    BASE = 6364136223846793005  # odd; the multiplier of Knuth's MMIX generator
+
+    def describe(self, text: TextFeatures) -> Tensor:
+        """(B,) a number for each report, ``Σ_t piece_t BASE^t`` modulo 2^64, by which different ones are told apart."""
+        ids = text.piece_ids * text.piece_mask
+        return (ids * torch.full_like(ids, self.BASE).cumprod(dim=1)).sum(dim=1)
+
+    def forward(self, own: Tensor, every: Tensor) -> Tensor:
+        """(B,) and (N,) described reports → (B, N) whether they are identical."""
+        return own[:, None] == every
+
+
+@MODELS.register_module()
+class ReportSimilarity(nn.Module):
+    """Reports of similar words answer similarly, ``w_ij = exp(s_ij / τ)``, as in MedCLIP (Wang et al., EMNLP 2022).
+
+    There s is the cosine of the labels of image i and report j; here of the pieces that reports i and j have, each
+    weighted by how few reports of the batch have it (tf-idf): the logarithm of the number of reports over that of those
+    with the piece. What all have, such as [CLS], counts nothing, and a report of nothing else answers all images alike.
+
+    Args:
+        temperature: τ; 1 in MedCLIP.
+        num_buckets: Pieces that are told apart; those of a larger vocabulary share buckets. So many numbers a report
+            are exchanged by the ranks.
+    """
+
+    def __init__(self, temperature: float = 1.0, num_buckets: int = 2**15):
+        super().__init__()
+        require_positive(temperature=temperature, num_buckets=num_buckets)
+        self.temperature = temperature
+        self.num_buckets = num_buckets
+
+    def describe(self, text: TextFeatures) -> Tensor:
+        """(B, num_buckets) how often each report has each piece."""
+        counts = text.global_feature.new_zeros(len(text.piece_ids), self.num_buckets)
+        return counts.scatter_add_(1, text.piece_ids % self.num_buckets, text.piece_mask.to(counts.dtype))
+
+    def forward(self, own: Tensor, every: Tensor) -> Tensor:
+        """(B, K) and (N, K) described reports → (B, N) weights, at most 1."""
+        rarity = (len(every) / (every > 0).sum(dim=0, dtype=every.dtype).clamp(min=1)).log()  # (K,)
+        own, every = F.normalize(own * rarity, dim=1), F.normalize(every * rarity, dim=1)
+        return ((own @ every.T - 1) / self.temperature).exp()
