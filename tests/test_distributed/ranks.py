@@ -20,9 +20,9 @@ BATCH = 8
 # Pairs of a validation of which the last batch has one, and fewer than there are ranks.
 SIZES = (9, 11)
 # Name → alignments; "-local" takes negatives and codes from the own rank only.
-GLOBAL = "ita cta cpa sigmoid chunked triplet learned matching caption lstm local+ita ita+cta+cpa"
+GLOBAL = "ita cta cpa sigmoid chunked triplet learned matching caption lstm location local+ita ita+cta+cpa"
 LOCAL = "ita cpa sigmoid matching local+ita"
-CASES = (*GLOBAL.split(), *(f"{case}-local" for case in LOCAL.split()))
+CASES = (*GLOBAL.split(), "ita+cta+cpa+caption", "sigmoid+caption", *(f"{case}-local" for case in LOCAL.split()))
 
 
 def build(case):
@@ -39,6 +39,7 @@ def build(case):
         "matching": dict(type="mgca_mm.MatchingAlignment", embed_dims=16),
         "caption": caption(type="mgca_mm.MemoryTransformerDecoder", max_length=16, num_layers=1, num_heads=2),
         "lstm": caption(type="mgca_mm.LSTMDecoder"),
+        "location": {**caption(type="mgca_mm.LSTMDecoder"), "type": "mgca_mm.LocationCaptioningAlignment"},
         "local": dict(type="mgca_mm.LocalAlignment", chunk_size=3),
     }
     alignments = {name: dict(known[name]) for name in names.split("+")}
@@ -46,7 +47,7 @@ def build(case):
         for alignment in alignments.values():
             alignment["gather"] = False
     model = {**copy.deepcopy(SMALL_MODEL), "alignments": alignments}
-    if names in ("caption", "lstm"):
+    if names in ("caption", "lstm", "location"):
         model |= dict(text_encoder=None, normalize_tokens=False)
     return MODELS.build(model).double()
 

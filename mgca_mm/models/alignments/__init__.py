@@ -4,6 +4,7 @@ from .base import Alignment
 from .captioning import CaptioningAlignment
 from .instance import InstanceAlignment
 from .local import LocalAlignment
+from .location_captioning import LocationCaptioningAlignment
 from .matching import MatchingAlignment
 from .prototype import PrototypeAlignment
 from .sigmoid import SigmoidAlignment
@@ -14,6 +15,7 @@ __all__ = [
     "CaptioningAlignment",
     "InstanceAlignment",
     "LocalAlignment",
+    "LocationCaptioningAlignment",
     "MatchingAlignment",
     "PrototypeAlignment",
     "SigmoidAlignment",
