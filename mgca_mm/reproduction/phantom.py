@@ -25,6 +25,7 @@ _SEEDS = {name: seed for seed, name in enumerate(_PATIENTS, start=1)}
 _METHODS = (
     *("convirt", "gloria", "vsepp", "dsve", "contrastive_binary"),
     *("caption_lstm", "caption_transformer", "clip", "siglip"),
+    *("mgca_caption", "siglip_caption", "lofi"),
 )
 PRETRAINING = {
     "mgca": "quickstart/pretrain_resnet18",
