@@ -37,6 +37,8 @@ class TextFeatures(NamedTuple):
         token_mask: (B, L) True where a slot holds a real word. None as above.
         piece_ids: (B, T) word pieces of the report, [CLS] first and [SEP] last. None before projection.
         piece_mask: (B, T) True where a slot holds a real piece. None before projection.
+        location_ids: (B, T') word pieces of a sentence that names a location. None where the loader draws none.
+        location_mask: (B, T') True where a slot holds a real piece; nowhere if no sentence names one. None as above.
     """
 
     global_feature: Tensor | None
@@ -45,6 +47,8 @@ class TextFeatures(NamedTuple):
     token_mask: Tensor | None = None
     piece_ids: Tensor | None = None
     piece_mask: Tensor | None = None
+    location_ids: Tensor | None = None
+    location_mask: Tensor | None = None
 
 
 class CrossAttention(NamedTuple):

@@ -77,11 +77,16 @@ def small_batch(size=4, seed=0, image_size=32, max_length=16, vocab_size=60):
     continuation[:, :2] = False
     continuation[torch.arange(size), lengths - 1] = False
     ids = torch.randint(5, vocab_size, mask.shape, generator=generator).masked_fill(~mask, 0)
+    image = torch.randn(size, 3, image_size, image_size, generator=generator)
+    # Sentences that name a location; the first report has none.
+    located = torch.arange(8) < torch.randint(3, 9, (size, 1), generator=generator) * (torch.arange(size)[:, None] > 0)
     return dict(
-        image=torch.randn(size, 3, image_size, image_size, generator=generator),
+        image=image,
         input_ids=ids,
         attention_mask=mask.long(),
         is_continuation=continuation,
+        location_ids=torch.randint(5, vocab_size, located.shape, generator=generator),
+        location_mask=located.long(),
     )
 
 

@@ -105,6 +105,7 @@ def make_batch(model: ImageReportPretrainer, image_size: int, batch_size: int, d
         attention_mask=mask.long(),
         is_continuation=continuation,
     )
+    inputs |= dict(location_ids=inputs["input_ids"][:, :16], location_mask=mask[:, :16].long())  # of those that ask
     if device == "cuda":
         inputs = {name: value.pin_memory() for name, value in inputs.items()}
     return dict(inputs=inputs, data_samples=[ImageReportSample() for _ in range(batch_size)])

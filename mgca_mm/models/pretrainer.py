@@ -71,6 +71,9 @@ class ImageReportPretrainer(BaseModel):
         self.alignments = ModuleDict({name: MODELS.build(cfg) for name, cfg in alignments.items()})
         self.uses_tokens = any(alignment.uses_tokens for alignment in self.alignments.values())
         self.encodes_reports = any(alignment.encodes_reports for alignment in self.alignments.values())
+        self.uses_words = any(
+            alignment.uses_tokens and alignment.encodes_reports for alignment in self.alignments.values()
+        )
         if self.encodes_reports != (self.text_encoder is not None):
             need = "one is needed" if self.encodes_reports else "it would be trained by none of them: set it to None"
             raise ValueError(f"text_encoder does not go with the alignments {', '.join(alignments)}: {need}")
@@ -84,7 +87,7 @@ class ImageReportPretrainer(BaseModel):
             self.text_projector = _build_projector(projector, self.text_encoder.global_channels)
         if self.uses_tokens:
             self.image_token_projector = _build_projector(projector, self.image_encoder.token_channels)
-        if self.uses_tokens and self.encodes_reports:
+        if self.uses_words:
             self.text_token_projector = _build_projector(projector, self.text_encoder.token_channels)
         if compile is not None:
             # Of one code object, such as a projector's: all shapes of all its instances. What does not fit in is run
@@ -199,13 +202,15 @@ class ImageReportPretrainer(BaseModel):
         names = [name for name in ("attention_mask", "input_ids", "is_continuation") if name in inputs]
         reports = dict(zip(names, real_first(*(inputs[name] for name in names)), strict=True))
         pieces = dict(piece_ids=reports["input_ids"], piece_mask=reports["attention_mask"].bool())
+        if "location_ids" in inputs:
+            pieces |= dict(location_ids=inputs["location_ids"], location_mask=inputs["location_mask"].bool())
         if not self.encodes_reports:
             return TextFeatures(None, **pieces)
         if hasattr(self.text_encoder, "count_real"):  # one of others need not know of packing
             reports["packing"] = self._packing(pieces["piece_mask"], inputs.get("num_pieces"))
         features = self.text_encoder(**reports)
         global_embedding = _unit(self.text_projector(features.global_feature))
-        if not self.uses_tokens:
+        if not self.uses_words:
             return TextFeatures(global_embedding, **pieces)
         if self.project_padding:
             # The statistics are those of all slots, also of those that length buckets have cut off.

@@ -26,6 +26,7 @@ _METHODS = (
     *("convirt", "gloria", "vsepp", "dsve", "contrastive_binary"),
     *("caption_lstm", "caption_transformer", "clip", "siglip"),
     *("m_flag", "medclip", "mgca_identical"),
+    *("mgca_caption", "siglip_caption", "lofi"),
 )
 PRETRAINING = {
     "mgca": "quickstart/pretrain_resnet18",

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from mgca_mm.apis.prepared import load_pairs
 from mgca_mm.datasets.identity import pseudonym
 from mgca_mm.datasets.image_report import ImageReportDataset
-from mgca_mm.datasets.transforms import SampleSentence, TokenizeReport
+from mgca_mm.datasets.transforms import SampleSentence, TokenizeLocation, TokenizeReport
 from mgca_mm.errors import UserError
 from mgca_mm.evaluation import ImageReportRetrieval
 from mgca_mm.prepared import load_prepared
@@ -285,6 +285,23 @@ def test_broken_store_and_missing_tokenizer(prepared):
 def test_max_length_leaves_room_for_a_word():
     with pytest.raises(ValueError, match="max_length"):
         TokenizeReport(max_length=2)
+
+
+def test_a_sentence_that_names_a_location(prepared):
+    report = ["no leftover at rightly", "large left pleural effusion", "lungs are clear", "right base is clear"]
+    transform, whole = (kind(str(prepared / "tokenizer"), max_length=12) for kind in (TokenizeLocation, TokenizeReport))
+    whole({"report": report})
+    seen = set()
+    for _ in range(100):
+        sample = transform({"report": report, "input_ids": "those of the report"})
+        assert sample.keys() == {"report", "input_ids", "location_ids", "location_mask"}
+        assert sample["input_ids"] == "those of the report"
+        seen.add((tuple(sample["location_ids"]), tuple(sample["location_mask"])))
+    located = (whole({"report": report[row]}) for row in (1, 3))
+    assert seen == {(tuple(one["input_ids"]), tuple(one["attention_mask"])) for one in located}
+    for nowhere in (["lungs are clear"], [], "no change"):
+        assert not transform({"report": nowhere})["location_mask"].any()
+    assert transform({"report": "large left pleural effusion"})["location_mask"].sum() > 3
 
 
 def test_one_sentence_of_a_report():

@@ -20,10 +20,10 @@ BATCH = 8
 # Pairs of a validation of which the last batch has one, and fewer than there are ranks.
 SIZES = (9, 11)
 # Name → alignments; "-local" takes negatives and codes from the own rank only.
-GLOBAL = "ita cta cpa sigmoid chunked triplet learned identical similar matching orthogonal caption lstm "
+GLOBAL = "ita cta cpa sigmoid chunked triplet learned identical similar matching orthogonal caption lstm location "
 GLOBAL += "local+ita ita+cta+cpa"
 LOCAL = "ita cpa sigmoid matching local+ita"
-CASES = (*GLOBAL.split(), *(f"{case}-local" for case in LOCAL.split()))
+CASES = (*GLOBAL.split(), "ita+cta+cpa+caption", "sigmoid+caption", *(f"{case}-local" for case in LOCAL.split()))
 
 
 def build(case):
@@ -43,6 +43,7 @@ def build(case):
         "orthogonal": dict(type="mgca_mm.OrthogonalAlignment"),
         "caption": caption(type="mgca_mm.MemoryTransformerDecoder", max_length=16, num_layers=1, num_heads=2),
         "lstm": caption(type="mgca_mm.LSTMDecoder"),
+        "location": {**caption(type="mgca_mm.LSTMDecoder"), "type": "mgca_mm.LocationCaptioningAlignment"},
         "local": dict(type="mgca_mm.LocalAlignment", chunk_size=3),
     }
     alignments = {name: dict(known[name]) for name in names.split("+")}
@@ -50,7 +51,7 @@ def build(case):
         for alignment in alignments.values():
             alignment["gather"] = False
     model = {**copy.deepcopy(SMALL_MODEL), "alignments": alignments}
-    if names in ("caption", "lstm"):
+    if names in ("caption", "lstm", "location"):
         model |= dict(text_encoder=None, normalize_tokens=False)
     if names == "orthogonal":
         model["text_encoder"]["frozen"] = True

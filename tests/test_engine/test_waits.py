@@ -76,6 +76,17 @@ METHODS = dict(
         )
         for decoder in ("LSTMDecoder", "MemoryTransformerDecoder")
     },
+    location=dict(
+        normalize_tokens=False,
+        alignments=dict(
+            sigmoid=dict(type="mgca_mm.SigmoidAlignment"),
+            caption=dict(
+                type="mgca_mm.LocationCaptioningAlignment",
+                vocab_size=60,
+                decoder=dict(type="mgca_mm.MemoryTransformerDecoder", embed_dims=16, region_dims=16, dropout=0.0),
+            ),
+        ),
+    ),
 )
 CHANGES = dict(vit={}, resnet=dict(image_encoder=RESNET), released=RELEASED, checkpointed=CHECKPOINTED, **METHODS)
 

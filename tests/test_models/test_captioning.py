@@ -1,9 +1,15 @@
 import itertools
+import math
 
 import pytest
 import torch
 
-from mgca_mm.models import CaptioningAlignment, LSTMDecoder, MemoryTransformerDecoder
+from mgca_mm.models import (
+    CaptioningAlignment,
+    LocationCaptioningAlignment,
+    LSTMDecoder,
+    MemoryTransformerDecoder,
+)
 from mgca_mm.models.decoders import beam_search
 from mgca_mm.structures import ImageFeatures, TextFeatures
 
@@ -22,7 +28,8 @@ DECODERS = {
 
 @pytest.fixture(params=DECODERS)
 def alignment(request):
-    return CaptioningAlignment(DECODERS[request.param], VOCABULARY, max_length=LENGTH, loss_weight=2.0).double()
+    options = dict(max_length=LENGTH, loss_weight=2.0, region_scale=1.5)
+    return CaptioningAlignment(DECODERS[request.param], VOCABULARY, **options).double()
 
 
 def batch(size=3):
@@ -49,7 +56,7 @@ def test_loss_equals_the_loop_with_gradients(alignment):
     total, right, count = 0.0, 0, 0
     for i in range(3):
         length = int(text.piece_mask[i].sum())
-        states = states_by_loops(alignment.decoder, text.piece_ids[i, : length - 1], image.tokens[i])
+        states = states_by_loops(alignment.decoder, text.piece_ids[i, : length - 1], 1.5 * image.tokens[i])
         for t, state in enumerate(states):
             logits = alignment.next_piece.weight @ state + alignment.next_piece.bias
             target = int(text.piece_ids[i, t + 1])
@@ -84,7 +91,7 @@ def test_padding_does_not_change_the_loss(alignment):
 def test_it_learns_to_write_the_report_of_an_image():
     torch.manual_seed(0)
     for decoder in DECODERS.values():
-        alignment = CaptioningAlignment(decoder, VOCABULARY, max_length=LENGTH).double()
+        alignment = CaptioningAlignment(decoder, VOCABULARY, max_length=LENGTH, region_scale=3.0).double()
         image, text = batch()
         optimizer = torch.optim.Adam(alignment.parameters(), lr=2e-2)
         for _ in range(150):
@@ -101,6 +108,82 @@ def test_it_learns_to_write_the_report_of_an_image():
             for i, length in enumerate(text.piece_mask.sum(1)):
                 assert written[i, :length].tolist() == true[i, :length].tolist()
                 assert (written[i, length:] == 2).all()
+
+
+def located_batch():
+    """The batch, with sentences of 5 and 4 pieces of the first and the last report."""
+    image, text = batch()
+    mask = torch.arange(LENGTH) < torch.tensor([5, 0, 4])[:, None]
+    ids = torch.randint(3, VOCABULARY, mask.shape, generator=torch.Generator().manual_seed(1))
+    return image, text._replace(location_ids=ids, location_mask=mask)
+
+
+@pytest.mark.parametrize("decoder", DECODERS.values(), ids=DECODERS)
+def test_location_loss_equals_the_loop_with_gradients(decoder):
+    """A sentence is written from the one vector that its mean piece sees of the regions."""
+    image, text = located_batch()
+    options = dict(max_length=LENGTH, loss_weight=2.0, region_scale=1.5)
+    alignment = LocationCaptioningAlignment(decoder, VOCABULARY, **options).double()
+    out = alignment(image, text)
+    total, right, count = 0.0, 0, 0
+    for i, length in ((0, 5), (2, 4)):
+        ids, regions = text.location_ids[i, :length], 1.5 * image.tokens[i]
+        query = alignment.query.weight @ (sum(alignment.decoder.embedding.weight[piece] for piece in ids) / length)
+        terms = [torch.exp(torch.dot(query, region) / math.sqrt(4)) for region in regions]
+        seen = sum(term / sum(terms) * region for term, region in zip(terms, regions, strict=True))
+        for t, state in enumerate(states_by_loops(alignment.decoder, ids[:-1], seen[None])):
+            logits = alignment.next_piece.weight @ state + alignment.next_piece.bias
+            total = total - torch.log(torch.exp(logits[ids[t + 1]]) / torch.exp(logits).sum())
+            right += int(logits.argmax() == ids[t + 1])
+            count += 1
+    expected = 2 * total / count
+    assert count == 7
+    torch.testing.assert_close(out["loss_location"], expected, rtol=1e-10, atol=0)
+    assert out["acc_location"].item() == pytest.approx(100 * right / count)
+    inputs = (image.tokens, *alignment.parameters())
+    gradients = (torch.autograd.grad(loss, inputs) for loss in (out["loss_location"], expected))
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_a_report_is_written_the_same_with_and_without_its_location():
+    image, text = located_batch()
+    located = LocationCaptioningAlignment(DECODERS["lstm"], VOCABULARY, max_length=LENGTH).double()
+    plain = CaptioningAlignment(DECODERS["lstm"], VOCABULARY, max_length=LENGTH).double()
+    plain.load_state_dict(located.state_dict(), strict=False)
+    out, expected = located(image, text), plain(image, text)
+    assert out.keys() - expected.keys() == {"loss_location", "acc_location"}
+    assert all(out[name] == expected[name] for name in expected)
+    none = located(image, text._replace(location_mask=torch.zeros_like(text.location_mask)))
+    assert none["loss_location"] == 0
+    none["loss_location"].backward()
+    assert all(parameter.grad.isfinite().all() for parameter in located.parameters())
+    with pytest.raises(ValueError, match="put TokenizeLocation into train_pipeline"):
+        located(*batch())
+    assert located.eval()(*batch()).keys() == expected.keys()
+
+
+def test_a_sentence_learns_to_look_where_it_says():
+    """Each region has one of two findings; a sentence names a region and what is there."""
+    generator = torch.Generator().manual_seed(0)
+    alignment = LocationCaptioningAlignment(DECODERS["lstm"], VOCABULARY, max_length=LENGTH).double()
+    optimizer = torch.optim.Adam(alignment.parameters(), lr=2e-2)
+    for _ in range(200):
+        finding = torch.randint(0, 2, (16, 2), generator=generator)
+        region = torch.randint(0, 2, (16,), generator=generator)
+        # Components: which region it is, and its finding.
+        tokens = torch.zeros(16, 2, 4, dtype=torch.float64)
+        tokens[:, 0, 0] = tokens[:, 1, 1] = 3
+        tokens[:, :, 2] = 2.0 * finding - 1
+        said = finding.gather(1, region[:, None]).squeeze(1)
+        ids = torch.stack([torch.ones_like(region), 3 + region, 5 + said, torch.full_like(region, 2)], dim=1)
+        pieces = dict(piece_ids=ids, piece_mask=ids > 0, location_ids=ids, location_mask=ids > 0)
+        out = alignment(ImageFeatures(None, tokens), TextFeatures(None, **pieces))
+        optimizer.zero_grad()
+        out["loss_location"].backward()
+        optimizer.step()
+    # Seeing both regions alike leaves which is named to chance, and its finding where the two differ: 1.5 ln 2 / 3.
+    assert out["loss_location"] < 0.1 * 1.5 * math.log(2) / 3
 
 
 def log_probabilities_of(table):

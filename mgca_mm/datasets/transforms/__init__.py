@@ -1,7 +1,7 @@
 from .formatting import PackImageReportInputs
 from .image import ResizeAndPad
 from .loading import LoadRadiograph
-from .report import SampleSentence, TokenizeReport
+from .report import SampleSentence, TokenizeLocation, TokenizeReport
 from .segmentation import RandomScaleRotate
 
 __all__ = [
@@ -10,5 +10,6 @@ __all__ = [
     "RandomScaleRotate",
     "ResizeAndPad",
     "SampleSentence",
+    "TokenizeLocation",
     "TokenizeReport",
 ]

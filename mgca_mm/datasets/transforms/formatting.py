@@ -15,7 +15,7 @@ class PackImageReportInputs(BaseTransform):
     """Packs a pair for :class:`mgca_mm.models.ImageReportPretrainer`.
 
     Required keys: ``img`` (H, W) uint8; ``input_ids``, ``attention_mask``, ``is_continuation`` (T,) where there is a
-    report.
+    report; ``location_ids``, ``location_mask`` (T',) where a sentence of it was drawn.
     Result: ``inputs`` with ``image`` (1, H, W) uint8 and the report's tensors, and ``data_samples`` with the identity.
 
     Args:
@@ -29,7 +29,7 @@ class PackImageReportInputs(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Pack one pair."""
         inputs = {"image": torch.from_numpy(np.ascontiguousarray(results["img"]))[None]}
-        for key in ("input_ids", "attention_mask", "is_continuation"):
+        for key in ("input_ids", "attention_mask", "is_continuation", "location_ids", "location_mask"):
             if key in results:
                 inputs[key] = torch.from_numpy(results[key])
         if "input_ids" in results and "report_id" in self.meta_keys:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 # More than any piece has: what follows is cut off in any case, and tokenizing 10 MB takes seconds.
 _CHARACTERS_PER_PIECE = 1000
 _CHARACTERS_AT_A_TIME = 1 << 20  # of texts whose encodings, some hundred times as large, are in memory together
+_LOCATIONS = (
+    "left right bilateral bilaterally unilateral upper lower mid middle midlung lobe lobes base bases basal basilar "
+    "bibasilar apex apices apical biapical hilum hilar perihilar suprahilar infrahilar lingula lingular retrocardiac "
+    "paratracheal"
+)
 
 
 @TRANSFORMS.register_module()
@@ -158,6 +163,36 @@ class TokenizeReport(BaseTransform):
         # Other lists than of ids would only take time.
         options = dict(return_attention_mask=False, return_token_type_ids=False)
         return self._loaded(texts, max_length=self.max_length, truncation=True, **options).encodings
+
+
+@TRANSFORMS.register_module()
+class TokenizeLocation(TokenizeReport):
+    """Draws one of the sentences that name a location, uniformly at each visit, and cuts it into word pieces.
+
+    Required keys: as of :class:`TokenizeReport`, ``report`` of lower-case words. Added keys, each of length
+    ``max_length``: ``location_ids`` int64, and ``location_mask`` int64 (1 = real piece), all 0 where no sentence names
+    a location.
+
+    Args:
+        tokenizer: As of :class:`TokenizeReport`.
+        max_length: Pieces, with the special tokens; longer sentences are cut.
+        locations: Words of which one makes a sentence that names a location.
+    """
+
+    def __init__(
+        self, tokenizer: str | None = None, max_length: int = 32, locations: Sequence[str] = tuple(_LOCATIONS.split())
+    ):
+        super().__init__(tokenizer, max_length)
+        self.locations = frozenset(locations)
+
+    def transform(self, results: dict) -> dict:
+        """Draw and tokenize a sentence."""
+        report = results["report"]
+        sentences = [report] if isinstance(report, str) else report
+        located = [sentence for sentence in sentences if not self.locations.isdisjoint(sentence.split())]
+        pieces = super().transform({**results, "report": random.choice(located) if located else ""})
+        mask = pieces["attention_mask"] * bool(located)
+        return {**results, "location_ids": pieces["input_ids"], "location_mask": mask}
 
 
 def _mark(encoding: "Encoding") -> list[int]:

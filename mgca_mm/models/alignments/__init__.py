@@ -4,6 +4,7 @@ from .base import Alignment
 from .captioning import CaptioningAlignment
 from .instance import InstanceAlignment
 from .local import LocalAlignment
+from .location_captioning import LocationCaptioningAlignment
 from .matching import MatchingAlignment
 from .orthogonal import OrthogonalAlignment
 from .prototype import PrototypeAlignment
@@ -17,6 +18,7 @@ __all__ = [
     "IdenticalReports",
     "InstanceAlignment",
     "LocalAlignment",
+    "LocationCaptioningAlignment",
     "MatchingAlignment",
     "OrthogonalAlignment",
     "PrototypeAlignment",

@@ -6,6 +6,7 @@ from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
 from mgca_mm.distributed import sum_over_ranks
+from mgca_mm.errors import require_positive
 from mgca_mm.models.decoders import beam_search
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, TextFeatures
@@ -29,6 +30,8 @@ class CaptioningAlignment(Alignment):
         vocab_size: Number of pieces of the tokenizer.
         max_length: Longest report to write, in pieces.
         num_beams: Beams of the search; 1 is greedy.
+        region_scale: Factor of the regions before the decoder, whose weights expect components of about 1: √D where
+            they are unit vectors of D components, else it takes hundreds of steps until the decoder sees them.
         loss_weight: Weight of the loss.
         init_cfg: MMEngine initialization.
     """
@@ -42,16 +45,19 @@ class CaptioningAlignment(Alignment):
         vocab_size: int,
         max_length: int = 112,
         num_beams: int = 1,
+        region_scale: float = 1.0,
         loss_weight: float = 1.0,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg, loss_weight)
+        require_positive(region_scale=region_scale)
         if num_beams < 1 or max_length < 2:
             raise ValueError(f"num_beams must be positive and max_length at least 2, got {num_beams} and {max_length}")
         self.decoder = MODELS.build({**decoder, "vocab_size": vocab_size})
         self.next_piece = nn.Linear(self.decoder.embed_dims, vocab_size)
         self.max_length = max_length
         self.num_beams = num_beams
+        self.region_scale = region_scale
 
     def compile(self, **kwargs) -> None:
         """Compile the forward pass, unless the decoder calls recurrent kernels, which torch.compile does not enter."""
@@ -62,25 +68,29 @@ class CaptioningAlignment(Alignment):
         """Compute the loss of a batch by teacher forcing.
 
         Args:
-            image: Projected tokens (B, S, D), not normalized.
+            image: Projected tokens (B, S, D).
             text: Pieces and their mask (B, T).
 
         Returns:
             ``loss_caption`` and ``acc_piece``, how often the most likely piece is the right one, in percent. Means over
             the pieces of all ranks.
         """
-        states = self.decoder(text.piece_ids[:, :-1], image.tokens)  # (B, T - 1, C)
+        loss, accuracy = self._teach(text.piece_ids, text.piece_mask, image.tokens * self.region_scale)
+        return dict(loss_caption=loss * self.loss_weight, acc_piece=accuracy)
+
+    def _teach(self, ids: Tensor, mask: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss and accuracy of writing (B, T) pieces, of which ``mask`` are real, from (B, S, D) regions."""
+        states = self.decoder(ids[:, :-1], regions)  # (B, T - 1, C)
         logits = self.next_piece(states)  # (B, T - 1, V)
         logits = logits.flatten(0, 1)
-        target, real = text.piece_ids[:, 1:].flatten(), text.piece_mask[:, 1:].flatten().to(logits.dtype)
+        target, real = ids[:, 1:].flatten(), mask[:, 1:].flatten().to(logits.dtype)
         surprise = F.cross_entropy(logits, target, reduction="none")  # (B · (T - 1),)
         right = (logits.detach().argmax(dim=1) == target).to(logits.dtype)
         count = real.sum()
         if self.training:
             # The mean over the ranks is that over all their pieces, however many each has.
-            count = sum_over_ranks(count) / get_world_size()
-        loss = (surprise * real).sum() / count * self.loss_weight
-        return dict(loss_caption=loss, acc_piece=(right * real).sum() / count * 100)
+            count = sum_over_ranks(count).clamp(min=1) / get_world_size()
+        return (surprise * real).sum() / count, (right * real).sum() / count * 100
 
     @torch.no_grad()
     def predict(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
@@ -96,7 +106,7 @@ class CaptioningAlignment(Alignment):
 
         def log_probabilities(prefixes: Tensor) -> Tensor:
             beams = len(prefixes) // len(ids)
-            regions = image.tokens[:, None].expand(-1, beams, -1, -1).flatten(0, 1)
+            regions = (image.tokens * self.region_scale)[:, None].expand(-1, beams, -1, -1).flatten(0, 1)
             return self.next_piece(self.decoder(prefixes, regions)[:, -1]).log_softmax(dim=1)
 
         generated = beam_search(log_probabilities, ids[:, 0], ends, self.num_beams, self.max_length)

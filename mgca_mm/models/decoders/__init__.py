@@ -4,7 +4,8 @@ A decoder maps the pieces written so far and the regions to one state for each p
 
     forward(piece_ids (B, t), regions (B, S, D)) -> (B, t, embed_dims)
 
-and says by ``is_recurrent`` whether it calls recurrent kernels, which torch.compile does not enter.
+It has D as ``region_dims`` and the table of pieces as ``embedding``, and says by ``is_recurrent`` whether it calls
+recurrent kernels, which torch.compile does not enter.
 """
 
 from .lstm import LSTMDecoder

@@ -39,7 +39,7 @@ class LSTMDecoder(BaseModule):
     ):
         super().__init__(init_cfg)
         require_positive(vocab_size=vocab_size, embed_dims=embed_dims, region_dims=region_dims)
-        self.embed_dims = embed_dims
+        self.embed_dims, self.region_dims = embed_dims, region_dims
         self.embedding = nn.Embedding(vocab_size, embed_dims)
         self.initial_state = nn.Linear(region_dims, 2 * embed_dims)
         self.lstm = nn.LSTM(embed_dims, embed_dims, batch_first=True)

@@ -50,7 +50,7 @@ class MemoryTransformerDecoder(BaseModule):
         require_positive(num_layers=num_layers, num_heads=num_heads, feedforward_dims=feedforward_dims)
         if embed_dims % num_heads:
             raise ValueError(f"embed_dims must be a multiple of num_heads, got {embed_dims} and {num_heads}")
-        self.embed_dims = embed_dims
+        self.embed_dims, self.region_dims = embed_dims, region_dims
         self.embedding = nn.Embedding(vocab_size, embed_dims)
         self.position = nn.Embedding(max_length, embed_dims)
         self.dropout = nn.Dropout(dropout)

@@ -1,0 +1,5 @@
+# SigLIP + captioning, ResNet-50; data, encoders and schedule are those of configs/mgca/pretrain_resnet50.py.
+_base_ = ['../mgca/pretrain_resnet50.py', '../_base_/methods/siglip_caption.py']
+model = {{_base_.method}}
+val_evaluator = {{_base_.evaluator}}
+test_evaluator = {{_base_.evaluator}}
