@@ -15,6 +15,7 @@ COMMANDS = {
     "prepare": "prepare a raw data set for training, or check a prepared one",
     "probe": "compare a pretrained image encoder with its random initialization, and test retrieval",
     "real-bench": "bench frozen image encoders on labeled radiographs",
+    "choose": "choose the pairs that a pretraining learns from, by their distance from prototypes",
     "compare": "pretrain every method on the phantom and compare them in one table",
     "reproduce": "run the paper's downstream tables",
     "visualize": "draw what was learned",

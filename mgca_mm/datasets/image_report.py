@@ -1,9 +1,10 @@
 """Image-report pairs in the prepared format."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from mgca_mm.datasets.broken_samples import StrictDataset
-from mgca_mm.datasets.subsets import keep_single_class
+from mgca_mm.datasets.subsets import keep_single_class, keep_subset
 from mgca_mm.prepared import load_prepared
 from mgca_mm.registry import DATASETS
 
@@ -22,6 +23,7 @@ class ImageReportDataset(StrictDataset):
             index as ``gt_label``, see :func:`mgca_mm.datasets.subsets.keep_single_class`. None: all pairs.
         per_class: At most so many pairs of each of the ``classes``.
         groups: Labels that may be positive beside one of the ``classes``.
+        subset: A list of training images in the folder or elsewhere, such as ``mgca-mm choose`` writes.
         **kwargs: As in :class:`StrictDataset`, ``on_error`` among them.
     """
 
@@ -32,21 +34,25 @@ class ImageReportDataset(StrictDataset):
         classes: Sequence[str] | None = None,
         per_class: int = 200,
         groups: Sequence[str] = (),
+        subset: str | None = None,
         **kwargs,
     ):
         self.classes = classes
         self.per_class = per_class
         self.groups = groups
+        self.subset = subset
         super().__init__(ann_file=ann_file, data_root=str(data_root), **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Read the annotation file.
 
         Raises:
-            UserError: If the file is missing or is not in the prepared format.
+            UserError: If a file is missing or is not in the prepared format.
         """
         metainfo, rows = load_prepared(self.ann_file, ("report",) if self.classes is None else ("report", "labels"))
         self._metainfo.update(metainfo)
+        if self.subset is not None:
+            rows = keep_subset(rows, Path(self.data_root) / self.subset)
         for row in rows:
             row.setdefault("study_id", row["image_id"])
         if self.classes is None:

@@ -136,6 +136,7 @@ COMMANDS = {
     "init_cfg": ["train.py", "OUT/init.py", "--work-dir", "OUT", "--cfg-options", "OPTIONS"],
     "test": ["test.py", QUICKSTART, "FILE", "--work-dir", "OUT", "--cfg-options", "OPTIONS"],
     "linear_probe": ["linear_probe.py", QUICKSTART, "FILE", "--out", "OUT", "--cfg-options", "OPTIONS"],
+    "choose": ["choose_pairs.py", QUICKSTART, "FILE", "--percent", "50", "--out", "OUT", "--cfg-options", "OPTIONS"],
     "from-released-mgca": ["convert_checkpoint.py", "from-released-mgca", "FILE", "OUT/c.pth"],
     "publish": ["convert_checkpoint.py", "publish", "FILE", "OUT/c.safetensors"],
 }
