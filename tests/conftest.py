@@ -67,6 +67,24 @@ SMALL_MODEL = dict(
     ),
 )
 
+# Shown at 64 x 64, seen at 32 x 32.
+MASKED_MODEL = dict(
+    type="mgca_mm.MaskedRecordModel",
+    data_preprocessor=dict(type="mgca_mm.MaskedRecordDataPreprocessor", num_patches=16),
+    image_encoder=dict(SMALL_MODEL["image_encoder"], resize_to=32, input_size=64),
+    image_decoder=dict(
+        type="mmpretrain.MAEPretrainDecoder",
+        num_patches=16,
+        patch_size=16,
+        in_chans=1,
+        embed_dim=32,
+        decoder_embed_dim=16,
+        decoder_depth=1,
+        decoder_num_heads=2,
+    ),
+    report_decoder=dict(SMALL_MODEL["text_encoder"]["config"], max_position_embeddings=16),
+)
+
 
 def small_batch(size=4, seed=0, image_size=32, max_length=16, vocab_size=60):
     """Inputs of the model: images and reports of uneven length."""

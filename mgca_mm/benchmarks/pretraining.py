@@ -18,7 +18,7 @@ from mgca_mm.engine.amp import BFloat16OptimWrapper, has_bfloat16
 from mgca_mm.engine.config import load_config
 from mgca_mm.errors import UserError
 from mgca_mm.files import write_output
-from mgca_mm.models import CaptioningAlignment, ImageReportPretrainer
+from mgca_mm.models import CaptioningAlignment, ImageReportPretrainer, MaskedRecordModel
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageReportSample
 
@@ -71,16 +71,18 @@ def build_model(cfg: Config, compile: bool = False, naive: bool = False, dropout
     """
     init_default_scope("mgca_mm")
     model = copy.deepcopy(cfg.model)
-    if model.type.removeprefix("mgca_mm.") != "ImageReportPretrainer":
+    if model.type.removeprefix("mgca_mm.") not in ("ImageReportPretrainer", "MaskedRecordModel"):
         raise UserError(f"{cfg.filename} is no pretraining config: its model is a {model.type}")
     model.image_encoder.backbone.pop("init_cfg", None)
-    model.compile = (model.get("compile") or dict(dynamic=False)) if compile else None
-    if model.text_encoder is not None:
+    how = model.pop("compile", None) or dict(dynamic=False)
+    if compile:
+        model.compile = how
+    if model.get("text_encoder") is not None:
         text = model.text_encoder.pop("config", None) or dict(_BERT_BASE)
         model.text_encoder.pop("pretrained", None)
         model.text_encoder.config = text if dropout else {**text, **_NO_DROPOUT}
     if naive:
-        for encoder in filter(None, (model.image_encoder, model.text_encoder)):
+        for encoder in filter(None, (model.image_encoder, model.get("text_encoder"))):
             encoder.pop("activation_checkpointing", None)
     torch.manual_seed(0)
     built = MODELS.build(model)
@@ -124,6 +126,8 @@ def _longest_and_vocabulary(model: ImageReportPretrainer) -> tuple[int, int]:
     """Pieces of the longest report and number of different ones, of the text encoder or of what writes reports."""
     if model.text_encoder is not None:
         return model.text_encoder.max_length, model.text_encoder.model.config.vocab_size
+    if isinstance(model, MaskedRecordModel):
+        return model.report_decoder.config.max_position_embeddings, model.report_decoder.config.vocab_size
     writer = next(module for module in model.alignments.values() if isinstance(module, CaptioningAlignment))
     return writer.max_length, writer.next_piece.out_features
 

@@ -25,6 +25,7 @@ from .losses import (
     TokenInfoNCELoss,
     TripletLoss,
 )
+from .masked_record import MaskedRecordDataPreprocessor, MaskedRecordModel
 from .pooling import WeldonPooling
 from .pretrainer import ImageReportPretrainer
 from .projectors import LinearProjector, Projector
@@ -47,6 +48,8 @@ __all__ = [
     "LinearProjector",
     "LocalAlignment",
     "LocationCaptioningAlignment",
+    "MaskedRecordDataPreprocessor",
+    "MaskedRecordModel",
     "MatchingAlignment",
     "MemoryTransformerDecoder",
     "OrthogonalAlignment",

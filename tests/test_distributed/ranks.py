@@ -14,14 +14,14 @@ from mgca_mm.engine.launch import close_ranks
 from mgca_mm.evaluation import AlignmentLoss
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageReportSample
-from tests.conftest import SMALL_MODEL, small_batch
+from tests.conftest import MASKED_MODEL, SMALL_MODEL, small_batch
 
 BATCH = 8
 # Pairs of a validation of which the last batch has one, and fewer than there are ranks.
 SIZES = (9, 11)
 # Name → alignments; "-local" takes negatives and codes from the own rank only.
 GLOBAL = "ita cta cpa sigmoid chunked triplet learned identical similar matching orthogonal caption lstm location "
-GLOBAL += "local+ita ita+cta+cpa"
+GLOBAL += "local+ita ita+cta+cpa masked"
 LOCAL = "ita cpa sigmoid matching local+ita"
 CASES = (*GLOBAL.split(), "ita+cta+cpa+caption", "sigmoid+caption", *(f"{case}-local" for case in LOCAL.split()))
 
@@ -30,6 +30,8 @@ def build(case):
     """The same model on every rank and in the single process, in float64."""
     init_default_scope("mgca_mm")
     torch.manual_seed(0)
+    if case == "masked":
+        return MODELS.build(copy.deepcopy(MASKED_MODEL)).double()
     names, _, local = case.partition("-")
     known = {
         **SMALL_MODEL["alignments"],
@@ -70,6 +72,18 @@ def batch(case):
     if case == "identical":
         for name in ("input_ids", "attention_mask", "is_continuation"):
             inputs[name][-1] = inputs[name][0]
+    return in_double(hide(inputs, training=True) if case == "masked" else inputs)
+
+
+def hide(inputs, training):
+    """What the data preprocessor of masked record modeling gives; in training, the same draw on every rank."""
+    torch.manual_seed(1)
+    preprocessor = MODELS.build(MASKED_MODEL["data_preprocessor"])
+    image = inputs["image"][:, :1].mul(40).add(128).clamp(0, 255).byte()
+    return preprocessor(dict(inputs={**inputs, "image": image.repeat(1, 1, 2, 2)}), training)["inputs"]
+
+
+def in_double(inputs):
     return {k: v.double() if v.is_floating_point() else v for k, v in inputs.items()}
 
 
@@ -103,12 +117,14 @@ def run(case):
 def validate(case, size):
     """Validation losses over ``size`` pairs, ranks × batch = :data:`BATCH`; all of them where there is one process."""
     model, metric = build(case).eval(), AlignmentLoss(prefix="val")
-    pairs = {k: v.double() if v.is_floating_point() else v for k, v in small_batch(size, seed=1).items()}
+    pairs = in_double(small_batch(size, seed=1))
     own = torch.tensor(list(EvaluationSampler(range(size))))
     for rows in own.split(BATCH // get_world_size()):
         inputs = {name: value[rows] for name, value in pairs.items()}
         longest = int(inputs["attention_mask"].sum(dim=1).max())  # as length buckets leave them: other sizes elsewhere
         inputs = {name: value if name == "image" else value[:, :longest] for name, value in inputs.items()}
+        if case == "masked":
+            inputs = in_double(hide(inputs, training=False))
         samples = [ImageReportSample(metainfo=dict(image_id=f"image{row}")) for row in rows]
         metric.process({}, [sample.to_dict() for sample in model(inputs, samples, mode="predict")])
     return metric.evaluate(size)
