@@ -139,8 +139,8 @@ def test_the_fast_one_is_the_same_method(encoder):
 def test_numbers_of_the_baselines():
     """docs/protocol.md#baselines."""
     alignments, projectors, text = {}, {}, {}
-    for method in METHODS:
-        model = Config.fromfile(method / "pretrain_resnet50.py").model
+    for path in (path for method in METHODS for path in method.glob("pretrain_resnet50.py")):
+        method, model = path.parent, Config.fromfile(path).model
         alignments[method.name], projectors[method.name] = model.alignments, model.projector
         text[method.name] = model.text_encoder
     contrast = alignments["convirt"].contrast.loss
@@ -153,6 +153,9 @@ def test_numbers_of_the_baselines():
     decoder = alignments["caption_transformer"].caption.decoder
     assert (decoder.num_layers, decoder.num_heads, decoder.num_memory_slots) == (3, 8, 40)
     assert text["caption_lstm"] is text["caption_transformer"] is None
+    masked = Config.fromfile(ROOT / "configs/mrm/pretrain_vit.py").model
+    assert (masked.data_preprocessor.image_ratio, masked.data_preprocessor.report_ratio) == (0.75, 0.5)
+    assert masked.image_decoder.patch_size == 2 * masked.image_encoder.backbone.patch_size
 
 
 def test_released_numbers():

@@ -1,5 +1,5 @@
 # MRM, small, on the phantom. Pixels are restored at the resolution that is seen: 49 patches of 16 x 16.
-_base_ = './pretrain_vit.py'
+_base_ = './pretrain_mgca_vit.py'
 model = dict(
     _delete_=True,
     type='MaskedRecordModel',

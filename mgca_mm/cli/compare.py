@@ -17,7 +17,7 @@ from mgca_mm.reproduction.jobs import command_line, run_side_by_side
 from mgca_mm.reproduction.phantom import PRETRAINING
 
 # MRM hides patches of a ViT; MGCA with the same one is beside it.
-METHODS = PRETRAINING | {"mgca_vit": "quickstart/pretrain_vit", "mrm": "quickstart/pretrain_mrm_vit"}
+METHODS = PRETRAINING | {"mgca_vit": "quickstart/pretrain_mgca_vit", "mrm": "quickstart/pretrain_mrm_vit"}
 PERCENTS = ("1", "10", "100")
 
 
