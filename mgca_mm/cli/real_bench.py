@@ -124,7 +124,7 @@ def bench_folder(
     left_out: dict[str, None] = {}  # in order, each once
     references: dict[tuple, dict] = {}  # of random encoders, by architecture and task
     divided: dict[str, list[Division]] = {}  # by task
-    for encoder in (NamedEncoder(GRAYS, encoders[0].config, None), *encoders):
+    for encoder in (encoders[0]._replace(name=GRAYS), *encoders):
         model, cfg = build_encoder(encoder.config, encoder.checkpoint)
         if encoder.name == GRAYS:
             model.image_encoder = GrayStatistics()

@@ -226,3 +226,12 @@ def test_errors_are_relative_to_random_weights_that_see_the_same_size(data, tiny
     rows, _ = real_bench.bench_folder("made", str(data), read_encoders(encoders), range(2), (), tmp_path)
     of = {row["encoder"]: row["error_to_random"] for row in rows if row["share"] == 100 and row["task"] == "disk"}
     assert of["larger"] is None and of["same"] is not None
+
+
+def test_grays_beside_a_backbone_that_brings_its_weights(data, tiny, backbone, tmp_path):
+    bringing = tiny.with_name("bringing.py")
+    brought = dict(type="mgca_mm.PretrainedBackbone", checkpoint=str(backbone), strides=(16, 32))
+    bringing.write_text(TINY + f"model['image_encoder']['backbone'] = dict(_delete_=True, **{brought!r})\n")
+    encoders = read_encoders([f"mine={bringing}:{backbone}"])
+    rows, _ = real_bench.bench_folder("made", str(data), encoders, range(2), (), tmp_path)
+    assert {row["encoder"] for row in rows} == {"grays", "mine"}
