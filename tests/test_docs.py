@@ -235,6 +235,19 @@ def test_the_protocol_prints_the_numbers_that_reports_compare_with():
         assert f"| {' | '.join(cells)} |" in page, setting
 
 
+def test_the_methods_are_those_of_the_configs():
+    """Each row of the table has the dict and the text encoder of its configs, and no method is left out."""
+    page = (ROOT / "docs/methods.md").read_text()
+    rows = re.findall(r"^\| (`\w+`[^|]*) \|([^|]*)\|[^|]*\| (\w+) \|$", page, re.MULTILINE)
+    told = {name: (entries.strip(), text) for names, entries, text in rows for name in re.findall(r"\w+", names)}
+    assert told.keys() == {path.parent.name for path in ROOT.glob("configs/*/pretrain_vit.py")} - {"custom"}
+    for name, row in told.items():
+        model = load_config(f"{name}/pretrain_vit").model
+        entries = ", ".join(f"`{key}: {entry.type}`" for key, entry in model.get("alignments", {}).items())
+        encoder = model.get("text_encoder")
+        assert row == (entries, "none" if encoder is None else "frozen" if encoder.get("frozen") else "trained"), name
+
+
 def test_links_to_files_lead_somewhere():
     """Also those of files outside the site: the README and the methods' pages."""
     for page in [ROOT / "README.md", *(ROOT / "configs").glob("*/README.md"), *(ROOT / "projects").rglob("README.md")]:

@@ -1,6 +1,7 @@
-"""Pretrain every method on the phantom and put linear probe, retrieval, time and memory of a step into one table.
+"""Pretrain every method on the phantom and put probe, retrieval, grounding, time and memory of a step into one table.
 
-Example: ``mgca-mm compare --data work_dirs/quickstart/data``. What is done is not done again.
+Example: ``mgca-mm compare --data work_dirs/quickstart/data --phrases work_dirs/quickstart/raw/phantom-phrases.csv``.
+Each pretraining is a process; what is done is not done again, and one that was stopped goes on.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 
+from mgca_mm.engine.config import load_config
 from mgca_mm.errors import UserError, exit_on_user_error
 from mgca_mm.files import write_output
 from mgca_mm.reproduction.jobs import command_line, run_side_by_side
@@ -24,6 +26,7 @@ PERCENTS = ("1", "10", "100")
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="prepared phantom, as tools/quickstart.sh makes it")
+    parser.add_argument("--phrases", type=Path, help="the phantom's phantom-phrases.csv: where phrases are found, too")
     parser.add_argument("--out", type=Path, default=Path("work_dirs/methods"), help="folder of runs and methods.md")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD")
     parser.add_argument("--seeds", nargs="+", type=int, default=[42, 43, 44], choices=(42, 43, 44))
@@ -38,8 +41,10 @@ def run(command: str, *words: object, environment: Mapping[str, str] | None = No
         raise UserError(f"{command} {words[0]} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
 
 
-def probe(data: Path, out: Path, item: tuple[str, int], environment: Mapping[str, str]) -> dict:
-    """Linear probe and retrieval of a method pretrained with a seed."""
+def evaluate(
+    data: Path, phrases: Path | None, out: Path, item: tuple[str, int], environment: Mapping[str, str]
+) -> dict[str, dict]:
+    """Linear probe, retrieval and grounding of a method pretrained with a seed; the last two of what embeds reports."""
     method, seed = item
     folder = out / f"{method}_seed{seed}"
     result = folder / "probe" / "probe.json"
@@ -51,7 +56,16 @@ def probe(data: Path, out: Path, item: tuple[str, int], environment: Mapping[str
             run("train", config, *words, environment=environment)
         words = ("--out", result.parent, "--seed", seed, "--cfg-options", f"data_root={data}")
         run("probe", config, folder, *words, environment=environment)
-    return json.loads(result.read_text())
+    found = json.loads(result.read_text())
+    grounding = folder / "grounding.json"
+    if phrases and found["retrieval"] and not grounding.is_file():
+        cfg = load_config("quickstart/grounding", {"data_root": str(data), "phrases": str(phrases)})
+        encoders = load_config(METHODS[method], {"data_root": str(data)}).model
+        cfg.model = {**encoders, **{key: cfg.model[key] for key in ("type", "tokenize", "data_root")}}
+        cfg.dump(grounding.with_suffix(".py"))
+        words = ("--work-dir", folder / "grounding", "--out", grounding)
+        run("test", grounding.with_suffix(".py"), folder, *words, environment=environment)
+    return {**found, "grounding": json.loads(grounding.read_text()) if grounding.is_file() else {}}
 
 
 def step(method: str, out: Path) -> dict:
@@ -75,22 +89,24 @@ def main() -> None:
         out, data = args.out.absolute(), args.data.absolute()
         out.mkdir(parents=True, exist_ok=True)
         columns = [f"AUROC, {percent} %" for percent in PERCENTS]
-        columns += ["image → report R@5", "ms a step", "MB at the peak"]
+        columns += ["image → report R@5", "pointing game", "ms a step", "MB at the peak"]
         lines = [f"| seeds {' '.join(map(str, args.seeds))} | " + " | ".join(columns) + " |"]
         lines.append("|---" * (len(columns) + 1) + "|")
         items = [(method, seed) for method in args.methods for seed in args.seeds]
-        probes = {}
-        for item, found in run_side_by_side(partial(probe, data, out), items, args.jobs):
-            probes[item] = found
+        phrases = args.phrases and args.phrases.absolute()
+        results = {}
+        for item, found in run_side_by_side(partial(evaluate, data, phrases, out), items, args.jobs):
+            results[item] = found
             scores = ", ".join(f"{found['probe']['pretrained'][percent]['macro']:.1f}" for percent in PERCENTS)
-            print(f"[{len(probes)}/{len(items)}] {item[0]}, seed {item[1]}: {scores}", flush=True)
+            print(f"[{len(results)}/{len(items)}] {item[0]}, seed {item[1]}: {scores}", flush=True)
         for method in args.methods:
-            results = [probes[method, seed] for seed in args.seeds]
+            of_seeds = [results[method, seed] for seed in args.seeds]
             if method == args.methods[0]:
-                row = [spread([result["probe"]["random"][p]["macro"] for result in results]) for p in PERCENTS]
-                lines.append("| random | " + " | ".join([*row, "–", "–", "–"]) + " |")
-            row = [spread([result["probe"]["pretrained"][p]["macro"] for result in results]) for p in PERCENTS]
-            row.append(spread([r["retrieval"]["i2t_R@5"] for r in results if r["retrieval"]]))
+                row = [spread([found["probe"]["random"][p]["macro"] for found in of_seeds]) for p in PERCENTS]
+                lines.append("| random | " + " | ".join([*row, "–", "–", "–", "–"]) + " |")
+            row = [spread([found["probe"]["pretrained"][p]["macro"] for found in of_seeds]) for p in PERCENTS]
+            row.append(spread([found["retrieval"]["i2t_R@5"] for found in of_seeds if found["retrieval"]]))
+            row.append(spread([found["grounding"]["ground/pointing"] for found in of_seeds if found["grounding"]]))
             cost = step(method, out)
             lines.append(f"| {method} | " + " | ".join([*row, f"{cost['ms']:.0f}", f"{cost['peak_mb']:.0f}"]) + " |")
             print(lines[-1], flush=True)

@@ -1,4 +1,4 @@
-"""Draw what was learned: attention, embeddings, prototypes, a batch, the phantom, or the scores of a grid."""
+"""Draw what was learned: attention, embeddings, prototypes, a batch, the phantom, methods, or the scores of a grid."""
 
 import argparse
 import json
@@ -51,6 +51,8 @@ def main() -> None:
     batch = figures.add_parser("batch", parents=[configured], help="a training batch after augmentation")
     batch.add_argument("--count", type=positive_int, default=8, help="how many pairs (default: 8)")
     figures.add_parser("phantom", parents=[common], help="the phantom's findings")
+    methods = figures.add_parser("methods", parents=[common], help="what methods compare: each a dict of alignments")
+    methods.add_argument("configs", nargs="+", help="configs of pretrainings, one row each")
     report = figures.add_parser("report", parents=[trained, data], help="all of a run in one HTML file, to be sent")
     report.add_argument("--split", choices=SPLITS, default="test", help="of the config's data_root (default: test)")
     report.add_argument("--probe", type=Path, metavar="DIR", help="what mgca-mm probe has written: its numbers")
@@ -289,6 +291,18 @@ def draw_neighbors(args: argparse.Namespace) -> Path:
             rows.append((heading, [resize_and_pad(image.read(), _SIDE) for image in shown]))
             heading = ""
     return draw_rows(rows, args.out, gaps=range(1, 1 + _NEAREST * len(cosines), _NEAREST))
+
+
+def draw_methods(args: argparse.Namespace) -> Path:
+    from mgca_mm.engine.config import find_config, load_config
+    from mgca_mm.visualization.methods import draw_methods as draw
+
+    named = {find_config(config).with_suffix(""): config for config in args.configs}
+    models = {f"{path.parent.name}/{path.name}": load_config(config).get("model") for path, config in named.items()}
+    without = [name for name, model in models.items() if model is None]
+    if without:
+        raise UserError(f"{', '.join(without)}: no model is in it; give configs of pretrainings.")
+    return draw(models, args.out)
 
 
 def draw_reproduce(args: argparse.Namespace) -> Path:

@@ -17,6 +17,8 @@ def write_results(out, method, seeds, scores, recall):
         }
         retrieval = {} if recall is None else {"i2t_R@5": recall}
         (folder / "probe.json").write_text(json.dumps({"probe": probe, "retrieval": retrieval}))
+        if recall is not None:
+            (folder.parent / "grounding.json").write_text(json.dumps({"ground/pointing": score / 2}))
     (out / f"{method}_step.json").write_text(json.dumps({"ours": {"ms": 123.4, "peak_mb": 567.8}}))
 
 
@@ -24,15 +26,15 @@ def write_results(out, method, seeds, scores, recall):
 def test_table(tmp_path, jobs):
     write_results(tmp_path, "mgca", (42, 43), (80.0, 84.0), 30.0)
     write_results(tmp_path, "caption_lstm", (42, 43), (70.0, 70.0), None)
-    words = ("--methods", "mgca", "caption_lstm", "--seeds", 42, 43, "--jobs", jobs)
+    words = ("--phrases", tmp_path / "none", "--methods", "mgca", "caption_lstm", "--seeds", 42, 43, "--jobs", jobs)
     done = call("compare", "--data", tmp_path, "--out", tmp_path, *words)
     assert done.returncode == 0, done.stderr
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]] for line in (tmp_path / "methods.md").read_text().split("\n")
     ]
-    assert rows[2] == ["random", *["50.0 ± 0.0"] * 3, "–", "–", "–"]
-    assert rows[3] == ["mgca", *["82.0 ± 2.8"] * 3, "30.0 ± 0.0", "123", "568"]
-    assert rows[4] == ["caption_lstm", *["70.0 ± 0.0"] * 3, "–", "123", "568"]
+    assert rows[2] == ["random", *["50.0 ± 0.0"] * 3, "–", "–", "–", "–"]
+    assert rows[3] == ["mgca", *["82.0 ± 2.8"] * 3, "30.0 ± 0.0", "41.0 ± 1.4", "123", "568"]
+    assert rows[4] == ["caption_lstm", *["70.0 ± 0.0"] * 3, "–", "–", "123", "568"]
 
 
 def test_a_failed_run_is_told(tmp_path):

@@ -120,7 +120,7 @@ def test_gap(options, tmp_path):  # noqa: F811
     assert seen["size"] == 112 and seen["quantities"] != gap["quantities"]
 
 
-def test_batch_phantom_and_reproduce(options, tmp_path):  # noqa: F811
+def test_batch_phantom_methods_and_reproduce(options, tmp_path):  # noqa: F811
     out = tmp_path / "batch.png"
     status, errors = draw(
         "batch", CONFIG, "--out", out, "--count", 5, "--cfg-options", f"data_root={options['data_root']}"
@@ -132,6 +132,10 @@ def test_batch_phantom_and_reproduce(options, tmp_path):  # noqa: F811
     assert status == 2 and "draws pairs" in errors
     assert draw("phantom", "--out", tmp_path / "phantom.png")[0] == 0
     require_picture(tmp_path / "phantom.png")
+    assert draw("methods", CONFIG, "mrm/pretrain_vit", "--out", tmp_path / "methods.png")[0] == 0
+    require_picture(tmp_path / "methods.png")
+    status, errors = draw("methods", "phantom/pretrain_resnet18", "nothing/here", "--out", tmp_path / "methods.png")
+    assert status == 2 and "'nothing/here' does not exist" in errors
     cells = [
         dict(setting=setting, title=setting, encoder="resnet18", init=init, percent=percent, mean=50.0 + percent, sd=sd)
         for setting in ("a", "b")
