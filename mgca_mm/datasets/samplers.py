@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sized
 
-from mmengine.dataset import DefaultSampler, InfiniteSampler
+import torch
+from mmengine.dataset import BaseDataset, DefaultSampler, InfiniteSampler
 
 from mgca_mm.registry import DATA_SAMPLERS
 
@@ -74,8 +75,49 @@ class ReproducibleSampler(DefaultSampler):
     def __iter__(self) -> Iterator[SampleIndex]:
         """Samples of this rank in this epoch from :attr:`start` on; the next epoch starts at the beginning."""
         start, self.start = self.start, 0
-        for index in list(super().__iter__())[start:]:
+        for index in self._order()[self.rank : self.total_size : self.world_size][start:].tolist():
             yield SampleIndex(self.seed, self.epoch, index)
+
+    def _order(self) -> torch.Tensor:
+        """(N,) the samples of all ranks in this epoch."""
+        return self._permutation(len(self.dataset))
+
+    def _permutation(self, size: int) -> torch.Tensor:
+        """(size,) the numbers below ``size``, shuffled as ``DefaultSampler`` does."""
+        if not self.shuffle:
+            return torch.arange(size)
+        return torch.randperm(size, generator=torch.Generator().manual_seed(self.seed + self.epoch))
+
+
+@DATA_SAMPLERS.register_module()
+class StudySampler(ReproducibleSampler):
+    """``ReproducibleSampler`` that shuffles studies instead of images, so that the views of a study follow one another.
+
+    They have one report, which makes them false negatives of one another, but positives under
+    :class:`mgca_mm.models.alignments.targets.IdenticalReports`; You et al., *CXR-CLIP*, MICCAI 2023, learn from two
+    views of a study at a time. They are together in the batch of all ranks, to which they are dealt in turn, so that
+    an alignment needs ``gather=True`` to meet them. Where a batch ends within a study, the next one has the rest:
+    filling it up would change the length of an epoch.
+
+    Args:
+        dataset: A data set whose rows have ``study_id``, as those of
+            :class:`mgca_mm.datasets.image_report.ImageReportDataset` do. They are read once, without images.
+        shuffle: Shuffle, anew in each epoch; else studies stand as in the data set.
+        seed: As in :class:`ReproducibleSampler`.
+    """
+
+    def __init__(self, dataset: BaseDataset, shuffle: bool = True, seed: int | None = None):
+        super().__init__(dataset, shuffle, seed)
+        rows = map(dataset.get_data_info, range(len(dataset)))
+        number: dict[tuple[str, str], int] = {}  # two concatenated data sets may call different studies by one name
+        studies = [number.setdefault((row["data_root"], row["study_id"]), len(number)) for row in rows]
+        self.studies = torch.tensor(studies, dtype=torch.long)  # (N,)
+        self.num_studies = len(number)
+
+    def _order(self) -> torch.Tensor:
+        """(N,) the samples of all ranks in this epoch, those of a study in the order of the data set."""
+        place = self._permutation(self.num_studies)  # of each study
+        return place[self.studies].argsort(stable=True)
 
 
 class ReproducibleInfiniteSampler(InfiniteSampler):

@@ -114,8 +114,9 @@ def best(work_dir):
         dict(default_hooks=dict(checkpoint=dict(filename_tmpl="model-{}.pth"))),
         dict(default_hooks=dict(checkpoint=dict(out_dir="OUT"))),
         dict(randomness=dict(seed=None)),
+        dict(train_dataloader=dict(sampler=dict(type="mgca_mm.StudySampler"))),
     ],
-    ids=["no scheduler", "other names", "other folder", "a seed that is drawn"],
+    ids=["no scheduler", "other names", "other folder", "a seed that is drawn", "by study"],
 )
 def test_resume_of_an_unusual_run(options, server, data, tmp_path):
     """Its checkpoints are found, and the rest of the epochs has the order of the run that was stopped."""
