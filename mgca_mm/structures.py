@@ -19,12 +19,15 @@ class ImageFeatures(NamedTuple):
         token_weight: (B, S) importance of each region, detached and not yet normalized. None as above.
         latent: (B, C) global feature that ``global_feature`` was projected from. None before projection, and where
             reports are not encoded.
+        labels: (B, K) 1 where a label is true of the image, -1 where it is denied, else 0. None where the loader gives
+            none.
     """
 
     global_feature: Tensor | None
     tokens: Tensor | None = None
     token_weight: Tensor | None = None
     latent: Tensor | None = None
+    labels: Tensor | None = None
 
 
 class TextFeatures(NamedTuple):
@@ -39,6 +42,7 @@ class TextFeatures(NamedTuple):
         piece_mask: (B, T) True where a slot holds a real piece. None before projection.
         location_ids: (B, T') word pieces of a sentence that names a location. None where the loader draws none.
         location_mask: (B, T') True where a slot holds a real piece; nowhere if no sentence names one. None as above.
+        labels: (B, K) those of the report, as of an image. None where the loader gives none.
     """
 
     global_feature: Tensor | None
@@ -49,6 +53,7 @@ class TextFeatures(NamedTuple):
     piece_mask: Tensor | None = None
     location_ids: Tensor | None = None
     location_mask: Tensor | None = None
+    labels: Tensor | None = None
 
 
 class CrossAttention(NamedTuple):

@@ -105,6 +105,8 @@ def small_batch(size=4, seed=0, image_size=32, max_length=16, vocab_size=60):
         is_continuation=continuation,
         location_ids=torch.randint(5, vocab_size, located.shape, generator=generator),
         location_mask=located.long(),
+        image_labels=torch.randint(-1, 2, (size, 5), generator=generator).float(),
+        report_labels=torch.randint(-1, 2, (size, 5), generator=generator).float(),  # as of a report of another
     )
 
 

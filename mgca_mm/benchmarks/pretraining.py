@@ -108,6 +108,8 @@ def make_batch(model: ImageReportPretrainer, image_size: int, batch_size: int, d
         is_continuation=continuation,
     )
     inputs |= dict(location_ids=inputs["input_ids"][:, :16], location_mask=mask[:, :16].long())  # of those that ask
+    labels = torch.randint(-1, 2, (batch_size, 14), generator=generator).float()
+    inputs |= dict(image_labels=labels, report_labels=labels)
     if device == "cuda":
         inputs = {name: value.pin_memory() for name, value in inputs.items()}
     return dict(inputs=inputs, data_samples=[ImageReportSample() for _ in range(batch_size)])

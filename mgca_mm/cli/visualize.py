@@ -14,7 +14,8 @@ from mgca_mm.prepared import SPLITS
 _ENOUGH = 5  # findings to draw the embeddings of
 _DRAWN = 300  # images of a set whose grays and spectra are drawn
 # Steps of a pipeline.
-_NOT_OF_IMAGES = ("LoadRadiograph", "SampleSentence", "TokenizeReport", "TokenizeLocation", "PackImageReportInputs")
+_NOT_OF_IMAGES = ("LoadRadiograph", "SampleSentence", "TokenizeReport", "TokenizeLocation", "EncodeLabels")
+_NOT_OF_IMAGES += ("PackImageReportInputs",)
 _COLUMNS, _QUERIES, _NEAREST, _SIDE = 8, 4, 4, 224  # of the figures of several sets; the last in pixels
 
 

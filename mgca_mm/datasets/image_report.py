@@ -1,10 +1,12 @@
 """Image-report pairs in the prepared format."""
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
 from mgca_mm.datasets.broken_samples import StrictDataset
-from mgca_mm.datasets.subsets import keep_single_class, keep_subset
+from mgca_mm.datasets.subsets import keep_single_class, keep_subset, label_columns
+from mgca_mm.errors import UserError
 from mgca_mm.prepared import load_prepared
 from mgca_mm.registry import DATASETS
 
@@ -24,6 +26,10 @@ class ImageReportDataset(StrictDataset):
         per_class: At most so many pairs of each of the ``classes``.
         groups: Labels that may be positive beside one of the ``classes``.
         subset: A list of training images in the folder or elsewhere, such as ``mgca-mm choose`` writes.
+        reports: Another prepared folder (or the same), of whose ``ann_file`` each image gets a report at each visit,
+            drawn uniformly, for targets that compare labels (``LabelSimilarity``); it needs none of its own. Besides
+            ``report`` there are its ``report_labels`` and ``report_root``; the labels of the image are those that the
+            reports have, in their order. None: each image has its own report.
         **kwargs: As in :class:`StrictDataset`, ``on_error`` among them.
     """
 
@@ -35,21 +41,36 @@ class ImageReportDataset(StrictDataset):
         per_class: int = 200,
         groups: Sequence[str] = (),
         subset: str | None = None,
+        reports: str | None = None,
         **kwargs,
     ):
         self.classes = classes
         self.per_class = per_class
         self.groups = groups
         self.subset = subset
+        self.pool = None if reports is None else ImageReportDataset(reports, ann_file)
         super().__init__(ann_file=ann_file, data_root=str(data_root), **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Read the annotation file.
 
         Raises:
-            UserError: If a file is missing or is not in the prepared format.
+            UserError: If a file is missing or is not in the prepared format, or lacks labels that ``reports`` has.
         """
-        metainfo, rows = load_prepared(self.ann_file, ("report",) if self.classes is None else ("report", "labels"))
+        needs_labels = self.classes is not None or self.pool is not None
+        required = ("report",) * (self.pool is None) + ("labels",) * needs_labels
+        metainfo, rows = load_prepared(self.ann_file, required)
+        if self.pool is not None:
+            names = self.pool.metainfo.get("classes")
+            if not names:
+                raise UserError(
+                    f"The reports of '{self.pool.ann_file}' have no labels.\n"
+                    "Prepare them with labels: of MIMIC-CXR, beside its table mimic-cxr-2.0.0-chexpert.csv."
+                )
+            columns = label_columns(names, metainfo, self.ann_file)
+            metainfo = {**metainfo, "classes": names}
+            for row in rows:
+                row["labels"] = [row["labels"][column] for column in columns]
         self._metainfo.update(metainfo)
         if self.subset is not None:
             rows = keep_subset(rows, Path(self.data_root) / self.subset)
@@ -58,3 +79,12 @@ class ImageReportDataset(StrictDataset):
         if self.classes is None:
             return rows
         return keep_single_class(rows, self.classes, metainfo, self.ann_file, self.per_class, self.groups)
+
+    def get_data_info(self, idx: int) -> dict:
+        """An entry, with a report drawn for it where ``reports`` is given."""
+        row = super().get_data_info(idx)
+        if self.pool is None:
+            return row
+        other = self.pool.get_data_info(random.randrange(len(self.pool)))
+        drawn = dict(report=other["report"], report_labels=other.get("labels"), report_root=other["data_root"])
+        return {**row, **drawn}

@@ -26,7 +26,8 @@ def tokenize_once(dataset: Dataset) -> None:
         UserError: If a tokenizer cannot be loaded or is not a fast one.
     """
     for part in strict_parts(dataset):
-        rows = map(part.get_data_info, range(len(part)))
+        source = part if (pool := getattr(part, "pool", None)) is None else pool
+        rows = map(source.get_data_info, range(len(source)))
         for transform in part.pipeline.transforms:
             if type(transform).__module__.partition(".")[0] not in _LEAVE_REPORTS:
                 print_log(

@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 # /a/b and what follows, but neither a URL nor a fraction.
 _ABSOLUTE = re.compile(r"(?<![\w.:/<>])~?/(?:[^\s'\"/:,;()\[\]{}]+/)+")
-_FOLDERS = ("data_root", "work_dir", "load_from")  # whatever their values look like
+_FOLDERS = ("data_root", "reports", "work_dir", "load_from")  # whatever their values look like
 
 
 def keep_files_private() -> None:

@@ -51,7 +51,9 @@ def settings_of(runner: Runner) -> dict[str, Any]:
 def digest_of(dataset: Dataset) -> str:
     """Fingerprint of the data of a data set: of its size, its manifest, or else its annotations."""
     found = hashlib.sha256(str(len(dataset)).encode())
-    for part in getattr(dataset, "datasets", [getattr(dataset, "dataset", dataset)]):
+    parts = getattr(dataset, "datasets", [getattr(dataset, "dataset", dataset)])
+    pools = [part.pool for part in parts if getattr(part, "pool", None) is not None]  # of reports that are drawn
+    for part in [*parts, *pools]:
         annotations = Path(str(getattr(part, "ann_file", "")))
         for path in (Path(str(getattr(part, "data_root", None) or "")) / MANIFEST, annotations):
             if path.is_file():

@@ -69,7 +69,7 @@ def _tokenizer(dataset: Mapping[str, Any]) -> str | None:
     """The tokenizer of the reports that a data set gives; None where it tokenizes none."""
     for step in dataset.get("pipeline") or ():
         if str(step.get("type")).endswith("TokenizeReport"):
-            return step.get("tokenizer") or str(Path(dataset["data_root"]) / "tokenizer")
+            return step.get("tokenizer") or str(Path(dataset.get("reports") or dataset["data_root"]) / "tokenizer")
     return None
 
 

@@ -192,9 +192,9 @@ class ImageReportPretrainer(BaseModel):
             latent = _at_least_fp32(features.global_feature)
             global_embedding = _unit(self.image_projector(features.global_feature))
         if not self.uses_tokens:
-            return ImageFeatures(global_embedding, latent=latent)
+            return ImageFeatures(global_embedding, latent=latent, labels=inputs.get("image_labels"))
         tokens = self._finish_tokens(self.image_token_projector(features.tokens))
-        return ImageFeatures(global_embedding, tokens, features.token_weight, latent)
+        return ImageFeatures(global_embedding, tokens, features.token_weight, latent, inputs.get("image_labels"))
 
     @_eager_in_evaluation
     def embed_reports(self, inputs: dict[str, Tensor]) -> TextFeatures:
@@ -202,16 +202,17 @@ class ImageReportPretrainer(BaseModel):
         names = [name for name in ("attention_mask", "input_ids", "is_continuation") if name in inputs]
         reports = dict(zip(names, real_first(*(inputs[name] for name in names)), strict=True))
         pieces = dict(piece_ids=reports["input_ids"], piece_mask=reports["attention_mask"].bool())
+        given = {**pieces, "labels": inputs.get("report_labels")}
         if "location_ids" in inputs:
-            pieces |= dict(location_ids=inputs["location_ids"], location_mask=inputs["location_mask"].bool())
+            given |= dict(location_ids=inputs["location_ids"], location_mask=inputs["location_mask"].bool())
         if not self.encodes_reports:
-            return TextFeatures(None, **pieces)
+            return TextFeatures(None, **given)
         if hasattr(self.text_encoder, "count_real"):  # one of others need not know of packing
             reports["packing"] = self._packing(pieces["piece_mask"], inputs.get("num_pieces"))
         features = self.text_encoder(**reports)
         global_embedding = _unit(self.text_projector(features.global_feature))
         if not self.uses_words:
-            return TextFeatures(global_embedding, **pieces)
+            return TextFeatures(global_embedding, **given)
         if self.project_padding:
             # The statistics are those of all slots, also of those that length buckets have cut off.
             features = _pad_words(features, self.text_encoder.max_length - 1)
@@ -220,7 +221,7 @@ class ImageReportPretrainer(BaseModel):
             words = self._packing(features.token_mask, inputs.get("num_words"))
             packed = self._of_any_length(words.pack(features.tokens))
             tokens = words.unpack(self._finish_tokens(self.text_token_projector(packed)))
-        return TextFeatures(global_embedding, tokens, features.token_weight, features.token_mask, **pieces)
+        return TextFeatures(global_embedding, tokens, features.token_weight, features.token_mask, **given)
 
     def _packing(self, mask: Tensor, count: int | None) -> Packing:
         packing = Packing.of(mask, count)

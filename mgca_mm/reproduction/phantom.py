@@ -34,6 +34,7 @@ PRETRAINING = {
     "ita": "quickstart/ablation_ita_resnet18",
     "ita_cta": "quickstart/ablation_ita_cta_resnet18",
     "ita_cpa": "quickstart/ablation_ita_cpa_resnet18",
+    "mgca_same_labels": "quickstart/ablation_mgca_same_labels_resnet18",
 }
 
 

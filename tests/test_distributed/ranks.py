@@ -20,7 +20,9 @@ BATCH = 8
 # Pairs of a validation of which the last batch has one, and fewer than there are ranks.
 SIZES = (9, 11)
 # Name → alignments; "-local" takes negatives and codes from the own rank only.
-GLOBAL = "ita cta cpa sigmoid chunked triplet learned identical similar matching orthogonal caption lstm location "
+GLOBAL = (
+    "ita cta cpa sigmoid chunked triplet learned identical similar labels matching orthogonal caption lstm location "
+)
 GLOBAL += "local+ita ita+cta+cpa masked"
 LOCAL = "ita cpa sigmoid matching local+ita"
 CASES = (*GLOBAL.split(), "ita+cta+cpa+caption", "sigmoid+caption", *(f"{case}-local" for case in LOCAL.split()))
@@ -42,6 +44,7 @@ def build(case):
         "matching": dict(type="mgca_mm.MatchingAlignment", embed_dims=16),
         "identical": dict(type="mgca_mm.InstanceAlignment", target=dict(type="mgca_mm.IdenticalReports")),
         "similar": dict(type="mgca_mm.InstanceAlignment", target=dict(type="mgca_mm.ReportSimilarity")),
+        "labels": dict(type="mgca_mm.InstanceAlignment", target=dict(type="mgca_mm.LabelSimilarity")),
         "orthogonal": dict(type="mgca_mm.OrthogonalAlignment"),
         "caption": caption(type="mgca_mm.MemoryTransformerDecoder", max_length=16, num_layers=1, num_heads=2),
         "lstm": caption(type="mgca_mm.LSTMDecoder"),

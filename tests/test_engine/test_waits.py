@@ -55,7 +55,7 @@ METHODS = dict(
     ),
     **{
         target: dict(alignments=dict(ita=dict(type="mgca_mm.InstanceAlignment", target=dict(type=f"mgca_mm.{target}"))))
-        for target in ("IdenticalReports", "ReportSimilarity")
+        for target in ("IdenticalReports", "ReportSimilarity", "LabelSimilarity")
     },
     triplet=dict(
         alignments=dict(triplet=dict(type="mgca_mm.InstanceAlignment", loss=dict(type="mgca_mm.TripletLoss"))),

@@ -18,16 +18,22 @@ def info_nce(images, texts, temperature, reduction="mean", image_weight=0.5):
     return image_weight * total["i2t"] + (1 - image_weight) * total["t2i"]
 
 
-def soft_info_nce(images, texts, weights, temperature):
-    """Cross-entropy of both directions with targets in proportion to weights w[i][j] of reports i and j."""
+def soft_info_nce(images, texts, weights, temperature, text_weights=None):
+    """Cross-entropy with targets in proportion to weights w[i][j]; those of text i and image j may be others."""
     n = len(images)
     total = 0.0
-    for queries, keys in ((images, texts), (texts, images)):
+    for queries, keys, w in ((images, texts, weights), (texts, images, text_weights or weights)):
         for i in range(n):
             terms = [torch.exp(torch.dot(queries[i], keys[j]) / temperature) for j in range(n)]
             for j in range(n):
-                total = total - weights[i][j] / sum(weights[i]) * torch.log(terms[j] / sum(terms)) / (2 * n)
+                total = total - w[i][j] / sum(w[i]) * torch.log(terms[j] / sum(terms)) / (2 * n)
     return total
+
+
+def cosine(a, b):
+    """Of two lists of numbers; 0 where one is of zeros."""
+    norms = [math.sqrt(sum(value**2 for value in vector)) for vector in (a, b)]
+    return sum(x * y for x, y in zip(a, b, strict=True)) / (norms[0] * norms[1]) if all(norms) else 0.0
 
 
 def tf_idf_cosine(reports):

@@ -4,9 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mgca_mm.errors import UserError
 from mgca_mm.models import (
     IdenticalReports,
     InstanceAlignment,
+    LabelSimilarity,
     LocalAlignment,
     MatchingAlignment,
     OrthogonalAlignment,
@@ -102,15 +104,79 @@ def test_reports_are_told_apart_by_pieces_and_their_order(pair):
     reports[1::2][places, places % 60] += 1  # of each pair of reports one piece differs, or the order of the first two
     reports[1::4] = reports[::4]
     reports[1::4, :2] = reports[::4, :2].flip(dims=[1])
-    describe, text = IdenticalReports().describe, pair()[1]
-    ids = describe(text._replace(piece_ids=reports, piece_mask=torch.ones(2000, 60).bool()))
+    describe, (image, text) = IdenticalReports().describe, pair()
+    ids = describe(image, text._replace(piece_ids=reports, piece_mask=torch.ones(2000, 60).bool()))
     assert len(ids.unique()) == len(reports.unique(dim=0)) == 2000
     exact = sum(int(piece) * IdenticalReports.BASE ** (t + 1) for t, piece in enumerate(reports[0]))
     assert (int(ids[0]) - exact) % 2**64 == 0
     short, long = with_pieces(text, REPORTS), with_pieces(text, REPORTS, length=9, padding=0)
-    assert describe(short).equal(describe(long))
+    assert describe(image, short).equal(describe(image, long))
     similarity = ReportSimilarity(num_buckets=16)
-    assert similarity.describe(short).equal(similarity.describe(long))
+    assert similarity.describe(image, short).equal(similarity.describe(image, long))
+
+
+IMAGE_LABELS = [[1, 0, -1, 0], [-1, -1, 1, 1], [0, 1, 1, 0], [0, 0, 0, 0]]
+REPORT_LABELS = [[1, 1, 0, 0], [1, 0, -1, 0], [0, 0, 0, 0], [-1, 0, 1, 1]]
+
+
+def with_labels(pair, image_labels=IMAGE_LABELS, report_labels=REPORT_LABELS):
+    """As the loader gives them, in fp32."""
+    image, text = pair()
+    return image._replace(labels=torch.tensor(image_labels).float()), text._replace(
+        labels=torch.tensor(report_labels).float()
+    )
+
+
+@pytest.mark.parametrize("chunk_size", [None, 3])
+@pytest.mark.parametrize("report_labels", [REPORT_LABELS, IMAGE_LABELS], ids=["unpaired", "paired"])
+def test_similar_labels_are_answers(pair, report_labels, chunk_size):
+    """Where reports are those of others, what answers an image by its labels need not be answered by it."""
+    image, text = with_labels(pair, report_labels=report_labels)
+    images, texts = image.global_feature.requires_grad_(), text.global_feature.requires_grad_()
+
+    def weights(rows, columns):
+        return [[math.exp(references.cosine(a, b) / 0.7) for b in columns] for a in rows]
+
+    per_image, per_text = weights(IMAGE_LABELS, report_labels), weights(report_labels, IMAGE_LABELS)
+    assert (per_image == per_text) == (report_labels is IMAGE_LABELS) and per_image[3] == [1, 1, 1, 1]
+    target = dict(type="mgca_mm.LabelSimilarity", temperature=0.7)
+    out = InstanceAlignment(target=target, loss_weight=2.0, chunk_size=chunk_size)(image, text)
+    expected = 2 * references.soft_info_nce(images, texts, per_image, 0.1, per_text)
+    torch.testing.assert_close(out["loss_ita"], expected, rtol=1e-10, atol=0)
+    similarity = (images @ texts.T).tolist()
+    for name, rows, answers in (
+        ("acc_i2t", similarity, per_image),
+        ("acc_t2i", list(zip(*similarity, strict=True)), per_text),
+    ):
+        right = [answer[row.index(max(row))] == max(answer) for row, answer in zip(rows, answers, strict=True)]
+        assert float(out[name]) == pytest.approx(sum(right) * 25)
+    inputs = (images, texts)
+    for ours, theirs in zip(
+        torch.autograd.grad(out["loss_ita"], inputs), torch.autograd.grad(expected, inputs), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-13)
+
+
+def test_a_low_temperature_leaves_the_same_labels(pair):
+    """Also in fp32, of labels that differ in one of 14."""
+    labels = torch.randint(-1, 2, (6, 14)).float()
+    labels[3:] = labels[:3]
+    labels[5, 0] = 1 - labels[2, 0].abs()
+    image, text = pair(batch=6)
+    image, text = image._replace(labels=labels), text._replace(labels=labels)
+    target = LabelSimilarity(temperature=0.001)
+    described = target.describe(image, text._replace(global_feature=text.global_feature.float()))
+    expected = (labels[:, None] == labels).all(dim=2).float().expand(2, -1, -1)
+    assert expected[0].sum() == 10
+    torch.testing.assert_close(target(described, described), expected, rtol=0, atol=1e-3)
+
+
+def test_labels_that_the_loader_does_not_give(pair):
+    image, text = with_labels(pair)
+    alignment = InstanceAlignment(target=dict(type="mgca_mm.LabelSimilarity"))
+    for missing in ((image._replace(labels=None), text), (image, text._replace(labels=None))):
+        with pytest.raises(UserError, match="EncodeLabels"):
+            alignment(*missing)
 
 
 def test_sigmoid_alignment(pair):
@@ -310,12 +376,14 @@ def test_prototype_usage_is_1_when_all_are_used_alike():
 
 def test_gradcheck_of_every_alignment(pair):
     image, text = pair(batch=2)
-    text = with_pieces(text, REPORTS[2:])
+    image = image._replace(labels=torch.tensor([[1.0, 0.0], [1.0, -1.0]]))
+    text = with_pieces(text, REPORTS[2:])._replace(labels=torch.tensor([[0.0, 1.0], [1.0, 1.0]]))
     inputs = (image.global_feature, text.global_feature, image.tokens, text.tokens)
     for alignment in (
         InstanceAlignment(),
         InstanceAlignment(chunk_size=1),
         InstanceAlignment(target=dict(type="mgca_mm.ReportSimilarity")),
+        InstanceAlignment(target=dict(type="mgca_mm.LabelSimilarity")),
         SigmoidAlignment().double(),
         LocalAlignment(chunk_size=1),
         MatchingAlignment(embed_dims=6, hidden_channels=5).double(),
@@ -359,6 +427,7 @@ def test_gradcheck_of_the_prototypes(pair):
         lambda: InstanceAlignment(chunk_size=0),
         lambda: SigmoidAlignment(temperature=0),
         lambda: ReportSimilarity(temperature=0),
+        lambda: LabelSimilarity(temperature=0),
         lambda: LocalAlignment(word_sharpness=0),
         lambda: LocalAlignment(chunk_size=0),
     ],

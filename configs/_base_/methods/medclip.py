@@ -1,4 +1,4 @@
-# MedCLIP: targets by the similarity of the reports, learned temperature; reports are the mean of their pieces.
+# MedCLIP: targets by the similarity of labels, learned temperature; reports are the mean of their pieces.
 method = dict(
     text_encoder=dict(pooling='mean'),
     projector=dict(_delete_=True, type='LinearProjector', out_channels=512),
@@ -7,4 +7,4 @@ method = dict(
         contrast=dict(
             type='InstanceAlignment',
             loss=dict(type='InfoNCELoss', temperature=0.07, learnable=True),
-            target=dict(type='ReportSimilarity', temperature=0.3))))
+            target=dict(type='LabelSimilarity', temperature=1.0))))

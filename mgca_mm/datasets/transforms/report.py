@@ -54,7 +54,8 @@ class SampleSentence(BaseTransform):
 class TokenizeReport(BaseTransform):
     """Joins the sentences of a report and cuts them into word pieces, ``[CLS] … [SEP]`` with padding.
 
-    Required keys: ``report`` (list of sentences or a string); ``data_root`` where ``tokenizer`` is None.
+    Required keys: ``report`` (list of sentences or a string); where ``tokenizer`` is None, ``report_root`` or
+    ``data_root``.
     Added keys, each of length T = ``max_length``: ``input_ids`` int64, ``attention_mask`` int64 (1 = real piece),
     ``is_continuation`` bool (True = continues the word of the piece before).
 
@@ -158,7 +159,8 @@ class TokenizeReport(BaseTransform):
 
     def _encode(self, texts: list[str], results: dict) -> list["Encoding"]:
         if self._loaded is None:
-            self._loaded = load_tokenizer(self.tokenizer or str(Path(results["data_root"]) / "tokenizer"))
+            root = results.get("report_root", results.get("data_root"))
+            self._loaded = load_tokenizer(self.tokenizer or str(Path(root) / "tokenizer"))
             self._padding = np.full(self.max_length, self._loaded.pad_token_id, dtype=np.int64)
         # Other lists than of ids would only take time.
         options = dict(return_attention_mask=False, return_token_type_ids=False)

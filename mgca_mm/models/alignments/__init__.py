@@ -9,7 +9,7 @@ from .matching import MatchingAlignment
 from .orthogonal import OrthogonalAlignment
 from .prototype import PrototypeAlignment
 from .sigmoid import SigmoidAlignment
-from .targets import IdenticalReports, ReportSimilarity
+from .targets import IdenticalReports, LabelSimilarity, ReportSimilarity
 from .token import TokenAlignment
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "CaptioningAlignment",
     "IdenticalReports",
     "InstanceAlignment",
+    "LabelSimilarity",
     "LocalAlignment",
     "LocationCaptioningAlignment",
     "MatchingAlignment",

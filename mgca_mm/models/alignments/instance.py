@@ -61,8 +61,8 @@ class InstanceAlignment(Alignment):
         index = own_slice(torch.arange(all_texts.shape[0], device=local_images.device), local_images.shape[0])
         columns = (all_images, all_texts)
         if self.target is not None:
-            reports = self.target.describe(text)
-            columns += (gather(reports) if across_ranks else reports,)
+            described = self.target.describe(image, text)
+            columns += (gather(described) if across_ranks else described,)
         rows = (local_images, local_texts, index)
         if self.chunk_size is None:
             scores = self._score(*rows, *columns)
@@ -81,17 +81,18 @@ class InstanceAlignment(Alignment):
         index: Tensor,
         all_images: Tensor,
         all_texts: Tensor,
-        all_reports: Tensor | None = None,
+        all_described: Tensor | None = None,
     ) -> Tensor:
         """Loss and the two accuracies (3,), means over some rows."""
         similarity_per_image = images @ all_texts.T  # (B, R·B)
         similarity_per_text = texts @ all_images.T
         target = index
-        if all_reports is not None:
-            weight = self.target(all_reports.index_select(0, index), all_reports).to(images.dtype)
-            target = weight / weight.sum(dim=1, keepdim=True)
+        if all_described is not None:
+            weight = self.target(all_described.index_select(0, index), all_described).to(images.dtype)
+            target = weight / weight.sum(dim=-1, keepdim=True)
         loss = self.loss(similarity_per_image, similarity_per_text, target)
-        accuracies = [_accuracy(similarity, target) for similarity in (similarity_per_image, similarity_per_text)]
+        image_target, text_target = target if target.dim() == 3 else (target, target)
+        accuracies = _accuracy(similarity_per_image, image_target), _accuracy(similarity_per_text, text_target)
         return torch.stack([loss, *accuracies])
 
 

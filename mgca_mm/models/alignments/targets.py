@@ -1,16 +1,17 @@
 """Which reports of a batch answer an image: targets of :class:`InstanceAlignment` besides the image's own report.
 
-Each gives reports i and j a weight w_ij ≥ 0, of which the target is ``y_ij = w_ij / Σ_k w_ik``. What ``describe``
-returns has one size for reports of any length, so that ranks can exchange it.
+Each gives pairs i and j a weight w_ij ≥ 0, of which the target is ``y_ij = w_ij / Σ_k w_ik``; two of them, (2, B, N),
+where that of image i → report j is not that of report i → image j. What ``describe`` returns has one size for reports
+of any length, so that ranks can exchange it.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mgca_mm.errors import require_positive
+from mgca_mm.errors import UserError, require_positive
 from mgca_mm.registry import MODELS
-from mgca_mm.structures import TextFeatures
+from mgca_mm.structures import ImageFeatures, TextFeatures
 
 
 @MODELS.register_module()
@@ -23,7 +24,7 @@ class IdenticalReports(nn.Module):
 
     BASE = 6364136223846793005  # odd; the multiplier of Knuth's MMIX generator
 
-    def describe(self, text: TextFeatures) -> Tensor:
+    def describe(self, image: ImageFeatures, text: TextFeatures) -> Tensor:
         """(B,) a number for each report, ``Σ_t piece_t BASE^t`` modulo 2^64, by which different ones are told apart."""
         ids = text.piece_ids * text.piece_mask
         return (ids * torch.full_like(ids, self.BASE).cumprod(dim=1)).sum(dim=1)
@@ -35,14 +36,14 @@ class IdenticalReports(nn.Module):
 
 @MODELS.register_module()
 class ReportSimilarity(nn.Module):
-    """Reports of similar words answer similarly, ``w_ij = exp(s_ij / τ)``, as in MedCLIP (Wang et al., EMNLP 2022).
+    """Reports of similar words answer similarly, ``w_ij = exp(s_ij / τ)``: :class:`LabelSimilarity` without labels.
 
-    There s is the cosine of the labels of image i and report j; here of the pieces that reports i and j have, each
-    weighted by how few reports of the batch have it (tf-idf): the logarithm of the number of reports over that of those
-    with the piece. What all have, such as [CLS], counts nothing, and a report of nothing else answers all images alike.
+    s is the cosine of the pieces that reports i and j have, each weighted by how few reports of the batch have it
+    (tf-idf): the logarithm of the number of reports over that of those with the piece. What all have, such as [CLS],
+    counts nothing, and a report of nothing else answers all images alike.
 
     Args:
-        temperature: τ; 1 in MedCLIP.
+        temperature: τ. Words are less alike than labels; 0.3 leaves a fifth of the target with the own report.
         num_buckets: Pieces that are told apart; those of a larger vocabulary share buckets. So many numbers a report
             are exchanged by the ranks.
     """
@@ -53,7 +54,7 @@ class ReportSimilarity(nn.Module):
         self.temperature = temperature
         self.num_buckets = num_buckets
 
-    def describe(self, text: TextFeatures) -> Tensor:
+    def describe(self, image: ImageFeatures, text: TextFeatures) -> Tensor:
         """(B, num_buckets) how often each report has each piece."""
         counts = text.global_feature.new_zeros(len(text.piece_ids), self.num_buckets)
         return counts.scatter_add_(1, text.piece_ids % self.num_buckets, text.piece_mask.to(counts.dtype))
@@ -63,3 +64,48 @@ class ReportSimilarity(nn.Module):
         rarity = (len(every) / (every > 0).sum(dim=0, dtype=every.dtype).clamp(min=1)).log()  # (K,)
         own, every = F.normalize(own * rarity, dim=1), F.normalize(every * rarity, dim=1)
         return ((own @ every.T - 1) / self.temperature).exp()
+
+
+@MODELS.register_module()
+class LabelSimilarity(nn.Module):
+    """Reports of similar labels answer similarly, ``w_ij = exp(s_ij / τ)``, whomever they belong to.
+
+    MedCLIP (Wang et al., EMNLP 2022): s is the cosine of the labels of image i and of report j, each a vector of 1
+    (there), -1 (denied) and 0 (uncertain, or not mentioned). Where the loader draws reports of others, those of a pair
+    differ, and report i → image j has weights of its own::
+
+        image i → report j   cos(labels of image i, labels of report j)
+        report i → image j   cos(labels of report i, labels of image j)
+
+    Pairs without a finding are alike by what they deny, and by "No Finding" where that is a label. Nothing is similar
+    to a vector of zeros: a report that mentions no label answers all images alike.
+
+    Args:
+        temperature: τ; 1 in MedCLIP. As it falls, what is left are the pairs of the same labels.
+    """
+
+    def __init__(self, temperature: float = 1.0):
+        super().__init__()
+        require_positive(temperature=temperature)
+        self.temperature = temperature
+
+    def describe(self, image: ImageFeatures, text: TextFeatures) -> Tensor:
+        """(B, 2, K) labels of each image and of the report beside it.
+
+        Raises:
+            UserError: The loader gives none.
+        """
+        if image.labels is None or text.labels is None:
+            raise UserError(
+                "LabelSimilarity needs labels, and the loader gives none.\n"
+                "Put dict(type='EncodeLabels') before PackImageReportInputs in train_pipeline and test_pipeline."
+            )
+        return torch.stack([image.labels, text.labels], dim=1).to(text.global_feature.dtype)
+
+    def forward(self, own: Tensor, every: Tensor) -> Tensor:
+        """(B, 2, K) and (N, 2, K) described pairs → (2, B, N) weights, at most 1."""
+        rows, columns = own.transpose(0, 1), every.flip(1).transpose(0, 1)  # images and reports, reports and images
+        lengths = rows.norm(dim=-1)[:, :, None] * columns.norm(dim=-1)[:, None]  # (2, B, N)
+        # Divided after the product, which is exact for whole numbers, also in TF32: a low temperature asks for that.
+        cosine = rows @ columns.mT / lengths.clamp(min=1)
+        return ((cosine - 1) / self.temperature).exp()

@@ -58,14 +58,15 @@ class InfoNCELoss(nn.Module):
             similarity_per_image: (B_local, B_global) cosine of the local images with all reports.
             similarity_per_text: (B_local, B_global) cosine of the local reports with all images.
             target: (B_local,) column of each row's own partner, or (B_local, B_global) probabilities of all columns,
-                the same for both directions.
+                the same for both directions; (2, B_local, B_global) where each direction has its own.
 
         Returns:
             Scalar loss.
         """
         temperature = self._current_temperature()
-        image_to_text = F.cross_entropy(similarity_per_image / temperature, target)
-        text_to_image = F.cross_entropy(similarity_per_text / temperature, target)
+        image_target, text_target = target if target.dim() == 3 else (target, target)
+        image_to_text = F.cross_entropy(similarity_per_image / temperature, image_target)
+        text_to_image = F.cross_entropy(similarity_per_text / temperature, text_target)
         if self.reduction == "sum":
             return image_to_text + text_to_image
         return self.image_weight * image_to_text + (1 - self.image_weight) * text_to_image
