@@ -15,6 +15,7 @@ from mmengine.dataset import Compose, default_collate
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
+from mgca_mm.datasets.pipelines import image_steps
 from mgca_mm.errors import UserError
 from mgca_mm.models import PrototypeAlignment
 from mgca_mm.models.grounding import phrase_maps
@@ -96,9 +97,7 @@ class RadiographInferencer:
         kinds = [step["type"].rpartition(".")[2] for step in steps]
         if _TOKENIZING not in kinds:
             raise UserError(f"{cfg.filename} has no {_TOKENIZING} in its test pipeline: it is no pretraining config.")
-        self._image_pipeline = Compose(
-            [step for step, kind in zip(steps, kinds, strict=True) if kind not in (_LOADING, _TOKENIZING)]
-        )
+        self._image_pipeline = Compose(image_steps(steps, without=(_LOADING,)))
         self._tokenize = TRANSFORMS.build(steps[kinds.index(_TOKENIZING)])
         self._data_root = dataset.get("data_root")
         frame = frame_of(dataset.pipeline, self.model.data_preprocessor.crop_size)

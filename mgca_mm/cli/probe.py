@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from mgca_mm.checkpoints.selection import select_checkpoint
 from mgca_mm.cli.arguments import add_cfg_options, add_trust_checkpoint
+from mgca_mm.datasets.pipelines import image_steps
 from mgca_mm.engine import install
 from mgca_mm.engine.config import load_config, require_data
 from mgca_mm.engine.config_errors import errors_named_by_key
@@ -95,7 +96,7 @@ def data_sets(cfg: Config, data_root: str | None) -> tuple[Dataset, Dataset]:
 
 def labeled_split(cfg: Config, data_root: str, split: str, **options: Any) -> Dataset:
     """Images of a prepared folder with their labels, as the test of a config of pretraining shows them."""
-    steps = [step for step in cfg.test_dataloader.dataset.pipeline if not step["type"].endswith("TokenizeReport")]
+    steps = image_steps(cfg.test_dataloader.dataset.pipeline)
     # The probe leaves uncertain labels out; what they count as elsewhere is of no account.
     labeled = dict(type="ChestXrayDataset", data_root=data_root, pipeline=steps, uncertain=0, test_mode=True)
     return DATASETS.build({**labeled, "ann_file": f"{split}.json", **options})

@@ -23,6 +23,7 @@ from torch.utils.data import ConcatDataset
 from mgca_mm.apis.image_encoders import NamedEncoder, build_encoder, read_encoders
 from mgca_mm.cli.arguments import add_trust_checkpoint, positive_int
 from mgca_mm.cli.probe import labeled_split
+from mgca_mm.datasets.pipelines import image_steps
 from mgca_mm.engine import install
 from mgca_mm.engine.privacy import keep_files_private
 from mgca_mm.errors import UserError, exit_on_user_error
@@ -164,7 +165,7 @@ def bench_folder(
 
 def _image_size(cfg: Config) -> str:
     """What decides the size of the images that an encoder sees, in whatever order a config names it."""
-    steps = [step for step in cfg.test_dataloader.dataset.pipeline if not step["type"].endswith("TokenizeReport")]
+    steps = image_steps(cfg.test_dataloader.dataset.pipeline)
     crop_size, resize_to = cfg.model.data_preprocessor.get("crop_size"), cfg.model.image_encoder.get("resize_to")
     return json.dumps((steps, crop_size, resize_to), sort_keys=True, default=str)
 

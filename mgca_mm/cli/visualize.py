@@ -13,9 +13,6 @@ from mgca_mm.prepared import SPLITS
 
 _ENOUGH = 5  # findings to draw the embeddings of
 _DRAWN = 300  # images of a set whose grays and spectra are drawn
-# Steps of a pipeline.
-_NOT_OF_IMAGES = ("LoadRadiograph", "SampleSentence", "TokenizeReport", "TokenizeLocation", "EncodeLabels")
-_NOT_OF_IMAGES += ("PackImageReportInputs",)
 _COLUMNS, _QUERIES, _NEAREST, _SIDE = 8, 4, 4, 224  # of the figures of several sets; the last in pixels
 
 
@@ -336,11 +333,12 @@ def _image_steps(args: argparse.Namespace, part: str) -> Callable[[dict], dict]:
     from mmengine.dataset import Compose
     from mmengine.registry import DefaultScope
 
+    from mgca_mm.datasets.pipelines import image_steps
     from mgca_mm.engine.config import load_config
 
     pipeline = load_config(args.config, args.cfg_options)[f"{part}_dataloader"].dataset.pipeline
     with DefaultScope.overwrite_default_scope("mgca_mm"):
-        return Compose([step for step in pipeline if step["type"].rpartition(".")[2] not in _NOT_OF_IMAGES])
+        return Compose(image_steps(pipeline, without=("LoadRadiograph", "PackImageReportInputs")))
 
 
 def _inferencer(args: argparse.Namespace):
