@@ -70,14 +70,11 @@ SMALL_MODEL = dict(
 # Shown at 64 x 64, seen at 32 x 32.
 MASKED_MODEL = dict(
     type="mgca_mm.MaskedRecordModel",
-    data_preprocessor=dict(type="mgca_mm.MaskedRecordDataPreprocessor", num_patches=16),
+    data_preprocessor=dict(type="mgca_mm.MaskedRecordDataPreprocessor"),
     image_encoder=dict(SMALL_MODEL["image_encoder"], resize_to=32, input_size=64),
     image_decoder=dict(
         type="mmpretrain.MAEPretrainDecoder",
-        num_patches=16,
         patch_size=16,
-        in_chans=1,
-        embed_dim=32,
         decoder_embed_dim=16,
         decoder_depth=1,
         decoder_num_heads=2,

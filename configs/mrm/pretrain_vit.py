@@ -5,7 +5,7 @@ model = dict(
     _delete_=True,
     type='MaskedRecordModel',
     data_preprocessor=dict(
-        type='MaskedRecordDataPreprocessor', mean=127.5, std=127.5, num_patches=196, image_ratio=0.75, report_ratio=0.5),
+        type='MaskedRecordDataPreprocessor', mean=127.5, std=127.5, image_ratio=0.75, report_ratio=0.5),
     image_encoder=dict(
         type='ImageEncoder',
         resize_to=224,
@@ -13,15 +13,11 @@ model = dict(
         backbone={{_base_.model.image_encoder.backbone}}),
     image_decoder=dict(
         type='mmpretrain.MAEPretrainDecoder',
-        num_patches=196,
         patch_size=32,
-        in_chans=1,
-        embed_dim=768,
         decoder_embed_dim=768,
         decoder_depth=4,
         decoder_num_heads=6),
     report_decoder=dict(
-        model_type='bert',
         vocab_size=28996,  # BioClinicalBERT's
         hidden_size=384,
         num_hidden_layers=6,

@@ -3,19 +3,15 @@ _base_ = './pretrain_mgca_vit.py'
 model = dict(
     _delete_=True,
     type='MaskedRecordModel',
-    data_preprocessor=dict(type='MaskedRecordDataPreprocessor', num_patches=49),
+    data_preprocessor=dict(type='MaskedRecordDataPreprocessor'),
     image_encoder={{_base_.model.image_encoder}},
     image_decoder=dict(
         type='mmpretrain.MAEPretrainDecoder',
-        num_patches=49,
         patch_size=16,
-        in_chans=1,
-        embed_dim=192,
         decoder_embed_dim=96,
         decoder_depth=2,
         decoder_num_heads=3),
     report_decoder=dict(
-        model_type='bert',
         vocab_size=2000,
         hidden_size=192,
         num_hidden_layers=2,

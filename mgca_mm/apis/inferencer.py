@@ -296,7 +296,12 @@ class RadiographInferencer:
             raise UserError("The index was made with another checkpoint: make it again with this one.")
 
     def prototypes(self) -> Tensor | None:
-        """Unit prototypes (K, D) of the model; None where it has none."""
+        """Unit prototypes (K, D) of the model; None where it has none.
+
+        Raises:
+            UserError: The model embeds nothing.
+        """
+        self.model.require_embeddings()
         found = [part for part in self.model.alignments.values() if isinstance(part, PrototypeAlignment)]
         return F.normalize(found[0].prototypes.detach().cpu(), dim=1) if found else None
 

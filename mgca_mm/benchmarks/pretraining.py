@@ -75,6 +75,8 @@ def build_model(cfg: Config, compile: bool = False, naive: bool = False, dropout
         raise UserError(f"{cfg.filename} is no pretraining config: its model is a {model.type}")
     model.image_encoder.backbone.pop("init_cfg", None)
     how = model.pop("compile", None) or dict(dynamic=False)
+    if compile and not issubclass(MODELS.get(model.type), ImageReportPretrainer):
+        raise UserError(f"{model.type} is not compiled: leave --compile out.")
     if compile:
         model.compile = how
     if model.get("text_encoder") is not None:

@@ -295,11 +295,12 @@ def draw_methods(args: argparse.Namespace) -> Path:
     from mgca_mm.engine.config import find_config, load_config
     from mgca_mm.visualization.methods import draw_methods as draw
 
-    named = {find_config(config).with_suffix(""): config for config in args.configs}
-    models = {f"{path.parent.name}/{path.name}": load_config(config).get("model") for path, config in named.items()}
-    without = [name for name, model in models.items() if model is None]
-    if without:
-        raise UserError(f"{', '.join(without)}: no model is in it; give configs of pretrainings.")
+    models = []
+    for config in args.configs:
+        path, model = find_config(config), load_config(config).get("model", {})
+        if "image_encoder" not in model:
+            raise UserError(f"{config} is no pretraining config: its model has no image_encoder.")
+        models.append((f"{path.parent.name}/{path.stem}", model))
     return draw(models, args.out)
 
 

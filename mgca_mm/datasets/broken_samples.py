@@ -116,8 +116,7 @@ class StrictDataset(BaseDataset):
         print_log(text, "current", logging.WARNING)
 
     def _name(self, index: int) -> str:
-        # By MMEngine's method: a subclass may draw a part of the sample, and a message must not change later draws.
-        return pseudonym(super().get_data_info(index)["image_id"], self.data_root)
+        return pseudonym(self.get_data_info(index)["image_id"], self.data_root)
 
 
 def strict_parts(dataset: Dataset) -> Iterator[StrictDataset]:

@@ -11,6 +11,19 @@ from mgca_mm.prepared import load_prepared
 from mgca_mm.registry import DATASETS
 
 
+class DrawReport:
+    """Gives an entry the report, its labels and its folder of an entry of ``pool``, drawn uniformly."""
+
+    def __init__(self, pool: StrictDataset):
+        self.pool = pool
+
+    def __call__(self, results: dict) -> dict:
+        """Draw."""
+        other = self.pool.get_data_info(random.randrange(len(self.pool)))
+        drawn = dict(report=other["report"], report_labels=other.get("labels"), report_root=other["data_root"])
+        return {**results, **drawn}
+
+
 @DATASETS.register_module()
 class ImageReportDataset(StrictDataset):
     """Radiographs with their reports, from a folder that ``mgca-mm prepare`` has written.
@@ -50,6 +63,8 @@ class ImageReportDataset(StrictDataset):
         self.subset = subset
         self.pool = None if reports is None else ImageReportDataset(reports, ann_file)
         super().__init__(ann_file=ann_file, data_root=str(data_root), **kwargs)
+        if self.pool is not None:
+            self.pipeline.transforms.insert(0, DrawReport(self.pool))
 
     def load_data_list(self) -> list[dict]:
         """Read the annotation file.
@@ -79,12 +94,3 @@ class ImageReportDataset(StrictDataset):
         if self.classes is None:
             return rows
         return keep_single_class(rows, self.classes, metainfo, self.ann_file, self.per_class, self.groups)
-
-    def get_data_info(self, idx: int) -> dict:
-        """An entry, with a report drawn for it where ``reports`` is given."""
-        row = super().get_data_info(idx)
-        if self.pool is None:
-            return row
-        other = self.pool.get_data_info(random.randrange(len(self.pool)))
-        drawn = dict(report=other["report"], report_labels=other.get("labels"), report_root=other["data_root"])
-        return {**row, **drawn}

@@ -7,7 +7,7 @@ from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
 from mgca_mm.datasets.broken_samples import strict_parts
-from mgca_mm.datasets.transforms import SampleSentence, TokenizeReport
+from mgca_mm.datasets.transforms import SampleSentence, TokenizeLocation, TokenizeReport
 
 _LEAVE_REPORTS = ("mgca_mm", "mmcv", "mmpretrain")  # packages whose transforms change no report but by drawing of it
 
@@ -36,7 +36,7 @@ def tokenize_once(dataset: Dataset) -> None:
                 break
             if isinstance(transform, SampleSentence):
                 rows = itertools.chain.from_iterable(map(transform.outcomes, rows))
-            elif isinstance(transform, TokenizeReport):
+            elif isinstance(transform, TokenizeReport) and not isinstance(transform, TokenizeLocation):
                 start = time.perf_counter()
                 count = transform.remember(rows)
                 print_log(f"{count:,} texts are tokenized once, in {time.perf_counter() - start:.0f} s", "current")

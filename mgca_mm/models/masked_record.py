@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from mmengine.dist import get_world_size
 from mmengine.model import BaseModel
 from torch import Tensor, nn
-from transformers import AutoConfig
+from transformers import BertConfig
 
 from mgca_mm.distributed import sum_over_ranks
 from mgca_mm.errors import UserError
@@ -15,6 +15,7 @@ from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, ImageReportSample
 
 from .data_preprocessor import ImageReportDataPreprocessor
+from .pretrainer import ImageReportPretrainer
 from .text_encoders.pretrained import make_text_model
 
 
@@ -26,18 +27,21 @@ class MaskedRecordDataPreprocessor(ImageReportDataPreprocessor):
     same places, so that losses can be compared, whatever the batch and the number of ranks.
 
     Args:
-        num_patches: N of an image.
         image_ratio: Share of the patches to hide.
         report_ratio: Probability of a word to be masked, with all its pieces; [CLS] and [SEP] never are.
         **kwargs: As in :class:`ImageReportDataPreprocessor`.
+
+    Attributes:
+        num_patches: N of an image; the model sets it.
     """
 
-    def __init__(self, num_patches: int, image_ratio: float = 0.75, report_ratio: float = 0.5, **kwargs):
+    num_patches: int
+
+    def __init__(self, image_ratio: float = 0.75, report_ratio: float = 0.5, **kwargs):
         super().__init__(**kwargs)
         if not (0 < image_ratio < 1 and 0 < report_ratio < 1):
             raise ValueError(f"image_ratio and report_ratio must be within (0, 1), got {image_ratio}, {report_ratio}")
-        self.num_patches = num_patches
-        self.num_visible = max(1, int(num_patches * (1 - image_ratio)))
+        self.image_ratio = image_ratio
         self.report_ratio = report_ratio
 
     def forward(self, data: dict, training: bool = False) -> dict:
@@ -59,7 +63,8 @@ class MaskedRecordDataPreprocessor(ImageReportDataPreprocessor):
         chances = torch.rand(rows, real.shape[1], **drawn).expand(len(real), -1)
         word = (~inputs["is_continuation"]).cumsum(dim=1) - 1  # (B, T) number of the word that a piece belongs to
         inner = F.pad(real[:, 2:], (1, 1))  # neither the first nor the last piece
-        chosen = dict(visible_patches=order[:, : self.num_visible], patch_places=order.argsort(dim=1))
+        num_visible = max(1, int(self.num_patches * (1 - self.image_ratio)))
+        chosen = dict(visible_patches=order[:, :num_visible], patch_places=order.argsort(dim=1))
         chosen["masked_pieces"] = (chances.gather(1, word) < self.report_ratio) & inner
         return {**data, "inputs": {**inputs, **chosen}}
 
@@ -79,10 +84,10 @@ class MaskedRecordModel(BaseModel):
 
     Args:
         image_encoder: Config of the image encoder, whose backbone is mmpretrain's ``VisionTransformer``.
-        image_decoder: Config of ``mmpretrain.MAEPretrainDecoder`` with ``in_chans=1``. Its ``patch_size`` is that of
-            the image in ``inputs``, which may be larger than the ``resize_to`` of the image encoder.
-        report_decoder: Arguments of a randomly initialized BERT or RoBERTa of transformers, ``model_type`` and
-            ``vocab_size`` among them.
+        image_decoder: Config of ``mmpretrain.MAEPretrainDecoder`` but for what follows from the encoder. Its
+            ``patch_size`` is that of the image in ``inputs``, which may be larger than the encoder's ``resize_to``.
+        report_decoder: Arguments of a randomly initialized BERT of transformers, ``vocab_size`` and
+            ``max_position_embeddings``, at least the length of a report, among them.
         data_preprocessor: Config of a :class:`MaskedRecordDataPreprocessor`.
         init_cfg: MMEngine initialization.
 
@@ -90,8 +95,10 @@ class MaskedRecordModel(BaseModel):
         UserError: The backbone is another one.
     """
 
-    encodes_reports = uses_tokens = False  # as an image-report pretrainer that only generates
+    # As an image-report pretrainer that only generates.
+    encodes_reports = uses_tokens = False
     text_encoder = None
+    encode_images, get_layer_depth = ImageReportPretrainer.encode_images, ImageReportPretrainer.get_layer_depth
 
     def __init__(
         self,
@@ -103,12 +110,18 @@ class MaskedRecordModel(BaseModel):
     ):
         super().__init__(MODELS.build(data_preprocessor), init_cfg)
         self.image_encoder = MODELS.build(image_encoder)
-        if not hasattr(self.image_encoder.backbone, "drop_after_pos"):
+        backbone = self.image_encoder.backbone
+        if not hasattr(backbone, "drop_after_pos") or backbone.num_extra_tokens != 1:
             raise UserError("Patches can be hidden from mmpretrain's VisionTransformer only: take it as the backbone.")
-        self.image_decoder = MODELS.build(image_decoder)
-        config = AutoConfig.for_model(**report_decoder)
+        self.alignments: dict[str, nn.Module] = {}
+        self.data_preprocessor.num_patches = num_patches = math.prod(backbone.patch_resolution)
+        channels = self.image_encoder.token_channels
+        self.image_decoder = MODELS.build(
+            {**image_decoder, "num_patches": num_patches, "embed_dim": channels, "in_chans": 1}
+        )
+        config = BertConfig(**report_decoder)
         self.report_decoder = make_text_model(config, add_pooling_layer=False)
-        self.image_to_report = nn.Linear(self.image_encoder.token_channels, config.hidden_size)
+        self.image_to_report = nn.Linear(channels, config.hidden_size)
         self.mask_embedding = nn.Parameter(0.02 * torch.randn(config.hidden_size))
         self.masked_piece = nn.Linear(config.hidden_size, config.vocab_size)
 
@@ -134,7 +147,8 @@ class MaskedRecordModel(BaseModel):
         patches = F.pixel_unshuffle(inputs["image"][:, :1], side).flatten(2).transpose(1, 2)  # (B, N, P)
         errors = (pixels.to(patches.dtype) - F.layer_norm(patches, patches.shape[2:], eps=1e-6)).square().mean(dim=2)
         image = (errors * hidden).sum(dim=1) / hidden.sum(dim=1)  # (B,)
-        surprise = F.cross_entropy(logits.to(patches.dtype).transpose(1, 2), inputs["input_ids"], reduction="none")
+        logits, pieces = logits.flatten(0, 1).to(patches.dtype), inputs["input_ids"]
+        surprise = F.cross_entropy(logits, pieces.flatten(), reduction="none").view_as(pieces)
         report, counts = (surprise * masked).sum(dim=1), masked.sum(dim=1)  # (B,)
         if mode == "loss":
             # The mean over the ranks is that over all their masked pieces, however many each has.

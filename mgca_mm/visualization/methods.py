@@ -1,42 +1,42 @@
 """Methods as what they are: dicts of alignments."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from mmengine.config import ConfigDict
 
+from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 
 from .style import COLORS, save
 
-# By what an alignment asks the model for: ``uses_tokens`` and ``encodes_reports``.
-COLUMNS = {(False, True): "image ↔ report", (True, True): "regions ↔ words", (True, False): "regions → report"}
+COLUMNS = ("image ↔ report", "regions ↔ words", "regions → report")
 _LEFT, _WIDTH, _HEIGHT = 2.9, 2.6, 0.55  # of the names, of a column and of an entry, in inches
 
 
-def draw_methods(models: Mapping[str, ConfigDict], path: Path) -> Path:
+def draw_methods(models: Sequence[tuple[str, ConfigDict]], path: Path) -> Path:
     """Draw each method's ``alignments``, one row a method, each entry in the column of what it compares.
 
     Args:
-        models: Name → model of a config.
+        models: Names, and models of configs.
         path: File to write.
     """
-    rows = {name: entries_of(model) for name, model in models.items()}
-    heights = {name: max(1, *map(len, columns.values())) * _HEIGHT for name, columns in rows.items()}
-    size = _LEFT + len(COLUMNS) * _WIDTH, sum(heights.values()) + _HEIGHT
+    rows = [entries_of(model) for _, model in models]
+    heights = [max(1, *map(len, columns.values())) * _HEIGHT for columns in rows]
+    size = _LEFT + len(COLUMNS) * _WIDTH, sum(heights) + _HEIGHT
     figure = Figure(figsize=size)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, size[0]), ylim=(size[1], 0))
     axes.axis("off")
-    for number, title in enumerate(COLUMNS.values()):
+    for number, title in enumerate(COLUMNS):
         axes.text(_LEFT + number * _WIDTH + 0.1, _HEIGHT / 2, title, va="center", weight="bold")
     top = _HEIGHT
-    for name, columns in rows.items():
+    for (name, model), columns, height in zip(models, rows, heights, strict=True):
         axes.axhline(top, color="0.85", linewidth=0.8)
         axes.text(0.15, top + 0.2, name, va="center", weight="bold")
-        axes.text(0.15, top + 0.4, _text_encoder(models[name]), va="center", fontsize=8, color="0.35")
+        axes.text(0.15, top + 0.4, _text_encoder(model), va="center", fontsize=8, color="0.35")
         if not any(columns.values()):
-            text = f"no alignments, a model of its own: {models[name].type}"
+            text = f"no alignments, a model of its own: {model.type}"
             axes.text(_LEFT + 0.1, top + _HEIGHT / 2, text, va="center", style="italic")
         for number, entries in enumerate(columns.values()):
             for place, (entry, parts) in enumerate(entries.items()):
@@ -50,17 +50,28 @@ def draw_methods(models: Mapping[str, ConfigDict], path: Path) -> Path:
                     fontsize=8,
                     bbox=box,
                 )
-        top += heights[name]
+        top += height
     return save(figure, path)
 
 
 def entries_of(model: ConfigDict) -> dict[str, dict[str, list[str]]]:
-    """Column → entry of ``alignments`` → classes of its loss and target, where the config names them."""
-    columns: dict[str, dict[str, list[str]]] = {title: {} for title in COLUMNS.values()}
+    """Column → entry of ``alignments`` → classes of its loss and target, where the config names them.
+
+    The column is told by what the alignment asks the model for.
+
+    Raises:
+        UserError: A class is not registered.
+    """
+    columns: dict[str, dict[str, list[str]]] = {title: {} for title in COLUMNS}
     for key, alignment in model.get("alignments", {}).items():
         kind = MODELS.get(alignment.type)
+        if kind is None:
+            raise UserError(
+                f"alignments.{key}: there is no '{alignment.type}'; custom_imports of a config brings its own."
+            )
+        column = COLUMNS[int(kind.uses_tokens)] if kind.encodes_reports else COLUMNS[2]
         parts = [alignment[part].type for part in ("loss", "target") if alignment.get(part)]
-        columns[COLUMNS[kind.uses_tokens, kind.encodes_reports]][f"{key}: {kind.__name__}"] = parts
+        columns[column][f"{key}: {kind.__name__}"] = parts
     return columns
 
 

@@ -1,14 +1,18 @@
 """``mgca-mm choose``: what is far from every prototype, a random list as long, and a training set of either."""
 
+import subprocess
+
 import numpy as np
 import pytest
 import torch
 
-from mgca_mm.cli.choose import farthest
+from mgca_mm.cli.choose import farthest, training_pairs
 from mgca_mm.datasets.image_report import ImageReportDataset
 from mgca_mm.engine.config import load_config
+from mgca_mm.errors import UserError
 from mgca_mm.prepared import load_prepared, read_names
 from mgca_mm.registry import MODELS
+from mgca_mm.reproduction.jobs import command_line
 from tests.command_line import call
 
 CONFIG = "quickstart/pretrain_resnet18"
@@ -51,7 +55,33 @@ def test_lists(prepared, words, tmp_path):
     assert lists["chosen"] != lists["random"]
 
 
-@pytest.mark.parametrize("wrong", [("--percent", 0), ("--percent", 101), ("--percent", 50, "--prototypes", 1000)])
-def test_what_cannot_be_chosen(words, wrong):
+def test_in_a_process_of_its_own(words, tmp_path):
+    """Where nothing has set a scope for registries before."""
+    command = command_line("choose", "--percent", 50, "--prototypes", 2, *words)
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "lists/chosen.txt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (("--percent", 0), "--percent: 0 is not above 0"),
+        (("--percent", 101), "--percent: 101 is not above 0 and at most 100"),
+        (("--percent", "nan"), "--percent: nan is not above 0"),
+        (("--percent", 50, "--seed", -1), "--seed: -1 is not in"),
+        (("--percent", 50, "--prototypes", 1000), "cannot be chosen"),
+        (("--percent", 0.01, "--prototypes", 2), "cannot be chosen"),
+    ],
+)
+def test_what_cannot_be_chosen(words, wrong, message):
     done = call("choose", *wrong, *words)
-    assert done.returncode == 2 and "cannot be chosen" in done.stderr, done.stderr
+    assert done.returncode == 2 and message in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("dataset", [dict(reports="elsewhere"), dict(type="ConcatDataset")])
+def test_pairs_of_several_folders(prepared, dataset):
+    cfg = load_config(CONFIG, {"data_root": str(prepared / "data")})
+    cfg.train_dataloader.dataset.update(dataset)
+    with pytest.raises(UserError, match="of one prepared folder"):
+        training_pairs(cfg)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.command_line import call
+from tests.test_apis.conftest import save_weights
 
 
 def write_results(out, method, seeds, scores, recall):
@@ -35,6 +36,22 @@ def test_table(tmp_path, jobs):
     assert rows[2] == ["random", *["50.0 ± 0.0"] * 3, "–", "–", "–", "–"]
     assert rows[3] == ["mgca", *["82.0 ± 2.8"] * 3, "30.0 ± 0.0", "41.0 ± 1.4", "123", "568"]
     assert rows[4] == ["caption_lstm", *["70.0 ± 0.0"] * 3, "–", "–", "123", "568"]
+
+
+def test_grounding_of_another_method(prepared, tmp_path):
+    """By its own encoders and projections, from its best checkpoint."""
+    write_results(tmp_path, "siglip", [42], [80.0], 30.0)
+    folder = tmp_path / "siglip_seed42"
+    (folder / "grounding.json").unlink()
+    save_weights(
+        "quickstart/pretrain_siglip_resnet18", folder / "best_loss_epoch_1.pth", {"data_root": str(prepared / "data")}
+    )
+    words = ("--phrases", prepared / "raw/phantom-phrases.csv", "--methods", "siglip", "--seeds", 42)
+    done = call("compare", "--data", prepared / "data", "--out", tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((folder / "grounding.json").read_text())
+    assert 0 <= found["ground/pointing"] <= 100 and found["ground/chance_pointing"] > 0
+    assert f"| {found['ground/pointing']:.1f} |" in (tmp_path / "methods.md").read_text()
 
 
 def test_a_failed_run_is_told(tmp_path):

@@ -301,7 +301,8 @@ def test_a_sentence_that_names_a_location(prepared):
     assert seen == {(tuple(one["input_ids"]), tuple(one["attention_mask"])) for one in located}
     for nowhere in (["lungs are clear"], [], "no change"):
         assert not transform({"report": nowhere})["location_mask"].any()
-    assert transform({"report": "large left pleural effusion"})["location_mask"].sum() > 3
+    for text in ("large left pleural effusion", "Effusion, Left."):
+        assert transform({"report": text})["location_mask"].sum() > 3
 
 
 def test_one_sentence_of_a_report():

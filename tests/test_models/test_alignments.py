@@ -171,6 +171,25 @@ def test_a_low_temperature_leaves_the_same_labels(pair):
     torch.testing.assert_close(target(described, described), expected, rtol=0, atol=1e-3)
 
 
+def test_a_low_temperature_leaves_something_of_every_row(pair):
+    """Of labels that no report has, and of those of nothing, which any report answers alike."""
+    image, text = pair(batch=4)
+    images = torch.tensor([[1.0, 1, 0], [0, 0, 0], [0, 0, 1], [0, 1, 0]])
+    reports = torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0]])
+    weights = LabelSimilarity(temperature=0.001)
+    weights = weights(*[weights.describe(image._replace(labels=images), text._replace(labels=reports))] * 2)[0]
+    expected = torch.tensor([[1.0, 1, 0, 1], [1, 1, 1, 1], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=weights.dtype)
+    torch.testing.assert_close(weights, expected, rtol=0, atol=1e-6)
+    similar = ReportSimilarity(temperature=0.001)
+    same = torch.ones(4, 7)  # pieces that all reports have count nothing
+    assert similar(same, same).equal(torch.ones(4, 4))
+
+
+def test_a_target_for_a_loss_that_takes_none():
+    with pytest.raises(ValueError, match="TripletLoss takes one report"):
+        InstanceAlignment(dict(type="mgca_mm.TripletLoss"), target=dict(type="mgca_mm.IdenticalReports"))
+
+
 def test_labels_that_the_loader_does_not_give(pair):
     image, text = with_labels(pair)
     alignment = InstanceAlignment(target=dict(type="mgca_mm.LabelSimilarity"))

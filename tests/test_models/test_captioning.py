@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 
+from mgca_mm.errors import UserError
 from mgca_mm.models import (
     CaptioningAlignment,
     LocationCaptioningAlignment,
@@ -158,7 +159,7 @@ def test_a_report_is_written_the_same_with_and_without_its_location():
     assert none["loss_location"] == 0
     none["loss_location"].backward()
     assert all(parameter.grad.isfinite().all() for parameter in located.parameters())
-    with pytest.raises(ValueError, match="put TokenizeLocation into train_pipeline"):
+    with pytest.raises(UserError, match="TokenizeLocation'\\) before PackImageReportInputs"):
         located(*batch())
     assert located.eval()(*batch()).keys() == expected.keys()
 

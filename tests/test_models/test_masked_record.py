@@ -35,6 +35,7 @@ def inputs(model):
 
 def test_what_is_hidden():
     preprocessor = MODELS.build(dict(MASKED_MODEL["data_preprocessor"], report_ratio=0.4))
+    preprocessor.num_patches = 16
     shares = []
     for step in range(20):
         inputs = preprocessor(make_batch(seed=step), training=True)["inputs"]
@@ -55,6 +56,7 @@ def test_what_is_hidden():
 def test_in_evaluation_the_same_is_hidden_of_all():
     """Whatever the batch, its length, and what has been drawn before."""
     preprocessor = MODELS.build(MASKED_MODEL["data_preprocessor"])
+    preprocessor.num_patches = 16
     whole, part = preprocessor(make_batch())["inputs"], make_batch()
     part["inputs"] = {k: v[2:] if k == "image" else v[2:, :14] for k, v in part["inputs"].items()}
     part = preprocessor(part)["inputs"]
@@ -156,7 +158,13 @@ def test_what_it_is_not():
     resnet = dict(type="mgca_mm.ImageEncoder", input_size=64, backbone=dict(type="mmpretrain.ResNet", depth=18))
     with pytest.raises(UserError, match="VisionTransformer"):
         MODELS.build({**copy.deepcopy(MASKED_MODEL), "image_encoder": resnet})
+    distilled = copy.deepcopy(MASKED_MODEL)
+    distilled["image_encoder"]["backbone"]["type"] = "mmpretrain.DistilledVisionTransformer"
+    with pytest.raises(UserError, match="VisionTransformer"):
+        MODELS.build(distilled)
     with pytest.raises(ValueError, match="within"):
         MODELS.build(dict(MASKED_MODEL["data_preprocessor"], image_ratio=1.0))
+    model = MODELS.build(copy.deepcopy(MASKED_MODEL))
     with pytest.raises(UserError, match="embeds none"):
-        MODELS.build(copy.deepcopy(MASKED_MODEL)).require_embeddings()
+        model.encode_images(make_batch()["inputs"]["image"][:, 0])
+    assert model.get_layer_depth("image_encoder.backbone.cls_token")[0] == 0

@@ -134,8 +134,9 @@ def test_batch_phantom_methods_and_reproduce(options, tmp_path):  # noqa: F811
     require_picture(tmp_path / "phantom.png")
     assert draw("methods", CONFIG, "mrm/pretrain_vit", "--out", tmp_path / "methods.png")[0] == 0
     require_picture(tmp_path / "methods.png")
-    status, errors = draw("methods", "phantom/pretrain_resnet18", "nothing/here", "--out", tmp_path / "methods.png")
-    assert status == 2 and "'nothing/here' does not exist" in errors
+    for config, message in (("nothing/here", "'nothing/here' does not exist"), (no_pairs, "is no pretraining config")):
+        status, errors = draw("methods", CONFIG, config, "--out", tmp_path / "methods.png")
+        assert status == 2 and message in errors
     cells = [
         dict(setting=setting, title=setting, encoder="resnet18", init=init, percent=percent, mean=50.0 + percent, sd=sd)
         for setting in ("a", "b")

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -171,9 +172,9 @@ class TokenizeReport(BaseTransform):
 class TokenizeLocation(TokenizeReport):
     """Draws one of the sentences that name a location, uniformly at each visit, and cuts it into word pieces.
 
-    Required keys: as of :class:`TokenizeReport`, ``report`` of lower-case words. Added keys, each of length
-    ``max_length``: ``location_ids`` int64, and ``location_mask`` int64 (1 = real piece), all 0 where no sentence names
-    a location.
+    Required keys: as of :class:`TokenizeReport`; a ``report`` that is a string is one sentence. Added keys, each of
+    length ``max_length``: ``location_ids`` int64, and ``location_mask`` int64 (1 = real piece), all 0 where no sentence
+    names a location. What is drawn is cut into pieces at each visit.
 
     Args:
         tokenizer: As of :class:`TokenizeReport`.
@@ -191,7 +192,8 @@ class TokenizeLocation(TokenizeReport):
         """Draw and tokenize a sentence."""
         report = results["report"]
         sentences = [report] if isinstance(report, str) else report
-        located = [sentence for sentence in sentences if not self.locations.isdisjoint(sentence.split())]
+        words = (re.findall(r"\w+", sentence.lower()) for sentence in sentences)
+        located = [sentence for sentence, of in zip(sentences, words, strict=True) if not self.locations.isdisjoint(of)]
         pieces = super().transform({**results, "report": random.choice(located) if located else ""})
         mask = pieces["attention_mask"] * bool(located)
         return {**results, "location_ids": pieces["input_ids"], "location_mask": mask}

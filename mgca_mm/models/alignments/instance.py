@@ -42,6 +42,8 @@ class InstanceAlignment(Alignment):
         self.gather = gather
         self.chunk_size = chunk_size
         self.target = None if target is None else MODELS.build(target)
+        if target is not None and not getattr(self.loss, "takes_probabilities", False):
+            raise ValueError(f"{type(self.loss).__name__} takes one report an image: leave target out")
 
     def forward(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
         """Compute the loss of a batch; only the rows of the local samples are scored.

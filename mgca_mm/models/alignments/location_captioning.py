@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mgca_mm.errors import UserError
 from mgca_mm.registry import MODELS
 from mgca_mm.structures import ImageFeatures, TextFeatures
 
@@ -46,14 +47,17 @@ class LocationCaptioningAlignment(CaptioningAlignment):
             0 where the batch has none.
 
         Raises:
-            ValueError: In training, if the loader draws no sentences.
+            UserError: In training, if the loader draws no sentences.
         """
         results = super().forward(image, text)
         if not self.training:
             return results
         ids, mask = text.location_ids, text.location_mask
         if ids is None:
-            raise ValueError("there are no sentences that name a location: put TokenizeLocation into train_pipeline")
+            raise UserError(
+                "LocationCaptioningAlignment needs sentences that name a location, and the loader draws none.\n"
+                "Put dict(type='TokenizeLocation') before PackImageReportInputs in train_pipeline."
+            )
         regions, real = image.tokens * self.region_scale, mask[:, :, None]
         sentence = (self.decoder.embedding(ids) * real).sum(dim=1) / real.sum(dim=1).clamp(min=1)  # (B, C)
         seen = F.scaled_dot_product_attention(self.query(sentence)[:, None], regions, regions)  # (B, 1, D)

@@ -43,7 +43,8 @@ class ReportSimilarity(nn.Module):
     counts nothing, and a report of nothing else answers all images alike.
 
     Args:
-        temperature: τ. Words are less alike than labels; 0.3 leaves a fifth of the target with the own report.
+        temperature: τ. Words are less alike than labels; 0.3 leaves a fifth of the target with the own report, in
+            batches of 64 of the phantom.
         num_buckets: Pieces that are told apart; those of a larger vocabulary share buckets. So many numbers a report
             are exchanged by the ranks.
     """
@@ -63,7 +64,7 @@ class ReportSimilarity(nn.Module):
         """(B, K) and (N, K) described reports → (B, N) weights, at most 1."""
         rarity = (len(every) / (every > 0).sum(dim=0, dtype=every.dtype).clamp(min=1)).log()  # (K,)
         own, every = F.normalize(own * rarity, dim=1), F.normalize(every * rarity, dim=1)
-        return ((own @ every.T - 1) / self.temperature).exp()
+        return _weigh(own @ every.T, self.temperature)
 
 
 @MODELS.register_module()
@@ -108,4 +109,9 @@ class LabelSimilarity(nn.Module):
         lengths = rows.norm(dim=-1)[:, :, None] * columns.norm(dim=-1)[:, None]  # (2, B, N)
         # Divided after the product, which is exact for whole numbers, also in TF32: a low temperature asks for that.
         cosine = rows @ columns.mT / lengths.clamp(min=1)
-        return ((cosine - 1) / self.temperature).exp()
+        return _weigh(cosine, self.temperature)
+
+
+def _weigh(similarity: Tensor, temperature: float) -> Tensor:
+    """``exp(s / τ)`` of (…, N), of each row by its highest, so that at a low τ something is left of every row."""
+    return ((similarity - similarity.amax(dim=-1, keepdim=True)) / temperature).exp()

@@ -32,6 +32,7 @@ class InfoNCELoss(nn.Module):
     """
 
     MIN_TEMPERATURE = 0.01
+    takes_probabilities = True  # as targets
 
     def __init__(
         self,
