@@ -82,6 +82,7 @@ def hide(inputs, training):
     """What the data preprocessor of masked record modeling gives; in training, the same draw on every rank."""
     torch.manual_seed(1)
     preprocessor = MODELS.build(MASKED_MODEL["data_preprocessor"])
+    preprocessor.num_patches = 16
     image = inputs["image"][:, :1].mul(40).add(128).clamp(0, 255).byte()
     return preprocessor(dict(inputs={**inputs, "image": image.repeat(1, 1, 2, 2)}), training)["inputs"]
 
