@@ -17,8 +17,8 @@ class ImageFeatures(NamedTuple):
         tokens: (B, S, C) one vector a region; C may differ from that of ``global_feature``. None where no
             alignment asks for tokens.
         token_weight: (B, S) importance of each region, detached and not yet normalized. None as above.
-        latent: (B, C) global feature that ``global_feature`` was projected from. None before projection, and where
-            reports are not encoded.
+        latent: (B, C) global feature that ``global_feature`` was projected from, as the encoder gives it. None before
+            projection, and where reports are not encoded.
         labels: (B, K) 1 where a label is true of the image, -1 where it is denied, else 0. None where the loader gives
             none.
     """

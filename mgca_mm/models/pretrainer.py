@@ -189,7 +189,7 @@ class ImageReportPretrainer(BaseModel):
         features = self.image_encoder(inputs["image"])
         latent = global_embedding = None
         if self.encodes_reports:
-            latent = _at_least_fp32(features.global_feature)
+            latent = features.global_feature
             global_embedding = _unit(self.image_projector(features.global_feature))
         if not self.uses_tokens:
             return ImageFeatures(global_embedding, latent=latent, labels=inputs.get("image_labels"))

@@ -39,7 +39,8 @@ class OrthogonalAlignment(Alignment):
         """Compute both terms of a batch.
 
         Args:
-            image: Projected and L2-normalized embeddings (B, D); ``latent`` (B, C), neither.
+            image: Projected and L2-normalized embeddings (B, D); ``latent`` (B, C), neither, in the
+                precision of the encoder.
             text: Projected and L2-normalized embeddings (B, D).
 
         Returns:
@@ -47,7 +48,8 @@ class OrthogonalAlignment(Alignment):
         """
         closeness = 2 * (image.global_feature - text.global_feature).square().sum(dim=1).mean()
         # The square of a mean is not the mean of the ranks' squares: every rank takes the whole batch.
-        latent = gather(image.latent) if self.training else image.latent
+        latent = image.latent.to(image.global_feature.dtype)  # the encoder's may be bf16
+        latent = gather(latent) if self.training else latent
         gram = latent.T @ latent / len(latent)  # (C, C)
         errors = (gram - torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).square()
         diagonal = errors.diagonal().sum()
