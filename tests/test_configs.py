@@ -34,11 +34,16 @@ def test_leaf_configs_are_short(path):
 
 
 def one_step_cases():
-    """All of them; of full size only one of each encoder unless by ``-m slow``."""
+    """Those of the quickstart, and of full size one of each encoder; by ``-m slow`` one of each method.
+
+    All are trained, made smaller, in ``test_recipes.py``, and with their own sizes in ``null_gpu/test_steps.py``.
+    """
     of_full_size = ("mgca/pretrain_vit.py", "mgca/released_resnet50.py")
     for path in CONFIGS:
-        small = path.parent.name == "quickstart" or name(path) in of_full_size
-        yield pytest.param(path, marks=[] if small else [pytest.mark.slow])
+        if path.parent.name == "quickstart" or name(path) in of_full_size:
+            yield path
+        elif path == sorted(path.parent.glob("pretrain_*.py"))[0]:
+            yield pytest.param(path, marks=[pytest.mark.slow])
 
 
 @pytest.mark.parametrize("path", one_step_cases(), ids=name)

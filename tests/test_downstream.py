@@ -88,10 +88,16 @@ def encoder_weights(path):
 
 
 def one_step_cases():
-    """All of them; of full size only one of each encoder unless by ``-m slow``."""
+    """Those of the quickstart, and of full size one of each encoder; by ``-m slow`` two of each data set.
+
+    All are trained, made smaller, in ``test_recipes.py``.
+    """
     of_full_size = ("covidx_vit", "object_cxr_resnet50")
     for path in (*CONFIGS, *SMALL):
-        yield pytest.param(path, marks=[] if path in SMALL or path.stem in of_full_size else [pytest.mark.slow])
+        if path in SMALL or path.stem in of_full_size:
+            yield path
+        elif path.stem.endswith(("_vit", "_resnet50_finetune")):
+            yield pytest.param(path, marks=[pytest.mark.slow])
 
 
 @pytest.mark.parametrize("path", one_step_cases(), ids=name)

@@ -37,7 +37,8 @@ SMALLER = {
     ("arch", "deit-base"): ("arch=deit-tiny",),
     **{("depth", depth): ("depth=18", "stem_channels=8", "base_channels=8") for depth in (50, 18)},
     ("backend", "inductor"): ("backend=eager",),  # traced, but not compiled: there may be no compiler here
-    ("resize_to", 299): ("resize_to=64",),
+    **{("resize_to", size): ("resize_to=64",) for size in (224, 299)},
+    **{(key, 448): (f"{key}=128",) for key in ("input_size", "crop_size")},  # 4 x 4 patches, as of 64 in the encoder
     **{(key, 224): (f"{key}=64",) for key in ("img_size", "crop_size", "scale")},
     **{(key, (224, 224)): (f"{key}=(64,64)",) for key in ("size", "scale")},
 }

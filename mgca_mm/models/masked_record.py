@@ -145,6 +145,11 @@ class MaskedRecordModel(BaseModel):
         masked, hidden = inputs["masked_pieces"], inputs["patch_places"] >= inputs["visible_patches"].shape[1]
         side = math.isqrt(pixels.shape[2])
         patches = F.pixel_unshuffle(inputs["image"][:, :1], side).flatten(2).transpose(1, 2)  # (B, N, P)
+        if patches.shape[1] != pixels.shape[1]:
+            raise UserError(
+                f"Images of {tuple(inputs['image'].shape[2:])} have {patches.shape[1]} patches of {side} x {side} "
+                f"pixels, and the encoder has {pixels.shape[1]}: image_decoder.patch_size does not go with crop_size."
+            )
         errors = (pixels.to(patches.dtype) - F.layer_norm(patches, patches.shape[2:], eps=1e-6)).square().mean(dim=2)
         image = (errors * hidden).sum(dim=1) / hidden.sum(dim=1)  # (B,)
         logits, pieces = logits.flatten(0, 1).to(patches.dtype), inputs["input_ids"]

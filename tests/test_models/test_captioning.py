@@ -34,9 +34,9 @@ def alignment(request):
 
 
 def batch(size=3):
-    """Regions, and reports of 6, 3 and 4 pieces that begin with 1 and end with 2."""
+    """Regions, and reports of 6, 3 and 4 pieces, and again, that begin with 1 and end with 2."""
     generator = torch.Generator().manual_seed(0)
-    lengths = torch.tensor([6, 3, 4])[:size]
+    lengths = torch.tensor([6, 3, 4]).repeat(size)[:size]
     mask = torch.arange(LENGTH) < lengths[:, None]
     ids = torch.randint(3, VOCABULARY, mask.shape, generator=generator).masked_fill(~mask, 0)
     ids[:, 0] = 1
@@ -50,12 +50,13 @@ def states_by_loops(decoder, ids, regions):
     return reference(decoder, ids, regions)
 
 
-def test_loss_equals_the_loop_with_gradients(alignment):
+@pytest.mark.parametrize(("size", "pieces"), [(3, 10), (18, 60)])  # 16 are done at a time
+def test_loss_equals_the_loop_with_gradients(alignment, size, pieces):
     """Every state, probability and gradient, piece by piece."""
-    image, text = batch()
+    image, text = batch(size)
     out = alignment(image, text)
     total, right, count = 0.0, 0, 0
-    for i in range(3):
+    for i in range(size):
         length = int(text.piece_mask[i].sum())
         states = states_by_loops(alignment.decoder, text.piece_ids[i, : length - 1], 1.5 * image.tokens[i])
         for t, state in enumerate(states):
@@ -65,7 +66,7 @@ def test_loss_equals_the_loop_with_gradients(alignment):
             right += int(logits.argmax()) == target
             count += 1
     expected = 2 * total / count
-    assert count == 10
+    assert count == pieces
     torch.testing.assert_close(out["loss_caption"], expected, rtol=1e-10, atol=0)
     assert out["acc_piece"].item() == pytest.approx(100 * right / count)
     inputs = (image.tokens, *alignment.parameters())

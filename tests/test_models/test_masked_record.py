@@ -167,4 +167,8 @@ def test_what_it_is_not():
     model = MODELS.build(copy.deepcopy(MASKED_MODEL))
     with pytest.raises(UserError, match="embeds none"):
         model.encode_images(make_batch()["inputs"]["image"][:, 0])
+    model.image_encoder.resize_to = 64
+    batch = {**make_batch()["inputs"], "image": torch.zeros(4, 1, 128, 128, dtype=torch.uint8)}
+    with pytest.raises(UserError, match="patch_size does not go with crop_size"):
+        model(model.data_preprocessor(dict(inputs=batch))["inputs"], mode="loss")
     assert model.get_layer_depth("image_encoder.backbone.cls_token")[0] == 0

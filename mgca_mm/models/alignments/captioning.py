@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.dist import get_world_size
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from mgca_mm.distributed import sum_over_ranks
 from mgca_mm.errors import require_positive
@@ -81,16 +82,23 @@ class CaptioningAlignment(Alignment):
     def _teach(self, ids: Tensor, mask: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
         """Loss and accuracy of writing (B, T) pieces, of which ``mask`` are real, from (B, S, D) regions."""
         states = self.decoder(ids[:, :-1], regions)  # (B, T - 1, C)
-        logits = self.next_piece(states)  # (B, T - 1, V)
-        logits = logits.flatten(0, 1)
-        target, real = ids[:, 1:].flatten(), mask[:, 1:].flatten().to(logits.dtype)
-        surprise = F.cross_entropy(logits, target, reduction="none")  # (B · (T - 1),)
-        right = (logits.detach().argmax(dim=1) == target).to(logits.dtype)
+        target, real = ids[:, 1:], mask[:, 1:].to(states.dtype)
+        # Probabilities of 16 reports at a time, which are computed again in the backward pass: those of 144 reports, of
+        # 111 pieces and 28,996 possible ones each, would take 1.9 GB several times over.
+        parts = zip(states.split(16), target.split(16), strict=True)
+        parts = [checkpoint(self._surprise, *part, use_reentrant=False, preserve_rng_state=False) for part in parts]
+        surprise, right = (torch.cat(rows) for rows in zip(*parts, strict=True))  # (B, T - 1)
         count = real.sum()
         if self.training:
             # The mean over the ranks is that over all their pieces, however many each has.
             count = sum_over_ranks(count).clamp(min=1) / get_world_size()
         return (surprise * real).sum() / count, (right * real).sum() / count * 100
+
+    def _surprise(self, states: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """- log p of the pieces (B, T) that follow states (B, T, C), and whether none is more likely."""
+        logits = self.next_piece(states).flatten(0, 1)  # (B · T, V)
+        surprise = F.cross_entropy(logits, target.flatten(), reduction="none").view_as(target)
+        return surprise, logits.detach().argmax(dim=1).view_as(target) == target
 
     @torch.no_grad()
     def predict(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
