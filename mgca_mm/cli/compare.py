@@ -57,13 +57,14 @@ def evaluate(
         words = ("--out", result.parent, "--seed", seed, "--cfg-options", f"data_root={data}")
         run("probe", config, folder, *words, environment=environment)
     found = json.loads(result.read_text())
-    grounding = folder / "grounding.json"
+    grounding = folder / "grounding" / "grounding.json"  # not beside the config of the pretraining
     if phrases and found["retrieval"] and not grounding.is_file():
         cfg = load_config("quickstart/grounding", {"data_root": str(data), "phrases": str(phrases)})
         encoders = load_config(METHODS[method], {"data_root": str(data)}).model
         cfg.model = {**encoders, **{key: cfg.model[key] for key in ("type", "tokenize", "data_root")}}
+        grounding.parent.mkdir(exist_ok=True)
         cfg.dump(grounding.with_suffix(".py"))
-        words = ("--work-dir", folder / "grounding", "--out", grounding)
+        words = ("--work-dir", grounding.parent, "--out", grounding)
         run("test", grounding.with_suffix(".py"), folder, *words, environment=environment)
     return {**found, "grounding": json.loads(grounding.read_text()) if grounding.is_file() else {}}
 

@@ -1,6 +1,7 @@
 """The table of methods, from results that are there already; nothing is trained."""
 
 import json
+import shutil
 
 import pytest
 
@@ -19,7 +20,9 @@ def write_results(out, method, seeds, scores, recall):
         retrieval = {} if recall is None else {"i2t_R@5": recall}
         (folder / "probe.json").write_text(json.dumps({"probe": probe, "retrieval": retrieval}))
         if recall is not None:
-            (folder.parent / "grounding.json").write_text(json.dumps({"ground/pointing": score / 2}))
+            grounding = folder.parent / "grounding"
+            grounding.mkdir()
+            (grounding / "grounding.json").write_text(json.dumps({"ground/pointing": score / 2}))
     (out / f"{method}_step.json").write_text(json.dumps({"ours": {"ms": 123.4, "peak_mb": 567.8}}))
 
 
@@ -42,14 +45,15 @@ def test_grounding_of_another_method(prepared, tmp_path):
     """By its own encoders and projections, from its best checkpoint."""
     write_results(tmp_path, "siglip", [42], [80.0], 30.0)
     folder = tmp_path / "siglip_seed42"
-    (folder / "grounding.json").unlink()
+    shutil.rmtree(folder / "grounding")
     save_weights(
         "quickstart/pretrain_siglip_resnet18", folder / "best_loss_epoch_1.pth", {"data_root": str(prepared / "data")}
     )
     words = ("--phrases", prepared / "raw/phantom-phrases.csv", "--methods", "siglip", "--seeds", 42)
     done = call("compare", "--data", prepared / "data", "--out", tmp_path, *words)
     assert done.returncode == 0, done.stderr
-    found = json.loads((folder / "grounding.json").read_text())
+    assert not list(folder.glob("*.py")), "the config of the pretraining would not be the only one"
+    found = json.loads((folder / "grounding/grounding.json").read_text())
     assert 0 <= found["ground/pointing"] <= 100 and found["ground/chance_pointing"] > 0
     assert f"| {found['ground/pointing']:.1f} |" in (tmp_path / "methods.md").read_text()
 
