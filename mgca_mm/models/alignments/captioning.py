@@ -84,21 +84,18 @@ class CaptioningAlignment(Alignment):
         states = self.decoder(ids[:, :-1], regions)  # (B, T - 1, C)
         target, real = ids[:, 1:], mask[:, 1:].to(states.dtype)
         # Probabilities of 16 reports at a time, which are computed again in the backward pass: those of 144 reports, of
-        # 111 pieces and 28,996 possible ones each, would take 1.9 GB several times over.
+        # 111 pieces and 28,996 possible ones each, would take 1.9 GB several times over. The weights are arguments, so
+        # that they are the same ones then, whatever the layer holds (torch.func.functional_call).
+        weights = (self.next_piece.weight, self.next_piece.bias)
+        options = dict(use_reentrant=False, preserve_rng_state=False)
         parts = zip(states.split(16), target.split(16), strict=True)
-        parts = [checkpoint(self._surprise, *part, use_reentrant=False, preserve_rng_state=False) for part in parts]
+        parts = [checkpoint(_surprise, *part, *weights, **options) for part in parts]
         surprise, right = (torch.cat(rows) for rows in zip(*parts, strict=True))  # (B, T - 1)
         count = real.sum()
         if self.training:
             # The mean over the ranks is that over all their pieces, however many each has.
             count = sum_over_ranks(count).clamp(min=1) / get_world_size()
         return (surprise * real).sum() / count, (right * real).sum() / count * 100
-
-    def _surprise(self, states: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """- log p of the pieces (B, T) that follow states (B, T, C), and whether none is more likely."""
-        logits = self.next_piece(states).flatten(0, 1)  # (B · T, V)
-        surprise = F.cross_entropy(logits, target.flatten(), reduction="none").view_as(target)
-        return surprise, logits.detach().argmax(dim=1).view_as(target) == target
 
     @torch.no_grad()
     def predict(self, image: ImageFeatures, text: TextFeatures) -> dict[str, Tensor]:
@@ -119,3 +116,10 @@ class CaptioningAlignment(Alignment):
 
         generated = beam_search(log_probabilities, ids[:, 0], ends, self.num_beams, self.max_length)
         return dict(generated_ids=generated, report_ids=ids)
+
+
+def _surprise(states: Tensor, target: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """- log p of the pieces (B, T) that follow states (B, T, C), and whether none is more likely."""
+    logits = F.linear(states, weight, bias).flatten(0, 1)  # (B · T, V)
+    surprise = F.cross_entropy(logits, target.flatten(), reduction="none").view_as(target)
+    return surprise, logits.detach().argmax(dim=1).view_as(target) == target
