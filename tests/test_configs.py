@@ -1,4 +1,4 @@
-"""Every config builds, and every pretraining config trains a step, validates and writes a checkpoint by the runner."""
+"""Every config builds, and one of each method trains a step, validates and writes a checkpoint by the runner."""
 
 import json
 import math
@@ -36,7 +36,7 @@ def test_leaf_configs_are_short(path):
 def one_step_cases():
     """Those of the quickstart, and of full size one of each encoder; by ``-m slow`` one of each method.
 
-    All are trained, made smaller, in ``test_recipes.py``, and with their own sizes in ``null_gpu/test_steps.py``.
+    All are trained, made smaller, in ``test_recipes.py``; ``null_gpu/test_steps.py`` has every model's own sizes.
     """
     of_full_size = ("mgca/pretrain_vit.py", "mgca/released_resnet50.py")
     for path in CONFIGS:

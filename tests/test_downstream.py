@@ -88,7 +88,7 @@ def encoder_weights(path):
 
 
 def one_step_cases():
-    """Those of the quickstart, and of full size one of each encoder; by ``-m slow`` two of each data set.
+    """Those of the quickstart, and of full size one of each encoder; by ``-m slow`` two of a data set, all of RSNA.
 
     All are trained, made smaller, in ``test_recipes.py``.
     """
@@ -96,7 +96,7 @@ def one_step_cases():
     for path in (*CONFIGS, *SMALL):
         if path in SMALL or path.stem in of_full_size:
             yield path
-        elif path.stem.endswith(("_vit", "_resnet50_finetune")):
+        elif path.stem.startswith("rsna_") or path.stem.endswith(("_vit", "_resnet50_finetune")):
             yield pytest.param(path, marks=[pytest.mark.slow])
 
 

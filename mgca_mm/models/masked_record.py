@@ -144,12 +144,13 @@ class MaskedRecordModel(BaseModel):
             return pixels, logits
         masked, hidden = inputs["masked_pieces"], inputs["patch_places"] >= inputs["visible_patches"].shape[1]
         side = math.isqrt(pixels.shape[2])
-        patches = F.pixel_unshuffle(inputs["image"][:, :1], side).flatten(2).transpose(1, 2)  # (B, N, P)
-        if patches.shape[1] != pixels.shape[1]:
+        size, grid = tuple(inputs["image"].shape[2:]), self.image_encoder.backbone.patch_resolution
+        if size != tuple(side * length for length in grid):
             raise UserError(
-                f"Images of {tuple(inputs['image'].shape[2:])} have {patches.shape[1]} patches of {side} x {side} "
-                f"pixels, and the encoder has {pixels.shape[1]}: image_decoder.patch_size does not go with crop_size."
+                f"Images of {size} are not the encoder's {tuple(grid)} patches of {side} x {side} pixels: "
+                "image_decoder.patch_size does not go with crop_size."
             )
+        patches = F.pixel_unshuffle(inputs["image"][:, :1], side).flatten(2).transpose(1, 2)  # (B, N, P)
         errors = (pixels.to(patches.dtype) - F.layer_norm(patches, patches.shape[2:], eps=1e-6)).square().mean(dim=2)
         image = (errors * hidden).sum(dim=1) / hidden.sum(dim=1)  # (B,)
         logits, pieces = logits.flatten(0, 1).to(patches.dtype), inputs["input_ids"]
