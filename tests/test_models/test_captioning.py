@@ -84,6 +84,19 @@ def test_a_state_knows_no_later_piece(alignment):
     assert not torch.allclose(states[:, 3:], other[:, 3:])
 
 
+def test_a_piece_more_leaves_the_state_of_the_whole_in_each_beam(alignment):
+    regions, decoder = batch()[0].tokens, alignment.decoder
+    beams = torch.randint(3, VOCABULARY, (3, 2, LENGTH), generator=torch.Generator().manual_seed(2))
+    written, read = decoder.begin(regions)
+    written = [kept[:, [0, 0]] for kept in written]
+    for t in range(LENGTH):
+        if t == 3:  # the search has put the second beam first
+            beams, written = beams.flip(1), [kept.flip(1) for kept in written]
+        states, written = decoder.step(beams[:, :, t], written, read)
+        expected = torch.stack([decoder(beam[:, : t + 1], regions)[:, -1] for beam in beams.unbind(1)], dim=1)
+        torch.testing.assert_close(states, expected, rtol=1e-10, atol=1e-12)
+
+
 def test_padding_does_not_change_the_loss(alignment):
     image, text = batch()
     changed = text._replace(piece_ids=text.piece_ids.masked_fill(~text.piece_mask, 9))
@@ -191,10 +204,8 @@ def test_a_sentence_learns_to_look_where_it_says():
 def log_probabilities_of(table):
     """A language whose next piece depends on the one before and on the sample: table (B, V, V)."""
 
-    def log_probabilities(prefixes):
-        beams = len(prefixes) // len(table)
-        rows = table[:, None].expand(-1, beams, -1, -1).flatten(0, 1)
-        return rows[torch.arange(len(prefixes)), prefixes[:, -1]].log_softmax(dim=1)
+    def log_probabilities(pieces, written):
+        return table[torch.arange(len(table))[:, None], pieces].log_softmax(dim=2), written
 
     return log_probabilities
 
@@ -213,7 +224,7 @@ def test_a_wide_beam_finds_the_best_of_all_sequences(seed):
     vocabulary, length, end = 4, 4, 2
     table = 2 * torch.randn(3, vocabulary, vocabulary, generator=torch.Generator().manual_seed(seed))
     found = beam_search(
-        log_probabilities_of(table), torch.tensor([1, 1, 3]), torch.full((3,), end), vocabulary**length, length
+        log_probabilities_of(table), [], torch.tensor([1, 1, 3]), torch.full((3,), end), vocabulary**length, length
     )
     for i, start in enumerate((1, 1, 3)):
         best = max(
@@ -225,7 +236,7 @@ def test_a_wide_beam_finds_the_best_of_all_sequences(seed):
 def test_one_beam_is_greedy_and_more_are_no_worse():
     table = 2 * torch.randn(5, 6, 6, generator=torch.Generator().manual_seed(1))
     start, end = torch.ones(5, dtype=torch.long), torch.full((5,), 2)
-    found = {k: beam_search(log_probabilities_of(table), start, end, k, 8) for k in (1, 4)}
+    found = {k: beam_search(log_probabilities_of(table), [], start, end, k, 8) for k in (1, 4)}
     for i in range(5):
         sequence = [1]
         while len(sequence) < found[1].shape[1]:
@@ -238,10 +249,13 @@ def test_a_search_ends_when_all_have_ended_or_at_the_longest_length():
     table = torch.zeros(2, 3, 3)
     table[0, :, 2] = 10  # the first sample ends at once
     table[1, :, 0] = 10  # the second never
-    found = beam_search(log_probabilities_of(table), torch.tensor([1, 1]), torch.tensor([2, 2]), 1, 5)
+    found = beam_search(log_probabilities_of(table), [], torch.tensor([1, 1]), torch.tensor([2, 2]), 1, 5)
     assert found.tolist() == [[1, 2, 2, 2, 2], [1, 0, 0, 0, 0]]
     table[1] = table[0]
-    assert beam_search(log_probabilities_of(table), torch.tensor([1, 1]), torch.tensor([2, 2]), 1, 5).shape == (2, 2)
+    assert beam_search(log_probabilities_of(table), [], torch.tensor([1, 1]), torch.tensor([2, 2]), 1, 5).shape == (
+        2,
+        2,
+    )
 
 
 @pytest.mark.parametrize(

@@ -109,12 +109,13 @@ class CaptioningAlignment(Alignment):
         last = text.piece_mask.sum(dim=1, keepdim=True) - 1
         ends = ids.gather(1, last).squeeze(1)
 
-        def log_probabilities(prefixes: Tensor) -> Tensor:
-            beams = len(prefixes) // len(ids)
-            regions = (image.tokens * self.region_scale)[:, None].expand(-1, beams, -1, -1).flatten(0, 1)
-            return self.next_piece(self.decoder(prefixes, regions)[:, -1]).log_softmax(dim=1)
+        written, read = self.decoder.begin(image.tokens * self.region_scale)
 
-        generated = beam_search(log_probabilities, ids[:, 0], ends, self.num_beams, self.max_length)
+        def log_probabilities(pieces: Tensor, written: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+            states, written = self.decoder.step(pieces, written, read)
+            return self.next_piece(states).log_softmax(dim=2), written
+
+        generated = beam_search(log_probabilities, written, ids[:, 0], ends, self.num_beams, self.max_length)
         return dict(generated_ids=generated, report_ids=ids)
 
 

@@ -57,9 +57,25 @@ class LSTMDecoder(BaseModule):
         Returns:
             (B, t, C) states, of which each is for the piece that follows.
         """
-        hidden, cell = self.initial_state(regions.mean(dim=1)).tanh()[None].chunk(2, dim=2)  # (1, B, C) each
-        states, _ = self.lstm(self.dropout(self.embedding(piece_ids)), (hidden.contiguous(), cell.contiguous()))
-        attended = F.scaled_dot_product_attention(
-            states[:, None], self.attention(regions)[:, None], regions[:, None]
-        ).squeeze(1)  # (B, t, D)
-        return self.dropout(self.output(torch.cat([attended, states], dim=2)).tanh())
+        state, read = self.begin(regions)
+        pieces = self.dropout(self.embedding(piece_ids))
+        states, _ = self.lstm(pieces, tuple(x.transpose(0, 1) for x in state))
+        return self._attend(states, *read)
+
+    def begin(self, regions: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """What is kept before the first piece: h_0 and c_0 (B, 1, C); W_a v_s (B, S, C) and the regions."""
+        state = self.initial_state(regions.mean(dim=1, keepdim=True)).tanh().chunk(2, dim=2)
+        return [x.contiguous() for x in state], [self.attention(regions), regions]
+
+    def step(self, piece_ids: Tensor, written: list[Tensor], read: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Compute the state (B, beams, C) after one more piece (B, beams), and what is kept then."""
+        pieces = self.dropout(self.embedding(piece_ids))
+        _, state = self.lstm(pieces.flatten(0, 1)[:, None], tuple(x.flatten(0, 1)[None] for x in written))
+        hidden, cell = (x.view_as(pieces) for x in state)
+        return self._attend(hidden, *read), [hidden, cell]
+
+    def _attend(self, states: Tensor, keys: Tensor, regions: Tensor) -> Tensor:
+        """Look at the regions from each of (B, ·, C) states."""
+        states, keys, regions = states[:, None], keys[:, None], regions[:, None]
+        attended = F.scaled_dot_product_attention(states, keys, regions)  # (B, 1, ·, D)
+        return self.dropout(self.output(torch.cat([attended, states], dim=3)).tanh()).squeeze(1)

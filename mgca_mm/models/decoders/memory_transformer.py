@@ -65,13 +65,30 @@ class MemoryTransformerDecoder(BaseModule):
         Raises:
             ValueError: If there are more pieces than ``max_length``.
         """
-        length = piece_ids.shape[1]
-        if length > self.position.num_embeddings:
-            raise ValueError(f"{length} pieces a report, but max_length is {self.position.num_embeddings}")
-        states = self.dropout(self.embedding(piece_ids) + self.position.weight[:length])
+        states = self._embed(piece_ids, 0, piece_ids.shape[1])
         for layer in self.layers:
             states = layer(states, regions)
         return states
+
+    def begin(self, regions: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Keys and values of each layer before the first piece: of no piece (B, 1, 0, 2C), of regions and slots."""
+        read = [layer.region_attention.keys_and_values(regions) for layer in self.layers]
+        return [x.new_empty(len(regions), 1, 0, x.shape[2]) for x in read], read
+
+    def step(self, piece_ids: Tensor, written: list[Tensor], read: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """As :meth:`LSTMDecoder.step`; errors as in :meth:`forward`."""
+        length = written[0].shape[2]
+        states = self._embed(piece_ids, length, length + 1)
+        kept = []
+        for layer, *keys_and_values in zip(self.layers, written, read, strict=True):
+            states, pieces = layer.step(states, *keys_and_values)
+            kept.append(pieces)
+        return states, kept
+
+    def _embed(self, piece_ids: Tensor, start: int, end: int) -> Tensor:
+        if end > self.position.num_embeddings:
+            raise ValueError(f"{end} pieces a report, but max_length is {self.position.num_embeddings}")
+        return self.dropout(self.embedding(piece_ids) + self.position.weight[start:end])
 
 
 class _Layer(nn.Module):
@@ -86,7 +103,18 @@ class _Layer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, states: Tensor, regions: Tensor) -> Tensor:
-        states = self.norms[0](states + self.dropout(self.self_attention(states, states, is_causal=True)))
+        pieces = self.self_attention.keys_and_values(states)
+        attended = self.self_attention(states, pieces, is_causal=True)
+        return self._finish(states, attended, self.region_attention.keys_and_values(regions))
+
+    def step(self, states: Tensor, pieces: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, beams, C) states of one more piece, after keys and values (B, beams, t, 2C), which they are added to."""
+        pieces = torch.cat([pieces, self.self_attention.keys_and_values(states)[:, :, None]], dim=2)
+        attended = self.self_attention(states.flatten(0, 1)[:, None], pieces.flatten(0, 1)).view_as(states)
+        return self._finish(states, attended, regions), pieces
+
+    def _finish(self, states: Tensor, attended: Tensor, regions: Tensor) -> Tensor:
+        states = self.norms[0](states + self.dropout(attended))
         states = self.norms[1](states + self.dropout(self.region_attention(states, regions)))
         return self.norms[2](states + self.dropout(self.feedforward(states)))
 
@@ -102,12 +130,15 @@ class _Attention(nn.Module):
         # The scale of the projected keys and values of normalized input.
         self.memory = nn.Parameter(torch.randn(slots, 2 * dims) * context_dims**-0.5) if slots else None
 
-    def forward(self, states: Tensor, context: Tensor, is_causal: bool = False) -> Tensor:
-        key_value = self.key_value(context)  # (B, S, 2C)
-        if self.memory is not None:
-            key_value = torch.cat([key_value, self.memory.expand(len(context), -1, -1)], dim=1)
+    def keys_and_values(self, context: Tensor) -> Tensor:
+        """Those of a context (B, S, D), and of the slots: (B, S + M, 2C)."""
+        found = self.key_value(context)
+        return found if self.memory is None else torch.cat([found, self.memory.expand(len(context), -1, -1)], dim=1)
+
+    def forward(self, states: Tensor, keys_and_values: Tensor, is_causal: bool = False) -> Tensor:
         query, key, value = (
-            x.unflatten(2, (self.heads, -1)).transpose(1, 2) for x in (self.query(states), *key_value.chunk(2, dim=2))
+            x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for x in (self.query(states), *keys_and_values.chunk(2, dim=2))
         )  # (B, heads, ·, C / heads)
         attended = F.scaled_dot_product_attention(query, key, value, is_causal=is_causal)
         return self.output(attended.transpose(1, 2).flatten(2))

@@ -7,7 +7,8 @@ from torch import Tensor
 
 
 def beam_search(
-    log_probabilities: Callable[[Tensor], Tensor],
+    log_probabilities: Callable[[Tensor, list[Tensor]], tuple[Tensor, list[Tensor]]],
+    written: list[Tensor],
     start: Tensor,
     end: Tensor,
     num_beams: int,
@@ -18,8 +19,9 @@ def beam_search(
     A sequence's score is the sum of its log-probabilities; a finished one stays in its beam at its score.
 
     Args:
-        log_probabilities: Maps prefixes (B · beams, t), the beams of a sample side by side, to the log-probabilities
-            (B · beams, V) of the next piece.
+        log_probabilities: Maps the last piece of each beam (B, beams) and what is kept of those before it to the
+            log-probabilities (B, beams, V) of the next one, and what is kept then.
+        written: What is kept before the first piece: tensors (B, 1, …), for there is one beam.
         start: (B,) first piece.
         end: (B,) piece that ends a sequence.
         num_beams: Prefixes to keep of each sample.
@@ -28,20 +30,20 @@ def beam_search(
     Returns:
         (B, t) the best sequence of each sample, t ≤ ``max_length``, filled up with its end.
     """
-    batch = len(start)
+    samples = torch.arange(len(start), device=start.device)[:, None]
     sequences = start[:, None, None]  # (B, beams, t), in the beginning one beam
-    scores = torch.zeros(batch, 1, device=start.device)
+    scores = torch.zeros(len(start), 1, device=start.device)
     finished = torch.zeros_like(scores, dtype=torch.bool)
     for _ in range(max_length - 1):
-        steps = log_probabilities(sequences.flatten(0, 1)).unflatten(0, (batch, -1))  # (B, beams, V)
+        steps, written = log_probabilities(sequences[:, :, -1], written)  # (B, beams, V)
         is_end = torch.arange(steps.shape[2], device=start.device) == end[:, None, None]
         # What is finished goes on with nothing but its end, at no cost.
         steps = torch.where(finished[:, :, None], torch.where(is_end, 0.0, -torch.inf), steps)
         totals = (scores[:, :, None] + steps).flatten(1)
         scores, index = totals.topk(min(num_beams, totals.shape[1]), dim=1)  # (B, beams)
         beam, piece = index // steps.shape[2], index % steps.shape[2]
-        prefixes = sequences.gather(1, beam[:, :, None].expand(-1, -1, sequences.shape[2]))
-        sequences = torch.cat([prefixes, piece[:, :, None]], dim=2)
+        sequences = torch.cat([sequences[samples, beam], piece[:, :, None]], dim=2)
+        written = [kept[samples, beam] for kept in written]
         finished = piece == end[:, None]
         if finished.all():
             break
