@@ -252,10 +252,26 @@ def test_a_search_ends_when_all_have_ended_or_at_the_longest_length():
     found = beam_search(log_probabilities_of(table), [], torch.tensor([1, 1]), torch.tensor([2, 2]), 1, 5)
     assert found.tolist() == [[1, 2, 2, 2, 2], [1, 0, 0, 0, 0]]
     table[1] = table[0]
-    assert beam_search(log_probabilities_of(table), [], torch.tensor([1, 1]), torch.tensor([2, 2]), 1, 5).shape == (
-        2,
-        2,
-    )
+    found = beam_search(log_probabilities_of(table), [], torch.tensor([1, 1]), torch.tensor([2, 2]), 1, 5)
+    assert found.shape == (2, 2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_kept_belongs_to_the_beam(seed):
+    """The next piece depends on all before it, which are what is kept here."""
+    table = 2 * torch.randn(5, 6, 6, generator=torch.Generator().manual_seed(seed))
+    histories = []
+
+    def log_probabilities(pieces, kept):
+        seen = torch.cat([kept[0], pieces[:, :, None]], dim=2)
+        histories.append(seen)
+        return table[torch.arange(5)[:, None], seen.sum(2) % 6].log_softmax(dim=2), [seen]
+
+    start = torch.ones(5, dtype=torch.long)
+    found = beam_search(log_probabilities, [start.new_empty(5, 1, 0)], start, torch.full((5,), 2), 4, 8)
+    # What the best sequence was continued from is among what was kept last.
+    last = histories[-1]
+    assert (last == found[:, None, : last.shape[2]]).all(2).any(1).all()
 
 
 @pytest.mark.parametrize(

@@ -108,12 +108,11 @@ class CaptioningAlignment(Alignment):
         ids = text.piece_ids
         last = text.piece_mask.sum(dim=1, keepdim=True) - 1
         ends = ids.gather(1, last).squeeze(1)
-
         written, read = self.decoder.begin(image.tokens * self.region_scale)
 
-        def log_probabilities(pieces: Tensor, written: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-            states, written = self.decoder.step(pieces, written, read)
-            return self.next_piece(states).log_softmax(dim=2), written
+        def log_probabilities(pieces: Tensor, kept: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+            states, kept = self.decoder.step(pieces, kept, read)
+            return self.next_piece(states).log_softmax(dim=2), kept
 
         generated = beam_search(log_probabilities, written, ids[:, 0], ends, self.num_beams, self.max_length)
         return dict(generated_ids=generated, report_ids=ids)

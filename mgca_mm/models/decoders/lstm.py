@@ -68,7 +68,7 @@ class LSTMDecoder(BaseModule):
         return [x.contiguous() for x in state], [self.attention(regions), regions]
 
     def step(self, piece_ids: Tensor, written: list[Tensor], read: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Compute the state (B, beams, C) after one more piece (B, beams), and what is kept then."""
+        """Compute the state (B, beams, C) after one more piece (B, beams), and what is kept, that piece included."""
         pieces = self.dropout(self.embedding(piece_ids))
         _, state = self.lstm(pieces.flatten(0, 1)[:, None], tuple(x.flatten(0, 1)[None] for x in written))
         hidden, cell = (x.view_as(pieces) for x in state)

@@ -71,7 +71,7 @@ class MemoryTransformerDecoder(BaseModule):
         return states
 
     def begin(self, regions: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Keys and values of each layer before the first piece: of no piece (B, 1, 0, 2C), of regions and slots."""
+        """Keys and values of each layer before the first piece: of none (B, 1, 0, 2C), of regions (B, S + M, 2C)."""
         read = [layer.region_attention.keys_and_values(regions) for layer in self.layers]
         return [x.new_empty(len(regions), 1, 0, x.shape[2]) for x in read], read
 
@@ -80,8 +80,8 @@ class MemoryTransformerDecoder(BaseModule):
         length = written[0].shape[2]
         states = self._embed(piece_ids, length, length + 1)
         kept = []
-        for layer, *keys_and_values in zip(self.layers, written, read, strict=True):
-            states, pieces = layer.step(states, *keys_and_values)
+        for layer, pieces, regions in zip(self.layers, written, read, strict=True):
+            states, pieces = layer.step(states, pieces, regions)
             kept.append(pieces)
         return states, kept
 
@@ -108,7 +108,7 @@ class _Layer(nn.Module):
         return self._finish(states, attended, self.region_attention.keys_and_values(regions))
 
     def step(self, states: Tensor, pieces: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, beams, C) states of one more piece, after keys and values (B, beams, t, 2C), which they are added to."""
+        """Take (B, beams, C) states of one more piece; keys and values: (B, beams, t, 2C), (B, S + M, 2C)."""
         pieces = torch.cat([pieces, self.self_attention.keys_and_values(states)[:, :, None]], dim=2)
         attended = self.self_attention(states.flatten(0, 1)[:, None], pieces.flatten(0, 1)).view_as(states)
         return self._finish(states, attended, regions), pieces

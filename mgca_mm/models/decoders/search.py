@@ -20,7 +20,7 @@ def beam_search(
 
     Args:
         log_probabilities: Maps the last piece of each beam (B, beams) and what is kept of those before it to the
-            log-probabilities (B, beams, V) of the next one, and what is kept then.
+            log-probabilities (B, beams, V) of the next one, and to what is kept, that piece included.
         written: What is kept before the first piece: tensors (B, 1, …), for there is one beam.
         start: (B,) first piece.
         end: (B,) piece that ends a sequence.
